@@ -1,0 +1,54 @@
+"""Logging and progress for entry scripts: one line format, quiet bars where nobody watches."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+logger = logging.getLogger(__name__)
+
+
+def start(level: int = logging.INFO) -> None:
+    """Send log records of this process to stderr, once, in the project's format."""
+    logging.basicConfig(
+        level=level,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+        force=True,
+    )
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Log `what` and the wall-clock seconds that the block took."""
+    begin = time.perf_counter()
+    yield
+    logger.info("%s: %.1f s", what, time.perf_counter() - begin)
+
+
+def progress(iterable: Iterable, total: int | None = None, description: str = "") -> Iterator:
+    """Iterate with a progress bar on a terminal, and with at most one log line a minute elsewhere.
+
+    Parameters
+    ----------
+    iterable : iterable
+        What to go through, unchanged.
+    total : int, optional
+        Number of items, where ``len(iterable)`` is not known.
+    description : str
+        What is being done; begins each line.
+    """
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        yield from tqdm(iterable, total=total, desc=description)
+        return
+    total = total if total is not None else getattr(iterable, "__len__", lambda: None)()
+    last = time.monotonic()
+    for done, item in enumerate(iterable):
+        if time.monotonic() - last > 60:
+            logger.info("%s: %s of %s", description, done, total if total is not None else "?")
+            last = time.monotonic()
+        yield item
