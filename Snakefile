@@ -1,0 +1,82 @@
+"""vlselect: from raw instruction data to subsets, checkpoints, benchmarks, tables and figures."""
+
+from snakemake.utils import min_version
+
+min_version("9.14")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    results=f"results/{config['run']}",
+    logs=f"results/{config['run']}/logs",
+    costs=f"results/{config['run']}/costs",
+
+
+if not config["cached"]:
+
+    scattergather:
+        pool=config["pool"]["shards"],
+
+    if "digits" in config:
+
+        include: "rules/digits.smk"
+
+    include: "rules/pool.smk"
+    include: "rules/tasks.smk"
+    include: "rules/features.smk"
+    include: "rules/gradients.smk"
+    include: "rules/influence.smk"
+    include: "rules/votes.smk"
+    include: "rules/clusters.smk"
+
+    for method in METHODS:
+
+        include: f"rules/methods/{method}.smk"
+
+    include: "rules/checkpoints.smk"
+    include: "rules/benchmarks.smk"
+    include: "rules/tables.smk"
+    include: "rules/provenance.smk"
+
+
+include: "rules/figures.smk"
+
+checked(check_references, config, NEEDS_VALIDATION)
+
+
+wildcard_constraints:
+    model=one_of(config["models"]),
+    method=one_of(METHODS),
+    task=one_of(config["tasks"]),
+    ratio=r"\d+\.\d+",
+    seed=r"\d+",
+
+
+rule all:
+    """Everything that the config asks for."""
+    default_target: True
+    input:
+        everything(),
+
+
+rule subsets:
+    """Only what a training program needs: the chosen records of every method, ratio and seed."""
+    input:
+        subset_files(),
+
+
+rule benchmarks:
+    """Scores of every finetuned checkpoint."""
+    input:
+        benchmark_files(),
+
+
+rule figures:
+    """Every figure, from the tables alone."""
+    input:
+        figure_files(),

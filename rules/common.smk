@@ -1,0 +1,145 @@
+"""Helpers that the rules share: config checks, code as input, model flags, lists of targets.
+
+Imports nothing that needs torch, so that a dry run works without it.
+"""
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from vlselect.configuration import ConfigError, check, check_references
+from vlselect.sources import SCRIPTS, imported_sources
+from yaml import safe_load
+
+RULES = Path(workflow.basedir) / "rules"
+STAGES = {}  # method → rules whose cost is the cost of selecting by it
+NEEDS_VALIDATION = set()  # methods that read validation gradients
+
+
+def checked(action, *arguments):
+    """Run a config check; its complaint ends the workflow without a traceback."""
+    try:
+        return action(*arguments)
+    except ConfigError as error:
+        raise WorkflowError(f"The config is not right:\n{error}")
+
+
+def declare_method(name, stages, parameters, needs_validation=False):
+    """Tell the workflow of a selection method: called at the top of rules/methods/<name>.smk.
+
+    stages: rules that its selection costs; parameters: JSON schema of its config entry's keys.
+    """
+    STAGES[name] = [*stages, f"select_{name}"]
+    if needs_validation:
+        NEEDS_VALIDATION.add(name)
+    schema = {"type": "object", "additionalProperties": False, "properties": parameters}
+    if config["methods"][name] is None:
+        config["methods"][name] = {}
+    checked(check, config["methods"][name], schema, f"methods.{name}")
+
+
+def one_of(names):
+    """A regular expression that matches just these names."""
+    return "|".join(sorted(names)) or "(?!)"
+
+
+def code(*scripts):
+    """A script and every module of ours that it imports, as inputs: editing one reruns the rule."""
+    return [os.path.relpath(path) for path in imported_sources(*scripts)]
+
+
+def model_settings(wildcards_or_name):
+    """The config entry of a model, by its name or by the wildcard `model`."""
+    name = getattr(wildcards_or_name, "model", wildcards_or_name)
+    return config["models"][name]
+
+
+def model_files(wildcards_or_name):
+    """The model's directory, or nothing where it is a hub id at a fixed revision."""
+    model = model_settings(wildcards_or_name)
+    return [] if model["revision"] else [model["path"]]
+
+
+def model_flags(wildcards_or_name):
+    """Command-line flags that load a model (see vlm.add_model_arguments)."""
+    model = model_settings(wildcards_or_name)
+    flags = ["--model", model["path"], "--dtype", model["dtype"], "--device", model["device"]]
+    flags += ["--batch-size", str(model["batch_size"]), "--threads", str(config["threads"])]
+    flags += ["--revision", model["revision"]] if model["revision"] else []
+    flags += ["--attention", model["attention"]] if model["attention"] else []
+    flags += ["--trust-remote-code"] if model["trust_remote_code"] else []
+    return shlex.join(flags)
+
+
+def gpus(wildcards_or_name):
+    """GPUs that a job with this model asks the cluster for: one, where its device says cuda."""
+    return int(model_settings(wildcards_or_name)["device"].startswith("cuda"))
+
+
+def parameters(method, *keys):
+    """These keys of a method's config entry, as JSON for --parameters."""
+    return json.dumps({key: config["methods"][method][key] for key in keys}, sort_keys=True)
+
+
+def ratio_label(ratio):
+    """A ratio as it stands in paths: 0.2, 1.0."""
+    text = f"{ratio:.6f}".rstrip("0")
+    return text + "0" if text.endswith(".") else text
+
+
+def experiment_runs():
+    """Every (model, method, ratio, seed) that some experiment asks for, once; full is at 1.0."""
+    runs = {}
+    for experiment in config["experiments"].values():
+        for method in experiment["methods"]:
+            ratios = [1.0] if method == "full" else experiment["ratios"]
+            for model in experiment["models"]:
+                for ratio in map(ratio_label, ratios):
+                    for seed in experiment["seeds"]:
+                        runs[model, method, ratio, seed] = None
+    return [dict(zip(("model", "method", "ratio", "seed"), run)) for run in runs]
+
+
+def subset_files():
+    """The subsets of every experiment."""
+    path = "<results>/subsets/{method}/ratio-{ratio}_seed-{seed}.{suffix}"
+    runs = experiment_runs()
+    return sorted({path.format(**run, suffix=s) for run in runs for s in ("json", "parquet")})
+
+
+def benchmark_files():
+    """The scores of every experiment's checkpoints on every task."""
+    path = "<results>/benchmarks/{model}/{method}/ratio-{ratio}_seed-{seed}/{task}.json"
+    return [path.format(**run, task=task) for run in experiment_runs() for task in TESTED]
+
+
+def everything():
+    """What `snakemake` makes when asked for nothing in particular."""
+    if config["cached"]:
+        return figure_files()
+    return [*subset_files(), *benchmark_files(), *table_files(), *figure_files(), "<results>/provenance.json"]
+
+
+def expand_experiments():
+    """Give experiments the config's ratios, seeds and models where they name none of their own."""
+    for experiment in config["experiments"].values():
+        experiment.setdefault("ratios", config["ratios"])
+        experiment.setdefault("seeds", config["seeds"])
+        experiment.setdefault("models", list(config["models"])[:1])
+
+
+checked(check, config, safe_load((RULES / "schemas/config.schema.yaml").read_text()))
+expand_experiments()
+TASKS = list(config["tasks"])
+TESTED = [name for name, task in config["tasks"].items() if "test" in task]
+METHODS = list(config["methods"])
+
+for method in METHODS:
+    if not (RULES / f"methods/{method}.smk").is_file():
+        raise WorkflowError(f"The config is not right:\nmethods.{method}: no rules/methods/{method}.smk")

@@ -1,0 +1,40 @@
+"""Provenance: what a run was made of.
+
+Reads: the config, the pool's records, the tasks' files, local models.
+Writes: provenance.json (config, seeds, versions, model revisions, commit, digest of every input).
+"""
+
+
+def provenance_inputs():
+    """Every file and folder that came from outside the workflow, or stands for it in the demo."""
+    files = [config["pool"]["records"]]
+    for task in config["tasks"].values():
+        files += [task[split] for split in ("validation", "test") if split in task]
+    for name in config["models"]:
+        files += model_files(name)
+    return sorted(set(files))
+
+
+rule write_provenance:
+    """Digest every input and write it down beside config, versions and commit."""
+    input:
+        code=code("write_provenance.py"),
+        pins=os.path.relpath(Path(workflow.basedir) / "envs/requirements.txt"),
+        inputs=provenance_inputs(),
+    output:
+        "<results>/provenance.json",
+    log:
+        "<logs>/write_provenance.log",
+    benchmark:
+        "<costs>/write_provenance/all.jsonl"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=30,
+    conda:
+        "../envs/pool.yaml"
+    params:
+        config=json.dumps(config, sort_keys=True),
+    shell:
+        "python {input.code[0]:q} --config {params.config:q} --pins {input.pins:q}"
+        " --inputs {input.inputs:q} --out {output:q} 2> {log:q}"

@@ -1,0 +1,90 @@
+"""Write down what a run was made of: config, versions, models, digests of every input, commit."""
+
+import argparse
+import hashlib
+import json
+import logging
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from vlselect import log
+from vlselect.sources import SCRIPTS
+from vlselect.store import write_json
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Flags of this script."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="the whole config, as JSON")
+    parser.add_argument("--pins", required=True, help="requirements file of the pinned versions")
+    parser.add_argument("--inputs", nargs="+", required=True, help="files and folders to digest")
+    parser.add_argument("--out", required=True)
+    return parser
+
+
+def digest(path: Path) -> str:
+    """Sha256 (hex) of a file, or of the names and contents of all files in a folder."""
+    total = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+        if path.is_dir():
+            total.update(file.relative_to(path).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                total.update(chunk)
+    return total.hexdigest()
+
+
+def commit() -> str | None:
+    """Git commit of this program, marked where files differ from it; None outside a checkout."""
+    command = ["git", "-C", str(SCRIPTS), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def versions(pins: Path) -> dict[str, dict[str, str | None]]:
+    """Pinned version of every package, and the one installed where this job ran, if any."""
+    found: dict[str, dict[str, str | None]] = {}
+    for line in pins.read_text(encoding="utf-8").splitlines():
+        name, separator, version = line.partition("==")
+        if separator and not name.startswith("#"):
+            try:
+                installed = metadata.version(name)
+            except metadata.PackageNotFoundError:
+                installed = None
+            found[name] = {"pinned": version.strip(), "installed": installed}
+    return found
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Collect and write ``provenance.json``."""
+    arguments = build_parser().parse_args(argv)
+    log.start()
+    config = json.loads(arguments.config)
+    inputs = {path: digest(Path(path)) for path in sorted(set(arguments.inputs))}
+    provenance = {
+        "run": config["run"],
+        "commit": commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": versions(Path(arguments.pins)),
+        "models": {
+            name: {"path": model["path"], "revision": model["revision"]}
+            for name, model in config["models"].items()
+        },
+        "seeds": {name: entry["seeds"] for name, entry in config["experiments"].items()},
+        "inputs_sha256": inputs,
+        "config": config,
+    }
+    write_json(provenance, arguments.out)
+    logger.info("digested %d inputs into %s", len(inputs), arguments.out)
+
+
+if __name__ == "__main__":
+    main()

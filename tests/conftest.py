@@ -1,0 +1,73 @@
+"""What many tests share: a tiny VLM and a tiny pool."""
+
+import json
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np
+import prepare_pool
+import pytest
+from PIL import Image
+from tiny_models import save_llava
+
+TEXT = """what which colour digit is this the in image how many a b c d red green blue one two three
+four yes no there are describe it is very and then tell me more please 1 2 3 4 . ? ,"""
+WORDS = TEXT.split()
+
+
+@pytest.fixture(scope="session")
+def tiny_vlm(tmp_path_factory):
+    """Folder of a saved LLaVA: 4 decoder layers of width 32, four image tokens an image."""
+    return save_llava(tmp_path_factory.mktemp("tiny_vlm"), WORDS)
+
+
+def make_records(n: int = 24, seed: int = 0) -> list[dict]:
+    """LLaVA records: single and multi-turn, with one image, two or none, from three sources."""
+    rng = np.random.default_rng(seed)
+
+    def say(low: int, high: int) -> str:
+        return " ".join(rng.choice(WORDS[:-3], size=rng.integers(low, high)))
+
+    records = []
+    for i in range(n):
+        images = [f"{'ab'[i % 2]}/{i}-{j}.png" for j in range((1, 1, 0, 1, 2, 1)[i % 6])]
+        turns = []
+        for turn in range(1 + 2 * (i % 5 == 0)):
+            marks = "<image>\n" * len(images) if turn == 0 else ""
+            turns.append({"from": "human", "value": marks + say(2, 9)})
+            turns.append({"from": "gpt", "value": say(1, 6)})
+        record = {"id": f"sample-{i:03d}", "task": "xyz"[i % 3], "conversations": turns}
+        if images:
+            record["image"] = images[0] if len(images) == 1 else images
+        records.append(record)
+    return records
+
+
+def write_images(folder, records, size: int = 40) -> None:
+    """Draw a random picture for every image that the records name."""
+    rng = np.random.default_rng(1)
+    for record in records:
+        names = record.get("image") or []
+        for name in [names] if isinstance(names, str) else names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 255, (size, size, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name)
+
+
+@pytest.fixture(scope="session")
+def tiny_pool(tmp_path_factory):
+    """Folder with mixture.json, images/ and the prepared samples.parquet of 24 records."""
+    folder = tmp_path_factory.mktemp("tiny_pool")
+    records = make_records()
+    write_images(folder / "images", records)
+    (folder / "mixture.json").write_text(json.dumps(records))
+    prepare_pool.main(
+        [
+            *("--records", str(folder / "mixture.json"), "--images", str(folder / "images")),
+            *("--samples", str(folder / "samples.parquet")),
+            *("--rejected", str(folder / "rejected.csv")),
+            *("--summary", str(folder / "summary.json"), "--source-key", "task"),
+        ]
+    )
+    return folder

@@ -1,0 +1,138 @@
+"""The shard store: what goes in comes out, in one piece, whatever the shards."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from vlselect import store
+
+
+def write(folder, values, n_shards, **metadata):
+    paths = []
+    for i in range(1, n_shards + 1):
+        rows = store.shard_rows(len(values), f"{i}-of-{n_shards}")
+        path = folder / f"shard-{i}-of-{n_shards}.safetensors"
+        header = {"rows": f"{rows.start}:{rows.stop}", **metadata}
+        with store.ShardWriter(path, (len(rows), values.shape[1]), values.dtype, header) as writer:
+            writer.write(slice(0, len(rows)), values[rows.start : rows.stop])
+        paths.append(path)
+    return paths
+
+
+@pytest.fixture
+def values():
+    return np.random.default_rng(0).normal(size=(333, 7)).astype(np.float16)
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 63, 64, 65, 1000])
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 40])
+def test_shards_cover_all_rows_once_on_block_boundaries(n_rows, n):
+    shards = [store.shard_rows(n_rows, f"{i}-of-{n}") for i in range(1, n + 1)]
+    assert [row for shard in shards for row in shard] == list(range(n_rows))
+    assert all(shard.start % store.BLOCK == 0 or not len(shard) for shard in shards)
+
+
+@pytest.mark.parametrize("shard", ["0-of-3", "4-of-3", "-1-of-3"])
+def test_a_shard_outside_its_count_is_an_error(shard):
+    with pytest.raises(ValueError, match="is not one of"):
+        store.shard_rows(10, shard)
+
+
+@pytest.mark.parametrize("n_shards", [1, 3, 5, 9])
+def test_array_reads_the_same_whatever_the_shards(tmp_path, values, n_shards):
+    array = store.ShardedArray(write(tmp_path, values, n_shards)[::-1])
+    assert array.shape == values.shape and array.dtype == values.dtype
+    np.testing.assert_array_equal(array[:], values)
+    rows = np.random.default_rng(1).integers(0, len(values), 500)
+    np.testing.assert_array_equal(array[rows], values[rows])
+    starts, blocks = zip(*array.blocks(100), strict=True)
+    assert starts == (0, 100, 200, 300)
+    np.testing.assert_array_equal(np.concatenate(blocks), values)
+
+
+def test_shards_are_safetensors_files_that_others_read(tmp_path, values):
+    (path,) = write(tmp_path, values, 1, model="tiny")
+    np.testing.assert_array_equal(load_file(path)["values"], values)
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    assert (8 + length) % 64 == 0
+    assert json.loads(path.read_bytes()[8 : 8 + length])["__metadata__"]["model"] == "tiny"
+
+
+def test_shards_of_others_are_read(tmp_path, values):
+    save_file({"values": values}, tmp_path / "a.safetensors")
+    np.testing.assert_array_equal(store.ShardedArray([tmp_path / "a.safetensors"])[:], values)
+
+
+def test_bytes_do_not_depend_on_the_order_of_writing(tmp_path, values):
+    for name, order in (("a", np.arange(333)), ("b", np.random.default_rng(2).permutation(333))):
+        with store.ShardWriter(tmp_path / name, values.shape, np.float16, {"k": "v"}) as writer:
+            for row in order:
+                writer.write(np.array([row]), values[[row]])
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e6])
+def test_values_that_are_not_finite_name_their_row_and_leave_no_file(tmp_path, values, bad):
+    spoilt = values.astype(np.float32)
+    spoilt[42, 3] = bad
+    with (
+        pytest.raises(ValueError, match="row 42 "),
+        store.ShardWriter(tmp_path / "a", values.shape, np.float16, {}) as writer,
+    ):
+        writer.write(slice(0, 333), spoilt)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_never_written_is_an_error(tmp_path, values):
+    with (
+        pytest.raises(ValueError, match="row 10 was never written"),
+        store.ShardWriter(tmp_path / "a", values.shape, np.float16, {}) as writer,
+    ):
+        writer.write(slice(0, 10), values[:10])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_gaps_and_mixed_widths_are_errors(tmp_path, values):
+    paths = write(tmp_path, values, 3)
+    with pytest.raises(ValueError, match="expected"):
+        store.ShardedArray([paths[0], paths[2]])
+    (tmp_path / "other").mkdir()
+    with pytest.raises(ValueError, match="differs"):
+        store.ShardedArray([paths[0], *write(tmp_path / "other", values[:, :3].copy(), 3)[1:]])
+    with pytest.raises(IndexError):
+        store.ShardedArray(paths)[[333]]
+
+
+def test_a_truncated_shard_is_an_error(tmp_path, values):
+    (path,) = write(tmp_path, values, 1)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="cut short"):
+        store.ShardedArray([path])
+
+
+def test_shared_header_values_have_to_agree(tmp_path, values):
+    paths = write(tmp_path, values, 2, model="a")
+    assert store.ShardedArray(paths).only("model") == "a"
+    with pytest.raises(ValueError, match="absent"):
+        store.ShardedArray(paths).only("absent")
+
+
+def test_empty_shards_are_fine(tmp_path, values):
+    array = store.ShardedArray(write(tmp_path, values[:10], 3))
+    np.testing.assert_array_equal(array[:], values[:10])
+
+
+def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    store.write_text("old", path)
+    with pytest.raises(RuntimeError), store.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and len(list(path.parent.iterdir())) == 1
+
+
+def test_json_refuses_nan(tmp_path):
+    with pytest.raises(ValueError):
+        store.write_json({"a": float("nan")}, tmp_path / "a.json")
