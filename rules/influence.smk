@@ -1,0 +1,58 @@
+"""Influence of every pool sample on every task.
+
+Reads gradients/<model>/pool/ and gradients/<model>/<task>/; writes influence/<task>.parquet (row,
+influence) for every task with a validation set and for every group of subtasks, all in one pass
+over the pool's gradients. With `methods.icons.keep_matrix` also influence/<task>_matrix.safetensors,
+the inner products with the single validation samples.
+"""
+
+from vlselect.groups import task_groups
+
+VALIDATED = {
+    name: task for name, task in config["tasks"].items() if "validation" in task
+}
+GROUPS = task_groups(VALIDATED)
+KEEP_MATRIX = (config["methods"].get("icons") or {}).get("keep_matrix", False)
+
+if config.get("gradients") and VALIDATED:
+
+    rule compute_influence:
+        """Mean inner product of projected gradients, per task; a group takes its subtasks' maximum."""
+        input:
+            code=code("compute_influence.py"),
+            pool=gather.pool(
+                "<results>/gradients/{model}/pool/shard-{scatteritem}.safetensors",
+                model=config["gradients"]["model"],
+            ),
+            validation=collect(
+                "<results>/gradients/{model}/{task}/shard-1-of-1.safetensors",
+                model=config["gradients"]["model"],
+                task=VALIDATED,
+            ),
+        output:
+            influence=collect(
+                "<results>/influence/{task}.parquet", task=[*VALIDATED, *GROUPS]
+            ),
+            matrices=collect(
+                "<results>/influence/{task}_matrix.safetensors",
+                task=VALIDATED if KEEP_MATRIX else [],
+            ),
+        log:
+            "<logs>/compute_influence.log",
+        benchmark:
+            "<costs>/compute_influence.jsonl"
+        conda:
+            "../envs/selection.yaml"
+        threads: config["threads"]
+        resources:
+            mem_mb=8000,
+            runtime=120,
+        params:
+            tasks=list(VALIDATED),
+            groups=json.dumps(GROUPS),
+            threads=config["threads"],
+        shell:
+            "python {input.code[0]:q} --pool {input.pool:q} --tasks {params.tasks:q} "
+            "--validation {input.validation:q} --groups {params.groups:q} "
+            "--threads {params.threads} --out {output.influence:q} "
+            "--out-matrices {output.matrices:q} 2> {log:q}"

@@ -1,0 +1,77 @@
+"""ICONS: samples that many tasks agree on (arXiv 2501.00654).
+
+Reads pool/samples.parquet and votes.parquet or, for aggregators other than `vote`,
+influence/<task>.parquet; writes subsets/icons/ratio-<r>_seed-<s>.{json,parquet}.
+"""
+
+declare_method(
+    "icons",
+    stages=["warm_up", "collect_gradients", "compute_influence", "cast_votes"],
+    parameters={
+        "percentile": {
+            "description": "each task votes for its most influential samples, this many percent of the pool (cast_votes)",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "exclusiveMaximum": 100,
+            "default": 20,
+        },
+        "aggregator": {
+            "description": "how the tasks' influences become one order; single:<task> is a specialist (select_icons)",
+            "enum": [
+                *("vote", "mean", "max", "mean_rank", "round_robin"),
+                *(f"single:{task}" for task in [*VALIDATED, *GROUPS]),
+            ],
+            "default": "vote",
+        },
+        "tie_break": {
+            "description": "between equal scores: mean_rank over the tasks then sample id, or the pool's order (select_icons)",
+            "enum": ["mean_rank", "index"],
+            "default": "mean_rank",
+        },
+        "keep_matrix": {
+            "description": "also write the influence of every single validation sample (compute_influence)",
+            "type": "boolean",
+            "default": False,
+        },
+    },
+    needs_validation=True,
+)
+
+AGGREGATOR = config["methods"]["icons"]["aggregator"]
+SPECIALIST = (
+    AGGREGATOR.removeprefix("single:") if AGGREGATOR.startswith("single:") else None
+)
+
+
+rule select_icons:
+    """Take the samples with the most votes, or the best by another aggregator."""
+    input:
+        code=code("select_subset.py", "vlselect/methods/icons.py"),
+        samples="<results>/pool/samples.parquet",
+        votes="<results>/votes.parquet" if AGGREGATOR == "vote" else [],
+        influence=collect(
+            "<results>/influence/{task}.parquet",
+            task=(
+                [] if AGGREGATOR == "vote" else [SPECIALIST] if SPECIALIST else VOTERS
+            ),
+        ),
+    output:
+        records="<results>/subsets/icons/ratio-{ratio}_seed-{seed}.json",
+        rows="<results>/subsets/icons/ratio-{ratio}_seed-{seed}.parquet",
+    log:
+        "<logs>/select_icons/ratio-{ratio}_seed-{seed}.log",
+    benchmark:
+        "<costs>/select_icons/ratio-{ratio}_seed-{seed}.jsonl"
+    conda:
+        "../../envs/selection.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        parameters=parameters("icons", "aggregator", "tie_break"),
+    shell:
+        "python {input.code[0]:q} --method icons --samples {input.samples:q} "
+        "--signal votes {input.votes:q} --tables influence {input.influence:q} "
+        "--parameters {params.parameters:q} --ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

@@ -1,0 +1,34 @@
+"""Votes of the tasks for their most influential samples.
+
+Reads influence/<task>.parquet of every task that votes (a group in place of its subtasks); writes
+votes.parquet (row, one column per task, votes, mean_rank).
+"""
+
+from vlselect.groups import voting_tasks
+
+VOTERS = voting_tasks(VALIDATED)
+
+if "icons" in METHODS:
+
+    rule cast_votes:
+        """One vote per task for each sample at or above a percentile of the task's influence."""
+        input:
+            code=code("cast_votes.py"),
+            influence=collect("<results>/influence/{task}.parquet", task=VOTERS),
+        output:
+            votes="<results>/votes.parquet",
+        log:
+            "<logs>/cast_votes.log",
+        benchmark:
+            "<costs>/cast_votes.jsonl"
+        conda:
+            "../envs/selection.yaml"
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime=30,
+        params:
+            percentile=lambda wildcards: config["methods"]["icons"]["percentile"],
+        shell:
+            "python {input.code[0]:q} --influence {input.influence:q} "
+            "--percentile {params.percentile} --out {output.votes:q} 2> {log:q}"

@@ -1,0 +1,72 @@
+"""Let each task vote for its most influential samples; count the votes and average the ranks.
+
+Writes a Parquet table in pool order: row, one column of 0 and 1 per task, votes, mean_rank.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vlselect import log, store, voting
+
+logger = logging.getLogger(__name__)
+OWN_COLUMNS = {"row", "votes", "mean_rank"}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--influence", type=Path, nargs="+", required=True, help="<task>.parquet of who votes"
+    )
+    parser.add_argument(
+        "--percentile", type=float, default=20, help="each task votes for this share, in percent"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="Parquet: the votes")
+    return parser
+
+
+def read_influences(paths: list[Path]) -> tuple[list[str], np.ndarray]:
+    """Read the tasks' names, from the files', and their influences side by side: (N, T) float32.
+
+    Raises
+    ------
+    ValueError
+        If a task comes twice, bears the name of another column, or has other rows than the first.
+    """
+    tasks = [path.stem for path in paths]
+    if len(set(tasks)) < len(tasks) or OWN_COLUMNS & set(tasks):
+        raise ValueError(f"tasks {tasks} must differ from each other and from {OWN_COLUMNS}")
+    frames = [pd.read_parquet(path) for path in paths]
+    for path, frame in zip(paths, frames, strict=True):
+        if not np.array_equal(frame["row"], np.arange(len(frames[0]))):
+            raise ValueError(f"{path} does not hold rows 0 to {len(frames[0]) - 1} in order")
+    return tasks, np.column_stack([frame["influence"].to_numpy() for frame in frames])
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Cast and write the votes."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    tasks, table = read_influences(args.influence)
+    with log.timed("votes"):
+        voting.require_informative(table, tasks)
+        votes = voting.cast_votes(table, args.percentile)
+        total = votes.sum(axis=1, dtype=np.uint16)
+        ranks = voting.mean_rank(table)
+    logger.info(
+        "%d samples, %d tasks, percentile %g; samples by number of votes: %s",
+        *(len(table), len(tasks), args.percentile, np.bincount(total).tolist()),
+    )
+    columns = dict(zip(tasks, votes.T, strict=True))
+    frame = pd.DataFrame(
+        {"row": np.arange(len(table)), **columns, "votes": total, "mean_rank": ranks}
+    )
+    store.write_parquet(frame, args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Score every sample of the pool by one method, whatever the ratio: row, score."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from vlselect import log, signals, store
+from vlselect.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    signals.add_arguments(parser)
+    parser.add_argument("--out", type=Path, required=True, help="Parquet: row, score")
+    return parser
+
+
+def score(args: argparse.Namespace, pool: pd.DataFrame) -> np.ndarray:
+    """Run the method: float32 scores (N,); NaN stands for no score. Errors name the method."""
+    method = signals.load_method(args.method)  # before the threads of what it loads are limited
+    if not hasattr(method, "score"):
+        raise ValueError(f"method {args.method!r} has no scores")
+    given = signals.read_signals(args.signal, args.tables, len(pool))
+    with threadpool_limits(args.threads):
+        scores = method.score(pool, given, args.seed, **json.loads(args.parameters))
+    scores = np.asarray(scores, dtype=np.float32)
+    if scores.shape != (len(pool),) or np.isinf(scores).any():
+        raise ValueError(
+            f"method {args.method!r} gave scores of shape {scores.shape} for {len(pool)} samples, "
+            f"{int(np.isinf(scores).sum())} of them infinite"
+        )
+    return scores
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Score the pool and write the table."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    pool = signals.read_pool(Samples(args.samples))
+    with log.timed(f"scores by {args.method}"):
+        scores = score(args, pool)
+    logger.info(
+        "%s: %d samples, %d without a score, seed %d",
+        *(args.method, len(pool), int(np.isnan(scores).sum()), args.seed),
+    )
+    frame = pd.DataFrame({"row": np.arange(len(pool), dtype=np.int64), "score": scores})
+    store.write_parquet(frame, args.out)
+
+
+if __name__ == "__main__":
+    main()

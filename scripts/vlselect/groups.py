@@ -1,0 +1,43 @@
+"""Tasks that are made of subtasks: which groups there are, and who votes.
+
+Imported by the workflow: standard library only.
+"""
+
+from collections.abc import Mapping
+
+
+def task_groups(tasks: Mapping[str, Mapping]) -> dict[str, list[str]]:
+    """Find the groups that tasks name under ``group``.
+
+    Parameters
+    ----------
+    tasks : mapping of task to its settings
+        The config's section ``tasks``.
+
+    Returns
+    -------
+    dict of group to the names of its subtasks
+        Both in the config's order.
+
+    Raises
+    ------
+    ValueError
+        If a group bears the name of a task.
+    """
+    groups: dict[str, list[str]] = {}
+    for task, settings in tasks.items():
+        group = settings.get("group")
+        if group is None:
+            continue
+        if group in tasks:
+            raise ValueError(f"tasks.{task}.group: {group!r} is also the name of a task")
+        groups.setdefault(group, []).append(task)
+    return groups
+
+
+def voting_tasks(tasks: Mapping[str, Mapping]) -> list[str]:
+    """List who votes: every task without a group, and every group in place of its subtasks.
+
+    A group stands where its first subtask stands in the config.
+    """
+    return list(dict.fromkeys(settings.get("group") or task for task, settings in tasks.items()))

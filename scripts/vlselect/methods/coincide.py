@@ -1,0 +1,93 @@
+"""COINCIDE: a share for each concept-skill cluster, and its most typical samples.
+
+References
+----------
+.. [1] Lee, Li and Hwang, Concept-skill Transferability-based Data Selection for Large
+   Vision-Language Models, EMNLP 2024, arXiv:2406.10995.
+"""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from vlselect.allocation import allocate, log_probabilities
+from vlselect.budget import Selection
+from vlselect.log import progress
+from vlselect.mmd import greedy
+
+logger = logging.getLogger(__name__)
+
+
+def select(
+    pool: pd.DataFrame,
+    signals: dict,
+    budget: int,
+    seed: int,
+    *,
+    temperature: float = 0.1,
+    sigma: float = 1.0,
+) -> Selection:
+    """Share the budget among the clusters, then pick in each by greedy MMD.
+
+    Parameters
+    ----------
+    pool : DataFrame
+        One row per sample, in row order.
+    signals : dict
+        ``activations``: ShardedArray (N, d); ``assignments``: DataFrame row, cluster;
+        ``summary``: DataFrame cluster, size, transferability, density, clusters from 0.
+    budget : int
+    seed : int
+        Not used: nothing is drawn here. Clusters depend on the seed of k-means.
+    temperature : float
+        tau of the allocation, above 0.
+    sigma : float
+        Bandwidth of the kernel within clusters; the one that the densities were made with.
+
+    Returns
+    -------
+    Selection
+        Clusters by descending probability (ties: lower number), in each the samples in the order
+        in which they were picked. Scores are the probabilities of the samples' clusters.
+
+    Raises
+    ------
+    ValueError
+        If a signal is missing or the signals do not belong together.
+    """
+    activations, cluster, summary = _checked(signals, len(pool))
+    logs = log_probabilities(summary["transferability"], summary["density"], temperature)
+    sizes = summary["size"].to_numpy()
+    shares = allocate(logs, sizes, budget)
+    logger.info(
+        "%d of %d clusters give: %d samples at most, %d clusters in full",
+        (shares > 0).sum(), len(shares), shares.max(), (shares == sizes).sum(),
+    )  # fmt: skip
+    members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(sizes)[:-1])
+    giving = [int(c) for c in np.argsort(-logs, kind="stable") if shares[c]]
+    picked = [
+        members[c][greedy(activations[members[c]], int(shares[c]), sigma)]
+        for c in progress(giving, description="greedy MMD")
+    ]
+    rows = np.concatenate([np.empty(0, np.int64), *picked])
+    return Selection(rows, np.exp(np.repeat(logs[giving], shares[giving])))
+
+
+def _checked(signals: dict, n_pool: int):
+    """Give activations, clusters (N,) and the summary by cluster, if they fit together."""
+    missing = {"activations", "assignments", "summary"} - signals.keys()
+    if missing:
+        raise ValueError(f"coincide needs the signals {sorted(missing)}")
+    activations = signals["activations"]
+    cluster = signals["assignments"]["cluster"].to_numpy()
+    summary = signals["summary"].sort_values("cluster", ignore_index=True)
+    if not len(activations) == len(cluster) == n_pool:
+        raise ValueError(
+            f"{len(activations)} activations and {len(cluster)} assignments for {n_pool} samples"
+        )
+    if not np.array_equal(summary["cluster"], np.arange(len(summary))):
+        raise ValueError("the summary does not number its clusters from 0")
+    if not np.array_equal(np.bincount(cluster, minlength=len(summary)), summary["size"]):
+        raise ValueError("the summary's sizes are not those of the assignments")
+    return activations, cluster, summary

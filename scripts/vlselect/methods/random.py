@@ -1,0 +1,14 @@
+"""Random selection: uniform without replacement, the baseline of every comparison."""
+
+import pandas as pd
+
+from vlselect.budget import Selection, draw
+
+
+def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int) -> Selection:
+    """Draw `budget` samples by a hash of seed and sample id; `signals` is not used.
+
+    The draw does not depend on the order of the pool, and with one seed a smaller subset is part
+    of every larger one.
+    """
+    return Selection(draw(pool["sample_id"].to_numpy(object), budget, seed))

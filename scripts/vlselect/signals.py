@@ -1,0 +1,115 @@
+"""What a selection method gets to see: its module by name, and its signals from their files."""
+
+import argparse
+import importlib
+import importlib.util
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+
+from vlselect.samples import Samples
+from vlselect.store import ShardedArray
+
+Signal = pd.DataFrame | ShardedArray | dict[str, pd.DataFrame]
+
+POOL_COLUMNS = ["row", "sample_id", "source", "n_images"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that name a method, its pool, its signals, its parameters and a seed."""
+    parser.add_argument("--method", required=True, help="module of vlselect.methods")
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    repeatable = {"nargs": "+", "action": "append", "default": [], "metavar": ("NAME", "PATH")}
+    about = "a signal and its Parquet file or all its shards; without a path it is left out"
+    parser.add_argument("--signal", help=about, **repeatable)
+    about = "a signal of several Parquet files, known to the method by the files' names"
+    parser.add_argument("--tables", help=about, **repeatable)
+    parser.add_argument("--parameters", default="{}", help="the method's parameters, as JSON")
+    parser.add_argument("--seed", type=int, default=0)
+    about = "threads of matrix products; fixed, because the last bits of sums depend on it"
+    parser.add_argument("--threads", type=int, default=1, help=about)
+
+
+def load_method(name: str) -> ModuleType:
+    """Import a method's module; an unknown name is an error that says what to add."""
+    module = f"vlselect.methods.{name}"
+    if not name.isidentifier() or importlib.util.find_spec(module) is None:
+        raise ValueError(
+            f"no method {name!r}: there is no module scripts/vlselect/methods/{name}.py"
+        )
+    return importlib.import_module(module)
+
+
+def read_pool(samples: Samples) -> pd.DataFrame:
+    """Read the columns of the pool that methods see: row, sample_id, source, n_images."""
+    pool = samples.frame(columns=POOL_COLUMNS)
+    _require_rows("samples", pool, len(pool))
+    return pool
+
+
+def read_signals(
+    single: Iterable[Sequence[str]], several: Iterable[Sequence[str]], n_pool: int
+) -> dict[str, Signal]:
+    """Read a method's signals.
+
+    Parameters
+    ----------
+    single : iterable of [name, path, ...]
+        Signals of one Parquet file, or of the safetensors shards of one array.
+    several : iterable of [name, path, ...]
+        Signals of several Parquet files, such as one for each task.
+    n_pool : int
+        Samples in the pool. A table with a column ``row`` must hold rows 0 to n_pool - 1 in order.
+
+    Returns
+    -------
+    dict of name to DataFrame, ShardedArray, or dict of file stem to DataFrame
+        Signals without a path are left out, so that a rule can name optional ones.
+
+    Raises
+    ------
+    ValueError
+        If a name comes twice, formats are mixed, or a table does not fit the pool.
+    """
+    signals: dict[str, Signal] = {}
+    for name, *paths in filter(_has_path, single):
+        kinds = {Path(path).suffix for path in paths}
+        if kinds == {".safetensors"}:
+            _add(signals, name, ShardedArray(paths))
+        elif kinds == {".parquet"} and len(paths) == 1:
+            _add(signals, name, _read_table(paths[0], n_pool))
+        else:
+            raise ValueError(
+                f"signal {name!r} must be one .parquet file or .safetensors shards, not {paths}"
+            )
+    for name, *paths in filter(_has_path, several):
+        tables: dict[str, pd.DataFrame] = {}
+        for path in paths:
+            _add(tables, Path(path).stem, _read_table(path, n_pool))
+        _add(signals, name, tables)
+    return signals
+
+
+def _has_path(given: Sequence[str]) -> bool:
+    return len(given) > 1
+
+
+def _add(signals: dict, name: str, signal: Signal) -> None:
+    if name in signals:
+        raise ValueError(f"signal {name!r} is given twice")
+    signals[name] = signal
+
+
+def _read_table(path: str, n_pool: int) -> pd.DataFrame:
+    frame = pd.read_parquet(path)
+    _require_rows(path, frame, n_pool)
+    return frame
+
+
+def _require_rows(name: str, frame: pd.DataFrame, n_pool: int) -> None:
+    """Raise ValueError if a table that has rows does not follow the pool, row by row."""
+    if "row" in frame and not np.array_equal(frame["row"].to_numpy(), np.arange(n_pool)):
+        raise ValueError(f"the rows of {name} are not those of the pool of {n_pool} samples")

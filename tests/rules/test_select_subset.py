@@ -1,0 +1,163 @@
+"""The entry select_subset: exact budgets, records verbatim, methods found by name."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import select_subset
+
+from vlselect import methods
+
+RECORDS = [
+    f'{{"id":"s-{i:02}","z":1.50,"a":{{"y":[1, 2],"x":"é \\u00e9 \\n"}},"conversations":[]}}'
+    for i in (3, 1, 4, 15, 9, 2, 6, 5, 35, 8)
+]
+
+
+@pytest.fixture
+def samples(tmp_path):
+    path = tmp_path / "samples.parquet"
+    frame = pd.DataFrame(
+        {
+            "row": np.arange(len(RECORDS)),
+            "sample_id": [json.loads(record)["id"] for record in RECORDS],
+            "source": ["x", "y"] * 5,
+            "images": [["a.png"]] * 9 + [[]],
+            "n_turns": 2,
+            "n_images": [1] * 9 + [0],
+            "digest": [f"{i:064}" for i in range(len(RECORDS))],
+            "record": RECORDS,
+        }
+    )
+    frame.to_parquet(path, index=False, row_group_size=3)
+    return path
+
+
+@pytest.fixture
+def add_method(tmp_path, monkeypatch):
+    """A method is a module: write one into a folder of its own and make it importable."""
+    folder = tmp_path / "methods"
+    folder.mkdir()
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(folder)])
+
+    def add(name, body):
+        header = "import numpy as np\nfrom vlselect.budget import Selection\n\n\n"
+        signature = "def select(pool, signals, budget, seed, **parameters):\n"
+        (folder / f"{name}.py").write_text(f"{header}{signature}    {body}\n")
+        monkeypatch.delitem(__import__("sys").modules, f"vlselect.methods.{name}", raising=False)
+
+    return add
+
+
+def run(folder, samples, method, ratio, *more):
+    out = folder / "out.json", folder / "out.parquet"
+    select_subset.main(
+        [
+            *("--method", method, "--samples", str(samples), "--ratio", str(ratio)),
+            *("--out-records", str(out[0]), "--out-rows", str(out[1]), *more),
+        ]
+    )
+    return out
+
+
+def test_full_gives_back_every_record_verbatim(tmp_path, samples):
+    records, rows = run(tmp_path, samples, "full", 1.0)
+    assert records.read_text(encoding="utf-8") == "[\n" + ",\n".join(RECORDS) + "\n]\n"
+    assert [list(record) for record in json.loads(records.read_text())][0][:2] == ["id", "z"]
+    table = pd.read_parquet(rows)
+    assert table["row"].tolist() == list(range(10))
+    assert table["rank"].tolist() == list(range(1, 11))
+    assert table["score"].isna().all()
+
+
+def test_random_fills_its_budget_in_pool_order(tmp_path, samples):
+    records, rows = run(tmp_path, samples, "random", 0.35, "--seed", "2")
+    table = pd.read_parquet(rows)
+    assert list(table.columns) == ["row", "sample_id", "rank", "score"]
+    assert len(table) == 4
+    assert table["row"].is_monotonic_increasing
+    assert sorted(table["rank"]) == [1, 2, 3, 4]
+    chosen = [RECORDS[row] for row in table["row"]]
+    assert records.read_text(encoding="utf-8").splitlines()[1:-1] == [
+        *(record + "," for record in chosen[:-1]),
+        chosen[-1],
+    ]
+    assert table["sample_id"].tolist() == [json.loads(record)["id"] for record in chosen]
+
+
+def test_two_runs_give_the_same_bytes(tmp_path, samples):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        run(tmp_path / name, samples, "random", 0.5)
+    for file in ("out.json", "out.parquet"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_icons_reads_votes_or_influences(tmp_path, samples):
+    votes = pd.DataFrame({"row": range(10), "votes": [0, 2] * 5, "mean_rank": np.arange(10) / 9})
+    votes.to_parquet(tmp_path / "votes.parquet")
+    signals = ["--signal", "votes", str(tmp_path / "votes.parquet"), "--tables", "influence"]
+    _, rows = run(tmp_path, samples, "icons", 0.3, *signals)
+    table = pd.read_parquet(rows).sort_values("rank")
+    assert table["row"].tolist() == [9, 7, 5]
+    assert table["score"].tolist() == [2, 2, 2]
+    for task, sign in (("up", 1.0), ("down", -1.0)):
+        frame = pd.DataFrame({"row": range(10), "influence": sign * np.arange(10)})
+        frame.to_parquet(tmp_path / f"{task}.parquet")
+    tables = [str(tmp_path / f"{task}.parquet") for task in ("down", "up")]
+    more = ["--signal", "votes", "--tables", "influence", *tables]
+    _, rows = run(
+        tmp_path, samples, "icons", 0.3, *more, "--parameters", '{"aggregator": "round_robin"}'
+    )
+    assert pd.read_parquet(rows).sort_values("rank")["row"].tolist() == [0, 9, 1]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return Selection(np.arange(budget - 1))", "method 'odd': chose 2 samples where"),
+        ("return Selection(np.arange(budget + 1))", "method 'odd': chose 4 samples where"),
+        ("return Selection(np.array([1, 2, 1]))", "method 'odd': chose row 1 more than once"),
+        ("return Selection(np.array([1, 2, 10]))", "method 'odd': chose row 10"),
+    ],
+)
+def test_a_method_that_breaks_its_contract_is_named(tmp_path, samples, add_method, body, message):
+    add_method("odd", body)
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, samples, "odd", 0.3)
+    assert not (tmp_path / "out.json").exists()
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_a_new_method_gets_pool_signals_parameters_and_seed(tmp_path, samples, add_method):
+    add_method("odd", "return Selection(np.array([seed, parameters['x'], len(pool) - 1]))")
+    more = ("--seed", "4", "--parameters", '{"x": 6}')
+    _, rows = run(tmp_path, samples, "odd", 0.3, *more)
+    assert pd.read_parquet(rows)["row"].tolist() == [4, 6, 9]
+    add_method("rows", "return list(range(budget))")
+    with pytest.raises(TypeError, match="'rows' gave a list"):
+        run(tmp_path, samples, "rows", 0.3)
+
+
+def test_bad_input_is_refused(tmp_path, samples):
+    with pytest.raises(ValueError, match="no method 'nonsense'"):
+        run(tmp_path, samples, "nonsense", 0.3)
+    with pytest.raises(ValueError, match="no method '../x'"):
+        run(tmp_path, samples, "../x", 0.3)
+    with pytest.raises(ValueError, match="ratio 1.5"):
+        run(tmp_path, samples, "random", 1.5)
+    with pytest.raises(ValueError, match="leaves none"):
+        run(tmp_path, samples, "random", 0.01)
+    pd.DataFrame({"row": range(9), "votes": 1}).to_parquet(tmp_path / "short.parquet")
+    short = str(tmp_path / "short.parquet")
+    with pytest.raises(ValueError, match="not those of the pool of 10"):
+        run(tmp_path, samples, "icons", 0.3, "--signal", "votes", short)
+    with pytest.raises(ValueError, match="one .parquet file"):
+        run(tmp_path, samples, "icons", 0.3, "--signal", "votes", short, short)
+    pd.DataFrame({"row": range(10), "influence": 1.0}).to_parquet(tmp_path / "whole.parquet")
+    whole = str(tmp_path / "whole.parquet")
+    with pytest.raises(ValueError, match="'whole' is given twice"):
+        run(tmp_path, samples, "icons", 0.3, "--tables", "influence", whole, whole)
+    with pytest.raises(ValueError, match="'votes' is given twice"):
+        run(tmp_path, samples, "icons", 0.3, *("--signal", "votes", whole) * 2)
