@@ -1,11 +1,15 @@
 """vlselect: from raw instruction data to subsets, checkpoints, benchmarks, tables and figures."""
 
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.14")
 
 
-configfile: "config.yaml"
+if not workflow.overwrite_configfiles:  # a config of one's own stands alone, nothing is mixed in
+
+    configfile: Path(workflow.basedir) / "config.yaml"
 
 
 include: "rules/common.smk"

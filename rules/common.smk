@@ -33,9 +33,9 @@ def checked(action, *arguments):
 def declare_method(name, stages, parameters, needs_validation=False):
     """Tell the workflow of a selection method: called at the top of rules/methods/<name>.smk.
 
-    stages: rules that its selection costs; parameters: JSON schema of its config entry's keys.
+    stages: rules before its own select job that its selection costs; parameters: JSON schema of its config entry's keys.
     """
-    STAGES[name] = [*stages, f"select_{name}"]
+    STAGES[name] = stages
     if needs_validation:
         NEEDS_VALIDATION.add(name)
     schema = {"type": "object", "additionalProperties": False, "properties": parameters}

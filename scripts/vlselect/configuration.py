@@ -61,6 +61,8 @@ def check_references(config: Mapping, needs_validation: set[str] = frozenset()) 
         ]
         if not config["tasks"]:
             problems.append(f"tasks: empty, but method {method!r} needs validation data")
+        if "gradients" not in config:
+            problems.append(f"gradients: missing, but method {method!r} needs it")
     if problems:
         raise ConfigError("\n".join(problems))
 

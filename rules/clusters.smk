@@ -1,0 +1,96 @@
+"""Concept-skill clusters of the pool.
+
+Reads features/<model>/activations/ of the model that methods.coincide names; writes
+clusters/assignments.parquet (row, cluster, distance), clusters/centroids.safetensors and
+clusters/summary.parquet (cluster, size, transferability, density).
+"""
+
+
+def activation_shards(wildcards):
+    """The activations that are clustered: those of COINCIDE's model."""
+    return gather.pool(
+        "<results>/features/{model}/activations/shard-{scatteritem}.safetensors",
+        model=config["methods"]["coincide"]["model"],
+    )
+
+
+def clustering_flags(wildcards):
+    """Flags of the k-means."""
+    settings = config["methods"]["coincide"]
+    flags = []
+    for key in (
+        *("clusters", "iterations", "points_per_centroid", "memory_gb", "seed"),
+        *("device", "on_collapse"),
+    ):
+        if settings[key] is not None:
+            flags += [f"--{key.replace('_', '-')}", str(settings[key])]
+    return shlex.join(flags)
+
+
+def clustering_gpus(wildcards):
+    """GPUs that the k-means asks the cluster for."""
+    return int(config["methods"]["coincide"]["device"] == "gpu")
+
+
+def summary_flags(wildcards):
+    """Flags of transferability and density."""
+    settings = config["methods"]["coincide"]
+    flags = ["--variant", settings["variant"], "--sigma", str(settings["sigma"])]
+    return shlex.join([*flags, "--max-cosine", str(settings["max_cosine"])])
+
+
+if "coincide" in METHODS:
+
+    rule cluster_activations:
+        """Spherical k-means; empty clusters are left out, collapsed ones are an error."""
+        input:
+            code=code("cluster_activations.py"),
+            activations=activation_shards,
+        output:
+            assignments="<results>/clusters/assignments.parquet",
+            centroids="<results>/clusters/centroids.safetensors",
+        log:
+            "<logs>/cluster_activations.log",
+        benchmark:
+            "<costs>/cluster_activations/all.jsonl"
+        conda:
+            "../envs/selection.yaml"
+        threads: config["threads"]
+        resources:
+            mem_mb=16000,
+            runtime=480,
+            gpu=clustering_gpus,
+        params:
+            clustering=clustering_flags,
+            threads=config["threads"],
+        shell:
+            "python {input.code[0]:q} --activations {input.activations:q} {params.clustering} "
+            "--threads {params.threads} --out-assignments {output.assignments:q} "
+            "--out-centroids {output.centroids:q} 2> {log:q}"
+
+    rule summarise_clusters:
+        """Size, transferability and density of every cluster."""
+        input:
+            code=code("summarise_clusters.py"),
+            activations=activation_shards,
+            assignments="<results>/clusters/assignments.parquet",
+            centroids="<results>/clusters/centroids.safetensors",
+        output:
+            summary="<results>/clusters/summary.parquet",
+        log:
+            "<logs>/summarise_clusters.log",
+        benchmark:
+            "<costs>/summarise_clusters/all.jsonl"
+        conda:
+            "../envs/selection.yaml"
+        threads: config["threads"]
+        resources:
+            mem_mb=8000,
+            runtime=240,
+        params:
+            summary=summary_flags,
+            threads=config["threads"],
+        shell:
+            "python {input.code[0]:q} --activations {input.activations:q} "
+            "--assignments {input.assignments:q} --centroids {input.centroids:q} "
+            "{params.summary} --threads {params.threads} --out {output.summary:q} 2> {log:q}"

@@ -1,0 +1,86 @@
+"""Features of every pool sample from forward passes of a model, in shards.
+
+Reads pool/samples.parquet, the images and a model; writes features/<model>/<kind>/shard-….
+Kinds: activations, last_token, mean_hidden and likelihood from one pass (extract_features);
+attended from a pass that ends after an early decoder layer (extract_attention).
+"""
+
+
+def activation_flags(wildcards):
+    """Flags of the activations' form and, where the config lists them, layers."""
+    features = config["features"]
+    flags = ["--variant", features["variant"]]
+    if features["layers"] is not None:
+        flags += ["--layers", *map(str, features["layers"])]
+    return shlex.join(flags)
+
+
+rule extract_features:
+    """One forward pass a sample: activations, hidden states and likelihood signals."""
+    input:
+        code=code("extract_features.py"),
+        samples="<results>/pool/samples.parquet",
+        images=image_root(),
+        model=model_files,
+    output:
+        activations="<results>/features/{model}/activations/shard-{scatteritem}.safetensors",
+        last_token="<results>/features/{model}/last_token/shard-{scatteritem}.safetensors",
+        mean_hidden="<results>/features/{model}/mean_hidden/shard-{scatteritem}.safetensors",
+        likelihood="<results>/features/{model}/likelihood/shard-{scatteritem}.safetensors",
+    log:
+        "<logs>/extract_features/{model}/{scatteritem}.log",
+    benchmark:
+        "<costs>/extract_features/{model}/{scatteritem}.jsonl"
+    conda:
+        "../envs/models.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=16000,
+        runtime=480,
+        gpu=gpus,
+    params:
+        run=config["run"],
+        images=config["pool"]["images"],
+        max_pixels=config["pool"]["max_pixels"],
+        model=model_flags,
+        activations=activation_flags,
+    shell:
+        "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
+        " --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --shard {wildcards.scatteritem} {params.model} {params.activations}"
+        " --activations {output.activations:q} --last-token {output.last_token:q}"
+        " --mean-hidden {output.mean_hidden:q} --likelihood {output.likelihood:q} 2> {log:q}"
+
+
+rule extract_attention:
+    """Visual features that the instruction attends to, from one early decoder layer."""
+    input:
+        code=code("extract_attention.py"),
+        samples="<results>/pool/samples.parquet",
+        images=image_root(),
+        model=model_files,
+    output:
+        attended="<results>/features/{model}/attended/shard-{scatteritem}.safetensors",
+    log:
+        "<logs>/extract_attention/{model}/{scatteritem}.log",
+    benchmark:
+        "<costs>/extract_attention/{model}/{scatteritem}.jsonl"
+    conda:
+        "../envs/models.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=16000,
+        runtime=240,
+        gpu=gpus,
+    params:
+        run=config["run"],
+        images=config["pool"]["images"],
+        max_pixels=config["pool"]["max_pixels"],
+        model=model_flags,
+        layer=config["features"]["attention"]["layer"],
+        mass=config["features"]["attention"]["mass"],
+    shell:
+        "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
+        " --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --shard {wildcards.scatteritem} {params.model} --attention eager"
+        " --layer {params.layer} --mass {params.mass} --attended {output.attended:q} 2> {log:q}"

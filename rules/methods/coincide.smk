@@ -1,0 +1,112 @@
+"""COINCIDE: typical samples of transferable, sparse concept-skill clusters (arXiv 2406.10995).
+
+Reads pool/samples.parquet, clusters/{assignments,summary}.parquet and the activations that were
+clustered; writes subsets/coincide/ratio-<r>_seed-<s>.{json,parquet}.
+"""
+
+declare_method(
+    "coincide",
+    stages=["extract_features", "cluster_activations", "summarise_clusters"],
+    parameters={
+        "model": {
+            "description": "small reference model whose activations are clustered, a name from `models` (extract_features)",
+            "type": "string",
+            "default": "reference",
+        },
+        "clusters": {
+            "description": "K of the k-means; null: one for every 66.5 samples, as 10,000 for 665k (cluster_activations)",
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "default": None,
+        },
+        "iterations": {
+            "description": "iterations of the k-means (cluster_activations)",
+            "type": "integer",
+            "minimum": 1,
+            "default": 50,
+        },
+        "points_per_centroid": {
+            "description": "samples that the k-means is trained on, per cluster at most (cluster_activations)",
+            "type": "integer",
+            "minimum": 1,
+            "default": 256,
+        },
+        "memory_gb": {
+            "description": "GB that the samples for training may take, at two bytes a value; with fewer than wanted a warning is logged (cluster_activations)",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 4,
+        },
+        "seed": {
+            "description": "seed of the k-means (cluster_activations)",
+            "type": "integer",
+            "minimum": 0,
+            "default": 0,
+        },
+        "device": {
+            "description": "where the k-means runs; gpu needs faiss's GPU build (cluster_activations)",
+            "enum": ["cpu", "gpu"],
+            "default": "cpu",
+        },
+        "on_collapse": {
+            "description": "what to do with clusters that have collapsed (cluster_activations)",
+            "enum": ["error", "warn"],
+            "default": "error",
+        },
+        "variant": {
+            "description": "transferability and density as in the paper or as in its authors' program (summarise_clusters)",
+            "enum": ["released", "paper"],
+            "default": "released",
+        },
+        "max_cosine": {
+            "description": "released variant: closer pairs of centroids do not count for transferability (summarise_clusters)",
+            "type": "number",
+            "exclusiveMinimum": -1,
+            "exclusiveMaximum": 1,
+            "default": 0.9,
+        },
+        "sigma": {
+            "description": "bandwidth of the Gaussian kernel in density and MMD (summarise_clusters, select_coincide)",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 1.0,
+        },
+        "temperature": {
+            "description": "tau of the allocation to clusters; lower is more uneven (select_coincide)",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 0.1,
+        },
+    },
+)
+
+
+rule select_coincide:
+    """Share the budget among clusters; in each, pick by greedy MMD."""
+    input:
+        code=code("select_subset.py", "vlselect/methods/coincide.py"),
+        samples="<results>/pool/samples.parquet",
+        activations=activation_shards,
+        assignments="<results>/clusters/assignments.parquet",
+        summary="<results>/clusters/summary.parquet",
+    output:
+        records="<results>/subsets/coincide/ratio-{ratio}_seed-{seed}.json",
+        rows="<results>/subsets/coincide/ratio-{ratio}_seed-{seed}.parquet",
+    log:
+        "<logs>/select_coincide/ratio-{ratio}_seed-{seed}.log",
+    benchmark:
+        "<costs>/select_coincide/ratio-{ratio}_seed-{seed}.jsonl"
+    conda:
+        "../../envs/selection.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        parameters=parameters("coincide", "temperature", "sigma"),
+    shell:
+        "python {input.code[0]:q} --method coincide --samples {input.samples:q} "
+        "--signal activations {input.activations:q} --signal assignments {input.assignments:q} "
+        "--signal summary {input.summary:q} --parameters {params.parameters:q} "
+        "--ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

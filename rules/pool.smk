@@ -1,0 +1,36 @@
+"""The pool: which records can be used.
+
+Reads the records and images that config.pool names; writes pool/samples.parquet (accepted),
+pool/rejected.csv (the others, each with its reason) and pool/summary.json (counts).
+"""
+
+
+rule prepare_pool:
+    """Parse every record, check its conversation and decode its images."""
+    input:
+        code=code("prepare_pool.py"),
+        records=config["pool"]["records"],
+    output:
+        samples="<results>/pool/samples.parquet",
+        rejected="<results>/pool/rejected.csv",
+        summary="<results>/pool/summary.json",
+    log:
+        "<logs>/prepare_pool.log",
+    benchmark:
+        "<costs>/prepare_pool.jsonl"
+    conda:
+        "../envs/pool.yaml"
+    # Threads only decode images here: no number depends on how many there are.
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=480,
+    params:
+        images=config["pool"]["images"],
+        max_pixels=config["pool"]["max_pixels"],
+        source_key=config["pool"]["source_key"] or "",
+    shell:
+        "python {input.code[0]:q} --records {input.records:q} --images {params.images:q}"
+        " --max-pixels {params.max_pixels} --source-key {params.source_key:q}"
+        " --workers {threads} --samples {output.samples:q} --rejected {output.rejected:q}"
+        " --summary {output.summary:q} 2> {log:q}"

@@ -1,0 +1,227 @@
+"""Tables: everything that the figures and a report need, as small CSV files.
+
+Reads pool/samples.parquet, subsets/, influence/, votes.parquet, clusters/, benchmarks/ and the
+costs of the jobs; writes tables/<table>.csv. The columns are described in scripts/vlselect/tables.py
+and by each script's --help.
+"""
+
+
+def stage_folder(stage):
+    """The folder of a stage, for flags (pathvars are only filled in in paths)."""
+    return f"results/{config['run']}/{stage}"
+
+
+def run_names(pattern, methods):
+    """The runs of these methods, named by a pattern, each once; `full` comes first."""
+    runs = sorted(experiment_runs(), key=lambda run: run["method"] != "full")
+    names = [pattern.format(**run) for run in runs if run["method"] in methods]
+    return list(dict.fromkeys(names))
+
+
+def subset_names(methods):
+    """Subsets of these methods as they are named below subsets/."""
+    return run_names("{method}/ratio-{ratio}_seed-{seed}", methods)
+
+
+def subset_rows(methods):
+    """The rows of these methods' subsets."""
+    return [f"<results>/subsets/{name}.parquet" for name in subset_names(methods)]
+
+
+def checkpoint_names():
+    """Checkpoints of every experiment as they are named below checkpoints/ and benchmarks/."""
+    return run_names("{model}/{method}/ratio-{ratio}_seed-{seed}", METHODS)
+
+
+def benchmark_names():
+    """All that is scored: the checkpoints, each model as it comes, and the majority answer."""
+    models = dict.fromkeys(run["model"] for run in experiment_runs())
+    untrained = [f"{model}/pretrained/ratio-0_seed-0" for model in models]
+    return [*checkpoint_names(), *untrained, "majority"]
+
+
+def scores(names):
+    """The scores of these runs on every task."""
+    return [
+        f"<results>/benchmarks/{name}/{task}.json" for name in names for task in TESTED
+    ]
+
+
+def benchmark_groups(wildcards):
+    """Subtasks and the benchmark that each is a part of, as JSON."""
+    tasks = {task: config["tasks"][task].get("group") for task in TESTED}
+    return json.dumps({task: group for task, group in tasks.items() if group})
+
+
+def selection_stages(wildcards):
+    """The rules that each method's selection costs, as JSON.
+
+    A stage may name one of the method's parameters: "extract_features/{model}" counts the jobs
+    of the method's own model only.
+    """
+    filled = {
+        method: [stage.format(**config["methods"][method]) for stage in stages]
+        for method, stages in STAGES.items()
+    }
+    return json.dumps(filled, sort_keys=True)
+
+
+def coincide_temperature(wildcards):
+    """Temperature of COINCIDE's allocation."""
+    return config["methods"]["coincide"]["temperature"]
+
+
+def table_files():
+    """The tables that the config has something to put into."""
+    names = ["subset_composition", "subset_overlap", "cost"]
+    if compares():
+        names += ["benchmark_scores", "relative_by_seed", "relative_performance"]
+    if selects("icons"):
+        names += ["votes_histogram", "task_agreement", "vote_extremes"]
+    if selects("coincide"):
+        names += ["clusters"]
+    return [f"<results>/tables/{name}.csv" for name in names]
+
+
+rule tabulate_benchmarks:
+    """Scores of all runs, and what they keep of the performance of the full pool."""
+    input:
+        code=code("tabulate_benchmarks.py"),
+        scores=scores(benchmark_names()),
+    output:
+        scores="<results>/tables/benchmark_scores.csv",
+        seeds="<results>/tables/relative_by_seed.csv",
+        relative="<results>/tables/relative_performance.csv",
+    log:
+        "<logs>/tabulate_benchmarks.log",
+    conda:
+        "../envs/selection.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        benchmarks=stage_folder("benchmarks"),
+        runs=benchmark_names(),
+        tasks=TESTED,
+        groups=benchmark_groups,
+    shell:
+        "python {input.code[0]:q} --benchmarks {params.benchmarks:q} --runs {params.runs:q}"
+        " --tasks {params.tasks:q} --groups {params.groups:q} --out-scores {output.scores:q}"
+        " --out-seeds {output.seeds:q} --out-relative {output.relative:q} 2> {log:q}"
+
+
+rule tabulate_subsets:
+    """What the subsets are made of, and what they have in common."""
+    input:
+        code=code("tabulate_subsets.py"),
+        samples="<results>/pool/samples.parquet",
+        subsets=subset_rows(METHODS),
+    output:
+        composition="<results>/tables/subset_composition.csv",
+        overlap="<results>/tables/subset_overlap.csv",
+    log:
+        "<logs>/tabulate_subsets.log",
+    conda:
+        "../envs/pool.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        subsets=stage_folder("subsets"),
+        runs=subset_names(METHODS),
+    shell:
+        "python {input.code[0]:q} --samples {input.samples:q} --subsets {params.subsets:q}"
+        " --runs {params.runs:q} --out-composition {output.composition:q}"
+        " --out-overlap {output.overlap:q} 2> {log:q}"
+
+
+rule tabulate_votes:
+    """How many tasks vote for the samples, how alike they vote, and for which images."""
+    input:
+        code=code("tabulate_votes.py"),
+        samples="<results>/pool/samples.parquet",
+        images=image_root(),
+        votes="<results>/votes.parquet",
+        influence=collect("<results>/influence/{task}.parquet", task=VOTERS),
+        subsets=subset_rows(["icons"]),
+    output:
+        histogram="<results>/tables/votes_histogram.csv",
+        agreement="<results>/tables/task_agreement.csv",
+        extremes="<results>/tables/vote_extremes.csv",
+    log:
+        "<logs>/tabulate_votes.log",
+    conda:
+        "../envs/pool.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        images=config["pool"]["images"],
+        max_pixels=config["pool"]["max_pixels"],
+        subsets=stage_folder("subsets"),
+        runs=subset_names(["icons"]),
+    shell:
+        "python {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
+        " --max-pixels {params.max_pixels} --votes {input.votes:q}"
+        " --influence {input.influence:q} --subsets {params.subsets:q} --runs {params.runs:q}"
+        " --out-histogram {output.histogram:q} --out-agreement {output.agreement:q}"
+        " --out-extremes {output.extremes:q} 2> {log:q}"
+
+
+rule tabulate_clusters:
+    """What the clusters are like, and how much of each is chosen."""
+    input:
+        code=code("tabulate_clusters.py"),
+        assignments="<results>/clusters/assignments.parquet",
+        summary="<results>/clusters/summary.parquet",
+        subsets=subset_rows(["coincide"]),
+    output:
+        "<results>/tables/clusters.csv",
+    log:
+        "<logs>/tabulate_clusters.log",
+    conda:
+        "../envs/selection.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        temperature=coincide_temperature,
+        subsets=stage_folder("subsets"),
+        runs=subset_names(["coincide"]),
+    shell:
+        "python {input.code[0]:q} --assignments {input.assignments:q} --summary {input.summary:q}"
+        " --temperature {params.temperature} --subsets {params.subsets:q} --runs {params.runs:q}"
+        " --out {output:q} 2> {log:q}"
+
+
+# Snakemake does not treat benchmark files as outputs, so they cannot be inputs here. What is asked
+# for instead are the files at the end of every chain of jobs that the table reports: when those
+# exist, so do the benchmark files of all jobs before them.
+rule tabulate_costs:
+    """What the jobs took: per rule, and for selection and finetuning per method."""
+    input:
+        code=code("tabulate_costs.py"),
+        subsets=subset_rows(METHODS),
+        scores=scores(benchmark_names()),
+        provenance="<results>/provenance.json",
+    output:
+        "<results>/tables/cost.csv",
+    log:
+        "<logs>/tabulate_costs.log",
+    conda:
+        "../envs/pool.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        costs=stage_folder("costs"),
+        stages=selection_stages,
+        runs=checkpoint_names(),
+    shell:
+        "python {input.code[0]:q} --costs {params.costs:q} --stages {params.stages:q}"
+        " --runs {params.runs:q} --out {output:q} 2> {log:q}"

@@ -1,0 +1,41 @@
+"""The target tasks: records with answers.
+
+Reads the validation and test records that config.tasks names; writes for each task
+tasks/<task>/validation.parquet, test.parquet (empty where the task has none) and rejected.csv.
+"""
+
+
+rule prepare_task:
+    """Parse one task's records and answers, check the conversations and decode the images."""
+    input:
+        code=code("prepare_task.py"),
+        validation=lookup(dpath="tasks/{task}/validation", within=config, default=[]),
+        test=lookup(dpath="tasks/{task}/test", within=config, default=[]),
+    output:
+        validation="<results>/tasks/{task}/validation.parquet",
+        test="<results>/tasks/{task}/test.parquet",
+        rejected="<results>/tasks/{task}/rejected.csv",
+    log:
+        "<logs>/prepare_task/{task}.log",
+    benchmark:
+        "<costs>/prepare_task/{task}.jsonl"
+    conda:
+        "../envs/pool.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        images=lookup(
+            dpath="tasks/{task}/images",
+            within=config,
+            default=config["pool"]["images"],
+        ),
+        max_pixels=config["pool"]["max_pixels"],
+        source_key=config["pool"]["source_key"] or "",
+    shell:
+        "python {input.code[0]:q} --task {wildcards.task:q}"
+        " --validation {input.validation:q} --test {input.test:q} --images {params.images:q}"
+        " --max-pixels {params.max_pixels} --source-key {params.source_key:q}"
+        " --workers {threads} --out-validation {output.validation:q} --out-test {output.test:q}"
+        " --rejected {output.rejected:q} 2> {log:q}"
