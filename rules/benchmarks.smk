@@ -56,7 +56,6 @@ rule run_benchmarks:
     input:
         code=benchmark_code("run_benchmarks.py"),
         tests=benchmark_tests,
-        images=image_root(),
         model=model_files,
         checkpoint="<results>/checkpoints/{model}/{method}/ratio-{ratio}_seed-{seed}",
     output:
@@ -93,7 +92,6 @@ rule run_benchmarks_pretrained:
     input:
         code=benchmark_code("run_benchmarks.py"),
         tests=benchmark_tests,
-        images=image_root(),
         model=model_files,
     output:
         expand(

@@ -11,7 +11,6 @@ rule finetune_model:
         code=code("finetune_model.py"),
         samples="<results>/pool/samples.parquet",
         subset="<results>/subsets/{method}/ratio-{ratio}_seed-{seed}.parquet",
-        images=image_root(),
         model=model_files,
     output:
         directory("<results>/checkpoints/{model}/{method}/ratio-{ratio}_seed-{seed}"),

@@ -19,7 +19,7 @@ def clustering_flags(wildcards):
     settings = config["methods"]["coincide"]
     flags = []
     for key in (
-        *("clusters", "iterations", "points_per_centroid", "memory_gb", "seed"),
+        *("n_clusters", "iterations", "points_per_centroid", "memory_gb", "seed"),
         *("device", "on_collapse"),
     ):
         if settings[key] is not None:

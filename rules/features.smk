@@ -5,14 +5,9 @@ Kinds: activations, last_token, mean_hidden and likelihood from one pass (extrac
 attended from a pass that ends after an early decoder layer (extract_attention).
 """
 
-
-def activation_flags(wildcards):
-    """Flags of the activations' form and, where the config lists them, layers."""
-    features = config["features"]
-    flags = ["--variant", features["variant"]]
-    if features["layers"] is not None:
-        flags += ["--layers", *map(str, features["layers"])]
-    return shlex.join(flags)
+ACTIVATION_FLAGS = ["--variant", config["features"]["variant"]]
+if config["features"]["layers"] is not None:
+    ACTIVATION_FLAGS += ["--layers", *map(str, config["features"]["layers"])]
 
 
 rule extract_features:
@@ -20,7 +15,6 @@ rule extract_features:
     input:
         code=code("extract_features.py"),
         samples="<results>/pool/samples.parquet",
-        images=image_root(),
         model=model_files,
     output:
         activations="<results>/features/{model}/activations/shard-{scatteritem}.safetensors",
@@ -43,7 +37,7 @@ rule extract_features:
         images=config["pool"]["images"],
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
-        activations=activation_flags,
+        activations=shlex.join(ACTIVATION_FLAGS),
     shell:
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
@@ -57,7 +51,6 @@ rule extract_attention:
     input:
         code=code("extract_attention.py"),
         samples="<results>/pool/samples.parquet",
-        images=image_root(),
         model=model_files,
     output:
         attended="<results>/features/{model}/attended/shard-{scatteritem}.safetensors",

@@ -40,7 +40,7 @@ if config.get("gradients") and VALIDATED:
         log:
             "<logs>/compute_influence.log",
         benchmark:
-            "<costs>/compute_influence.jsonl"
+            "<costs>/compute_influence/all.jsonl"
         conda:
             "../envs/selection.yaml"
         threads: config["threads"]

@@ -17,7 +17,7 @@ rule prepare_pool:
     log:
         "<logs>/prepare_pool.log",
     benchmark:
-        "<costs>/prepare_pool.jsonl"
+        "<costs>/prepare_pool/all.jsonl"
     conda:
         "../envs/pool.yaml"
     # Threads only decode images here: no number depends on how many there are.

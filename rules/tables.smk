@@ -36,7 +36,7 @@ def checkpoint_names():
 def benchmark_names():
     """All that is scored: the checkpoints, each model as it comes, and the majority answer."""
     models = dict.fromkeys(run["model"] for run in experiment_runs())
-    untrained = [f"{model}/pretrained/ratio-0_seed-0" for model in models]
+    untrained = [f"{model}/pretrained/ratio-0.0_seed-0" for model in models]
     return [*checkpoint_names(), *untrained, "majority"]
 
 
@@ -142,7 +142,6 @@ rule tabulate_votes:
     input:
         code=code("tabulate_votes.py"),
         samples="<results>/pool/samples.parquet",
-        images=image_root(),
         votes="<results>/votes.parquet",
         influence=collect("<results>/influence/{task}.parquet", task=VOTERS),
         subsets=subset_rows(["icons"]),

@@ -20,7 +20,7 @@ if "icons" in METHODS:
         log:
             "<logs>/cast_votes.log",
         benchmark:
-            "<costs>/cast_votes.jsonl"
+            "<costs>/cast_votes/all.jsonl"
         conda:
             "../envs/selection.yaml"
         threads: 1

@@ -13,7 +13,7 @@ declare_method(
             "type": "string",
             "default": "reference",
         },
-        "clusters": {
+        "n_clusters": {
             "description": "K of the k-means; null: one for every 66.5 samples, as 10,000 for 665k (cluster_activations)",
             "type": ["integer", "null"],
             "minimum": 1,
@@ -98,15 +98,16 @@ rule select_coincide:
         "<costs>/select_coincide/ratio-{ratio}_seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
-    threads: 1
+    threads: config["threads"]
     resources:
         mem_mb=8000,
         runtime=240,
     params:
         parameters=parameters("coincide", "temperature", "sigma"),
+        threads=config["threads"],
     shell:
         "python {input.code[0]:q} --method coincide --samples {input.samples:q} "
         "--signal activations {input.activations:q} --signal assignments {input.assignments:q} "
         "--signal summary {input.summary:q} --parameters {params.parameters:q} "
-        "--ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--ratio {wildcards.ratio} --seed {wildcards.seed} --threads {params.threads} "
         "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

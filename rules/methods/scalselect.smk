@@ -53,10 +53,11 @@ rule score_scalselect:
         runtime=120,
     params:
         parameters=parameters("scalselect", "energy"),
+        threads=config["threads"],
     shell:
         "python {input.code[0]:q} --method scalselect --samples {input.samples:q} "
         "--signal attended {input.attended:q} --parameters {params.parameters:q} --seed 0 "
-        "--out {output.scores:q} 2> {log:q}"
+        "--threads {params.threads} --out {output.scores:q} 2> {log:q}"
 
 
 rule select_scalselect:

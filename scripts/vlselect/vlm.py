@@ -124,7 +124,8 @@ class VLM:
         if processor.chat_template is None and self.tokenizer.chat_template is None:
             raise MaskError(f"{path}: the processor has no chat template")
         self._arguments = set(inspect.signature(model.forward).parameters)
-        self._special = set(self.tokenizer.all_special_ids)
+        unknown = {self.tokenizer.unk_token_id}  # stands for a user's word
+        self._special = set(self.tokenizer.all_special_ids) - unknown
 
     @classmethod
     def load(

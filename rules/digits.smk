@@ -1,0 +1,96 @@
+"""The embedded demo: data and models that the pipeline then treats like any user's.
+
+Reads the config section `digits`, which is there in the demo only; writes raw/ (records, images,
+the tasks' questions) and models/ (clip: the vision tower and its text model; base: a tiny LLaVA).
+"""
+
+from vlselect.digits.vocabulary import TASKS as DIGITS_TASKS
+
+
+rule make_digits:
+    """Compose scenes of handwritten digits; ask questions about them, some answered wrong."""
+    input:
+        code=code("make_digits.py"),
+    output:
+        records="<results>/raw/mixture.json",
+        images=directory("<results>/raw/images"),
+        validation=expand(
+            "<results>/raw/tasks/{task}/validation.json", task=DIGITS_TASKS
+        ),
+        test=expand("<results>/raw/tasks/{task}/test.json", task=DIGITS_TASKS),
+    log:
+        "<logs>/make_digits.log",
+    benchmark:
+        "<costs>/make_digits/all.jsonl"
+    conda:
+        "../envs/models.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        mixture=json.dumps(config["digits"]["mixture"]),
+        noise=config["digits"]["noise"],
+        duplicates=config["digits"]["duplicates"],
+        validation=config["digits"]["validation"],
+        test=config["digits"]["test"],
+        seed=config["digits"]["seed"],
+    shell:
+        "python {input.code[0]:q} --mixture {params.mixture:q} --noise {params.noise}"
+        " --duplicates {params.duplicates} --validation-size {params.validation}"
+        " --test-size {params.test} --seed {params.seed} --records {output.records:q}"
+        " --images {output.images:q} --validation {output.validation:q}"
+        " --test {output.test:q} 2> {log:q}"
+
+
+rule pretrain_vision:
+    """Train a CLIP on scenes and captions; its vision tower becomes the base model's."""
+    input:
+        code=code("pretrain_vision.py"),
+    output:
+        directory("<results>/models/clip"),
+    log:
+        "<logs>/pretrain_vision.log",
+    benchmark:
+        "<costs>/pretrain_vision/all.jsonl"
+    conda:
+        "../envs/models.yaml"
+    threads: config["digits"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        scenes=config["digits"]["vision_scenes"],
+        seed=config["digits"]["seed"],
+        threads=config["digits"]["threads"],
+    shell:
+        "python {input.code[0]:q} --scenes {params.scenes} --seed {params.seed}"
+        " --threads {params.threads} --out {output:q} 2> {log:q}"
+
+
+rule pretrain_base:
+    """Train a LLaVA on that tower to look things up, until it does so well enough."""
+    input:
+        code=code("pretrain_base.py"),
+        vision="<results>/models/clip",
+    output:
+        directory("<results>/models/base"),
+    log:
+        "<logs>/pretrain_base.log",
+    benchmark:
+        "<costs>/pretrain_base/all.jsonl"
+    conda:
+        "../envs/models.yaml"
+    threads: config["digits"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        samples=config["digits"]["base_samples"],
+        lookup=config["digits"]["lookup"],
+        seed=config["digits"]["seed"],
+        threads=config["digits"]["threads"],
+    shell:
+        "python {input.code[0]:q} --vision {input.vision:q} --samples {params.samples}"
+        " --lookup {params.lookup} --seed {params.seed} --threads {params.threads}"
+        " --out {output:q} 2> {log:q}"

@@ -1,0 +1,145 @@
+"""Projected per-sample gradients of a warmed-up model, for the pool and the tasks' validation sets.
+
+Reads pool/samples.parquet, tasks/<task>/validation.parquet, the images and a model; writes
+gradients/<model>/warm_up/ (LoRA adapter, training_log.csv, rows.csv) and shards of
+gradients/<model>/pool/ and gradients/<model>/<task>/.
+"""
+
+
+def with_validation():
+    """Names of the tasks that have a validation set."""
+    return [name for name, task in config["tasks"].items() if "validation" in task]
+
+
+def validation_images():
+    """Image root of each task with a validation set: its own, or the pool's."""
+    roots = [config["tasks"][name].get("images") for name in with_validation()]
+    return [root or config["pool"]["images"] for root in roots]
+
+
+def projection_flags():
+    """Flags of the projection, and of the subtasks whose gradients keep their norms."""
+    projection = config["gradients"]["projection"]
+    flags = ["--projection", projection["type"], "--dim", str(projection["dim"])]
+    flags += ["--projection-seed", str(projection["seed"])]
+    flags += ["--nonzeros", str(projection["nonzeros"])]
+    flags += ["--implementation", projection["implementation"]]
+    return shlex.join(flags)
+
+
+def keep_norms():
+    """Tasks whose validation gradients are not normalised: subtasks, where the config says so."""
+    if config["gradients"]["normalise_subtasks"]:
+        return []
+    return [name for name in with_validation() if config["tasks"][name].get("group")]
+
+
+if config.get("gradients"):
+
+    rule warm_up:
+        """LoRA on a random fraction of the pool, so that gradients say something."""
+        input:
+            code=code("warm_up.py"),
+            samples="<results>/pool/samples.parquet",
+            model=model_files,
+        output:
+            directory("<results>/gradients/{model}/warm_up"),
+        log:
+            "<logs>/warm_up/{model}.log",
+        benchmark:
+            "<costs>/warm_up/{model}.jsonl"
+        conda:
+            "../envs/models.yaml"
+        threads: config["threads"]
+        resources:
+            mem_mb=24000,
+            runtime=480,
+            gpu=gpus,
+        params:
+            images=config["pool"]["images"],
+            max_pixels=config["pool"]["max_pixels"],
+            fraction=config["gradients"]["warm_up"]["fraction"],
+            seed=config["gradients"]["warm_up"]["seed"],
+            settings=json.dumps(
+                config["gradients"]["warm_up"]["finetune"], sort_keys=True
+            ),
+            model=model_flags,
+        shell:
+            "python {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
+            " --max-pixels {params.max_pixels} --fraction {params.fraction} --seed {params.seed}"
+            " --settings {params.settings:q} {params.model} --out {output:q} 2> {log:q}"
+
+    rule collect_gradients:
+        """One batched backward pass gives the projected gradients of all samples in a batch."""
+        input:
+            code=code("collect_gradients.py"),
+            samples="<results>/pool/samples.parquet",
+            model=model_files,
+            adapter="<results>/gradients/{model}/warm_up",
+        output:
+            "<results>/gradients/{model}/pool/shard-{scatteritem}.safetensors",
+        log:
+            "<logs>/collect_gradients/{model}/{scatteritem}.log",
+        benchmark:
+            "<costs>/collect_gradients/{model}/{scatteritem}.jsonl"
+        conda:
+            "../envs/models.yaml"
+        threads: config["threads"]
+        resources:
+            mem_mb=24000,
+            runtime=1440,
+            gpu=gpus,
+        params:
+            run=config["run"],
+            images=config["pool"]["images"],
+            max_pixels=config["pool"]["max_pixels"],
+            projection=projection_flags(),
+            model=model_flags,
+        shell:
+            "python {input.code[0]:q} --run {params.run:q} --names pool --samples {input.samples:q}"
+            " --images {params.images:q} --max-pixels {params.max_pixels}"
+            " --shard {wildcards.scatteritem} --adapter {input.adapter:q} {params.projection}"
+            " {params.model} --out {output:q} 2> {log:q}"
+
+
+if config.get("gradients") and with_validation():
+
+    rule collect_validation_gradients:
+        """The same for every task's validation set, with the model loaded once."""
+        input:
+            code=code("collect_gradients.py"),
+            samples=collect(
+                "<results>/tasks/{task}/validation.parquet", task=with_validation()
+            ),
+            model=model_files(config["gradients"]["model"]),
+            adapter=f"<results>/gradients/{config['gradients']['model']}/warm_up",
+        output:
+            collect(
+                "<results>/gradients/{model}/{task}/shard-1-of-1.safetensors",
+                model=config["gradients"]["model"],
+                task=with_validation(),
+            ),
+        log:
+            "<logs>/collect_validation_gradients.log",
+        benchmark:
+            "<costs>/collect_validation_gradients/all.jsonl"
+        conda:
+            "../envs/models.yaml"
+        threads: config["threads"]
+        resources:
+            mem_mb=24000,
+            runtime=480,
+            gpu=gpus(config["gradients"]["model"]),
+        params:
+            run=config["run"],
+            names=with_validation(),
+            images=validation_images(),
+            max_pixels=config["pool"]["max_pixels"],
+            keep_norms=keep_norms(),
+            projection=projection_flags(),
+            model=model_flags(config["gradients"]["model"]),
+        shell:
+            "python {input.code[0]:q} --run {params.run:q} --names {params.names:q}"
+            " --samples {input.samples:q} --images {params.images:q}"
+            " --max-pixels {params.max_pixels} --adapter {input.adapter:q} {params.projection}"
+            " --keep-norms {params.keep_norms:q} {params.model} --out {output:q} 2> {log:q}"

@@ -1,0 +1,83 @@
+"""Answer every task's test set without looking at images, and score the answers.
+
+The answer is the one that the pool gives most often to the same question, else the most frequent
+one of the task's validation set; ties go to the first in lexicographic order. Writes the same
+files as run_benchmarks.py.
+"""
+
+import argparse
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from vlselect import log
+from vlselect.benchmarks import Benchmark, read_examples, score_task
+from vlselect.majority import count_answers, first_exchange, last_question, majority_answers
+from vlselect.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+READ = 4096  # records of the pool in memory at once
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the flags."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    parser.add_argument(
+        "--task",
+        nargs=4,
+        action="append",
+        required=True,
+        metavar=("NAME", "METRIC", "OPTIONS", "TEST"),
+        help="a task, its metric, the metric's options as JSON, and test.parquet",
+    )
+    parser.add_argument(
+        "--validation",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALIDATION"),
+        help="a task and its validation.parquet, for questions that the pool does not ask",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="directory for the tasks' files")
+    return parser
+
+
+def pool_exchanges(samples: Samples):
+    """Go through the pool's first questions and answers, a piece at a time."""
+    starts = range(0, len(samples), READ)
+    for start in log.progress(starts, description="pool answers"):
+        for record in samples.records(range(start, min(start + READ, len(samples)))):
+            yield first_exchange(record)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Answer and score all tasks."""
+    arguments = build_parser().parse_args(argv)
+    log.start()
+    benchmarks = [Benchmark.parse(*task) for task in arguments.task]
+    questions = {}
+    for benchmark in benchmarks:
+        tests = Samples(benchmark.test)
+        questions[benchmark.task] = [last_question(r) for r in tests.records(range(len(tests)))]
+    asked = {question for task in questions.values() for question in task}
+    counts = count_answers(pool_exchanges(Samples(arguments.samples)), asked)
+    logger.info("%d questions, %d of them asked in the pool", len(asked), len(counts))
+    validation = {
+        task: Counter(pd.read_parquet(path, columns=["answers"])["answers"].explode().dropna())
+        for task, path in arguments.validation
+    }
+    for benchmark in benchmarks:
+        predictions, known = majority_answers(
+            questions[benchmark.task], counts, validation.get(benchmark.task, Counter())
+        )
+        examples = read_examples(benchmark.test)
+        score_task(benchmark, examples, predictions, arguments.out, questions_in_pool=known)
+
+
+if __name__ == "__main__":
+    main()

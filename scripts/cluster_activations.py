@@ -1,0 +1,107 @@
+"""Cluster the pool's activations by spherical k-means; assign every sample to its nearest centroid.
+
+Writes a Parquet table (row, cluster, distance = 1 - cosine to the own centroid) and the centroids.
+Empty clusters are dropped, the others numbered on; clusters that have collapsed are an error.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from vlselect import clusters, log, store
+from vlselect.sources import digest, imported_sources
+
+logger = logging.getLogger(__name__)
+SAMPLES_PER_CLUSTER = 66.5  # 665k samples, 10,000 clusters
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--activations", nargs="+", required=True, help="all shards of the pool's")
+    parser.add_argument("--n-clusters", type=int, help="K; by default one for every 66.5 samples")
+    parser.add_argument("--iterations", type=int, default=50)
+    parser.add_argument(
+        "--points-per-centroid", type=int, default=256, help="train on at most K times this many"
+    )
+    parser.add_argument(
+        "--memory-gb", type=float, default=4, help="and on no more than fit in here as float16"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=clusters.DEVICES, default="cpu")
+    parser.add_argument("--on-collapse", choices=("error", "warn"), default="error")
+    parser.add_argument("--threads", type=int, default=1, help="fixed: the last bits depend on it")
+    parser.add_argument("--out-assignments", type=Path, required=True, help="Parquet")
+    parser.add_argument("--out-centroids", type=Path, required=True, help="safetensors")
+    return parser
+
+
+def judge(seen: clusters.Examination, on_collapse: str) -> None:
+    """Log what the examination saw; raise ValueError on collapse, unless told to warn."""
+    logger.info(
+        "lowest cosine of centroids %.4f, largest 1%% of the clusters hold %.1f%% of the samples",
+        seen.lowest_cosine, 100 * seen.top_share,
+    )  # fmt: skip
+    if seen.twins:
+        logger.warning("%d clusters have the same centroid as another", seen.twins)
+    if seen.empty:
+        logger.warning("%d clusters are empty and left out", seen.empty)
+    if seen.collapse:
+        message = f"the clusters have collapsed: {'; '.join(seen.collapse)}"
+        if on_collapse == "error":
+            raise ValueError(f"{message}. Use fewer clusters or other layers")
+        logger.warning(message)
+
+
+def centroid_header(
+    args: argparse.Namespace, activations: store.ShardedArray, seen: clusters.Examination,
+    asked: int, trained: int,
+) -> dict[str, str]:  # fmt: skip
+    """Header of the centroids: how they were made, of what, and what was wrong with them."""
+    header = {"rows": f"0:{asked - seen.empty}", "requested": str(asked), "empty": str(seen.empty)}
+    header |= {"training_rows": str(trained), "collapse": "; ".join(seen.collapse)}
+    header |= {key: str(getattr(args, key)) for key in ("seed", "iterations", "device")}
+    for key in ("run", "model", "revision", "layers", "variant"):
+        if key in activations.metadata[0]:
+            header[key] = activations.only(key)
+    return header | {"code": digest(imported_sources(Path(__file__)))}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train, assign, examine and write."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    array = store.ShardedArray(args.activations)
+    n, width = array.shape
+    asked = args.n_clusters or max(1, round(n / SAMPLES_PER_CLUSTER))
+    rows = clusters.training_rows(
+        n, width, asked, args.points_per_centroid, args.memory_gb, args.seed
+    )
+    logger.info(
+        "%d x %d activations, %d for training, %d clusters, seed %d, %s, %d threads",
+        n, width, len(rows), asked, args.seed, args.device, args.threads,
+    )  # fmt: skip
+    with threadpool_limits(args.threads):
+        with log.timed("k-means"):
+            sample = array[rows]
+            centroids = clusters.train(sample, asked, args.iterations, args.seed, args.device)
+            del sample
+        with log.timed("assignment"):
+            cluster, distance = clusters.assign(array, centroids, args.device)
+        sizes = np.bincount(cluster, minlength=asked)
+        seen = clusters.examine(centroids, sizes)
+    judge(seen, args.on_collapse)
+    centroids, cluster = clusters.drop_empty(centroids, cluster, sizes)
+    header = centroid_header(args, array, seen, asked, len(rows))
+    with store.ShardWriter(args.out_centroids, centroids.shape, np.float32, header) as writer:
+        writer.write(slice(None), centroids)
+    frame = pd.DataFrame({"row": np.arange(n), "cluster": cluster, "distance": distance})
+    store.write_parquet(frame, args.out_assignments)
+
+
+if __name__ == "__main__":
+    main()

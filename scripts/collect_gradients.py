@@ -1,0 +1,117 @@
+"""Collect projected per-sample gradients of a warmed-up model: a pool shard, or validation sets.
+
+A part is a set of samples with its image root and becomes one shard file. The model is loaded once
+for all parts. Rows are divided by their norms and stored as float16.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vlselect import fingerprint, log, projection, store, vlm
+from vlselect.gradients import PerSampleGradients, normalise, project_gradients
+from vlselect.lora import adapter_digest, load_adapter
+from vlselect.samples import Samples
+from vlselect.sources import digest, imported_sources
+
+logger = logging.getLogger(__name__)
+
+PART = ("names", "samples", "images", "out")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the flags."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for key, text in zip(PART, ("name", "Parquet", "image root", "shard to write"), strict=True):
+        parser.add_argument(f"--{key}", nargs="+", required=True, help=f"{text} of each part")
+    parser.add_argument("--shard", default="1-of-1", help="shard of every part, <i>-of-<n>")
+    parser.add_argument("--adapter", type=Path, required=True, help="LoRA adapter of the warm-up")
+    parser.add_argument(
+        "--keep-norms", nargs="*", default=[], metavar="NAME", help="parts not to normalise"
+    )
+    parser.add_argument("--projection", choices=projection.TYPES, default="sjlt")
+    parser.add_argument("--dim", type=int, required=True, help="dimension k to project to")
+    parser.add_argument("--projection-seed", type=int, default=0)
+    parser.add_argument("--nonzeros", type=int, default=3, help="of sjlt: targets of a coordinate")
+    parser.add_argument("--implementation", choices=projection.IMPLEMENTATIONS, default="auto")
+    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
+    parser.add_argument("--run", required=True, help="name of the run, for the header")
+    vlm.add_model_arguments(parser)
+    return parser
+
+
+def common_header(
+    arguments: argparse.Namespace, model: vlm.VLM, phi: projection.Projection
+) -> dict[str, str]:
+    """Say what all shards of this job have in common."""
+    return {
+        "run": arguments.run,
+        "kind": "gradients",
+        "model": model.path,
+        "revision": model.revision,
+        "dtype": arguments.dtype,
+        "warm_up": adapter_digest(arguments.adapter),
+        "code": digest(imported_sources(__file__)),
+        fingerprint.KEY: fingerprint.encode(projection.fingerprint(phi)),
+    }
+
+
+def write_shard(
+    arguments: argparse.Namespace,
+    part: tuple[str, str, str, str],
+    header: dict[str, str],
+    per_sample: PerSampleGradients,
+    phi: projection.Projection,
+    model: vlm.VLM,
+) -> None:
+    """Write one part's shard."""
+    name, samples_path, images, out = part
+    samples = Samples(samples_path)
+    rows = store.shard_rows(len(samples), arguments.shard)
+    normalised = name not in arguments.keep_norms
+    own = {"part": name, "rows": f"{rows.start}:{rows.stop}", "normalised": str(normalised).lower()}
+    logger.info("%s: rows %s of %d", name, own["rows"], len(samples))
+    with (
+        log.timed(f"gradients of {name}"),
+        store.ShardWriter(out, (len(rows), phi.dim), np.float16, header | own) as writer,
+    ):
+        for batch, losses, projected in project_gradients(
+            *(model, samples, rows, images, per_sample, phi), max_pixels=arguments.max_pixels
+        ):
+            values = projected.cpu().numpy()
+            if normalised:
+                values = normalise(values, losses.cpu().numpy(), batch.sample_ids)
+            writer.write(batch.rows - rows.start, values)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write every part's shard."""
+    arguments = build_parser().parse_args(argv)
+    log.start()
+    parts = [*zip(*(getattr(arguments, key) for key in PART), strict=True)]
+    unknown = set(arguments.keep_norms) - set(arguments.names)
+    if unknown:
+        raise ValueError(f"--keep-norms names no part: {', '.join(sorted(unknown))}")
+    model = load_adapter(vlm.load_from_arguments(arguments), arguments.adapter)
+    with PerSampleGradients(model.model) as per_sample:
+        per_sample.require_inside(model.model.get_decoder())
+        phi = projection.make(
+            arguments.projection,
+            size=per_sample.size,
+            dim=arguments.dim,
+            seed=arguments.projection_seed,
+            device=model.device,
+            nonzeros=arguments.nonzeros,
+            implementation=arguments.implementation,
+        )
+        logger.info("%d LoRA matrices; projection %s", len(per_sample.matrices), phi.describe())
+        header = common_header(arguments, model, phi)
+        for part in parts:
+            write_shard(arguments, part, header, per_sample, phi, model)
+
+
+if __name__ == "__main__":
+    main()

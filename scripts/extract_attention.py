@@ -1,0 +1,82 @@
+"""Extract, for one pool shard, the visual features that each sample's instruction attends to.
+
+The forward pass stops after the wanted decoder layer. Samples without an image have no such
+features: their rows are zero, and whoever reads them tells them by `n_images` of the pool.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vlselect import log, store, vlm
+from vlselect.attended import UNATTENDED, extract_attended
+from vlselect.batching import batches
+from vlselect.features import require_images, shard_header, token_width
+from vlselect.samples import Samples
+from vlselect.sources import digest, imported_sources
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the flags."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    parser.add_argument("--images", type=Path, default=Path(), help="root of the image paths")
+    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
+    parser.add_argument("--shard", default="1-of-1", help="shard of the pool, <i>-of-<n>")
+    parser.add_argument("--run", required=True, help="name of the run, for the header")
+    parser.add_argument("--layer", type=int, default=1, help="decoder layer, counted from 1")
+    parser.add_argument("--mass", type=float, default=0.9, help="share of attention to pass")
+    parser.add_argument("--attended", type=Path, required=True, help="shard to write")
+    vlm.add_model_arguments(parser)
+    parser.set_defaults(attention="eager")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the shard."""
+    arguments = build_parser().parse_args(argv)
+    log.start()
+    samples = Samples(arguments.samples)
+    rows = store.shard_rows(len(samples), arguments.shard)
+    n_images = samples.frame(["n_images"])["n_images"].to_numpy()
+    model = vlm.load_from_arguments(arguments)
+    parameters = {"layer": arguments.layer, "mass": arguments.mass}
+    fixed = {"kind": "attended", "text_only": "zeros", "unattended": UNATTENDED}
+    code = digest(imported_sources(__file__))
+    header = shard_header(arguments.run, rows, model, code, **parameters, **fixed)
+    shape = (len(rows), token_width(model.model))
+    without_image = int(np.sum(n_images[rows.start : rows.stop] == 0))
+    logger.info("rows %d:%d of %d", rows.start, rows.stop, len(samples))
+    logger.info("%d of them without an image: rows of zeros", without_image)
+    blind: list[str] = []
+    with (
+        log.timed("attended features"),
+        store.ShardWriter(arguments.attended, shape, np.float16, header) as writer,
+    ):
+        for batch in batches(
+            *(model, samples, rows, arguments.images),
+            max_pixels=arguments.max_pixels,
+            description="attended features",
+        ):
+            require_images(batch, n_images[batch.rows])
+            values, unattended = extract_attended(
+                model.model, model.language_layers, batch, **parameters
+            )
+            writer.write(batch.rows - rows.start, values)
+            blind += unattended
+    logger.info("wrote attended %s, parameters %s", shape, parameters)
+    if blind:
+        logger.warning(
+            "in %d samples no instruction token can see the image, which comes after it; "
+            "they got the %s: %s ...",
+            *(len(blind), UNATTENDED, ", ".join(blind[:5])),
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Extract four kinds of features of one pool shard, in one forward pass of a model per sample."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from vlselect import log, store, vlm
+from vlselect.activations import VARIANTS
+from vlselect.batching import batches
+from vlselect.features import (
+    KINDS,
+    extract_features,
+    require_images,
+    shard_header,
+    token_width,
+)
+from vlselect.layers import choose_layers
+from vlselect.likelihood import SIGNALS
+from vlselect.samples import Samples
+from vlselect.sources import digest, imported_sources
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the flags."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    parser.add_argument("--images", type=Path, default=Path(), help="root of the image paths")
+    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
+    parser.add_argument("--shard", default="1-of-1", help="shard of the pool, <i>-of-<n>")
+    parser.add_argument("--run", required=True, help="name of the run, for the header")
+    parser.add_argument("--variant", choices=VARIANTS, default="released", help="of activations")
+    parser.add_argument(
+        "--layers", type=int, nargs="+", help="decoder layers from 0; by default chosen by depth"
+    )
+    for kind in KINDS:
+        flag = "--" + kind.replace("_", "-")
+        parser.add_argument(flag, type=Path, required=True, help=f"shard of {kind} to write")
+    vlm.add_model_arguments(parser)
+    return parser
+
+
+def shard_writers(
+    arguments: argparse.Namespace, rows: range, model: vlm.VLM, layers: Sequence[int]
+) -> dict[str, store.ShardWriter]:
+    """Make the writer of each kind's shard, with its width and header."""
+    width = token_width(model.model)
+    columns = {"activations": 2 * len(layers) * width, "likelihood": len(SIGNALS)}
+    details = {
+        "activations": {
+            "variant": arguments.variant,
+            "layers": layers,
+            "layout": "layer, modality (visual, text), hidden",
+        },
+        "likelihood": {"columns": SIGNALS},
+    }
+    code = digest(imported_sources(__file__))
+    writers = {}
+    for kind, dtype in KINDS.items():
+        header = shard_header(arguments.run, rows, model, code, kind=kind, **details.get(kind, {}))
+        shape = (len(rows), columns.get(kind, width))
+        writers[kind] = store.ShardWriter(getattr(arguments, kind), shape, dtype, header)
+    return writers
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the shard's four files."""
+    arguments = build_parser().parse_args(argv)
+    log.start()
+    samples = Samples(arguments.samples)
+    rows = store.shard_rows(len(samples), arguments.shard)
+    n_images = samples.frame(["n_images"])["n_images"].to_numpy()
+    model = vlm.load_from_arguments(arguments)
+    depth = len(model.language_layers)
+    layers = choose_layers(depth, arguments.layers)
+    logger.info("rows %d:%d of %d", rows.start, rows.stop, len(samples))
+    logger.info("layers %s of %d, variant %s", layers, depth, arguments.variant)
+    with ExitStack() as stack, log.timed("features"):
+        writers = shard_writers(arguments, rows, model, layers)
+        for writer in writers.values():
+            stack.enter_context(writer)
+        for batch in batches(
+            *(model, samples, rows, arguments.images),
+            max_pixels=arguments.max_pixels,
+            description="features",
+        ):
+            require_images(batch, n_images[batch.rows])
+            values = extract_features(
+                *(model.model, model.language_layers, batch),
+                layers=layers,
+                variant=arguments.variant,
+            )
+            for kind, writer in writers.items():
+                writer.write(batch.rows - rows.start, values[kind])
+    for kind, writer in writers.items():
+        logger.info("wrote %s %s", kind, writer.shape)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Finetune the target model on one subset of the pool and save the checkpoint.
+
+The directory gets the LoRA adapter (or the whole model) as safetensors, and training_log.csv.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from vlselect import log, vlm
+from vlselect.checkpoint import LOG_NAME, replacing_directory, save_checkpoint
+from vlselect.finetune import train
+from vlselect.finetune_settings import Settings
+from vlselect.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the flags."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    parser.add_argument("--subset", type=Path, required=True, help="Parquet with the chosen rows")
+    parser.add_argument("--images", type=Path, default=Path(), help="root of the image paths")
+    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
+    parser.add_argument("--settings", default="{}", help="finetuning settings, as JSON")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to write")
+    vlm.add_model_arguments(parser)
+    return parser
+
+
+def subset_rows(path: Path, samples: Samples) -> list[int]:
+    """Read the chosen rows, in pool order, and check that they are the pool's.
+
+    Raises
+    ------
+    ValueError
+        If a row or its sample id is not in the pool.
+    """
+    chosen = pd.read_parquet(path, columns=["row", "sample_id"]).sort_values("row")
+    rows = chosen["row"].to_numpy()
+    pool = samples.frame(columns=["sample_id"])["sample_id"].to_numpy()
+    known = (rows >= 0) & (rows < len(pool))
+    known[known] = pool[rows[known]] == chosen["sample_id"].to_numpy()[known]
+    if not known.all():
+        strange = chosen[~known].iloc[0]
+        raise ValueError(
+            f"{path}: row {strange['row']}, sample {strange['sample_id']!r}, is not of this pool"
+        )
+    return rows.tolist()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train and save."""
+    arguments = build_parser().parse_args(argv)
+    log.start()
+    settings = Settings.from_mapping(json.loads(arguments.settings))
+    logger.info("seed %d, %s", arguments.seed, settings)
+    samples = Samples(arguments.samples)
+    rows = subset_rows(arguments.subset, samples)
+    model = vlm.load_from_arguments(arguments)
+    with replacing_directory(arguments.out) as directory:
+        with log.timed(f"finetuning on {len(rows)} samples"):
+            trained = train(
+                *(model, samples, rows, arguments.images, settings, arguments.seed),
+                log_path=directory / LOG_NAME,
+                max_pixels=arguments.max_pixels,
+            )
+        save_checkpoint(trained, directory)
+
+
+if __name__ == "__main__":
+    main()

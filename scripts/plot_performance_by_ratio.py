@@ -1,0 +1,79 @@
+"""Draw relative performance against the share of the pool that was selected, a line per method.
+
+Reads relative_performance.csv and relative_by_seed.csv.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vlselect import style, tables
+
+NO_LINE = ("pretrained", "majority", tables.REFERENCE)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--performance", type=Path, required=True)
+    parser.add_argument("--seeds", type=Path, required=True)
+    style.add_outputs(parser)
+    return parser
+
+
+def draw_model(axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame) -> None:
+    """One model: the methods' lines, set a little apart so that intervals can be told apart."""
+    methods = [name for name in dict.fromkeys(means["method"]) if name not in NO_LINE]
+    ratios = sorted({float(ratio) for ratio in means.loc[means["method"].isin(methods), "ratio"]})
+    gap = 100 * min(np.diff(ratios), default=0.1)
+    axes.axhline(100.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), label="full pool")
+    for i, method in enumerate(methods):
+        colour = style.method_colour(method)
+        own = means[means["method"] == method].copy()
+        shift = (i - (len(methods) - 1) / 2) * 0.06 * gap
+        own["x"] = 100 * own["ratio"].astype(float) + shift
+        own = own.sort_values("x")
+        name = style.method_name(method)
+        axes.plot(own["x"], own["relative"], "o-", color=colour, markersize=4.5, label=name)
+        axes.vlines(own["x"], own["low"], own["high"], color=colour, linewidth=1.6)
+        dots = seeds[seeds["method"] == method]
+        x = 100 * dots["ratio"].astype(float) + shift
+        axes.scatter(x, dots["relative"], s=9, facecolor="none", edgecolor=colour, linewidth=0.7)
+    axes.set_xticks([100 * ratio for ratio in ratios], [style.percent(r) for r in ratios])
+    axes.set_xlabel("share of the pool selected")
+    axes.set_ylabel("relative performance,\n% of finetuning on the full pool")
+    style.grid(axes, "y")
+
+
+def draw(performance: pd.DataFrame, seeds: pd.DataFrame) -> Figure:
+    """One panel for each model."""
+    means = performance[performance["task"] == tables.MEAN]
+    seeds = seeds[seeds["task"] == tables.MEAN]
+    models = list(dict.fromkeys(means["model"]))
+    figure = style.new_figure(3.9 * len(models))
+    panels = figure.subplots(len(models), 1, squeeze=False)[:, 0]
+    for axes, model in zip(panels, models, strict=True):
+        draw_model(axes, means[means["model"] == model], seeds[seeds["model"] == model])
+        axes.set_title(f"model: {model}")
+    panels[0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    trained = seeds.loc[~seeds["method"].isin(NO_LINE[:2]), "seed"]
+    used = style.interval_note(trained, "vertical lines")
+    style.note(figure, f"Mean over {performance['task'].nunique() - 1} benchmarks; {used}")
+    return figure
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Draw the figure from its tables."""
+    args = build_parser().parse_args(argv)
+    performance = tables.read_table(args.performance, "relative_performance")
+    seeds = tables.read_table(args.seeds, "relative_by_seed")
+    with style.applied():
+        style.save(draw(performance, seeds), args.png, args.svg)
+
+
+if __name__ == "__main__":
+    main()

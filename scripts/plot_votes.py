@@ -1,0 +1,76 @@
+"""Draw how many tasks vote for the samples of the pool, and how many of those are selected.
+
+Reads votes_histogram.csv.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vlselect import style, tables
+
+METHOD = "icons"
+NUMBERED = 20  # bars; more have no room for numbers
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--histogram", type=Path, required=True)
+    style.add_outputs(parser)
+    return parser
+
+
+def draw_subset(axes: Axes, histogram: pd.DataFrame) -> None:
+    """One subset: the pool's samples in grey, the selected ones before them."""
+    votes, n, selected = (histogram[column].to_numpy() for column in ("votes", "n", "selected"))
+    colour = style.method_colour(METHOD)
+    axes.bar(votes, n, width=0.82, color="#cfcfcf", label="pool")
+    axes.bar(votes, selected, width=0.82, color=colour, label="selected by ICONS")
+    if len(votes) <= NUMBERED:
+        for x, whole, part in zip(votes, n, selected, strict=True):
+            text = f"{whole:,}" + (f"\n({part:,})" if part else "")
+            at = {"textcoords": "offset points", "ha": "center", "va": "bottom"}
+            axes.annotate(text, (x, whole), (0, 2), fontsize=8, path_effects=style.halo(), **at)
+    axes.set_xticks(votes[:: max(1, int(np.ceil(len(votes) / 20)))])
+    axes.set_xlim(votes[0] - 0.6, votes[-1] + 0.6)
+    axes.set_ylim(0, 1.16 * max(n))
+    axes.set_xlabel("votes: number of tasks in whose top share the sample is")
+    axes.set_ylabel("number of samples")
+    style.grid(axes, "y")
+
+
+def draw(histogram: pd.DataFrame) -> Figure:
+    """One panel for each subset in the table."""
+    subsets = list(dict.fromkeys(zip(histogram["ratio"], histogram["seed"], strict=True)))
+    figure = style.new_figure(0.6 + 3.2 * len(subsets))
+    panels = figure.subplots(len(subsets), 1, squeeze=False)[:, 0]
+    for axes, (ratio, seed) in zip(panels, subsets, strict=True):
+        own = histogram[(histogram["ratio"] == ratio) & (histogram["seed"] == seed)]
+        draw_subset(axes, own)
+        axes.set_title(f"{style.percent(ratio)} of the pool: {own['selected'].sum():,} samples")
+    panels[0].legend(loc="upper right")
+    first = histogram.drop_duplicates("votes")
+    numbers = " Numbers: samples in the pool (selected)." if len(first) <= NUMBERED else ""
+    style.note(
+        figure,
+        f"{first['n'].sum():,} samples, {first['votes'].max()} voting tasks; selection "
+        f"{style.seed_list(seed for _, seed in subsets)}.{numbers}",
+    )
+    return figure
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Draw the figure from its table."""
+    args = build_parser().parse_args(argv)
+    histogram = tables.read_table(args.histogram, "votes_histogram")
+    with style.applied():
+        style.save(draw(histogram), args.png, args.svg)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Judge the validation and test records of one task, which bear answers and maybe choices.
+
+Writes a table for each split. A split that is not given becomes an empty table; a given one with
+no acceptable record is an error. Validation records need a response, since gradients are taken on
+it; test records may end with the question.
+"""
+
+import argparse
+import logging
+from functools import partial
+from pathlib import Path
+
+from vlselect import log
+from vlselect.intake import Tally, examine
+from vlselect.json_stream import read_records
+from vlselect.records import parse_task_record
+from vlselect.samples import REJECTED, TASK_SCHEMA, RejectionWriter, SamplesWriter
+
+logger = logging.getLogger(__name__)
+SPLITS = ("validation", "test")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", required=True, help="name of the task, for messages")
+    for split in SPLITS:
+        parser.add_argument(f"--{split}", type=Path, nargs="?", help=f"{split} records, if any")
+        parser.add_argument(f"--out-{split}", type=Path, required=True, help="Parquet to write")
+    parser.add_argument("--images", type=Path, required=True, help="root of the image paths")
+    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image accepted")
+    parser.add_argument("--source-key", help="key of a record that names its source; may be empty")
+    parser.add_argument("--workers", type=int, default=1, help="threads that decode images")
+    parser.add_argument("--rejected", type=Path, required=True, help="CSV to write")
+    return parser
+
+
+def prepare_split(
+    args: argparse.Namespace, split: str, samples: SamplesWriter, rejected: RejectionWriter
+) -> None:
+    """Write one split's samples and rejections; none accepted is an error."""
+    path = getattr(args, split)
+    parse = partial(
+        parse_task_record,
+        source_key=args.source_key or None,
+        require_response=split == "validation",
+    )
+    limits = {"max_pixels": args.max_pixels, "workers": args.workers}
+    tally = Tally()
+    for outcome in examine(read_records(path), parse, args.images, **limits):
+        tally.add(outcome)
+        if outcome.rejection is None:
+            samples.write(outcome.record, outcome.raw)
+        else:
+            reason = outcome.rejection
+            rejected.write(
+                *(split, outcome.position, outcome.sample_id, reason.reason, reason.detail)
+            )
+    logger.info("%s, %s: %s", args.task, split, tally.describe())
+    if not tally.accepted:
+        problem = f"no {split} record of task {args.task!r} is fit to use"
+        raise ValueError(f"{path}: {problem}: {tally.describe()}")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the two tables and the rejections."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    with (
+        log.timed(f"task {args.task}"),
+        SamplesWriter(args.out_validation, TASK_SCHEMA) as validation,
+        SamplesWriter(args.out_test, TASK_SCHEMA) as test,
+        RejectionWriter(args.rejected, ("split", *REJECTED)) as rejected,
+    ):
+        for split, samples in zip(SPLITS, (validation, test), strict=True):
+            if getattr(args, split) is None:
+                logger.info("%s, %s: not given, the table is empty", args.task, split)
+            else:
+                prepare_split(args, split, samples, rejected)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Pretrain the digits demo's base model: a LLaVA on the trained vision tower."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from transformers import CLIPModel
+
+from vlselect import log
+from vlselect.digits.architecture import build_model, build_processor
+from vlselect.digits.base import Pretraining
+from vlselect.digits.scenes import CELL, IMAGE_SIZE
+from vlselect.digits.training import fix_randomness
+from vlselect.digits.vocabulary import WORDS
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the flags."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vision", type=Path, required=True, help="folder of the trained CLIP")
+    parser.add_argument("--samples", type=int, required=True, help="examples to train on")
+    parser.add_argument("--batch-size", type=int, default=16, help="examples in a step")
+    parser.add_argument(
+        "--lookup",
+        type=float,
+        required=True,
+        help="train on, to twice the samples at most, until lookup accuracy is above this",
+    )
+    parser.add_argument("--seed", type=int, required=True, help="of the split, scenes and weights")
+    parser.add_argument("--threads", type=int, default=1, help="fixed: sums depend on it")
+    parser.add_argument("--out", type=Path, required=True, help="folder to save the model in")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Save the trained model, its processor and the log of its training."""
+    arguments = build_parser().parse_args(argv)
+    log.start()
+    fix_randomness(arguments.seed, arguments.threads)
+    tower = CLIPModel.from_pretrained(arguments.vision).vision_model
+    processor = build_processor(WORDS, IMAGE_SIZE, CELL)
+    model = build_model(processor, vision=tower.config, seed=arguments.seed)
+    model.model.vision_tower.load_state_dict(tower.state_dict())
+    logger.info("%d parameters", model.num_parameters())
+    pretraining = Pretraining(
+        *(model, processor), batch_size=arguments.batch_size, seed=arguments.seed
+    )
+    with log.timed("training"):
+        reached = pretraining.run(arguments.samples, arguments.lookup)
+    logger.info("lookup accuracy on held-out digits: %.3f", reached)
+    model.save_pretrained(arguments.out)
+    processor.save_pretrained(arguments.out)
+    pretraining.trainer.write_log(arguments.out / "training_log.csv")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Answer every task's test set with one model and score the answers.
+
+Writes for each task <out>/<task>.parquet (row, sample_id, prediction, answers, score) and
+<out>/<task>.json (task, metric, score from 0 to 100, n and details).
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from vlselect import log, vlm
+from vlselect.benchmarks import Benchmark, read_examples, score_task
+from vlselect.checkpoint import load_checkpoint
+from vlselect.generate import generate
+from vlselect.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the flags."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--task",
+        nargs=5,
+        action="append",
+        required=True,
+        metavar=("NAME", "METRIC", "OPTIONS", "TEST", "IMAGES"),
+        help="a task, its metric, the metric's options as JSON, test.parquet and image root",
+    )
+    parser.add_argument("--checkpoint", type=Path, help="finetuned; absent: the model as it comes")
+    parser.add_argument("--max-new-tokens", type=int, default=16, help="an answer's length at most")
+    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
+    parser.add_argument("--out", type=Path, required=True, help="directory for the tasks' files")
+    vlm.add_model_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run all benchmarks of one checkpoint."""
+    arguments = build_parser().parse_args(argv)
+    log.start()
+    tasks = [(Benchmark.parse(*task[:4]), Path(task[4])) for task in arguments.task]
+    model = vlm.load_from_arguments(arguments)
+    if arguments.checkpoint is not None:
+        model = load_checkpoint(model, arguments.checkpoint)
+    for benchmark, images in tasks:
+        samples = Samples(benchmark.test)
+        with log.timed(f"{benchmark.task}: {len(samples)} answers"):
+            predictions = generate(
+                *(model, samples, range(len(samples)), images),
+                max_new_tokens=arguments.max_new_tokens,
+                max_pixels=arguments.max_pixels,
+            )
+        score_task(benchmark, read_examples(benchmark.test), predictions, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Summarise each cluster: its size, its transferability and its density."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from vlselect import log, store
+from vlselect.density import VARIANTS, density
+from vlselect.transferability import transferability
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--activations", nargs="+", required=True, help="all shards of the pool's")
+    parser.add_argument("--assignments", type=Path, required=True, help="Parquet: row, cluster")
+    parser.add_argument("--centroids", type=Path, required=True, help="safetensors")
+    parser.add_argument("--variant", choices=VARIANTS, default="released")
+    parser.add_argument(
+        "--max-cosine", type=float, default=0.9, help="released: closer pairs do not count"
+    )
+    parser.add_argument("--sigma", type=float, default=1.0, help="bandwidth of the kernel")
+    parser.add_argument("--threads", type=int, default=1, help="fixed: the last bits depend on it")
+    parser.add_argument("--out", type=Path, required=True, help="Parquet: a row per cluster")
+    return parser
+
+
+def read_members(path: Path, n_rows: int, n_clusters: int) -> list[np.ndarray]:
+    """Read the rows of each cluster, ascending; what does not fit the arrays is an error."""
+    frame = pd.read_parquet(path)
+    if not np.array_equal(frame["row"], np.arange(n_rows)):
+        raise ValueError(f"{path} does not hold rows 0 to {n_rows - 1} in order")
+    cluster = frame["cluster"].to_numpy()
+    sizes = np.bincount(cluster, minlength=n_clusters)
+    if len(sizes) > n_clusters or not sizes.all():
+        raise ValueError(f"{path} and {n_clusters} centroids do not make clusters of one sample up")
+    return np.split(np.argsort(cluster, kind="stable"), np.cumsum(sizes)[:-1])
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Compute and write the summary."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    activations = store.ShardedArray(args.activations)
+    centroids = store.ShardedArray([args.centroids])
+    layers = len(json.loads(activations.only("layers")))
+    members = read_members(args.assignments, len(activations), len(centroids))
+    logger.info(
+        "%d x %d activations of %d layers, %d clusters, variant %s",
+        *activations.shape, layers, len(members), args.variant,
+    )  # fmt: skip
+    with threadpool_limits(args.threads):
+        with log.timed("transferability"):
+            s = transferability(centroids[:], layers, args.variant, args.max_cosine)
+        with log.timed("density"):
+            bar = log.progress(members, description="density")
+            d = [density(activations[rows], args.variant, args.sigma) for rows in bar]
+    summary = {
+        "cluster": np.arange(len(members), dtype=np.int32),
+        "size": [len(rows) for rows in members],
+        "transferability": s,
+        "density": d,
+    }
+    store.write_parquet(pd.DataFrame(summary), args.out)
+
+
+if __name__ == "__main__":
+    main()

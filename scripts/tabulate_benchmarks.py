@@ -1,0 +1,62 @@
+"""Tabulate the benchmark scores and the performance relative to the whole pool.
+
+Reads ``<benchmarks>/<run>/<task>.json`` of every run; writes the table of scores, the relative
+performance of every seed, and its mean over seeds with a 95 % interval.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from vlselect import log, relative, tables
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    epilog = "".join(
+        f"columns of {table}.csv:\n{tables.describe(table)}\n"
+        for table in ("benchmark_scores", "relative_by_seed", "relative_performance")
+    )
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--benchmarks", type=Path, required=True, help="folder of that stage")
+    parser.add_argument(
+        "--runs",
+        nargs="+",
+        required=True,
+        help="model/method/ratio-<r>_seed-<s>, or a method that has no model; in table order",
+    )
+    parser.add_argument("--tasks", nargs="+", required=True, help="tasks, in table order")
+    parser.add_argument(
+        "--groups",
+        type=json.loads,
+        default={},
+        help="JSON object: subtask to the benchmark that it is a part of",
+    )
+    parser.add_argument("--out-scores", type=Path, required=True, help="benchmark_scores.csv")
+    parser.add_argument("--out-seeds", type=Path, required=True, help="relative_by_seed.csv")
+    parser.add_argument("--out-relative", type=Path, required=True, help="relative_performance.csv")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the three tables."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    scores = relative.benchmark_scores(args.benchmarks, args.runs, args.tasks)
+    logger.info("%d scores of %d runs on %d tasks", len(scores), len(args.runs), len(args.tasks))
+    tables.write_table(scores, "benchmark_scores", args.out_scores)
+    by_seed = relative.relative_by_seed(relative.merge_groups(scores, args.groups))
+    tables.write_table(by_seed, "relative_by_seed", args.out_seeds)
+    performance = relative.relative_performance(by_seed)
+    tables.write_table(performance, "relative_performance", args.out_relative)
+    for row in performance[performance["task"] == tables.MEAN].to_dict("records"):
+        logger.info("%(model)s %(method)s %(ratio)s: score %(score).2f, %(relative).2f %%", row)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Tabulate the clusters: what they are like, and how much of each COINCIDE takes.
+
+Reads the clusters' assignments and summary and the COINCIDE subsets; writes, for every subset,
+each cluster's transferability, density, share of the budget and number of chosen samples.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vlselect import log, tables
+from vlselect.allocation import log_probabilities
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=f"columns of clusters.csv:\n{tables.describe('clusters')}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--assignments", type=Path, required=True, help="row, cluster, distance")
+    parser.add_argument("--summary", type=Path, required=True, help="a row per cluster")
+    parser.add_argument("--temperature", type=float, required=True, help="of the allocation")
+    parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
+    parser.add_argument("--runs", nargs="+", required=True, help="coincide/ratio-<r>_seed-<s>")
+    parser.add_argument("--out", type=Path, required=True, help="clusters.csv")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the table."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    summary = pd.read_parquet(args.summary).sort_values("cluster", ignore_index=True)
+    assigned = pd.read_parquet(args.assignments).sort_values("row")["cluster"].to_numpy()
+    summary["probability"] = np.exp(
+        log_probabilities(summary["transferability"], summary["density"], args.temperature)
+    )
+    parts = []
+    for name in args.runs:
+        run = tables.Run.parse(name)
+        chosen = pd.read_parquet(args.subsets / f"{name}.parquet")["row"].to_numpy()
+        counts = pd.Series(assigned[chosen]).value_counts()
+        allocated = counts.reindex(summary["cluster"], fill_value=0).to_numpy(np.int64)
+        logger.info("%s: %d of %d clusters give", name, (allocated > 0).sum(), len(summary))
+        parts.append(summary.assign(ratio=run.ratio, seed=run.seed, allocated=allocated))
+    columns = list(tables.TABLES["clusters"])
+    tables.write_table(pd.concat(parts, ignore_index=True)[columns], "clusters", args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Tabulate what the jobs cost: per rule, and per method for selection and finetuning.
+
+Reads the benchmark files that Snakemake has left below ``<costs>``. Where there are none (results
+that were copied without them), the row stays, says 0 jobs, and its numbers are empty.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from vlselect import costs, log, tables
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=f"columns of cost.csv:\n{tables.describe('cost')}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--costs", type=Path, required=True, help="folder of the benchmark files")
+    parser.add_argument(
+        "--stages",
+        type=json.loads,
+        required=True,
+        help="JSON object: method to the rules (or folders below them) that its selection needs",
+    )
+    parser.add_argument(
+        "--runs", nargs="+", required=True, help="model/method/ratio-<r>_seed-<s>, in table order"
+    )
+    parser.add_argument("--finetuning", default="finetune_model", help="name of that rule")
+    parser.add_argument("--out", type=Path, required=True, help="cost.csv")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the table."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    runs = [tables.Run.parse(run) for run in args.runs]
+    rows = costs.method_rows(args.costs, args.stages, runs, args.finetuning)
+    rows += costs.rule_rows(args.costs)
+    table = tables.write_table(rows, "cost", args.out)
+    unmeasured = int((table["jobs"] == 0).sum())
+    logger.info("%d rows, %d of them without any measurement", len(table), unmeasured)
+
+
+if __name__ == "__main__":
+    main()

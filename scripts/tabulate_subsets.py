@@ -1,0 +1,55 @@
+"""Tabulate what the subsets are made of, and what they have in common.
+
+Reads the pool and ``<subsets>/<run>.parquet`` of every run; writes the share of each source in
+each subset, and the overlap of every pair of methods at the same ratio and seed.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from vlselect import composition, log, tables
+from vlselect.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    epilog = "".join(
+        f"columns of {table}.csv:\n{tables.describe(table)}\n"
+        for table in ("subset_composition", "subset_overlap")
+    )
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
+    parser.add_argument(
+        "--runs", nargs="+", required=True, help="method/ratio-<r>_seed-<s>, in table order"
+    )
+    parser.add_argument("--out-composition", type=Path, required=True)
+    parser.add_argument("--out-overlap", type=Path, required=True)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write both tables."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    sources = Samples(args.samples).frame(columns=["source"])["source"].tolist()
+    subsets = {
+        tables.Run.parse(run): pd.read_parquet(args.subsets / f"{run}.parquet")["row"].to_numpy()
+        for run in args.runs
+    }
+    logger.info("%d subsets of a pool of %d samples", len(subsets), len(sources))
+    content = composition.subset_composition(sources, subsets)
+    tables.write_table(content, "subset_composition", args.out_composition)
+    overlap = composition.subset_overlap(len(sources), subsets)
+    tables.write_table(overlap, "subset_overlap", args.out_overlap)
+
+
+if __name__ == "__main__":
+    main()

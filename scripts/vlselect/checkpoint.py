@@ -1,0 +1,89 @@
+"""Finetuned models on disk: a LoRA adapter, or a whole model, and the log of its training.
+
+Both are safetensors with a JSON config beside them; the processor stays with the base model.
+"""
+
+import logging
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from peft import PeftModel
+from transformers import AutoModelForImageTextToText, PreTrainedModel
+
+from vlselect.lora import load_adapter
+from vlselect.vlm import VLM
+
+logger = logging.getLogger(__name__)
+
+LOG_NAME = "training_log.csv"
+ADAPTER_CONFIG = "adapter_config.json"
+
+
+@contextmanager
+def replacing_directory(path: str | Path) -> Iterator[Path]:
+    """Give a new directory beside `path`; put it in its place if the block succeeds.
+
+    A reader never sees half a checkpoint. What was at `path` before is removed.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def save_checkpoint(model: PreTrainedModel | PeftModel, directory: str | Path) -> None:
+    """Write the trained weights and their config into a directory that exists.
+
+    Parameters
+    ----------
+    model : PeftModel or PreTrainedModel
+        Of the first only adapter and fully trained modules are saved, of the second everything.
+    directory : str or Path
+        Other files there stay.
+    """
+    model.save_pretrained(directory)
+    (Path(directory) / "README.md").unlink(missing_ok=True)  # peft's model card is an empty form
+
+
+def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
+    """Put a checkpoint's weights onto its base model.
+
+    Parameters
+    ----------
+    vlm : VLM
+        The base model; its model is used up.
+    directory : str or Path
+        Written by `save_checkpoint`.
+
+    Returns
+    -------
+    VLM
+        The finetuned model with the base model's processor and batch size.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the directory holds neither an adapter nor a model.
+    """
+    directory = Path(directory)
+    if (directory / ADAPTER_CONFIG).is_file():
+        return load_adapter(vlm, directory)
+    if not (directory / "config.json").is_file():
+        raise FileNotFoundError(f"{directory} holds neither {ADAPTER_CONFIG} nor config.json")
+    base = vlm.model
+    model = AutoModelForImageTextToText.from_pretrained(
+        directory, dtype=base.dtype, attn_implementation=base.config._attn_implementation
+    ).to(base.device)
+    logger.info("loaded %s (%d weights)", directory, model.num_parameters())
+    return VLM(
+        model, vlm.processor, path=vlm.path, revision=vlm.revision, batch_size=vlm.batch_size
+    )

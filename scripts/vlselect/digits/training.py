@@ -1,0 +1,89 @@
+"""What the demo's two pretrainings share: fixed randomness, pixels, learning rates, steps, logs."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from vlselect import store
+from vlselect.digits.scenes import Scene, render
+
+logger = logging.getLogger(__name__)
+
+
+def fix_randomness(seed: int, threads: int) -> None:
+    """Make every later torch operation of this process repeatable, bit for bit."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(seed)
+    logger.info("seed %d, %d threads, on the CPU", seed, threads)
+
+
+def pixel_values(scenes: Iterable[Scene], image_processor) -> Tensor:
+    """Render scenes as an image processor would hand them to a model.
+
+    Parameters
+    ----------
+    scenes : iterable of Scene
+        Images that need no resizing.
+    image_processor : CLIPImageProcessorPil
+        Whose mean and standard deviation normalise the pixels.
+
+    Returns
+    -------
+    Tensor
+        float32 of shape (n, 3, height, width).
+    """
+    images = torch.from_numpy(np.stack([render(scene) for scene in scenes]))
+    mean = torch.tensor(image_processor.image_mean).view(1, 3, 1, 1)
+    deviation = torch.tensor(image_processor.image_std).view(1, 3, 1, 1)
+    return (images.permute(0, 3, 1, 2) / 255 - mean) / deviation
+
+
+@dataclass
+class Trainer:
+    """AdamW over some parameters, with clipped gradients and a record of every step.
+
+    Attributes
+    ----------
+    parameters : list of Parameter
+        Those that need a gradient are trained.
+    """
+
+    parameters: list[torch.nn.Parameter]
+    history: list[dict] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.parameters = [p for p in self.parameters if p.requires_grad]
+        # The second beta is lower than usual: in runs this short the default looks back too far.
+        self._optimizer = torch.optim.AdamW(
+            self.parameters, lr=0.0, betas=(0.9, 0.98), weight_decay=0.01
+        )
+
+    def step(self, loss: Tensor, learning_rate: float) -> None:
+        """Follow one loss's gradient, clipped to norm 1."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self._optimizer.step()
+        entry = {"step": len(self.history) + 1, "loss": loss.item(), "learning_rate": learning_rate}
+        self.history.append(entry)
+
+    def note(self, **measured: float) -> None:
+        """Put measurements beside the last step, and log them with the recent mean loss."""
+        self.history[-1].update(measured)
+        recent = np.mean([entry["loss"] for entry in self.history[-100:]])
+        text = ", ".join(f"{name} {value:.3f}" for name, value in measured.items())
+        logger.info("step %d: loss %.3f, %s", len(self.history), recent, text)
+
+    def write_log(self, path: Path) -> None:
+        """Write the record of every step as CSV: step, loss, learning_rate and measurements."""
+        frame = pd.DataFrame(self.history)
+        store.write_text(frame.to_csv(index=False, float_format="%.6g"), path)

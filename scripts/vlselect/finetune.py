@@ -1,0 +1,195 @@
+"""Finetune a vision-language model on chosen samples with the transformers Trainer.
+
+The loss is the mean cross-entropy over the response tokens of a batch (of all its accumulated
+micro-batches together), as the Trainer normalises it: long responses weigh more than short ones.
+"""
+
+import logging
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import enable_full_determinism
+
+from vlselect.finetune_settings import Settings
+from vlselect.lora import attach_lora
+from vlselect.samples import Samples
+from vlselect.training_data import ResponseCollator, SampleDataset
+from vlselect.training_log import TrainingLog
+from vlselect.vlm import VLM
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    vlm: VLM,
+    samples: Samples,
+    rows: Sequence[int],
+    image_root: str | Path,
+    settings: Settings,
+    seed: int,
+    log_path: str | Path,
+    *,
+    max_pixels: int = 50_000_000,
+) -> PreTrainedModel | PeftModel:
+    """Finetune on the samples at `rows` and give the trained model, in evaluation mode.
+
+    The same arguments give the same weights: initial LoRA weights, order of the data and dropout
+    all follow from `seed`. On a GPU that needs ``settings.deterministic``.
+
+    Parameters
+    ----------
+    vlm : VLM
+        Its model is trained in place: with LoRA it is wrapped, without, its weights change.
+    samples : Samples
+        The pool.
+    rows : sequence of int
+        Rows of the pool to train on.
+    image_root : str or Path
+        Folder that the samples' image paths are relative to.
+    settings : Settings
+        What is trained, for how long and how.
+    seed : int
+        Of everything random.
+    log_path : str or Path
+        CSV file to write, one line a step: step, epoch, loss, learning_rate, seconds.
+    max_pixels : int
+        Images above it are errors.
+
+    Returns
+    -------
+    PeftModel or PreTrainedModel
+        With adapter ``lora`` and ``none``.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or no weights are left to train.
+    FloatingPointError
+        If the loss becomes infinite or NaN.
+    """
+    if not len(rows):
+        raise ValueError("no samples to finetune on")
+    if settings.deterministic and vlm.device.type == "cuda":
+        # Operations without a deterministic form warn instead of failing: their name is in the log
+        enable_full_determinism(seed, warn_only=True)
+    set_seed(seed)
+    model = prepare_model(vlm.model, settings, seed)
+    dataset = SampleDataset(
+        vlm, samples, rows, image_root, max_pixels=max_pixels, cache_bytes=settings.cache_mb * 2**20
+    )
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        TrainingLog(log_path) as callback,
+        same_cache_setting(model),
+    ):
+        trainer = Trainer(
+            model=model,
+            args=training_arguments(settings, seed, vlm.device, scratch),
+            train_dataset=dataset,
+            data_collator=ResponseCollator(vlm),
+            callbacks=[callback],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    return model.eval()
+
+
+def prepare_model(
+    model: PreTrainedModel, settings: Settings, seed: int
+) -> PreTrainedModel | PeftModel:
+    """Attach LoRA, or open all weights but the frozen ones; log how many are trained.
+
+    Raises
+    ------
+    ValueError
+        If `train_modules` or `freeze` name what the model does not have, or nothing is left to
+        train.
+    """
+    if settings.adapter == "lora":
+        _require_modules(model, settings.train_modules)
+        model = attach_lora(
+            model,
+            rank=settings.rank,
+            alpha=settings.alpha,
+            dropout=settings.dropout,
+            target_modules=settings.target_modules,
+            modules_to_save=settings.train_modules,
+            seed=seed,
+        )
+    else:
+        model.requires_grad_(True)
+    for pattern in settings.freeze:
+        matched = [w for name, w in model.named_parameters() if re.search(pattern, name)]
+        if not matched:
+            raise ValueError(f"finetune.freeze: {pattern!r} matches no weight of the model")
+        for weight in matched:
+            weight.requires_grad_(False)
+    trained = sum(w.numel() for w in model.parameters() if w.requires_grad)
+    if not trained:
+        raise ValueError("finetune: every weight is frozen, nothing is left to train")
+    logger.info("training %d of %d weights", trained, sum(w.numel() for w in model.parameters()))
+    return model
+
+
+@contextmanager
+def same_cache_setting(model: PreTrainedModel | PeftModel) -> Iterator[None]:
+    """Keep the config's `use_cache`, which the Trainer turns off: it would be saved so."""
+    settings = vars(model.config)
+    had, value = "use_cache" in settings, settings.get("use_cache")
+    yield
+    if had:
+        settings["use_cache"] = value
+    else:
+        settings.pop("use_cache", None)
+
+
+def training_arguments(
+    settings: Settings, seed: int, device: torch.device, scratch: str
+) -> TrainingArguments:
+    """Translate the settings for the Trainer, which saves and reports nothing by itself."""
+    arguments = TrainingArguments(
+        output_dir=scratch,
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps or -1,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.scheduler,
+        warmup_steps=settings.warmup_ratio,  # below 1 it is a share of all steps
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.gradient_accumulation,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        adam_beta1=settings.betas[0],
+        adam_beta2=settings.betas[1],
+        optim="adamw_torch",
+        bf16=settings.bf16,
+        activation_checkpointing=settings.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
+        seed=seed,
+        use_cpu=device.type == "cpu",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        label_names=["labels"],
+    )
+    if arguments.n_gpu > 1:  # the Trainer would silently spread each batch over all of them
+        arguments._n_gpu = 1
+    return arguments
+
+
+def _require_modules(model: PreTrainedModel, ends: Sequence[str]) -> None:
+    """Refuse ends of names that no module has: peft would pass over them in silence."""
+    names = [name for name, _ in model.named_modules()]
+    for end in ends:
+        if not any(name == end or name.endswith(f".{end}") for name in names):
+            raise ValueError(f"finetune.train_modules: no module's name ends in {end!r}")

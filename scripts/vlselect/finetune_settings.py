@@ -1,0 +1,98 @@
+"""What a finetuning run can be told; free of torch, so that it can be checked anywhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+ADAPTERS = ("lora", "none")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a finetuning run; the defaults are those of LLaVA-1.5's LoRA finetuning.
+
+    Attributes
+    ----------
+    adapter : {"lora", "none"}
+        Train low-rank adapters, or the weights themselves.
+    rank, alpha, dropout : int, float, float
+        Of the LoRA adapters; their product is scaled by alpha / rank.
+    target_modules : str, tuple of str or None
+        Regular expression that whole names of modules match, or ends of their names, for LoRA;
+        None: every linear layer of the language model.
+    train_modules : tuple of str
+        Ends of names of modules that are trained in full beside LoRA.
+    freeze : tuple of str
+        Regular expressions; weights whose names they match anywhere are not trained.
+    epochs : float
+        Passes over the samples.
+    max_steps : int
+        Optimiser steps; 0 leaves the length to `epochs`.
+    learning_rate, warmup_ratio, scheduler : float, float, str
+        Peak, share of the steps until it, and the Trainer's name of the course after it.
+    batch_size, gradient_accumulation : int
+        Samples in a micro-batch, and micro-batches in an optimiser step.
+    weight_decay, max_grad_norm, betas : float, float, (float, float)
+        Of AdamW and the clipping before it; ``max_grad_norm`` 0 clips nothing.
+    bf16 : bool
+        Compute in bfloat16 where autocast allows it.
+    gradient_checkpointing : bool
+        Recompute activations in the backward pass, to save memory.
+    deterministic : bool
+        On a GPU, use deterministic kernels (slower). On a CPU results repeat anyway.
+    cache_mb : int
+        Memory for encoded samples, which are then encoded once and not in every epoch; those
+        beyond it are encoded anew each time. No result depends on it.
+
+    References
+    ----------
+    Liu et al., LLaVA-1.5, CVPR 2024 (arXiv 2310.03744); Hu et al., LoRA, ICLR 2022
+    (arXiv 2106.09685), equation 3.
+    """
+
+    adapter: str = "lora"
+    rank: int = 128
+    alpha: float = 256
+    dropout: float = 0.05
+    target_modules: str | tuple[str, ...] | None = None
+    train_modules: tuple[str, ...] = ()
+    freeze: tuple[str, ...] = ()
+    epochs: float = 1
+    max_steps: int = 0
+    learning_rate: float = 2e-4
+    warmup_ratio: float = 0.03
+    scheduler: str = "cosine"
+    batch_size: int = 16
+    gradient_accumulation: int = 8
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    bf16: bool = False
+    gradient_checkpointing: bool = False
+    deterministic: bool = True
+    cache_mb: int = 1024
+
+    def __post_init__(self) -> None:
+        """Refuse values that would fail late or mean nothing."""
+        if self.adapter not in ADAPTERS:
+            raise ValueError(f"finetune.adapter {self.adapter!r} is none of {ADAPTERS}")
+        if self.adapter == "none" and self.train_modules:
+            raise ValueError("finetune.train_modules is for adapter lora; use freeze with none")
+        for name in ("rank", "epochs", "learning_rate", "batch_size", "gradient_accumulation"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"finetune.{name} {getattr(self, name)} is not above 0")
+        if not 0 <= self.warmup_ratio < 1:
+            raise ValueError(f"finetune.warmup_ratio {self.warmup_ratio} is not in [0, 1)")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, object]) -> "Settings":
+        """Take settings from a config section, whose lists become tuples.
+
+        Raises
+        ------
+        ValueError
+            If a key is unknown or a value out of range; it names the key.
+        """
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown finetune settings: {', '.join(sorted(unknown))}")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

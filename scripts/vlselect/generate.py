@@ -1,0 +1,80 @@
+"""Answers of a model to the last question of each sample, by greedy decoding in batches."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import GenerationConfig
+
+from vlselect.batching import batches
+from vlselect.samples import Samples
+from vlselect.vlm import VLM
+
+
+def generate(
+    vlm: VLM,
+    samples: Samples,
+    rows: Sequence[int],
+    image_root: str | Path,
+    *,
+    max_new_tokens: int,
+    max_pixels: int = 50_000_000,
+) -> list[str]:
+    """Continue each conversation after its last user turn with the likeliest token each time.
+
+    Parameters
+    ----------
+    vlm : VLM
+        The model; prompts are padded on the left, `vlm.batch_size` of similar length at a time.
+    samples : Samples
+        Test samples; an answer that follows the last user turn is not shown to the model.
+    rows : sequence of int
+        Ascending row indices of `samples`.
+    image_root : str or Path
+        Folder that the samples' image paths are relative to.
+    max_new_tokens : int
+        Answers are cut there if the model does not end them before.
+    max_pixels : int
+        Images above it are errors.
+
+    Returns
+    -------
+    list of str
+        In the order of `rows`, without special tokens and blanks around them.
+    """
+    settings = greedy(vlm, max_new_tokens)
+    answers: dict[int, str] = {}
+    for batch in batches(
+        *(vlm, samples, rows, image_root),
+        max_pixels=max_pixels,
+        prompts=True,
+        description="generating",
+    ):
+        with torch.inference_mode():
+            tokens = vlm.model.generate(**batch.inputs, generation_config=settings)
+        new = tokens[:, batch.inputs["input_ids"].shape[1] :]  # (B, at most max_new_tokens)
+        texts = vlm.tokenizer.batch_decode(new, skip_special_tokens=True)
+        answers.update(zip(batch.rows.tolist(), (text.strip() for text in texts), strict=True))
+    return [answers[row] for row in rows]
+
+
+def greedy(vlm: VLM, max_new_tokens: int) -> GenerationConfig:
+    """Set greedy decoding, and unset what a model's own settings would change about it.
+
+    Decoding ends at the tokens that the model's settings name as ends, and at the tokenizer's own.
+    """
+    own = vlm.model.generation_config.eos_token_id
+    ends = {vlm.tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])} - {None}
+    return GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        temperature=1.0,
+        top_p=1.0,
+        top_k=50,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
+        use_cache=True,
+        eos_token_id=sorted(ends),
+        pad_token_id=vlm.tokenizer.pad_token_id or 0,
+    )

@@ -1,0 +1,200 @@
+"""Records one by one out of a JSON list or JSON lines, of any size, each as its own JSON text.
+
+The texts are cut out of the file, not rebuilt from parsed values: number literals, escapes and key
+order stay as they came in, and a broken file is reported with the true position of the byte. (The
+C backend of ijson turns lone surrogates into question marks and stops at 64-bit integers, so a
+record could not be handed on as it was.)
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+CHUNK = 1 << 20  # bytes read at a time
+LONGEST = 1 << 26  # characters or bytes of one record; a longer one is a broken file
+_NEAR_END = 16  # characters: the longest token whose cut-off end looks like a mistake
+_SPACE = re.compile(r"[ \t\n\r]*")
+_LINE_BREAK = re.compile(r"[\r\n][ \t\r\n]*")  # never inside a JSON string
+# Values are thrown away here; float takes any number, where int stops at 4,300 digits.
+_DECODER = json.JSONDecoder(parse_int=float)
+
+
+class RecordsFileError(ValueError):
+    """A file cannot be read as records; `position` is the byte, counted from 0, where it breaks."""
+
+    def __init__(self, path: str | Path, position: int, problem: str):
+        super().__init__(f"{path}, byte {position}: {problem}")
+        self.path, self.position = Path(path), position
+
+
+def read_records(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Go through the records of a file without holding more than one and a chunk of it.
+
+    A file whose first byte, apart from white space, is ``[`` is a JSON list; one that begins with
+    ``{`` is JSON lines, an object in each; the name's suffix plays no part.
+
+    Parameters
+    ----------
+    path : str or Path
+        UTF-8, with or without a byte order mark.
+
+    Yields
+    ------
+    (int, str)
+        Position of the record, counted from 0 (blank lines do not count), and its JSON text on
+        one line. In JSON lines the text may be no JSON at all, and bytes that are not UTF-8 are
+        lone surrogates in it (``surrogateescape``): the reader of the record rejects it.
+
+    Raises
+    ------
+    RecordsFileError
+        If the file is neither, or a JSON list is broken: with the position of the byte.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        start = 3 if file.read(3) == codecs.BOM_UTF8 else 0
+        file.seek(start)
+        first = _first_byte(file)
+        file.seek(start)
+        if first == b"{":
+            _require_lines(file, path)
+            file.seek(start)
+            yield from enumerate(text for _, text in _lines(file, path))
+        else:
+            yield from _read_list(_Window(file, path, start))
+
+
+class _Window:
+    """The part of a text file that is being looked at, and where it lies in the file."""
+
+    def __init__(self, file: BinaryIO, path: Path, start: int):
+        self._file, self._path = file, path
+        self._read = self._base = start  # bytes read so far; position of text[0]
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self.text, self.at, self.ended = "", 0, False
+
+    def more(self) -> bool:
+        """Forget what lies behind `at` and read on; False where nothing is left to read."""
+        if self.ended:
+            return False
+        self._base += len(self.text[: self.at].encode())
+        self.text, self.at = self.text[self.at :], 0
+        if len(self.text) > LONGEST:
+            self.fail(f"the record that begins here is longer than {LONGEST} characters", 0)
+        # As much again as is there: the time for a long record stays linear in its length.
+        data = self._file.read(max(CHUNK, len(self.text)))
+        self.ended = not data
+        pending = len(self._decoder.getstate()[0])
+        try:
+            self.text += self._decoder.decode(data, final=self.ended)
+        except UnicodeDecodeError as error:
+            position = self._read - pending + error.start
+            raise RecordsFileError(self._path, position, "not UTF-8") from error
+        self._read += len(data)
+        return True
+
+    def peek(self) -> str:
+        """Skip white space; give the next character, or nothing at the end of the file."""
+        while True:
+            self.at = _SPACE.match(self.text, self.at).end()
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.more():
+                return ""
+
+    def value(self) -> str:
+        """Step over one JSON value and give its text."""
+        self.peek()
+        while True:
+            problem, where, certain = self._scan()
+            if certain and problem:
+                self.fail(problem, where)
+            if certain:
+                text, self.at = self.text[self.at : where], where
+                return text
+            self.more()
+
+    def _scan(self) -> tuple[str, int, bool]:
+        """Try to read a value: (problem, where, whether more text can no longer change that)."""
+        try:
+            _, end = _DECODER.raw_decode(self.text, self.at)
+        except json.JSONDecodeError as error:
+            cut_off = error.msg.startswith("Unterminated string")
+            cut_off = cut_off or error.pos > len(self.text) - _NEAR_END
+            at_end = error.pos == len(self.text)
+            problem = "the file ends inside the list" if at_end else error.msg
+            return problem, error.pos, self.ended or not cut_off
+        except RecursionError:
+            return "values are nested too deeply", self.at, True
+        # A number's rest may not be there yet: of 1.5 or 1e-5, "1", "1." or "1e-" is.
+        return "", end, self.ended or end + 2 < len(self.text)
+
+    def fail(self, problem: str, where: int) -> NoReturn:
+        """Report a problem at a character of the window by its byte in the file."""
+        position = self._base + len(self.text[:where].encode())
+        raise RecordsFileError(self._path, position, problem)
+
+
+def _read_list(window: _Window) -> Iterator[tuple[int, str]]:
+    """Give the elements of a JSON list."""
+    first = window.peek()
+    if first != "[":
+        problem = f"{first!r} begins neither a JSON list nor a line with a JSON object"
+        window.fail(problem if first else "the file is empty", window.at)
+    window.at += 1
+    separator = "," if window.peek() != "]" else "]"
+    position = 0
+    while separator == ",":
+        yield position, _LINE_BREAK.sub(" ", window.value())
+        position += 1
+        separator = window.peek()
+        if not separator:
+            window.fail("the file ends inside the list", window.at)
+        if separator not in ",]":
+            window.fail(f"expected ',' or ']' after a record, found {separator!r}", window.at)
+        window.at += separator == ","
+    window.at += 1
+    if window.peek():
+        window.fail("text after the end of the list", window.at)
+
+
+def _first_byte(file: BinaryIO) -> bytes:
+    """Read up to the first byte that is not white space, and give it; nothing if there is none."""
+    while block := file.read(CHUNK):
+        if block := block.lstrip(b" \t\r\n"):
+            return block[:1]
+    return b""
+
+
+def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
+    """Give the lines that are not blank, each with the position of its first byte."""
+    position = file.tell()
+    while line := file.readline(LONGEST + 1):
+        if len(line) > LONGEST:
+            raise RecordsFileError(path, position, f"a line of more than {LONGEST} bytes")
+        if text := line.strip(b" \t\r\n"):
+            skipped = len(line) - len(line.lstrip(b" \t\r\n"))
+            yield position + skipped, text.decode("utf-8", "surrogateescape")
+        position += len(line)
+
+
+def _require_lines(file: BinaryIO, path: Path) -> None:
+    """Refuse a file with no whole object on either of its first two lines.
+
+    One broken line is a broken record, but a JSON object spread over lines is no file of records.
+    """
+    problem = None
+    for position, text in islice(_lines(file, path), 2):
+        try:
+            if isinstance(json.JSONDecoder(parse_int=float).decode(text), dict):
+                return
+        except json.JSONDecodeError as error:
+            where = position + len(text[: error.pos].encode("utf-8", "surrogateescape"))
+            problem = problem or (where, f"neither a JSON list nor JSON lines: {error.msg}")
+        except RecursionError:
+            problem = problem or (position, "values are nested too deeply")
+    raise RecordsFileError(path, *problem)

@@ -1,0 +1,85 @@
+"""Parts of a language model, found without knowing its architecture.
+
+Every decoder of the Hugging Face library is a list of layers with one self-attention module each,
+whose output (after its own output projection, before the residual sum) is a tensor or begins a
+tuple. Only the module's name differs; what this file cannot find is an error, never a guess.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+ATTENTION_NAMES = ("self_attn", "self_attention", "attention", "attn")
+N_DEPTHS = 5
+
+
+def choose_layers(n_layers: int, wanted: Sequence[int] | None = None) -> list[int]:
+    """Choose the decoder layers whose activations describe a sample.
+
+    Parameters
+    ----------
+    n_layers : int
+        Decoder layers of the model.
+    wanted : sequence of int, optional
+        Explicit choice, counted from 0. By default the five layers that end at 1/6, 2/6, ... 5/6
+        of the depth: 3, 7, 11, 15 and 19 of 24, as in the reference. A model with five layers or
+        fewer gives all of them.
+
+    Returns
+    -------
+    list of int
+        Distinct layers, ascending, counted from 0.
+
+    Raises
+    ------
+    ValueError
+        If a wanted layer does not exist, comes twice, or none is wanted.
+
+    References
+    ----------
+    COINCIDE, arXiv 2406.10995 (five layers of a 24-layer reference model).
+    """
+    if n_layers < 1:
+        raise ValueError("the language model has no decoder layers")
+    if wanted is not None:
+        outside = [layer for layer in wanted if not 0 <= layer < n_layers]
+        if outside or not wanted or len(set(wanted)) != len(wanted):
+            raise ValueError(
+                f"layers {list(wanted)} are not one or more distinct layers of 0 to {n_layers - 1}"
+            )
+        return sorted(wanted)
+    if n_layers <= N_DEPTHS:
+        return list(range(n_layers))
+    parts = N_DEPTHS + 1
+    # Rounds n_layers · j / parts to the nearest whole, halves up, without floating point.
+    return [(2 * n_layers * j + parts) // (2 * parts) - 1 for j in range(1, parts)]
+
+
+def attention_module(layer: nn.Module) -> nn.Module:
+    """Give the self-attention module of a decoder layer.
+
+    Raises
+    ------
+    ValueError
+        If the layer has no child of a known name (`ATTENTION_NAMES`), as in layers that mix tokens
+        by other means.
+    """
+    children = dict(layer.named_children())
+    for name in ATTENTION_NAMES:
+        if name in children:
+            return children[name]
+    raise ValueError(
+        f"{type(layer).__name__} has no self-attention module: none of {list(ATTENTION_NAMES)} "
+        f"among its children {list(children)}"
+    )
+
+
+def first_tensor(output: torch.Tensor | tuple) -> torch.Tensor:
+    """Give the hidden states that a module returned, alone or at the head of a tuple."""
+    return output if isinstance(output, torch.Tensor) else output[0]
+
+
+def hidden_argument(args: tuple, kwargs: dict) -> torch.Tensor:
+    """Give the hidden states that a module was called with, by position or by name."""
+    return args[0] if args else kwargs["hidden_states"]

@@ -1,0 +1,78 @@
+"""Soft accuracy of open answers against several annotators' answers, as VQA and TextVQA score it.
+
+Two published programs define it, and differ in when and how they normalise; `variant` names which
+of them to follow.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from vlselect.metrics.evaluation import Evaluation, Example, pairs, summarise
+from vlselect.metrics.vqa_normalisation import normalise_textvqa, normalise_vqa
+
+VARIANTS = ("vqa", "textvqa")
+
+
+def evaluate(
+    predictions: Sequence[str], examples: Sequence[Example], *, variant: str = "vqa"
+) -> Evaluation:
+    """Score each prediction by how many annotators agree with it.
+
+    Each annotator is left out in turn; the prediction gets min(agreeing others / 3, 1), and its
+    score is the mean over the annotators.
+
+    Parameters
+    ----------
+    predictions : sequence of str
+        What the model wrote.
+    examples : sequence of mapping
+        With `answers`, one for each annotator (ten in the published data sets).
+    variant : {"vqa", "textvqa"}
+        ``vqa`` (VQA v2, OK-VQA, VizWiz) normalises only where the annotators' answers are not all
+        the same; ``textvqa`` normalises always.
+
+    Returns
+    -------
+    Evaluation
+
+    References
+    ----------
+    Antol et al., VQA, ICCV 2015 (arXiv 1505.00468): accuracy = min(agreeing / 3, 1), and the
+    evaluation code of visualqa.org for the leave-one-out form; Singh et al., TextVQA, CVPR 2019
+    (arXiv 1904.08920).
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"variant {variant!r} is none of {VARIANTS}")
+    return summarise(
+        [
+            soft_score(*_prepare(prediction, answers, variant))
+            for prediction, answers, _ in pairs(predictions, examples)
+        ],
+        variant=variant,
+    )
+
+
+def soft_score(prediction: str, answers: Sequence[str]) -> float:
+    """Average min(agreeing others / 3, 1) over the annotators, each left out in turn.
+
+    An annotator who agrees sees one agreeing colleague fewer than one who does not.
+    """
+    agreeing, n = Counter(answers)[prediction], len(answers)
+    if not agreeing:
+        return 0.0
+    credits = agreeing * min((agreeing - 1) / 3, 1) + (n - agreeing) * min(agreeing / 3, 1)
+    return credits / n
+
+
+def _prepare(prediction: str, answers: list[str], variant: str) -> tuple[str, list[str]]:
+    """Bring both sides to the form in which the variant's program compares them."""
+    if variant == "textvqa":
+        return normalise_textvqa(prediction), [normalise_textvqa(answer) for answer in answers]
+    plain = [_one_line(answer) for answer in answers]
+    if len(set(plain)) == 1:
+        return _one_line(prediction), plain
+    return normalise_vqa(prediction), [normalise_vqa(answer) for answer in plain]
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", " ").replace("\t", " ").strip()

@@ -1,0 +1,166 @@
+"""Benchmark scores and what a subset keeps of the performance of the whole pool."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vlselect.intervals import t_interval
+from vlselect.tables import MEAN, REFERENCE, Run
+
+
+def read_score(path: Path, run: Run, task: str) -> dict:
+    """One row of ``benchmark_scores.csv`` from a benchmark's JSON file.
+
+    Raises
+    ------
+    ValueError
+        If the file is not that task's, or has no finite score.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content.get("task") != task:
+        raise ValueError(f"{path}: is of task {content.get('task')!r}, not {task!r}")
+    score = content.get("score")
+    if not isinstance(score, (int, float)) or not np.isfinite(score):
+        raise ValueError(f"{path}: score is {score!r}, not a finite number")
+    return {
+        "model": run.model,
+        "method": run.method,
+        "ratio": run.ratio,
+        "seed": run.seed,
+        "task": task,
+        "metric": content["metric"],
+        "score": float(score),
+        "n": int(content["n"]),
+    }
+
+
+def benchmark_scores(folder: Path, runs: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
+    """Scores of all runs on all tasks, from ``<folder>/<run>/<task>.json``.
+
+    Parameters
+    ----------
+    folder : Path
+        The benchmarks stage.
+    runs : iterable of str
+        Runs as `Run.parse` reads them, in the order of the table.
+    tasks : iterable of str
+        Tasks, in the order of the table.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``benchmark_scores.csv``.
+    """
+    tasks = list(tasks)
+    rows = [
+        read_score(folder / name / f"{task}.json", Run.parse(name), task)
+        for name in runs
+        for task in tasks
+    ]
+    return pd.DataFrame(rows)
+
+
+def merge_groups(scores: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
+    """Replace the subtasks of a group by one benchmark, their mean score.
+
+    A benchmark made of subtasks weighs as much as any other. Whether its score is the sum of
+    its subtasks' or their mean makes no difference to a ratio of two such scores.
+    """
+    keys = ["model", "method", "ratio", "seed", "task"]
+    merged = scores[[*keys, "score"]].copy()
+    merged["task"] = [groups.get(task, task) for task in merged["task"]]
+    return merged.groupby(keys, sort=False, as_index=False)["score"].mean()
+
+
+def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
+    """Relative performance of every run of every seed on every benchmark, and their mean.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Columns model, method, ratio, seed, task, score. Rows without a model (a baseline that
+        needs none) are compared with every model.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``relative_by_seed.csv``; for each run the benchmarks in the order of
+        `scores`, then the row ``mean``: its `relative` is the mean over benchmarks of
+        score / score of `full`, in %, its `score` the mean of the raw scores.
+
+    Raises
+    ------
+    ValueError
+        If there is no run of `full`, it has a score of zero (the ratio is undefined), or a run
+        lacks a task.
+    """
+    parts = []
+    for model in [name for name in dict.fromkeys(scores["model"]) if name]:
+        own = scores[scores["model"].isin([model, ""])].assign(model=model)
+        tasks = list(dict.fromkeys(own["task"]))
+        full = _reference(own, model, tasks)
+        for key, run in own.groupby(["model", "method", "ratio", "seed"], sort=False):
+            raw = run.set_index("task")["score"]
+            if raw.index.has_duplicates or set(raw.index) != set(tasks):
+                raise ValueError(f"run {'/'.join(key)} has tasks {list(raw.index)}, needs {tasks}")
+            relative = 100.0 * raw[tasks] / full
+            part = pd.DataFrame({"task": [*tasks, MEAN]})
+            part["score"] = [*raw[tasks], raw.mean()]
+            part["relative"] = [*relative, relative.mean()]
+            for column, value in zip(["seed", "ratio", "method", "model"], key[::-1], strict=True):
+                part.insert(0, column, value)
+            parts.append(part)
+    if not parts:
+        raise ValueError("no run of any model: nothing to compare")
+    return pd.concat(parts, ignore_index=True)
+
+
+def _reference(own: pd.DataFrame, model: str, tasks: list[str]) -> pd.Series:
+    """Score of `full` per task, mean over its seeds; every one must be above zero."""
+    full = own[own["method"] == REFERENCE].groupby("task")["score"].mean()
+    missing = [task for task in tasks if task not in full.index]
+    if missing:
+        raise ValueError(f"model {model}: no score of {REFERENCE!r} on task(s) {missing}")
+    zero = [task for task in tasks if not full[task] > 0.0]
+    if zero:
+        raise ValueError(
+            f"model {model}: {REFERENCE!r} scores zero on task(s) {zero}; performance relative "
+            "to it is undefined. Take the task out of the config, or train longer"
+        )
+    return full[tasks]
+
+
+def relative_performance(by_seed: pd.DataFrame) -> pd.DataFrame:
+    """Relative performance of each method and ratio, with its 95 % interval over seeds.
+
+    Benchmarks are averaged first, within each seed; the interval is over the seeds' means, so
+    that tasks of different difficulty do not widen it.
+
+    Parameters
+    ----------
+    by_seed : DataFrame
+        As `relative_by_seed` returns it.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``relative_performance.csv``.
+    """
+    rows = []
+    keys = ["model", "method", "ratio", "task"]
+    for key, seeds in by_seed.groupby(keys, sort=False):
+        mean, low, high = t_interval(seeds["relative"].to_numpy())
+        rows.append(
+            dict(zip(keys, key, strict=True))
+            | {
+                "n_seeds": len(seeds),
+                "score": float(seeds["score"].mean()),
+                "relative": mean,
+                "low": low,
+                "high": high,
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,223 @@
+"""The tables: which columns each has, and how it is written and read.
+
+Tables are the last stage that computes; figures read nothing else. Every column is named and
+described in `TABLES`, so that a table can be checked when it is written and parsed when it is
+read. Real numbers are written with six significant digits and missing ones as an empty field:
+the same results give the same bytes.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from vlselect import store
+
+MEAN = "mean"  # the `task` of a row that averages over all benchmarks
+REFERENCE = "full"  # the method that everything is measured against
+RUN_LABEL = re.compile(r"ratio-(?P<ratio>[^_/]+)_seed-(?P<seed>\d+)")
+
+_MODEL = ("text", "name of the finetuned model in the config")
+_METHOD = ("text", "selection method; also `pretrained` and `majority` (no finetuning at all)")
+_RATIO = ("text", "share of the pool that was selected, as written in the config and the paths")
+_SEED = ("text", "seed of selection and finetuning")
+
+TABLES = {
+    "benchmark_scores": {
+        "model": ("text", "name of the model in the config; empty for `majority`"),
+        "method": _METHOD,
+        "ratio": _RATIO,
+        "seed": _SEED,
+        "task": ("text", "benchmark task"),
+        "metric": ("text", "metric of the task"),
+        "score": ("real", "score on the task's test set, 0 to 100"),
+        "n": ("integer", "number of test questions"),
+    },
+    "relative_by_seed": {
+        "model": _MODEL,
+        "method": _METHOD,
+        "ratio": _RATIO,
+        "seed": _SEED,
+        "task": ("text", f"benchmark (a group of subtasks counts as one), or `{MEAN}` of them all"),
+        "score": ("real", "score on the test set; for the mean, mean of the scores"),
+        "relative": ("real", f"100 score / score of `{REFERENCE}`; for the mean, mean of these"),
+    },
+    "relative_performance": {
+        "model": _MODEL,
+        "method": _METHOD,
+        "ratio": _RATIO,
+        "task": ("text", f"benchmark (a group of subtasks counts as one), or `{MEAN}` of them all"),
+        "n_seeds": ("integer", "number of seeds behind the row"),
+        "score": ("real", "score, mean over seeds"),
+        "relative": ("real", f"100 score / score of `{REFERENCE}` (its mean over seeds)"),
+        "low": ("real", "lower end of the 95 % t interval of `relative`; empty with one seed"),
+        "high": ("real", "upper end of that interval; empty with one seed"),
+    },
+    "subset_composition": {
+        "method": _METHOD,
+        "ratio": _RATIO,
+        "seed": _SEED,
+        "source": ("text", "source of the samples"),
+        "n": ("integer", "number of chosen samples of that source"),
+        "share": ("real", "n as a share of the subset"),
+        "pool_share": ("real", "share of the source in the pool"),
+    },
+    "subset_overlap": {
+        "method_a": _METHOD,
+        "method_b": _METHOD,
+        "ratio": _RATIO,
+        "seed": _SEED,
+        "n_common": ("integer", "number of samples in both subsets"),
+        "expected_by_chance": ("real", "n_common expected of two independent random subsets"),
+        "jaccard": ("real", "n_common / number of samples in either subset"),
+    },
+    "votes_histogram": {
+        "ratio": _RATIO,
+        "seed": _SEED,
+        "votes": ("integer", "number of tasks that vote for a sample"),
+        "n": ("integer", "number of pool samples with so many votes"),
+        "share": ("real", "n as a share of the pool"),
+        "selected": ("integer", "how many of them the ICONS subset of that ratio and seed takes"),
+    },
+    "task_agreement": {
+        "task_a": ("text", "voting task"),
+        "task_b": ("text", "voting task, in the order of votes.parquet"),
+        "spearman": ("real", "rank correlation of the two influences; empty if one is constant"),
+        "pearson": ("real", "correlation of the two influences; empty if one is constant"),
+        "jaccard": ("real", "samples both vote for / samples either votes for; empty if none"),
+    },
+    "vote_extremes": {
+        "extreme": ("text", "`most` or `least`"),
+        "position": ("integer", "place in that list, from 1"),
+        "row": ("integer", "row of the sample in the pool"),
+        "sample_id": ("text", "the sample's id"),
+        "source": ("text", "source of the sample"),
+        "votes": ("integer", "number of tasks that vote for it"),
+        "question": ("text", "its first question, shortened"),
+        "answer": ("text", "the answer to it, shortened"),
+        "thumbnail": ("text", "its first image, at most 96 px wide and high: PNG, base64"),
+    },
+    "clusters": {
+        "ratio": _RATIO,
+        "seed": _SEED,
+        "cluster": ("integer", "cluster number"),
+        "size": ("integer", "number of pool samples in it"),
+        "transferability": ("real", "mean cosine to the other centroids"),
+        "density": ("real", "mean kernel value over its pairs of samples"),
+        "probability": ("real", "its share of the budget before sizes cap it"),
+        "allocated": ("integer", "how many of its samples the COINCIDE subset holds"),
+    },
+    "cost": {
+        "level": ("text", "`rule`, or `selection`, `finetuning`, `total` of a method"),
+        "name": ("text", "the rule, or the method"),
+        "model": ("text", "name of the finetuned model; empty for a rule"),
+        "ratio": ("text", "ratio of the subset; empty for a rule"),
+        "jobs": ("integer", "number of jobs behind the row; 0: nothing was measured"),
+        "unsampled": ("integer", "jobs that ended before CPU time and memory could be sampled"),
+        "wall_seconds": ("real", "wall-clock seconds, summed as if one job ran after another"),
+        "cpu_seconds": ("real", "CPU seconds seen by Snakemake's sampling (a lower bound)"),
+        "peak_memory_mb": ("real", "largest resident memory of any one of the jobs, MB"),
+        "relative_to_full": ("real", "100 wall_seconds / wall_seconds of finetuning on `full`"),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One subset or checkpoint: which model, method, ratio and seed (as they are in its path)."""
+
+    model: str
+    method: str
+    ratio: str
+    seed: str
+
+    @classmethod
+    def parse(cls, name: str) -> "Run":
+        """Read a run from its path below the stage's folder.
+
+        Parameters
+        ----------
+        name : str
+            ``model/method/ratio-r_seed-s`` (a checkpoint or its benchmarks),
+            ``method/ratio-r_seed-s`` (a subset) or ``method`` (no model, ratio and seed).
+
+        Raises
+        ------
+        ValueError
+            If the name has another shape.
+        """
+        parts = name.strip("/").split("/")
+        if len(parts) == 1 and parts[0] and not RUN_LABEL.fullmatch(parts[0]):
+            return cls("", parts[0], "", "")
+        label = RUN_LABEL.fullmatch(parts[-1])
+        if label is None or len(parts) not in (2, 3):
+            raise ValueError(f"{name!r} is not [model/]method/ratio-<r>_seed-<s>")
+        model = parts[0] if len(parts) == 3 else ""
+        return cls(model, parts[-2], label["ratio"], label["seed"])
+
+
+def write_table(rows: Iterable[dict] | pd.DataFrame, table: str, path: Path) -> pd.DataFrame:
+    """Write a table after checking its columns; return it as written.
+
+    Parameters
+    ----------
+    rows : iterable of dict, or DataFrame
+        The rows, in the order in which they are to stand.
+    table : str
+        One of `TABLES`.
+    path : Path
+        The CSV file to write, whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If the columns are not those of the table.
+    """
+    columns = list(TABLES[table])
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    if len(frame) == 0:
+        frame = pd.DataFrame(columns=columns)
+    if set(frame.columns) != set(columns):
+        raise ValueError(f"table {table}: has columns {sorted(frame.columns)}, needs {columns}")
+    frame = frame[columns]
+    with store.replacing(Path(path)) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    return frame
+
+
+def read_table(path: Path, table: str) -> pd.DataFrame:
+    """Read a table back; text columns as text ("" where empty), numbers as numbers.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, unknown, or holds something that is not a number.
+    """
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    columns = TABLES[table]
+    if list(frame.columns) != list(columns):
+        raise ValueError(f"{path}: has columns {list(frame.columns)}, needs {list(columns)}")
+    for column, (kind, _) in columns.items():
+        if kind == "text":
+            continue
+        try:
+            numbers = pd.to_numeric(frame[column].replace("", None)).astype(float)
+        except ValueError as error:
+            raise ValueError(f"{path}: column {column}: {error}") from error
+        frame[column] = numbers.astype("int64") if kind == "integer" else numbers
+    return frame
+
+
+def describe(table: str) -> str:
+    """The columns of a table, one line each, for help texts."""
+    return "\n".join(f"  {name:<20} {text}" for name, (_, text) in TABLES[table].items())
+
+
+def ratio_order(label: str) -> float:
+    """Sort key of a ratio label; a label that is no number comes first."""
+    try:
+        return float(label)
+    except ValueError:
+        return -1.0

@@ -1,0 +1,121 @@
+"""Tables as a small run would write them, for the tests of the figures."""
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from vlselect import agreement, composition, relative, tables
+from vlselect.tables import Run
+from vlselect.thumbnails import encode_thumbnail
+
+TASKS = ["recognition", "position", "reading a long sign"]
+SOURCES = ["counting", "colour", "captions", "arithmetic"]
+CHOOSERS = ["random", "icons", "coincide", "my_own_method"]
+N = 200
+
+
+def write_tables(folder, ratios=("0.2",), models=("target",), seeds=("0", "1", "2")):
+    """Write every table into `folder`; return the folder."""
+    runs = [Run(model, "full", "1.0", seed) for model in models for seed in seeds]
+    runs += [
+        Run(model, c, r, s) for model in models for c in CHOOSERS for r in ratios for s in seeds
+    ]
+    write_benchmarks(folder, runs, models)
+    write_subsets(folder, list(dict.fromkeys(Run("", r.method, r.ratio, r.seed) for r in runs)))
+    write_votes(folder, ratios)
+    write_clusters(folder, ratios)
+    write_costs(folder, runs)
+    return folder
+
+
+def write_benchmarks(folder, runs, models):
+    """Scores that grow with the ratio, and what follows from them."""
+    rng = np.random.default_rng(0)
+    untrained = [Run(model, "pretrained", "0.0", "0") for model in models]
+    rows = []
+    for run in [*runs, *untrained, Run("", "majority", "", "")]:
+        level = 40.0 + 50.0 * float(run.ratio or 0) ** 0.5
+        scores = rng.normal(level, 3.0, len(TASKS))
+        names = {"model": run.model, "method": run.method, "ratio": run.ratio, "seed": run.seed}
+        rows += [
+            names | {"task": task, "metric": "exact_match", "score": score, "n": 200}
+            for task, score in zip(TASKS, scores, strict=True)
+        ]
+    scores = pd.DataFrame(rows)
+    by_seed = relative.relative_by_seed(scores)
+    performance = relative.relative_performance(by_seed)
+    tables.write_table(scores, "benchmark_scores", folder / "benchmark_scores.csv")
+    tables.write_table(by_seed, "relative_by_seed", folder / "relative_by_seed.csv")
+    tables.write_table(performance, "relative_performance", folder / "relative_performance.csv")
+
+
+def write_subsets(folder, runs, sources=SOURCES):
+    """Random subsets of a pool."""
+    rng = np.random.default_rng(1)
+    pool = rng.choice(sources, N)
+    subsets = {run: rng.choice(N, int(N * float(run.ratio)), replace=False) for run in runs}
+    content = composition.subset_composition(pool, subsets)
+    tables.write_table(content, "subset_composition", folder / "subset_composition.csv")
+
+
+def write_votes(folder, ratios, tasks=TASKS):
+    """Votes of random influences; questions that are long, empty or hold dollar signs."""
+    rng = np.random.default_rng(2)
+    influence = pd.DataFrame({task: rng.normal(size=N) for task in tasks})
+    votes = (influence >= influence.quantile(0.8)).astype("uint8")
+    counts, rank = votes.sum(axis=1).to_numpy(np.int64), influence.rank().mean(axis=1).to_numpy()
+    order = np.lexsort((-rank, -counts))
+    subsets = {Run("", "icons", ratio, "0"): order[: int(N * float(ratio))] for ratio in ratios}
+    histogram = agreement.votes_histogram(counts, len(tasks), subsets)
+    tables.write_table(histogram, "votes_histogram", folder / "votes_histogram.csv")
+    pairs = agreement.task_agreement(influence, votes)
+    tables.write_table(pairs, "task_agreement", folder / "task_agreement.csv")
+    most, least = agreement.extreme_rows(counts, rank, np.ones(N, dtype=bool), 12)
+    questions = ["Which digit is red?", "How much is $3 + $4? " * 8, "", "Supercalifragilistic" * 3]
+    rows = []
+    for extreme, members in (("most", most), ("least", least)):
+        for i, row in enumerate(members):
+            size = (24 + 8 * (i % 3), 24, 3)
+            image = Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8))
+            place = {"extreme": extreme, "position": i + 1, "row": row, "votes": counts[row]}
+            words = {"question": questions[i % 4][:160], "answer": "the left one " * (i % 5)}
+            sample = {"sample_id": f"s{row}", "source": "a_source_with_a_rather_long_name"}
+            rows.append(place | words | sample | {"thumbnail": encode_thumbnail(image)})
+    tables.write_table(rows, "vote_extremes", folder / "vote_extremes.csv")
+
+
+def write_clusters(folder, ratios):
+    """A few clusters."""
+    rng = np.random.default_rng(3)
+    size, density = rng.integers(1, 40, 12), rng.uniform(0.3, 1.0, 12)
+    rows = [
+        {
+            "ratio": ratio,
+            "seed": "0",
+            "cluster": cluster,
+            "size": size[cluster],
+            "transferability": 0.1 * cluster,
+            "density": density[cluster],
+            "probability": 1 / 12,
+            "allocated": int(size[cluster] * float(ratio)),
+        }
+        for ratio in ratios
+        for cluster in range(12)
+    ]
+    tables.write_table(rows, "clusters", folder / "clusters.csv")
+
+
+def write_costs(folder, runs, measured=True):
+    """Costs of every method, or rows that say that nothing was measured."""
+    rows = []
+    for run in dict.fromkeys(Run(run.model, run.method, run.ratio, "") for run in runs):
+        selection = {"full": 1.0, "random": 1.0, "icons": 60.0}.get(run.method, 20.0)
+        finetuning = 100.0 * float(run.ratio)
+        levels = {"selection": selection, "finetuning": finetuning}
+        for level, wall in (levels | {"total": selection + finetuning}).items():
+            wall = wall if measured else float("nan")
+            names = {"level": level, "name": run.method, "model": run.model, "ratio": run.ratio}
+            counts = {"jobs": int(measured), "unsampled": 0, "peak_memory_mb": 500.0}
+            seconds = {"wall_seconds": wall, "cpu_seconds": wall, "relative_to_full": wall}
+            rows.append(names | counts | seconds)
+    tables.write_table(rows, "cost", folder / "cost.csv")

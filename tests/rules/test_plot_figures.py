@@ -1,0 +1,135 @@
+"""The plot scripts: every figure from its tables, the same bytes twice, and nothing cut off."""
+
+import functools
+import importlib
+
+import pytest
+from example_tables import CHOOSERS, write_costs, write_subsets, write_tables, write_votes
+from matplotlib.text import Text
+
+from vlselect import style, tables
+from vlselect.tables import Run
+
+FIGURES = {  # script: flags and the tables that they take, in the order of draw()
+    "plot_relative_performance": {
+        "performance": "relative_performance",
+        "seeds": "relative_by_seed",
+        "scores": "benchmark_scores",
+    },
+    "plot_performance_by_ratio": {
+        "performance": "relative_performance",
+        "seeds": "relative_by_seed",
+    },
+    "plot_composition": {"composition": "subset_composition"},
+    "plot_votes": {"histogram": "votes_histogram"},
+    "plot_task_agreement": {"agreement": "task_agreement"},
+    "plot_clusters": {"clusters": "clusters"},
+    "plot_cost": {"cost": "cost", "performance": "relative_performance"},
+    "plot_contact_sheet": {"extremes": "vote_extremes"},
+}
+CASES = {
+    "one ratio": {},
+    "three ratios": {"ratios": ("0.05", "0.1", "0.2")},
+    "two models": {"models": ("target", "reference"), "ratios": ("0.1", "0.2")},
+    "one seed": {"seeds": ("7",)},
+}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """The tables of a case, written once."""
+
+    @functools.cache
+    def write(case):
+        return write_tables(tmp_path_factory.mktemp("tables"), **CASES[case])
+
+    return write
+
+
+def draw(script, folder):
+    """The figure of a script, laid out."""
+    content = [tables.read_table(folder / f"{t}.csv", t) for t in FIGURES[script].values()]
+    with style.applied():
+        figure = importlib.import_module(script).draw(*content)
+        figure.draw_without_rendering()
+    return figure
+
+
+def assert_nothing_cut(figure):
+    """All that is drawn, in inches from the lower left corner, lies inside the figure."""
+    box = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert box.x0 >= -0.01 and box.y0 >= -0.01, box
+    assert box.x1 <= width + 0.01 and box.y1 <= height + 0.01, (box, width, height)
+
+
+@pytest.mark.parametrize("script", FIGURES)
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_is_cut_off(script, case, folders):
+    assert_nothing_cut(draw(script, folders(case)))
+
+
+@pytest.mark.parametrize("script", FIGURES)
+def test_writes_the_same_png_and_svg_twice(script, folders, tmp_path):
+    folder = folders("one ratio")
+    flags = [str(p) for k, t in FIGURES[script].items() for p in (f"--{k}", folder / f"{t}.csv")]
+    for name in "ab":
+        outputs = ["--png", str(tmp_path / f"{name}.png"), "--svg", str(tmp_path / f"{name}.svg")]
+        importlib.import_module(script).main([*flags, *outputs])
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (tmp_path / "a.svg").read_bytes()
+    for suffix in ("png", "svg"):
+        first, second = (tmp_path / f"{name}.{suffix}" for name in "ab")
+        assert first.read_bytes() == second.read_bytes()
+
+
+def words(figure):
+    """Every text in a figure, tick labels included."""
+    return " | ".join(text.get_text() for text in figure.findobj(match=Text))
+
+
+def test_relative_performance_names_every_method_and_says_n_and_seeds(tmp_path):
+    figure = draw("plot_relative_performance", write_tables(tmp_path))
+    seen = words(figure)
+    for method in CHOOSERS:
+        assert f"{style.method_name(method)}, 20 %" in seen
+    for part in ("full pool", "no finetuning", "majority answer", "600 questions", "0, 1 and 2"):
+        assert part in seen
+
+
+def test_unmeasured_costs_are_said_to_be_so(tmp_path):
+    write_tables(tmp_path)
+    write_costs(tmp_path, [Run("target", "full", "1.0", "0")], measured=False)
+    figure = draw("plot_cost", tmp_path)
+    assert "No costs were measured" in words(figure)
+    assert_nothing_cut(figure)
+
+
+def test_many_sources_are_drawn_as_twenty(tmp_path):
+    sources = [f"source_{i:02}" for i in range(60)]
+    write_subsets(tmp_path, [Run("", "random", "0.2", "0")], sources)
+    figure = draw("plot_composition", tmp_path)
+    assert words(figure).count("source_") == 19
+    assert "other sources" in words(figure)
+    assert_nothing_cut(figure)
+
+
+def test_many_tasks(tmp_path):
+    tasks = [f"a benchmark {i}" for i in range(24)]
+    write_votes(tmp_path, ["0.1"], tasks)
+    for script in ("plot_votes", "plot_task_agreement"):
+        assert_nothing_cut(draw(script, tmp_path))
+
+
+def test_without_images_the_contact_sheet_says_so(tmp_path):
+    tables.write_table([], "vote_extremes", tmp_path / "vote_extremes.csv")
+    assert "No sample has an image" in words(draw("plot_contact_sheet", tmp_path))
+
+
+def test_the_same_colour_for_a_method_in_every_figure(tmp_path):
+    write_tables(tmp_path)
+    expected = style.method_colour("my_own_method")
+    for script in ("plot_relative_performance", "plot_performance_by_ratio", "plot_cost"):
+        figure = draw(script, tmp_path)
+        drawn = [part.get_color() for axes in figure.axes for part in axes.lines]
+        assert expected in drawn

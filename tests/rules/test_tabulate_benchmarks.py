@@ -1,0 +1,76 @@
+"""The entry tabulate_benchmarks: from JSON files to the three tables of performance."""
+
+import json
+
+import pytest
+import tabulate_benchmarks
+
+from vlselect import tables
+
+RUNS = {
+    "target/full/ratio-1.0_seed-0": (80.0, 40.0),
+    "target/full/ratio-1.0_seed-1": (90.0, 60.0),
+    "target/icons/ratio-0.20_seed-0": (85.0, 20.0),
+    "target/icons/ratio-0.20_seed-1": (68.0, 30.0),
+    "target/pretrained/ratio-0.0_seed-0": (17.0, 5.0),
+    "majority": (34.0, 10.0),
+}
+
+
+@pytest.fixture
+def benchmarks(tmp_path):
+    for run, scores in RUNS.items():
+        (tmp_path / run).mkdir(parents=True)
+        for task, score in zip(("counting", "reading"), scores, strict=True):
+            content = {"task": task, "metric": "exact_match", "score": score, "n": 50, "more": {}}
+            (tmp_path / run / f"{task}.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def run(folder, *more):
+    out = folder / "tables"
+    tabulate_benchmarks.main(
+        [
+            *("--benchmarks", str(folder), "--runs", *RUNS, "--tasks", "counting", "reading"),
+            *("--out-scores", str(out / "s.csv"), "--out-seeds", str(out / "b.csv")),
+            *("--out-relative", str(out / "r.csv"), *more),
+        ]
+    )
+    return (
+        tables.read_table(out / "s.csv", "benchmark_scores"),
+        tables.read_table(out / "b.csv", "relative_by_seed"),
+        tables.read_table(out / "r.csv", "relative_performance"),
+    )
+
+
+def test_tables(benchmarks):
+    scores, by_seed, performance = run(benchmarks)
+    assert len(scores) == 12 and set(scores["n"]) == {50}
+    assert scores["ratio"].unique().tolist() == ["1.0", "0.20", "0.0", ""]
+    assert len(by_seed) == 6 * 3
+    means = performance[performance["task"] == "mean"].set_index("method")
+    assert means.index.tolist() == ["full", "icons", "pretrained", "majority"]
+    assert means["relative"].tolist() == pytest.approx([100.0, 70.0, 15.0, 30.0])
+    assert means["n_seeds"].tolist() == [2, 2, 1, 1]
+    assert means["low"].isna().tolist() == [False, False, True, True]
+
+
+def test_subtasks_of_a_group_become_one_benchmark(benchmarks):
+    groups = json.dumps({"counting": "both", "reading": "both"})
+    _, _, performance = run(benchmarks, "--groups", groups)
+    assert performance["task"].unique().tolist() == ["both", "mean"]
+
+
+def test_full_at_zero_fails_and_names_the_task(benchmarks):
+    for seed in "01":
+        path = benchmarks / f"target/full/ratio-1.0_seed-{seed}/reading.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"score": 0}))
+    with pytest.raises(ValueError, match="reading"):
+        run(benchmarks)
+    assert not (benchmarks / "tables/r.csv").exists()
+
+
+def test_a_missing_score_names_the_file(benchmarks):
+    (benchmarks / "majority/reading.json").unlink()
+    with pytest.raises(FileNotFoundError, match="majority/reading.json"):
+        run(benchmarks)

@@ -1,0 +1,36 @@
+"""The entry tabulate_costs on hand-made benchmark files."""
+
+import json
+
+import tabulate_costs
+
+from vlselect import tables
+
+
+def write_job(path, wall):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"s": wall, "cpu_time": wall, "max_rss": 10.0}) + "\n")
+
+
+def test_table(tmp_path):
+    write_job(tmp_path / "costs/extract_features/reference/1-of-1.jsonl", 30.0)
+    for method, ratio, wall in (("full", "1.0", 200.0), ("coincide", "0.2", 40.0)):
+        name = f"ratio-{ratio}_seed-0.jsonl"
+        write_job(tmp_path / f"costs/select_{method}" / name, 2.0)
+        write_job(tmp_path / f"costs/train/target/{method}" / name, wall)
+    stages = {"full": [], "coincide": ["extract_features/reference"], "unused": ["x"]}
+    tabulate_costs.main(
+        [
+            *("--costs", str(tmp_path / "costs"), "--stages", json.dumps(stages)),
+            *("--runs", "target/full/ratio-1.0_seed-0", "target/coincide/ratio-0.2_seed-0"),
+            *("--finetuning", "train", "--out", str(tmp_path / "cost.csv")),
+        ]
+    )
+    table = tables.read_table(tmp_path / "cost.csv", "cost")
+    assert table["level"].unique().tolist() == ["selection", "finetuning", "total", "rule"]
+    rules = table.loc[table["level"] == "rule", "name"].tolist()
+    assert rules == ["extract_features", "select_coincide", "select_full", "train"]
+    total = table[(table["level"] == "total") & (table["name"] == "coincide")].iloc[0]
+    assert total["wall_seconds"] == 30 + 2 + 40
+    assert total["relative_to_full"] == 100 * 72 / 200
+    assert total["ratio"] == "0.2" and total["model"] == "target"

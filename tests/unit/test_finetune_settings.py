@@ -1,0 +1,25 @@
+import pytest
+
+from vlselect.finetune_settings import Settings
+
+
+def test_a_config_section_becomes_settings():
+    settings = Settings.from_mapping({"rank": 8, "freeze": ["vision_tower"], "betas": [0.9, 0.98]})
+    assert (settings.rank, settings.freeze, settings.betas) == (8, ("vision_tower",), (0.9, 0.98))
+    assert settings.adapter == "lora"
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"learning_rat": 1}, "unknown finetune settings: learning_rat"),
+        ({"adapter": "dora"}, "finetune.adapter 'dora'"),
+        ({"epochs": 0}, "finetune.epochs"),
+        ({"learning_rate": -1e-4}, "finetune.learning_rate"),
+        ({"warmup_ratio": 1}, "finetune.warmup_ratio"),
+        ({"adapter": "none", "train_modules": ["lm_head"]}, "finetune.train_modules"),
+    ],
+)
+def test_wrong_values_are_named(values, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Settings.from_mapping(values)

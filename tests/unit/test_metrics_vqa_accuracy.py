@@ -1,0 +1,95 @@
+import json
+
+import numpy as np
+import pytest
+from official import SCORERS, needs_scorers
+
+from vlselect.metrics.vqa_accuracy import evaluate, soft_score
+from vlselect.metrics.vqa_normalisation import CONTRACTIONS, normalise_textvqa, normalise_vqa
+
+
+def slow_soft_score(prediction, answers):
+    """Leave out each annotator and count, as the definition says."""
+    credits = []
+    for left_out in range(len(answers)):
+        others = [answer for i, answer in enumerate(answers) if i != left_out]
+        credits.append(min(sum(answer == prediction for answer in others) / 3, 1))
+    return sum(credits) / len(credits)
+
+
+@pytest.mark.parametrize("n", [1, 3, 10])
+def test_soft_score_agrees_with_its_definition(n):
+    for agreeing in range(n + 1):
+        answers = ["yes"] * agreeing + ["no"] * (n - agreeing)
+        assert soft_score("yes", answers) == pytest.approx(slow_soft_score("yes", answers))
+
+
+def test_soft_score_does_not_depend_on_order():
+    answers = np.array(["a", "a", "b", "c", "a", "b", "d", "e", "f", "g"])
+    shuffled = np.random.default_rng(0).permutation(answers)
+    assert soft_score("a", answers) == soft_score("a", shuffled)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The Dog.", "dog"),
+        ("two", "2"),
+        ("none", "0"),
+        ("dont", "don't"),
+        ("its", "its"),
+        ("couldnt've", "couldn't've"),
+        ("2.5", "2.5"),
+        ("v. good", "v good"),
+        ("1,000", "1000"),
+        ("left/right", "left right"),
+        ("left, right", "left right"),
+        ("black-and-white", "black and white"),
+        ("t-shirt, 1,000", "tshirt 1000"),  # a comma in a number removes every mark
+        ("Who?\n", "who"),
+        ("a\tman", "man"),
+        ("zebra's", "zebra's"),
+        (".x" * 40, "x" * 32 + ".x" * 8),  # only 32 full stops go
+    ],
+)
+def test_normalisation(text, expected):
+    assert normalise_vqa(text) == expected
+
+
+def test_textvqa_splits_the_possessive_and_drops_commas():
+    assert normalise_textvqa("Zebra's") == "zebra 's"
+    assert normalise_textvqa("red,blue") == "redblue"
+
+
+def test_contractions_get_their_apostrophes():
+    assert CONTRACTIONS["oclock"] == "o'clock"
+    assert CONTRACTIONS["y'allll"] == CONTRACTIONS["yall'll"] == "y'all'll"
+    assert "its" not in CONTRACTIONS
+    assert CONTRACTIONS["somebody'd"] == "somebodyd"
+
+
+def test_vqa_normalises_only_where_annotators_differ():
+    same, different = [{"answers": ["2"] * 10}], [{"answers": ["2"] * 9 + ["3"]}]
+    assert evaluate(["two"], same).summary["score"] == 0
+    assert evaluate(["two"], different).summary["score"] == 100
+    assert evaluate(["two"], same, variant="textvqa").summary["score"] == 100
+
+
+def test_unknown_variant_is_refused():
+    with pytest.raises(ValueError, match="'gqa' is none of"):
+        evaluate(["a"], [{"answers": ["a"]}], variant="gqa")
+
+
+@needs_scorers
+@pytest.mark.parametrize(
+    ("variant", "key"), [("vqa", "vqa_per_question"), ("textvqa", "textvqa_per_question")]
+)
+def test_seven_sets_of_predictions_score_as_the_official_programs_say(variant, key):
+    questions = json.loads((SCORERS / "vqa/aokvqa_v1p0_val.json").read_text())
+    examples = [{"answers": question["direct_answers"]} for question in questions]
+    probe = json.loads((SCORERS / "vqa/aokvqa_probe_scores.json").read_text())
+    assert probe["question_ids"] == [question["question_id"] for question in questions]
+    for predictions in probe["sets"].values():
+        evaluation = evaluate(predictions["predictions"], examples, variant=variant)
+        # the official program rounds to two decimals
+        np.testing.assert_allclose(100 * evaluation.scores, predictions[key], atol=0.0051)
