@@ -55,14 +55,14 @@ rule pretrain_vision:
         "<costs>/pretrain_vision/all.jsonl"
     conda:
         "../envs/models.yaml"
-    threads: config["digits"]["threads"]
+    threads: config["threads"]
     resources:
         mem_mb=4000,
         runtime=60,
     params:
         scenes=config["digits"]["vision_scenes"],
         seed=config["digits"]["seed"],
-        threads=config["digits"]["threads"],
+        threads=config["threads"],
     shell:
         "python {input.code[0]:q} --scenes {params.scenes} --seed {params.seed}"
         " --threads {params.threads} --out {output:q} 2> {log:q}"
@@ -81,7 +81,7 @@ rule pretrain_base:
         "<costs>/pretrain_base/all.jsonl"
     conda:
         "../envs/models.yaml"
-    threads: config["digits"]["threads"]
+    threads: config["threads"]
     resources:
         mem_mb=4000,
         runtime=60,
@@ -89,7 +89,7 @@ rule pretrain_base:
         samples=config["digits"]["base_samples"],
         lookup=config["digits"]["lookup"],
         seed=config["digits"]["seed"],
-        threads=config["digits"]["threads"],
+        threads=config["threads"],
     shell:
         "python {input.code[0]:q} --vision {input.vision:q} --samples {params.samples}"
         " --lookup {params.lookup} --seed {params.seed} --threads {params.threads}"

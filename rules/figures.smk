@@ -4,48 +4,9 @@ Reads tables/<table>.csv; writes figures/<figure>.{png,svg}. This file stands by
 config says that a run is cached, no rule upstream of the tables exists.
 """
 
+if config["cached"]:  # else tables.smk includes it
 
-def selects(method):
-    """Whether some experiment selects by this method."""
-    return any(run["method"] == method for run in experiment_runs())
-
-
-def compares():
-    """Whether there are benchmarks, and every model is also finetuned on the full pool."""
-    runs = experiment_runs()
-    full = {run["model"] for run in runs if run["method"] == "full"}
-    return bool(TESTED and runs) and full == {run["model"] for run in runs}
-
-
-def selected_ratios():
-    """The ratios at which some method selects."""
-    return {run["ratio"] for run in experiment_runs() if run["method"] != "full"}
-
-
-def caption_facts(wildcards):
-    """What the captions say of every run: models and seeds."""
-    runs = experiment_runs()
-    models = ", ".join(dict.fromkeys(run["model"] for run in runs))
-    seeds = ", ".join(dict.fromkeys(str(run["seed"]) for run in runs))
-    return f"Model: {models}. Seeds: {seeds}."
-
-
-def figure_files():
-    """The figures that the config has something to draw in."""
-    names = ["composition"]
-    if compares():
-        names += ["relative_performance", "cost"]
-    if compares() and len(selected_ratios()) > 1:
-        names += ["performance_by_ratio"]
-    if selects("icons"):
-        names += ["votes", "task_agreement", "contact_sheet"]
-    if selects("coincide"):
-        names += ["clusters"]
-    return [
-        f"<results>/figures/{name}.{suffix}"
-        for name in names
-        for suffix in ("png", "svg")
-    ]
+    include: "reporting.smk"
 
 
 rule plot_relative_performance:

@@ -18,7 +18,7 @@ def validation_images():
 
 
 def projection_flags():
-    """Flags of the projection, and of the subtasks whose gradients keep their norms."""
+    """Flags of the random projection."""
     projection = config["gradients"]["projection"]
     flags = ["--projection", projection["type"], "--dim", str(projection["dim"])]
     flags += ["--projection-seed", str(projection["seed"])]

@@ -28,7 +28,7 @@ rule prepare_pool:
     params:
         images=config["pool"]["images"],
         max_pixels=config["pool"]["max_pixels"],
-        source_key=config["pool"]["source_key"] or "",
+        source_key=config["pool"]["source_key"] or [],
     shell:
         "python {input.code[0]:q} --records {input.records:q} --images {params.images:q}"
         " --max-pixels {params.max_pixels} --source-key {params.source_key:q}"

@@ -6,81 +6,7 @@ and by each script's --help.
 """
 
 
-def stage_folder(stage):
-    """The folder of a stage, for flags (pathvars are only filled in in paths)."""
-    return f"results/{config['run']}/{stage}"
-
-
-def run_names(pattern, methods):
-    """The runs of these methods, named by a pattern, each once; `full` comes first."""
-    runs = sorted(experiment_runs(), key=lambda run: run["method"] != "full")
-    names = [pattern.format(**run) for run in runs if run["method"] in methods]
-    return list(dict.fromkeys(names))
-
-
-def subset_names(methods):
-    """Subsets of these methods as they are named below subsets/."""
-    return run_names("{method}/ratio-{ratio}_seed-{seed}", methods)
-
-
-def subset_rows(methods):
-    """The rows of these methods' subsets."""
-    return [f"<results>/subsets/{name}.parquet" for name in subset_names(methods)]
-
-
-def checkpoint_names():
-    """Checkpoints of every experiment as they are named below checkpoints/ and benchmarks/."""
-    return run_names("{model}/{method}/ratio-{ratio}_seed-{seed}", METHODS)
-
-
-def benchmark_names():
-    """All that is scored: the checkpoints, each model as it comes, and the majority answer."""
-    models = dict.fromkeys(run["model"] for run in experiment_runs())
-    untrained = [f"{model}/pretrained/ratio-0.0_seed-0" for model in models]
-    return [*checkpoint_names(), *untrained, "majority"]
-
-
-def scores(names):
-    """The scores of these runs on every task."""
-    return [
-        f"<results>/benchmarks/{name}/{task}.json" for name in names for task in TESTED
-    ]
-
-
-def benchmark_groups(wildcards):
-    """Subtasks and the benchmark that each is a part of, as JSON."""
-    tasks = {task: config["tasks"][task].get("group") for task in TESTED}
-    return json.dumps({task: group for task, group in tasks.items() if group})
-
-
-def selection_stages(wildcards):
-    """The rules that each method's selection costs, as JSON.
-
-    A stage may name one of the method's parameters: "extract_features/{model}" counts the jobs
-    of the method's own model only.
-    """
-    filled = {
-        method: [stage.format(**config["methods"][method]) for stage in stages]
-        for method, stages in STAGES.items()
-    }
-    return json.dumps(filled, sort_keys=True)
-
-
-def coincide_temperature(wildcards):
-    """Temperature of COINCIDE's allocation."""
-    return config["methods"]["coincide"]["temperature"]
-
-
-def table_files():
-    """The tables that the config has something to put into."""
-    names = ["subset_composition", "subset_overlap", "cost"]
-    if compares():
-        names += ["benchmark_scores", "relative_by_seed", "relative_performance"]
-    if selects("icons"):
-        names += ["votes_histogram", "task_agreement", "vote_extremes"]
-    if selects("coincide"):
-        names += ["clusters"]
-    return [f"<results>/tables/{name}.csv" for name in names]
+include: "reporting.smk"
 
 
 rule tabulate_benchmarks:
@@ -101,7 +27,7 @@ rule tabulate_benchmarks:
         mem_mb=1000,
         runtime=10,
     params:
-        benchmarks=stage_folder("benchmarks"),
+        benchmarks=benchmarks_folder,
         runs=benchmark_names(),
         tasks=TESTED,
         groups=benchmark_groups,
@@ -129,7 +55,7 @@ rule tabulate_subsets:
         mem_mb=4000,
         runtime=30,
     params:
-        subsets=stage_folder("subsets"),
+        subsets=subsets_folder,
         runs=subset_names(METHODS),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --subsets {params.subsets:q}"
@@ -160,7 +86,7 @@ rule tabulate_votes:
     params:
         images=config["pool"]["images"],
         max_pixels=config["pool"]["max_pixels"],
-        subsets=stage_folder("subsets"),
+        subsets=subsets_folder,
         runs=subset_names(["icons"]),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
@@ -189,7 +115,7 @@ rule tabulate_clusters:
         runtime=30,
     params:
         temperature=coincide_temperature,
-        subsets=stage_folder("subsets"),
+        subsets=subsets_folder,
         runs=subset_names(["coincide"]),
     shell:
         "python {input.code[0]:q} --assignments {input.assignments:q} --summary {input.summary:q}"
@@ -218,7 +144,7 @@ rule tabulate_costs:
         mem_mb=500,
         runtime=10,
     params:
-        costs=stage_folder("costs"),
+        costs=costs_folder,
         stages=selection_stages,
         runs=checkpoint_names(),
     shell:

@@ -32,7 +32,7 @@ rule prepare_task:
             default=config["pool"]["images"],
         ),
         max_pixels=config["pool"]["max_pixels"],
-        source_key=config["pool"]["source_key"] or "",
+        source_key=config["pool"]["source_key"] or [],
     shell:
         "python {input.code[0]:q} --task {wildcards.task:q}"
         " --validation {input.validation:q} --test {input.test:q} --images {params.images:q}"

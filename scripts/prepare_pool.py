@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--records", type=Path, required=True, help="LLaVA or ShareGPT records")
     parser.add_argument("--images", type=Path, required=True, help="root of the image paths")
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image accepted")
-    parser.add_argument("--source-key", help="key of a record that names its source; may be empty")
+    parser.add_argument("--source-key", nargs="?", help="key of a record that names its source")
     parser.add_argument("--workers", type=int, default=1, help="threads that decode images")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet to write")
     parser.add_argument("--rejected", type=Path, required=True, help="CSV to write")
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     tally = Tally()
     outcomes = examine(
         read_records(args.records),
-        partial(parse_record, source_key=args.source_key or None),
+        partial(parse_record, source_key=args.source_key),
         args.images,
         max_pixels=args.max_pixels,
         workers=args.workers,

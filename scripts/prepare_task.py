@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--out-{split}", type=Path, required=True, help="Parquet to write")
     parser.add_argument("--images", type=Path, required=True, help="root of the image paths")
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image accepted")
-    parser.add_argument("--source-key", help="key of a record that names its source; may be empty")
+    parser.add_argument("--source-key", nargs="?", help="key of a record that names its source")
     parser.add_argument("--workers", type=int, default=1, help="threads that decode images")
     parser.add_argument("--rejected", type=Path, required=True, help="CSV to write")
     return parser
@@ -42,7 +42,7 @@ def prepare_split(
     path = getattr(args, split)
     parse = partial(
         parse_task_record,
-        source_key=args.source_key or None,
+        source_key=args.source_key,
         require_response=split == "validation",
     )
     limits = {"max_pixels": args.max_pixels, "workers": args.workers}

@@ -4,6 +4,7 @@ import json
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of busy machines wait for each other
 
 import numpy as np
 import prepare_pool

@@ -6,7 +6,10 @@ influence/<task>.parquet; writes subsets/icons/ratio-<r>_seed-<s>.{json,parquet}
 
 declare_method(
     "icons",
-    stages=["warm_up", "collect_gradients", "compute_influence", "cast_votes"],
+    stages=[
+        *("warm_up", "collect_gradients", "collect_validation_gradients"),
+        *("compute_influence", "cast_votes"),
+    ],
     parameters={
         "percentile": {
             "description": "each task votes for its most influential samples, this many percent of the pool (cast_votes)",

@@ -125,6 +125,8 @@ def prepare_model(
         )
     else:
         model.requires_grad_(True)
+        if model.dtype != torch.float32:
+            logger.warning("training %s weights: small updates round away", model.dtype)
     for pattern in settings.freeze:
         matched = [w for name, w in model.named_parameters() if re.search(pattern, name)]
         if not matched:

@@ -156,7 +156,7 @@ class PerSampleGradients:
             if id(matrix.layer) not in inside:
                 raise ValueError(
                     f"{matrix.name} is outside the language model, so its gradients cannot be told "
-                    "apart by sample; leave it out of gradients.lora.target_modules"
+                    "apart by sample; leave it out of gradients.warm_up.finetune.target_modules"
                 )
 
     def stream(self, batch: Batch, consume: Consumer) -> torch.Tensor:

@@ -2,8 +2,8 @@
 
 The texts are cut out of the file, not rebuilt from parsed values: number literals, escapes and key
 order stay as they came in, and a broken file is reported with the true position of the byte. (The
-C backend of ijson turns lone surrogates into question marks and stops at 64-bit integers, so a
-record could not be handed on as it was.)
+C backend of ijson 3.6 turns lone surrogates into question marks and, when asked for floats,
+refuses integers over 64 bits: a record could not be handed on as it was.)
 """
 
 import codecs

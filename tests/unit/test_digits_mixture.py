@@ -5,14 +5,22 @@ from random import Random
 
 import pytest
 from digits_oracle import right_answer
+
 from vlselect.digits.mixture import draw_benchmark, draw_mixture, wrong_answer
 from vlselect.digits.questions import QUESTIONS
 from vlselect.digits.scenes import Composer, split_digits
 from vlselect.digits.vocabulary import TASKS
 
 SIZES = {
-    **dict(counting=750, recognition=700, colour=700, presence=650, position=450),
-    **dict(arithmetic=450, captioning=300, comparison=250, reading=250),
+    "counting": 750,
+    "recognition": 700,
+    "colour": 700,
+    "presence": 650,
+    "position": 450,
+    "arithmetic": 450,
+    "captioning": 300,
+    "comparison": 250,
+    "reading": 250,
 }
 
 
@@ -73,13 +81,13 @@ def test_benchmarks_are_clean_and_of_their_split(task, split):
 
 def test_the_draw_follows_from_the_seed():
     small = {"counting": 20, "reading": 10}
-    settings = dict(noise=0.15, duplicates=0.18)
+    settings = {"noise": 0.15, "duplicates": 0.18}
     assert draw_mixture(small, **settings, seed=1) == draw_mixture(small, **settings, seed=1)
     assert draw_mixture(small, **settings, seed=1) != draw_mixture(small, **settings, seed=2)
 
 
 def test_a_tasks_samples_do_not_depend_on_the_others():
-    settings = dict(noise=0.15, duplicates=0.18, seed=0)
+    settings = {"noise": 0.15, "duplicates": 0.18, "seed": 0}
     alone = draw_mixture({"counting": 20}, **settings)
     beside = draw_mixture({"reading": 10, "counting": 20}, **settings)
     assert sorted(alone, key=_id) == sorted(

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 from digits_oracle import captioned, grid, right_answer
+
 from vlselect.digits.architecture import build_tokenizer
 from vlselect.digits.questions import QUESTIONS, describe, lookup
 from vlselect.digits.scenes import Composer

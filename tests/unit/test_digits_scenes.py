@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+
 from vlselect.digits.scenes import (
     CELL,
     CELLS,

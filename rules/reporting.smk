@@ -1,0 +1,134 @@
+"""What is reported: which tables and figures there are, and what each is made of.
+
+Functions only, for tables.smk and figures.smk.
+"""
+
+
+def selects(method):
+    """Whether some experiment selects by this method."""
+    return any(run["method"] == method for run in experiment_runs())
+
+
+def compares():
+    """Whether there are benchmarks, and every model is also finetuned on the full pool."""
+    runs = experiment_runs()
+    full = {run["model"] for run in runs if run["method"] == "full"}
+    return bool(TESTED and runs) and full == {run["model"] for run in runs}
+
+
+def selected_ratios():
+    """The ratios at which some method selects."""
+    return {run["ratio"] for run in experiment_runs() if run["method"] != "full"}
+
+
+def caption_facts(wildcards):
+    """What the captions say of every run: models and seeds."""
+    runs = experiment_runs()
+    models = ", ".join(dict.fromkeys(run["model"] for run in runs))
+    seeds = ", ".join(dict.fromkeys(str(run["seed"]) for run in runs))
+    return f"Model: {models}. Seeds: {seeds}."
+
+
+def figure_files():
+    """The figures that the config has something to draw in."""
+    names = ["composition"]
+    if compares():
+        names += ["relative_performance", "cost"]
+    if compares() and len(selected_ratios()) > 1:
+        names += ["performance_by_ratio"]
+    if selects("icons"):
+        names += ["votes", "task_agreement", "contact_sheet"]
+    if selects("coincide"):
+        names += ["clusters"]
+    return [
+        f"<results>/figures/{name}.{suffix}"
+        for name in names
+        for suffix in ("png", "svg")
+    ]
+
+
+def costs_folder(wildcards):
+    """Where the benchmark files lie: not an input, and pathvars are filled into paths only."""
+    return f"results/{config['run']}/costs"
+
+
+def subsets_folder(wildcards, input):
+    """The folder of the subsets, <method>/<name>.parquet."""
+    return Path(input.subsets[0]).parents[1]
+
+
+def benchmarks_folder(wildcards, input):
+    """The folder of the benchmarks; the last of them are majority/<task>.json."""
+    return Path(input.scores[-1]).parents[1]
+
+
+def run_names(pattern, methods):
+    """The runs of these methods, named by a pattern, each once; `full` comes first."""
+    runs = sorted(experiment_runs(), key=lambda run: run["method"] != "full")
+    names = [pattern.format(**run) for run in runs if run["method"] in methods]
+    return list(dict.fromkeys(names))
+
+
+def subset_names(methods):
+    """Subsets of these methods as they are named below subsets/."""
+    return run_names("{method}/ratio-{ratio}_seed-{seed}", methods)
+
+
+def subset_rows(methods):
+    """The rows of these methods' subsets."""
+    return [f"<results>/subsets/{name}.parquet" for name in subset_names(methods)]
+
+
+def checkpoint_names():
+    """Checkpoints of every experiment as they are named below checkpoints/ and benchmarks/."""
+    return run_names("{model}/{method}/ratio-{ratio}_seed-{seed}", METHODS)
+
+
+def benchmark_names():
+    """All that is scored: the checkpoints, each model as it comes, and the majority answer."""
+    models = dict.fromkeys(run["model"] for run in experiment_runs())
+    untrained = [f"{model}/pretrained/ratio-0.0_seed-0" for model in models]
+    return [*checkpoint_names(), *untrained, "majority"]
+
+
+def scores(names):
+    """The scores of these runs on every task."""
+    return [
+        f"<results>/benchmarks/{name}/{task}.json" for name in names for task in TESTED
+    ]
+
+
+def benchmark_groups(wildcards):
+    """Subtasks and the benchmark that each is a part of, as JSON."""
+    tasks = {task: config["tasks"][task].get("group") for task in TESTED}
+    return json.dumps({task: group for task, group in tasks.items() if group})
+
+
+def selection_stages(wildcards):
+    """The stages that each method's selection costs, as JSON.
+
+    A stage may name one of the method's parameters: "extract_features/{model}" counts the jobs
+    of the method's own model only.
+    """
+    filled = {
+        method: [stage.format(**config["methods"][method]) for stage in stages]
+        for method, stages in STAGES.items()
+    }
+    return json.dumps(filled, sort_keys=True)
+
+
+def coincide_temperature(wildcards):
+    """Temperature of COINCIDE's allocation."""
+    return config["methods"]["coincide"]["temperature"]
+
+
+def table_files():
+    """The tables that the config has something to put into."""
+    names = ["subset_composition", "subset_overlap", "cost"]
+    if compares():
+        names += ["benchmark_scores", "relative_by_seed", "relative_performance"]
+    if selects("icons"):
+        names += ["votes_histogram", "task_agreement", "vote_extremes"]
+    if selects("coincide"):
+        names += ["clusters"]
+    return [f"<results>/tables/{name}.csv" for name in names]

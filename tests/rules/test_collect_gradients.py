@@ -1,0 +1,173 @@
+import json
+
+import collect_gradients
+import numpy as np
+import prepare_pool
+import pytest
+import torch
+from conftest import make_records, write_images
+from safetensors import safe_open
+
+from vlselect import fingerprint, images, projection
+from vlselect.lora import attach_lora, load_adapter
+from vlselect.samples import Samples
+from vlselect.store import ShardedArray
+from vlselect.vlm import VLM
+
+N = 140  # three blocks
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    """Folder of a pool that is long enough to be cut into shards."""
+    folder = tmp_path_factory.mktemp("pool")
+    records = make_records(N, seed=4)
+    write_images(folder / "images", records)
+    (folder / "mixture.json").write_text(json.dumps(records))
+    prepare_pool.main(
+        [
+            *("--records", str(folder / "mixture.json"), "--images", str(folder / "images")),
+            *("--samples", str(folder / "samples.parquet"), "--source-key", "task"),
+            *("--rejected", str(folder / "rejected.csv"), "--summary", str(folder / "sum.json")),
+        ]
+    )
+    return folder
+
+
+def save_adapter(tiny_vlm, folder, seed=0, **options):
+    vlm = VLM.load(str(tiny_vlm), device="cpu")
+    model = attach_lora(vlm.model, rank=2, alpha=4, seed=seed, **options)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny_vlm, tmp_path_factory):
+    return save_adapter(tiny_vlm, tmp_path_factory.mktemp("adapter"))
+
+
+@pytest.fixture
+def run(tiny_vlm, pool, adapter):
+    def run(out, *more, names=("pool",), samples=None):
+        outs = [out] if len(names) == 1 else [out.with_stem(name) for name in names]
+        tables = samples or [pool / "samples.parquet"] * len(names)
+        collect_gradients.main(
+            [
+                *("--run", "test", "--names", *names, "--samples", *map(str, tables)),
+                *("--images", *[str(pool / "images")] * len(names)),
+                *("--out", *map(str, outs), "--adapter", str(adapter), "--dim", "32"),
+                *("--model", str(tiny_vlm), "--device", "cpu", "--batch-size", "16", *more),
+            ]
+        )
+        return read(outs[0]) if len(names) == 1 else [read(path) for path in outs]
+
+    return run
+
+
+def read(path):
+    """Values and header of one shard."""
+    with safe_open(path, "np") as file:
+        return file.get_tensor("values"), file.metadata()
+
+
+def test_rows_are_the_normalised_projections_of_single_gradients(
+    run, tiny_vlm, pool, adapter, tmp_path
+):
+    shard, _ = run(tmp_path / "shard.safetensors")
+    assert shard.shape == (N, 32)
+    assert shard.dtype == np.float16
+    np.testing.assert_allclose(np.linalg.norm(shard.astype(float), axis=1), 1, atol=2e-3)
+    vlm = load_adapter(VLM.load(str(tiny_vlm), device="cpu"), adapter)
+    weights = [p for name, p in vlm.model.named_parameters() if "lora_" in name]
+    for weight in weights:
+        weight.requires_grad_(True)
+    size = sum(weight.numel() for weight in weights)
+    phi = projection.make("sjlt", size=size, dim=32, seed=0, device=vlm.device)
+    samples = Samples(pool / "samples.parquet")
+    for row in (0, 2, 4, 63, 64, 125, 139):
+        (record,) = samples.records([row])
+        pictures = [images.load(pool / "images", name, 10**7) for name in record.images]
+        batch = vlm.collate([vlm.encode(record, pictures)])
+        loss = vlm.model(**batch.inputs, labels=batch.labels).loss
+        single = torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)])
+        expected = projection.project(phi, single[None])[0]
+        expected = (expected / expected.norm()).numpy()
+        np.testing.assert_allclose(shard[row], expected, atol=5e-4)
+
+
+def test_one_and_three_shards_hold_the_same_bits(run, tmp_path):
+    whole, _ = run(tmp_path / "whole.safetensors")
+    paths = []
+    for i in (1, 2, 3):
+        paths.append(tmp_path / f"shard-{i}-of-3.safetensors")
+        run(paths[-1], "--shard", f"{i}-of-3")
+    parts = ShardedArray(paths)
+    assert [header["rows"] for header in parts.metadata] == ["0:64", "64:128", "128:140"]
+    assert np.array_equal(parts[:].view(np.uint16), whole.view(np.uint16))
+
+
+def test_batch_size_changes_rounding_only(run, tmp_path):
+    one, _ = run(tmp_path / "one.safetensors")
+    two, _ = run(tmp_path / "two.safetensors", "--batch-size", "64")
+    np.testing.assert_allclose(one, two, atol=1e-3)
+
+
+def test_header_says_where_the_gradients_come_from(run, tiny_vlm, tmp_path):
+    path = tmp_path / "shard.safetensors"
+    _, header = run(path, "--shard", "2-of-2", "--projection-seed", "7")
+    assert header["run"] == "test"
+    assert header["rows"] == "64:140"
+    assert header["part"] == "pool"
+    assert (header["model"], header["revision"]) == (str(tiny_vlm), "")
+    assert header["normalised"] == "true"
+    assert len(header["code"]) == len(header["warm_up"]) == 64
+    found = fingerprint.require_same([header])
+    assert (found["type"], found["dim"], found["seed"], found["nonzeros"]) == ("sjlt", 32, 7, 3)
+
+
+def test_parts_are_collected_together_and_can_be_combined(run, tmp_path):
+    names = ("counting", "colour")
+    whole, pool_header = run(tmp_path / "whole.safetensors")
+    parts = run(tmp_path / "x.safetensors", "--keep-norms", "colour", names=names)
+    (normalised, plain), headers = zip(*parts, strict=True)
+    assert np.array_equal(normalised, whole)
+    norms = np.linalg.norm(plain.astype(float), axis=1, keepdims=True)
+    assert norms.max() > 1.5 * norms.min()
+    np.testing.assert_allclose(plain / norms, whole, atol=2e-3)
+    assert [header["part"] for header in headers] == list(names)
+    assert [header["normalised"] for header in headers] == ["true", "false"]
+    fingerprint.require_same([pool_header, *headers])
+
+
+def test_shards_of_other_projections_are_told_apart(run, tmp_path):
+    one, header = run(tmp_path / "one.safetensors", "--shard", "3-of-3")
+    for i, more in enumerate([("--projection", "rademacher"), ("--projection-seed", "1")]):
+        other, other_header = run(tmp_path / f"{i}.safetensors", "--shard", "3-of-3", *more)
+        assert not np.array_equal(one, other)
+        with pytest.raises(ValueError, match="projected differently"):
+            fingerprint.require_same([header, other_header])
+
+
+def test_same_flags_give_the_same_bytes(run, tmp_path):
+    for name in ("a", "b"):
+        run(tmp_path / name, "--shard", "3-of-3")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_adapter_outside_the_language_model_is_refused(tiny_vlm, run, tmp_path):
+    folder = save_adapter(tiny_vlm, tmp_path / "adapter", target_modules=r".*(q_proj)")
+    with pytest.raises(ValueError, match="vision_tower.* is outside the language model"):
+        run(tmp_path / "x.safetensors", "--adapter", str(folder))
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_flags_that_do_not_fit_each_other_are_refused(run, tmp_path):
+    with pytest.raises(ValueError, match="--keep-norms names no part: colour"):
+        run(tmp_path / "x.safetensors", "--keep-norms", "colour")
+    with pytest.raises(ValueError, match="shorter"):
+        run(tmp_path / "x.safetensors", names=("a", "b"), samples=["only-one.parquet"])

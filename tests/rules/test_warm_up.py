@@ -1,0 +1,75 @@
+import json
+
+import pandas as pd
+import pytest
+import warm_up
+from safetensors.torch import load_file
+
+from vlselect.samples import Samples
+
+SETTINGS = {
+    "rank": 2,
+    "alpha": 4,
+    "learning_rate": 0.01,
+    "batch_size": 2,
+    "gradient_accumulation": 1,
+}
+
+
+def run(tiny_vlm, tiny_pool, out, *, seed=0, settings=SETTINGS, fraction="0.25"):
+    warm_up.main(
+        [
+            *("--samples", str(tiny_pool / "samples.parquet")),
+            *("--images", str(tiny_pool / "images"), "--fraction", fraction),
+            *("--settings", json.dumps(settings), "--seed", str(seed), "--out", str(out)),
+            *("--model", str(tiny_vlm), "--device", "cpu"),
+        ]
+    )
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+def test_adapter_log_and_rows_of_a_fraction_of_the_pool(tiny_vlm, tiny_pool, tmp_path):
+    files = run(tiny_vlm, tiny_pool, tmp_path / "out")
+    assert set(files) == {
+        *("adapter_model.safetensors", "adapter_config.json", "training_log.csv", "rows.csv")
+    }
+    rows = pd.read_csv(tmp_path / "out/rows.csv")
+    assert len(rows) == 6  # a quarter of 24
+    assert rows["row"].is_monotonic_increasing and rows["row"].is_unique
+    pool = Samples(tiny_pool / "samples.parquet").frame(["row", "sample_id", "source"])
+    pd.testing.assert_frame_equal(rows, pool.iloc[rows["row"]].reset_index(drop=True))
+    assert len(pd.read_csv(tmp_path / "out/training_log.csv")) == 3  # steps of two samples
+    weights = load_file(tmp_path / "out/adapter_model.safetensors")
+    assert any(weight.abs().sum() > 0 for name, weight in weights.items() if "lora_B" in name)
+
+
+def test_same_seed_gives_the_same_bytes_and_another_one_does_not(tiny_vlm, tiny_pool, tmp_path):
+    files = [run(tiny_vlm, tiny_pool, tmp_path / str(i), seed=i // 2) for i in range(3)]
+    for name in ("adapter_model.safetensors", "adapter_config.json", "rows.csv"):
+        assert files[0][name] == files[1][name]
+    assert files[0]["adapter_model.safetensors"] != files[2]["adapter_model.safetensors"]
+    assert files[0]["rows.csv"] != files[2]["rows.csv"]
+
+
+def test_rows_are_drawn_without_replacement_and_follow_the_sample_not_its_place():
+    names = [f"s{i}" for i in range(1000)]
+    rows = warm_up.draw_rows(names, 0.05, seed=0)
+    assert len(set(rows.tolist())) == 50
+    backwards = warm_up.draw_rows(names[::-1], 0.05, seed=0)
+    assert sorted(999 - backwards) == rows.tolist()
+    assert warm_up.draw_rows(names, 1.0, seed=3).tolist() == list(range(1000))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fraction": "0"}, "ratio"),
+        ({"fraction": "1.5"}, "ratio"),
+        ({"settings": {"adapter": "none"}}, "LoRA"),
+        ({"settings": {"ranks": 3}}, "ranks"),
+    ],
+)
+def test_bad_settings_are_named_and_leave_nothing(tiny_vlm, tiny_pool, tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        run(tiny_vlm, tiny_pool, tmp_path / "out", **change)
+    assert not list(tmp_path.iterdir())
