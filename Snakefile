@@ -7,12 +7,16 @@ from snakemake.utils import min_version
 min_version("9.14")
 
 
-if not workflow.overwrite_configfiles:  # a config of one's own stands alone, nothing is mixed in
+if (
+    not workflow.overwrite_configfiles
+):  # a config of one's own stands alone, nothing is mixed in
 
     configfile: Path(workflow.basedir) / "config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/flags.smk"
+include: "rules/reporting.smk"
 
 
 pathvars:
@@ -29,7 +33,6 @@ if not config["cached"]:
     if "digits" in config:
 
         include: "rules/digits.smk"
-
     include: "rules/pool.smk"
     include: "rules/tasks.smk"
     include: "rules/features.smk"
@@ -41,7 +44,6 @@ if not config["cached"]:
     for method in METHODS:
 
         include: f"rules/methods/{method}.smk"
-
     include: "rules/checkpoints.smk"
     include: "rules/benchmarks.smk"
     include: "rules/tables.smk"
@@ -49,6 +51,7 @@ if not config["cached"]:
 
 
 include: "rules/figures.smk"
+
 
 checked(check_references, config, NEEDS_VALIDATION)
 

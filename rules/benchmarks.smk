@@ -6,51 +6,6 @@ benchmarks/<model>/pretrained/ratio-0.0_seed-0/ and to benchmarks/majority/.
 """
 
 
-def benchmark_code(script):
-    """A script that scores, with the metrics that the tasks name."""
-    metrics = sorted({config["tasks"][task]["metric"] for task in TESTED})
-    return code(script, *(f"vlselect/metrics/{metric}.py" for metric in metrics))
-
-
-def benchmark_tests(wildcards):
-    """The test sets, in the order of TESTED."""
-    return expand("<results>/tasks/{task}/test.parquet", task=TESTED)
-
-
-def benchmark_validations(wildcards):
-    """The validation sets of the tested tasks that have one."""
-    tasks = [task for task in TESTED if "validation" in config["tasks"][task]]
-    return expand("<results>/tasks/{task}/validation.parquet", task=tasks)
-
-
-def benchmark_flags(wildcards, input):
-    """A --task flag for each test set: name, metric, its options, test, and image root."""
-    flags = []
-    for (task, metric, options), test in zip(scoring_parts(), input.tests):
-        images = config["tasks"][task].get("images", config["pool"]["images"])
-        flags += ["--task", task, metric, options, test, images]
-    return shlex.join(flags)
-
-
-def majority_flags(wildcards, input):
-    """A --task flag for each test set, without images, and a --validation flag where there is one."""
-    flags = []
-    for parts, test in zip(scoring_parts(), input.tests):
-        flags += ["--task", *parts, test]
-    for path in input.validations:
-        flags += ["--validation", Path(path).parent.name, path]
-    return shlex.join(flags)
-
-
-def scoring_parts():
-    """(name, metric, metric's options as JSON) of each tested task."""
-    for task in TESTED:
-        settings = config["tasks"][task]
-        yield task, settings["metric"], json.dumps(
-            settings["metric_options"], sort_keys=True
-        )
-
-
 rule run_benchmarks:
     """Answer all tests with one checkpoint, in one load of the model."""
     input:

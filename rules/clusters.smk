@@ -5,40 +5,6 @@ clusters/assignments.parquet (row, cluster, distance), clusters/centroids.safete
 clusters/summary.parquet (cluster, size, transferability, density).
 """
 
-
-def activation_shards(wildcards):
-    """The activations that are clustered: those of COINCIDE's model."""
-    return gather.pool(
-        "<results>/features/{model}/activations/shard-{scatteritem}.safetensors",
-        model=config["methods"]["coincide"]["model"],
-    )
-
-
-def clustering_flags(wildcards):
-    """Flags of the k-means."""
-    settings = config["methods"]["coincide"]
-    flags = []
-    for key in (
-        *("n_clusters", "iterations", "points_per_centroid", "memory_gb", "seed"),
-        *("device", "on_collapse"),
-    ):
-        if settings[key] is not None:
-            flags += [f"--{key.replace('_', '-')}", str(settings[key])]
-    return shlex.join(flags)
-
-
-def clustering_gpus(wildcards):
-    """GPUs that the k-means asks the cluster for."""
-    return int(config["methods"]["coincide"]["device"] == "gpu")
-
-
-def summary_flags(wildcards):
-    """Flags of transferability and density."""
-    settings = config["methods"]["coincide"]
-    flags = ["--variant", settings["variant"], "--sigma", str(settings["sigma"])]
-    return shlex.join([*flags, "--max-cosine", str(settings["max_cosine"])])
-
-
 if "coincide" in METHODS:
 
     rule cluster_activations:

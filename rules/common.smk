@@ -14,7 +14,8 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from vlselect.configuration import ConfigError, check, check_references
-from vlselect.sources import SCRIPTS, imported_sources
+from vlselect.groups import task_groups, voting_tasks
+from vlselect.sources import imported_sources
 from yaml import safe_load
 
 RULES = Path(workflow.basedir) / "rules"
@@ -69,8 +70,20 @@ def model_files(wildcards_or_name):
 def model_flags(wildcards_or_name):
     """Command-line flags that load a model (see vlm.add_model_arguments)."""
     model = model_settings(wildcards_or_name)
-    flags = ["--model", model["path"], "--dtype", model["dtype"], "--device", model["device"]]
-    flags += ["--batch-size", str(model["batch_size"]), "--threads", str(config["threads"])]
+    flags = [
+        "--model",
+        model["path"],
+        "--dtype",
+        model["dtype"],
+        "--device",
+        model["device"],
+    ]
+    flags += [
+        "--batch-size",
+        str(model["batch_size"]),
+        "--threads",
+        str(config["threads"]),
+    ]
     flags += ["--revision", model["revision"]] if model["revision"] else []
     flags += ["--attention", model["attention"]] if model["attention"] else []
     flags += ["--trust-remote-code"] if model["trust_remote_code"] else []
@@ -84,13 +97,15 @@ def gpus(wildcards_or_name):
 
 def parameters(method, *keys):
     """These keys of a method's config entry, as JSON for --parameters."""
-    return json.dumps({key: config["methods"][method][key] for key in keys}, sort_keys=True)
+    return json.dumps(
+        {key: config["methods"][method][key] for key in keys}, sort_keys=True
+    )
 
 
 def ratio_label(ratio):
     """A ratio as it stands in paths: 0.2, 1.0."""
-    text = f"{ratio:.6f}".rstrip("0")
-    return text + "0" if text.endswith(".") else text
+    whole, _, fraction = f"{ratio:.6f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0') or '0'}"
 
 
 def experiment_runs():
@@ -110,20 +125,30 @@ def subset_files():
     """The subsets of every experiment."""
     path = "<results>/subsets/{method}/ratio-{ratio}_seed-{seed}.{suffix}"
     runs = experiment_runs()
-    return sorted({path.format(**run, suffix=s) for run in runs for s in ("json", "parquet")})
+    return sorted(
+        {path.format(**run, suffix=s) for run in runs for s in ("json", "parquet")}
+    )
 
 
 def benchmark_files():
     """The scores of every experiment's checkpoints on every task."""
     path = "<results>/benchmarks/{model}/{method}/ratio-{ratio}_seed-{seed}/{task}.json"
-    return [path.format(**run, task=task) for run in experiment_runs() for task in TESTED]
+    return [
+        path.format(**run, task=task) for run in experiment_runs() for task in TESTED
+    ]
 
 
 def everything():
     """What `snakemake` makes when asked for nothing in particular."""
     if config["cached"]:
         return figure_files()
-    return [*subset_files(), *benchmark_files(), *table_files(), *figure_files(), "<results>/provenance.json"]
+    return [
+        *subset_files(),
+        *benchmark_files(),
+        *table_files(),
+        *figure_files(),
+        "<results>/provenance.json",
+    ]
 
 
 def expand_experiments():
@@ -136,10 +161,14 @@ def expand_experiments():
 
 checked(check, config, safe_load((RULES / "schemas/config.schema.yaml").read_text()))
 expand_experiments()
-TASKS = list(config["tasks"])
-TESTED = [name for name, task in config["tasks"].items() if "test" in task]
 METHODS = list(config["methods"])
+TESTED = [name for name, task in config["tasks"].items() if "test" in task]
+VALIDATED = [name for name, task in config["tasks"].items() if "validation" in task]
+GROUPS = task_groups({name: config["tasks"][name] for name in VALIDATED})
+VOTERS = voting_tasks({name: config["tasks"][name] for name in VALIDATED})
 
 for method in METHODS:
     if not (RULES / f"methods/{method}.smk").is_file():
-        raise WorkflowError(f"The config is not right:\nmethods.{method}: no rules/methods/{method}.smk")
+        raise WorkflowError(
+            f"The config is not right:\nmethods.{method}: no rules/methods/{method}.smk"
+        )

@@ -5,10 +5,6 @@ Kinds: activations, last_token, mean_hidden and likelihood from one pass (extrac
 attended from a pass that ends after an early decoder layer (extract_attention).
 """
 
-ACTIVATION_FLAGS = ["--variant", config["features"]["variant"]]
-if config["features"]["layers"] is not None:
-    ACTIVATION_FLAGS += ["--layers", *map(str, config["features"]["layers"])]
-
 
 rule extract_features:
     """One forward pass a sample: activations, hidden states and likelihood signals."""
@@ -37,7 +33,7 @@ rule extract_features:
         images=config["pool"]["images"],
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
-        activations=shlex.join(ACTIVATION_FLAGS),
+        activations=activation_flags(),
     shell:
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"

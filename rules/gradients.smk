@@ -5,35 +5,6 @@ gradients/<model>/warm_up/ (LoRA adapter, training_log.csv, rows.csv) and shards
 gradients/<model>/pool/ and gradients/<model>/<task>/.
 """
 
-
-def with_validation():
-    """Names of the tasks that have a validation set."""
-    return [name for name, task in config["tasks"].items() if "validation" in task]
-
-
-def validation_images():
-    """Image root of each task with a validation set: its own, or the pool's."""
-    roots = [config["tasks"][name].get("images") for name in with_validation()]
-    return [root or config["pool"]["images"] for root in roots]
-
-
-def projection_flags():
-    """Flags of the random projection."""
-    projection = config["gradients"]["projection"]
-    flags = ["--projection", projection["type"], "--dim", str(projection["dim"])]
-    flags += ["--projection-seed", str(projection["seed"])]
-    flags += ["--nonzeros", str(projection["nonzeros"])]
-    flags += ["--implementation", projection["implementation"]]
-    return shlex.join(flags)
-
-
-def keep_norms():
-    """Tasks whose validation gradients are not normalised: subtasks, where the config says so."""
-    if config["gradients"]["normalise_subtasks"]:
-        return []
-    return [name for name in with_validation() if config["tasks"][name].get("group")]
-
-
 if config.get("gradients"):
 
     rule warm_up:
@@ -102,22 +73,20 @@ if config.get("gradients"):
             " {params.model} --out {output:q} 2> {log:q}"
 
 
-if config.get("gradients") and with_validation():
+if config.get("gradients") and VALIDATED:
 
     rule collect_validation_gradients:
         """The same for every task's validation set, with the model loaded once."""
         input:
             code=code("collect_gradients.py"),
-            samples=collect(
-                "<results>/tasks/{task}/validation.parquet", task=with_validation()
-            ),
+            samples=collect("<results>/tasks/{task}/validation.parquet", task=VALIDATED),
             model=model_files(config["gradients"]["model"]),
             adapter=f"<results>/gradients/{config['gradients']['model']}/warm_up",
         output:
             collect(
                 "<results>/gradients/{model}/{task}/shard-1-of-1.safetensors",
                 model=config["gradients"]["model"],
-                task=with_validation(),
+                task=VALIDATED,
             ),
         log:
             "<logs>/collect_validation_gradients.log",
@@ -132,7 +101,7 @@ if config.get("gradients") and with_validation():
             gpu=gpus(config["gradients"]["model"]),
         params:
             run=config["run"],
-            names=with_validation(),
+            names=VALIDATED,
             images=validation_images(),
             max_pixels=config["pool"]["max_pixels"],
             keep_norms=keep_norms(),

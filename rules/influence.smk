@@ -6,14 +6,6 @@ over the pool's gradients. With `methods.icons.keep_matrix` also influence/<task
 the inner products with the single validation samples.
 """
 
-from vlselect.groups import task_groups
-
-VALIDATED = {
-    name: task for name, task in config["tasks"].items() if "validation" in task
-}
-GROUPS = task_groups(VALIDATED)
-KEEP_MATRIX = (config["methods"].get("icons") or {}).get("keep_matrix", False)
-
 if config.get("gradients") and VALIDATED:
 
     rule compute_influence:
@@ -35,7 +27,7 @@ if config.get("gradients") and VALIDATED:
             ),
             matrices=collect(
                 "<results>/influence/{task}_matrix.safetensors",
-                task=VALIDATED if KEEP_MATRIX else [],
+                task=VALIDATED if keeps_matrix() else [],
             ),
         log:
             "<logs>/compute_influence.log",

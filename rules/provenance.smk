@@ -5,16 +5,6 @@ Writes: provenance.json (config, seeds, versions, model revisions, commit, diges
 """
 
 
-def provenance_inputs():
-    """Every file and folder that came from outside the workflow, or stands for it in the demo."""
-    files = [config["pool"]["records"]]
-    for task in config["tasks"].values():
-        files += [task[split] for split in ("validation", "test") if split in task]
-    for name in config["models"]:
-        files += model_files(name)
-    return sorted(set(files))
-
-
 rule write_provenance:
     """Digest every input and write it down beside config, versions and commit."""
     input:
@@ -27,12 +17,12 @@ rule write_provenance:
         "<logs>/write_provenance.log",
     benchmark:
         "<costs>/write_provenance/all.jsonl"
+    conda:
+        "../envs/pool.yaml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=30,
-    conda:
-        "../envs/pool.yaml"
     params:
         config=json.dumps(config, sort_keys=True),
     shell:

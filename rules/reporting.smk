@@ -29,6 +29,12 @@ def caption_facts(wildcards):
     return f"Model: {models}. Seeds: {seeds}."
 
 
+def table_flags(wildcards, input):
+    """The tables among a figure's inputs, as flags named like them."""
+    pairs = [(f"--{name}", path) for name, path in input.items() if name != "code"]
+    return shlex.join([part for pair in pairs for part in pair])
+
+
 def figure_files():
     """The figures that the config has something to draw in."""
     names = ["composition"]

@@ -6,9 +6,6 @@ and by each script's --help.
 """
 
 
-include: "reporting.smk"
-
-
 rule tabulate_benchmarks:
     """Scores of all runs, and what they keep of the performance of the full pool."""
     input:

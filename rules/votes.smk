@@ -4,10 +4,6 @@ Reads influence/<task>.parquet of every task that votes (a group in place of its
 votes.parquet (row, one column per task, votes, mean_rank).
 """
 
-from vlselect.groups import voting_tasks
-
-VOTERS = voting_tasks(VALIDATED)
-
 if "icons" in METHODS:
 
     rule cast_votes:
@@ -28,7 +24,7 @@ if "icons" in METHODS:
             mem_mb=4000,
             runtime=30,
         params:
-            percentile=lambda wildcards: config["methods"]["icons"]["percentile"],
+            percentile=lookup(dpath="methods/icons/percentile", within=config),
         shell:
             "python {input.code[0]:q} --influence {input.influence:q} "
             "--percentile {params.percentile} --out {output.votes:q} 2> {log:q}"

@@ -1,0 +1,129 @@
+"""Inputs and flags that rules put together from the config.
+
+Functions only: rules and functions live in files of their own.
+"""
+
+
+def validation_images():
+    """Image root of each task with a validation set: its own, or the pool's."""
+    roots = [config["tasks"][name].get("images") for name in VALIDATED]
+    return [root or config["pool"]["images"] for root in roots]
+
+
+def projection_flags():
+    """Flags of the random projection."""
+    projection = config["gradients"]["projection"]
+    flags = ["--projection", projection["type"], "--dim", str(projection["dim"])]
+    flags += ["--projection-seed", str(projection["seed"])]
+    flags += ["--nonzeros", str(projection["nonzeros"])]
+    flags += ["--implementation", projection["implementation"]]
+    return shlex.join(flags)
+
+
+def keep_norms():
+    """Tasks whose validation gradients are not normalised: subtasks, where the config says so."""
+    if config["gradients"]["normalise_subtasks"]:
+        return []
+    return [name for name in VALIDATED if config["tasks"][name].get("group")]
+
+
+def keeps_matrix():
+    """Whether ICONS' config asks for the influence of every single validation sample."""
+    return (config["methods"].get("icons") or {}).get("keep_matrix", False)
+
+
+def activation_flags():
+    """Flags of the activations' form and, where the config lists them, layers."""
+    features = config["features"]
+    flags = ["--variant", features["variant"]]
+    if features["layers"] is not None:
+        flags += ["--layers", *map(str, features["layers"])]
+    return shlex.join(flags)
+
+
+def activation_shards(wildcards):
+    """The activations that are clustered: those of COINCIDE's model."""
+    return gather.pool(
+        "<results>/features/{model}/activations/shard-{scatteritem}.safetensors",
+        model=config["methods"]["coincide"]["model"],
+    )
+
+
+def clustering_flags(wildcards):
+    """Flags of the k-means."""
+    settings = config["methods"]["coincide"]
+    flags = []
+    for key in (
+        *("n_clusters", "iterations", "points_per_centroid", "memory_gb", "seed"),
+        *("device", "on_collapse"),
+    ):
+        if settings[key] is not None:
+            flags += [f"--{key.replace('_', '-')}", str(settings[key])]
+    return shlex.join(flags)
+
+
+def clustering_gpus(wildcards):
+    """GPUs that the k-means asks the cluster for."""
+    return int(config["methods"]["coincide"]["device"] == "gpu")
+
+
+def summary_flags(wildcards):
+    """Flags of transferability and density."""
+    settings = config["methods"]["coincide"]
+    flags = ["--variant", settings["variant"], "--sigma", str(settings["sigma"])]
+    return shlex.join([*flags, "--max-cosine", str(settings["max_cosine"])])
+
+
+def benchmark_code(script):
+    """A script that scores, with the metrics that the tasks name."""
+    metrics = sorted({config["tasks"][task]["metric"] for task in TESTED})
+    return code(script, *(f"vlselect/metrics/{metric}.py" for metric in metrics))
+
+
+def benchmark_tests(wildcards):
+    """The test sets, in the order of TESTED."""
+    return expand("<results>/tasks/{task}/test.parquet", task=TESTED)
+
+
+def benchmark_validations(wildcards):
+    """The validation sets of the tested tasks that have one."""
+    tasks = [task for task in TESTED if task in VALIDATED]
+    return expand("<results>/tasks/{task}/validation.parquet", task=tasks)
+
+
+def benchmark_flags(wildcards, input):
+    """A --task flag for each test set: name, metric, its options, test, and image root."""
+    flags = []
+    for (task, metric, options), test in zip(scoring_parts(), input.tests):
+        images = config["tasks"][task].get("images", config["pool"]["images"])
+        flags += ["--task", task, metric, options, test, images]
+    return shlex.join(flags)
+
+
+def majority_flags(wildcards, input):
+    """A --task flag for each test set, without images, and a --validation flag where there is one."""
+    flags = []
+    for parts, test in zip(scoring_parts(), input.tests):
+        flags += ["--task", *parts, test]
+    for path in input.validations:
+        flags += ["--validation", Path(path).parent.name, path]
+    return shlex.join(flags)
+
+
+def scoring_parts():
+    """(name, metric, metric's options as JSON) of each tested task."""
+    for task in TESTED:
+        settings = config["tasks"][task]
+        yield task, settings["metric"], json.dumps(
+            settings["metric_options"], sort_keys=True
+        )
+
+
+def provenance_inputs():
+    """Every file and folder that came from outside the workflow, or stands for it in the demo."""
+    files = [config["pool"]["records"]]
+    for task in config["tasks"].values():
+        files += [task[split] for split in ("validation", "test") if split in task]
+    for name in config["models"]:
+        files += model_files(name)
+    return sorted(set(files))
