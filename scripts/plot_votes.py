@@ -44,22 +44,30 @@ def draw_subset(axes: Axes, histogram: pd.DataFrame) -> None:
     style.grid(axes, "y")
 
 
+def distinct_subsets(histogram: pd.DataFrame) -> list[tuple[str, list[str], pd.DataFrame]]:
+    """Ratio, seeds and rows of every subset; seeds with equal numbers share one."""
+    found: dict[tuple, tuple[str, list[str], pd.DataFrame]] = {}
+    for (ratio, seed), own in histogram.groupby(["ratio", "seed"], sort=False):
+        numbers = tuple(own[["votes", "n", "selected"]].itertuples(index=False, name=None))
+        found.setdefault((ratio, numbers), (ratio, [], own))[1].append(seed)
+    return list(found.values())
+
+
 def draw(histogram: pd.DataFrame) -> Figure:
-    """One panel for each subset in the table."""
-    subsets = list(dict.fromkeys(zip(histogram["ratio"], histogram["seed"], strict=True)))
+    """One panel for each subset that differs from the others."""
+    subsets = distinct_subsets(histogram)
     figure = style.new_figure(0.6 + 3.2 * len(subsets))
     panels = figure.subplots(len(subsets), 1, squeeze=False)[:, 0]
-    for axes, (ratio, seed) in zip(panels, subsets, strict=True):
-        own = histogram[(histogram["ratio"] == ratio) & (histogram["seed"] == seed)]
+    for axes, (ratio, seeds, own) in zip(panels, subsets, strict=True):
         draw_subset(axes, own)
-        axes.set_title(f"{style.percent(ratio)} of the pool: {own['selected'].sum():,} samples")
+        size = f"{style.percent(ratio)} of the pool: {own['selected'].sum():,} samples"
+        axes.set_title(f"{size}, {style.seed_list(seeds)}")
     panels[0].legend(loc="upper right")
     first = histogram.drop_duplicates("votes")
     numbers = " Numbers: samples in the pool (selected)." if len(first) <= NUMBERED else ""
     style.note(
         figure,
-        f"{first['n'].sum():,} samples, {first['votes'].max()} voting tasks; selection "
-        f"{style.seed_list(seed for _, seed in subsets)}.{numbers}",
+        f"{first['n'].sum():,} samples, {first['votes'].max()} voting tasks.{numbers}",
     )
     return figure
 
