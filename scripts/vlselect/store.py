@@ -114,7 +114,8 @@ class ShardWriter:
     def write(self, rows: slice | np.ndarray, values: np.ndarray) -> None:
         """Put values at rows counted from the shard's own start; NaN and infinity are errors."""
         values = np.asarray(values)
-        cast = values.astype(self.dtype)
+        with np.errstate(over="ignore"):  # an overflow becomes infinity, which is looked for below
+            cast = values.astype(self.dtype)
         if self.dtype.kind == "f" and not np.isfinite(cast).all():
             axes = tuple(range(1, cast.ndim))
             bad = np.arange(self.shape[0])[rows][~np.isfinite(cast).all(axis=axes)]
