@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from vlselect import store
-from vlselect.metrics.evaluation import load_metric
+from vlselect.majority import last_question
+from vlselect.metrics.registry import check_options, load_metric
+from vlselect.samples import Samples
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +37,38 @@ class Benchmark:
 
     @classmethod
     def parse(cls, task: str, metric: str, options: str, test: str) -> "Benchmark":
-        """Read the parts of a --task flag; `options` is a JSON object."""
+        """Read the parts of a --task flag; `options` is a JSON object.
+
+        Raises
+        ------
+        ValueError
+            If the metric does not exist or does not take the options; names the task.
+        """
         parsed = json.loads(options)
         if not isinstance(parsed, dict):
             raise ValueError(f"task {task!r}: metric options {options!r} are not a JSON object")
-        load_metric(metric)
+        try:
+            check_options(metric, parsed)
+        except ValueError as error:
+            raise ValueError(f"task {task!r}: {error}") from error
         return cls(task, metric, parsed, Path(test))
 
 
 def read_examples(test: Path) -> pd.DataFrame:
-    """Read what scoring needs of a test set: row, sample_id, answers and choices."""
-    return pd.read_parquet(test, columns=["row", "sample_id", "answers", "choices"])
+    """Read what scoring needs of a test set.
+
+    Returns
+    -------
+    DataFrame
+        Columns row, sample_id, images, answers, choices; question, the last user turn without its
+        image markers; and record, the record as it was delivered, parsed.
+    """
+    samples = Samples(test)
+    rows = range(len(samples))
+    return samples.frame(["row", "sample_id", "images", "answers", "choices"]).assign(
+        question=[last_question(record) for record in samples.records(rows)],
+        record=[json.loads(raw) for raw in samples.raw(rows)],
+    )
 
 
 def score_task(
@@ -58,7 +81,7 @@ def score_task(
     benchmark : Benchmark
         Task and metric.
     examples : DataFrame
-        Columns row, sample_id, answers and choices of the test set.
+        The test set, as `read_examples` gives it.
     predictions : sequence of str
         In the order of `examples`.
     out : Path
@@ -69,7 +92,7 @@ def score_task(
     Returns
     -------
     dict
-        The summary: task, metric, score (0 to 100), n, and details.
+        The summary: task, metric, score (0 to 100; MME's in points), n, and details.
     """
     evaluate = load_metric(benchmark.metric)
     evaluation = evaluate(predictions, examples.to_dict("records"), **benchmark.options)

@@ -1,11 +1,14 @@
 """Check a config before any job runs: types and ranges by JSON schema, then its cross-references.
 
-Read by the workflow, so it imports the standard library and jsonschema only.
+Read by the workflow, so beside the standard library it imports jsonschema only, and what of ours
+does the same.
 """
 
 from collections.abc import Iterator, Mapping
 
 import jsonschema
+
+from vlselect.metrics.registry import metric_names
 
 
 class ConfigError(ValueError):
@@ -67,10 +70,28 @@ def check_references(config: Mapping, needs_validation: set[str] = frozenset()) 
         raise ConfigError("\n".join(problems))
 
 
+def check_metrics(tasks: Mapping) -> None:
+    """Check that the metrics of all tasks exist: modules of vlselect/metrics/ with an evaluate().
+
+    Raises
+    ------
+    ConfigError
+        Naming the key, its value and the metrics that there are.
+    """
+    known = metric_names()
+    problems = [
+        f"tasks.{name}.metric: no metric {task['metric']!r}; there are {', '.join(known)}"
+        for name, task in tasks.items()
+        if task["metric"] not in known
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
 def _dangling(config: Mapping) -> Iterator[str]:
     models, methods = config["models"], config["methods"]
     for name, parameters in methods.items():
-        if "model" in parameters and parameters["model"] not in models:
+        if "model" in (parameters or {}) and parameters["model"] not in models:
             yield f"methods.{name}.model: no model {parameters['model']!r} in `models`"
     if "gradients" in config and config["gradients"]["model"] not in models:
         yield f"gradients.model: no model {config['gradients']['model']!r} in `models`"

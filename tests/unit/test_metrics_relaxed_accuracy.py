@@ -1,7 +1,5 @@
-import json
-
 import pytest
-from official import SCORERS, needs_scorers
+from official import needs_scorers, read_json
 
 from vlselect.metrics.relaxed_accuracy import agree, evaluate
 
@@ -46,6 +44,6 @@ def test_any_of_the_answers_counts():
 
 @needs_scorers
 def test_published_cases_score_as_published():
-    cases = json.loads((SCORERS / "chartqa/relaxed_cases.json").read_text())
+    cases = read_json("chartqa/relaxed_cases.json")
     evaluation = evaluate(cases["predictions"], [{"answers": a} for a in cases["targets"]])
     assert evaluation.summary["score"] == cases["expected"]["relaxed_accuracy"]

@@ -2,10 +2,11 @@ import json
 
 import numpy as np
 import pytest
-from official import SCORERS, needs_scorers
+from official import expected, needs_scorers, read_json
 
 from vlselect.metrics.vqa_accuracy import evaluate, soft_score
 from vlselect.metrics.vqa_normalisation import CONTRACTIONS, normalise_textvqa, normalise_vqa
+from vlselect.records import parse_task_record
 
 
 def slow_soft_score(prediction, answers):
@@ -80,16 +81,58 @@ def test_unknown_variant_is_refused():
         evaluate(["a"], [{"answers": ["a"]}], variant="gqa")
 
 
+def test_a_okvqa_compares_letter_by_letter_and_leaves_nobody_out():
+    examples = [{"answers": ["sea", "sea", "Sea", "lake"]}]
+    for prediction, score in (("sea", 200 / 3), ("Sea", 100 / 3), ("sea.", 0), ("", 0)):
+        summary = evaluate([prediction], examples, variant="aokvqa").summary
+        assert summary["score"] == pytest.approx(score)
+
+
 @needs_scorers
 @pytest.mark.parametrize(
-    ("variant", "key"), [("vqa", "vqa_per_question"), ("textvqa", "textvqa_per_question")]
+    ("variant", "key", "total", "digits"),
+    [
+        ("vqa", "vqa_per_question", "vqa_gt_vision_lab", 2),
+        ("textvqa", "textvqa_per_question", "textvqa_m4c", 4),
+    ],
 )
-def test_seven_sets_of_predictions_score_as_the_official_programs_say(variant, key):
-    questions = json.loads((SCORERS / "vqa/aokvqa_v1p0_val.json").read_text())
+def test_seven_sets_of_predictions_score_as_the_official_programs_say(variant, key, total, digits):
+    questions = read_json("vqa/aokvqa_v1p0_val.json")
     examples = [{"answers": question["direct_answers"]} for question in questions]
-    probe = json.loads((SCORERS / "vqa/aokvqa_probe_scores.json").read_text())
+    probe = read_json("vqa/aokvqa_probe_scores.json")
     assert probe["question_ids"] == [question["question_id"] for question in questions]
-    for predictions in probe["sets"].values():
+    assert len(probe["sets"]) == 7
+    for name, predictions in probe["sets"].items():
         evaluation = evaluate(predictions["predictions"], examples, variant=variant)
         # the official program rounds to two decimals
         np.testing.assert_allclose(100 * evaluation.scores, predictions[key], atol=0.0051)
+        official = expected(f"vqa_probe/{name}")
+        assert round(evaluation.summary["score"], digits) == official[total]
+        assert evaluation.summary["n"] == official["n"]
+
+
+@needs_scorers
+def test_seven_sets_of_predictions_score_as_a_okvqa_says():
+    questions = read_json("vqa/aokvqa_v1p0_val.json")
+    easy = [i for i, q in enumerate(questions) if not q["difficult_direct_answer"]]
+    examples = [{"answers": questions[i]["direct_answers"]} for i in easy]
+    for name, predictions in read_json("vqa/aokvqa_probe_scores.json")["sets"].items():
+        chosen = [predictions["predictions"][i] for i in easy]
+        summary = evaluate(chosen, examples, variant="aokvqa").summary
+        official = expected(f"vqa_probe/{name}")
+        assert summary["n"] == official["n_direct"]
+        assert round(summary["score"], 4) == official["aokvqa_direct_answer"]
+
+
+@needs_scorers
+def test_the_official_layout_is_read():
+    """Annotations of VQA v2 give their answers as objects; a task record may hold them so."""
+    annotations = read_json("vqa/vqav2_fixture_annotations.json")["annotations"]
+    questions = read_json("vqa/vqav2_fixture_questions.json")["questions"]
+    examples = []
+    for question, annotation in zip(questions, annotations, strict=True):
+        turn = {"from": "human", "value": question["question"]}
+        record = {"id": question["question_id"], "conversations": [turn], **annotation}
+        examples.append({"answers": parse_task_record(json.dumps(record)).answers})
+    scores = evaluate(["net", "Catcher.", "orange"], examples).scores
+    assert scores.tolist() == pytest.approx([1, 0.3, 1])

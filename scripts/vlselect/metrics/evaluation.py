@@ -1,13 +1,18 @@
-"""What every metric returns, and how a metric is found by the name that the config gives it."""
+"""What every metric gets and returns.
 
-import importlib
-import re
-from collections.abc import Callable, Mapping, Sequence
+A metric is a module of this folder with ``evaluate(predictions, examples, **options)``, named in
+the config (`registry`). An example is a test sample: `row`, `sample_id`, `images`, `answers` and
+`choices` from the task's table, `question` (its last user turn) and `record`, the parsed JSON of
+the record as it was delivered, where fields lie that only one benchmark has.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-Example = Mapping[str, Sequence[str] | None]
+Example = Mapping[str, object]
+LETTERS = list("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class Evaluation:
     scores : ndarray of float64, shape (n,)
         One score in [0, 1] for each sample.
     summary : dict
-        `score` (0 to 100), `n`, and whatever else the metric has to say.
+        `score` (0 to 100; MME's are points), `n`, and whatever else the metric has to say.
     """
 
     scores: np.ndarray
@@ -72,22 +77,41 @@ def pairs(
     return matched
 
 
-def load_metric(name: str) -> Callable[..., Evaluation]:
-    """Give the `evaluate` function of the metric module `name` of this package.
+def field(example: Example, name: str) -> object:
+    """Look up what a metric needs of a test sample beyond its answers.
+
+    A column of the task's table comes first, then a key of the record as it was delivered.
 
     Raises
     ------
     ValueError
-        If there is no such metric.
+        If the sample has neither, or it is null; names the sample and the key.
     """
-    module = f"vlselect.metrics.{name}"
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(f"{name!r} is not the name of a metric")
-    try:
-        return importlib.import_module(module).evaluate
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise ValueError(f"there is no metric {name!r} in vlselect/metrics/") from error
-    except AttributeError as error:
-        raise ValueError(f"vlselect/metrics/{name}.py is not a metric: no evaluate()") from error
+    for place in (example, example.get("record") or {}):
+        if place.get(name) is not None:
+            return place[name]
+    raise ValueError(f"test sample {example.get('sample_id')!r} has no {name!r}")
+
+
+def option_letter(example: Example, answer: str, n_options: int = 26) -> str:
+    """Read the right option's letter of a multiple-choice question: "b" and "B" are B.
+
+    An answer that is no letter has to be the text of one of the example's `choices`.
+
+    Raises
+    ------
+    ValueError
+        If it is neither; names the sample.
+    """
+    letter = answer.strip().upper()
+    if letter in LETTERS[:n_options]:
+        return letter
+    choices = list(example["choices"]) if example.get("choices") is not None else []
+    if choices.count(answer) == 1:
+        return LETTERS[choices.index(answer)]
+    raise ValueError(f"test sample {example.get('sample_id')!r}: {answer!r} is no option of it")
+
+
+def percentages(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Average the scores of each group into a percentage; groups in alphabetical order."""
+    return {name: 100 * float(np.mean(scores[name])) for name in sorted(scores)}

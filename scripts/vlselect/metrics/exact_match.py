@@ -1,7 +1,8 @@
-"""Exact match of short answers, as GQA and similar benchmarks are scored.
+"""Exact match of short answers.
 
 Prediction and references are compared in lower case, without full stops at their end, without
-blanks around them and with one blank between words; nothing else is forgiven.
+blanks around them and with one blank between words; nothing else is forgiven. `gqa` follows that
+benchmark's own program.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,9 @@ from collections.abc import Sequence
 from vlselect.metrics.evaluation import Evaluation, Example, pairs, summarise
 
 
-def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluation:
+def evaluate(
+    predictions: Sequence[str], examples: Sequence[Example], *, verbatim: bool = False
+) -> Evaluation:
     """Score 1 where a prediction equals any of its reference answers, else 0.
 
     Parameters
@@ -18,6 +21,8 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
         What the model wrote.
     examples : sequence of mapping
         With `answers`, the strings that count as right.
+    verbatim : bool
+        Compare letter by letter, as A-OKVQA does with the text of the option chosen.
 
     Returns
     -------
@@ -25,12 +30,13 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
 
     References
     ----------
-    Hudson and Manning, GQA, CVPR 2019 (arXiv 1902.09506): accuracy. Case and full stop are
-    dropped as LLaVA-1.5 (arXiv 2310.03744) does it, since the answers are free text.
+    Schwenk et al., A-OKVQA, ECCV 2022 (arXiv 2206.01718): multiple choice, for `verbatim`. Case
+    and full stop are dropped as LLaVA-1.5 (arXiv 2310.03744) does, since answers are free text.
     """
+    form = str if verbatim else normalise
     return summarise(
         [
-            float(normalise(prediction) in map(normalise, answers))
+            float(form(prediction) in map(form, answers))
             for prediction, answers, _ in pairs(predictions, examples)
         ]
     )

@@ -1,7 +1,7 @@
 """Soft accuracy of open answers against several annotators' answers, as VQA and TextVQA score it.
 
-Two published programs define it, and differ in when and how they normalise; `variant` names which
-of them to follow.
+Two published programs define it, and differ in when and how they normalise; A-OKVQA's is simpler.
+`variant` names which of them to follow.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from vlselect.metrics.evaluation import Evaluation, Example, pairs, summarise
 from vlselect.metrics.vqa_normalisation import normalise_textvqa, normalise_vqa
 
-VARIANTS = ("vqa", "textvqa")
+VARIANTS = ("vqa", "textvqa", "aokvqa")
 
 
 def evaluate(
@@ -19,7 +19,7 @@ def evaluate(
     """Score each prediction by how many annotators agree with it.
 
     Each annotator is left out in turn; the prediction gets min(agreeing others / 3, 1), and its
-    score is the mean over the annotators.
+    score is the mean over the annotators. (A-OKVQA leaves nobody out.)
 
     Parameters
     ----------
@@ -27,9 +27,10 @@ def evaluate(
         What the model wrote.
     examples : sequence of mapping
         With `answers`, one for each annotator (ten in the published data sets).
-    variant : {"vqa", "textvqa"}
+    variant : {"vqa", "textvqa", "aokvqa"}
         ``vqa`` (VQA v2, OK-VQA, VizWiz) normalises only where the annotators' answers are not all
-        the same; ``textvqa`` normalises always.
+        the same; ``textvqa`` normalises always; ``aokvqa`` compares letter by letter. A-OKVQA's
+        questions marked as difficult to answer directly do not belong in its test set.
 
     Returns
     -------
@@ -39,13 +40,13 @@ def evaluate(
     ----------
     Antol et al., VQA, ICCV 2015 (arXiv 1505.00468): accuracy = min(agreeing / 3, 1), and the
     evaluation code of visualqa.org for the leave-one-out form; Singh et al., TextVQA, CVPR 2019
-    (arXiv 1904.08920).
+    (arXiv 1904.08920); Schwenk et al., A-OKVQA, ECCV 2022 (arXiv 2206.01718), direct answers.
     """
     if variant not in VARIANTS:
         raise ValueError(f"variant {variant!r} is none of {VARIANTS}")
     return summarise(
         [
-            soft_score(*_prepare(prediction, answers, variant))
+            _score(prediction, answers, variant)
             for prediction, answers, _ in pairs(predictions, examples)
         ],
         variant=variant,
@@ -62,6 +63,12 @@ def soft_score(prediction: str, answers: Sequence[str]) -> float:
         return 0.0
     credits = agreeing * min((agreeing - 1) / 3, 1) + (n - agreeing) * min(agreeing / 3, 1)
     return credits / n
+
+
+def _score(prediction: str, answers: list[str], variant: str) -> float:
+    if variant == "aokvqa":
+        return min(answers.count(prediction) / 3, 1.0)
+    return soft_score(*_prepare(prediction, answers, variant))
 
 
 def _prepare(prediction: str, answers: list[str], variant: str) -> tuple[str, list[str]]:

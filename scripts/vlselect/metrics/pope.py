@@ -1,0 +1,92 @@
+"""POPE: does the model see objects that are not there?
+
+Questions come in categories (random, popular, adversarial) by how the absent objects were chosen.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from vlselect.metrics.evaluation import Evaluation, Example, pairs
+from vlselect.metrics.yes_no import gold_label
+
+NEGATIONS = {"No", "no", "not"}
+
+
+def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluation:
+    """Score 1 where the prediction's yes or no is right; summarise by category.
+
+    Parameters
+    ----------
+    predictions : sequence of str
+        What the model wrote.
+    examples : sequence of mapping
+        With `answers`, the first of them yes or no, and the record's ``category``; samples
+        without one make up the category ``all``.
+
+    Returns
+    -------
+    Evaluation
+        In the summary, all in percent: `score`, the mean of the categories' F1 (as LLaVA-1.5
+        reports POPE), `accuracy` of all samples, and `categories`, each with n, accuracy,
+        precision, recall, f1 and yes_ratio. A precision, recall or F1 with nothing to divide by
+        is 0.
+
+    Raises
+    ------
+    ValueError
+        If there is no sample, or an answer is not yes or no.
+
+    References
+    ----------
+    Li et al., Evaluating Object Hallucination in Large Vision-Language Models, EMNLP 2023
+    (arXiv 2305.10355), and its program evaluate.py.
+    """
+    scores, groups = [], defaultdict(list)
+    for prediction, answers, example in pairs(predictions, examples):
+        said, right = parse(prediction) == "yes", gold_label(answers, example) == "yes"
+        category = (example.get("record") or {}).get("category", "all")
+        groups[str(category)].append((said, right))
+        scores.append(float(said == right))
+    if not scores:
+        raise ValueError("no predictions to score")
+    categories = {name: _rates(np.array(groups[name])) for name in sorted(groups)}
+    mean_f1 = float(np.mean([rates["f1"] for rates in categories.values()]))
+    accuracy = 100 * float(np.mean(scores))
+    summary = {
+        "score": mean_f1,
+        "n": len(scores),
+        "accuracy": accuracy,
+        "categories": categories,
+    }
+    return Evaluation(np.array(scores), summary)
+
+
+def parse(text: str) -> str:
+    """Read yes or no: no if the first sentence has a negation among its words, else yes.
+
+    Words are what stands between single blanks after commas are dropped, and the case counts: of
+    "NO" or "no!" the published program makes a yes, and of an empty answer too.
+    """
+    words = text.split(".")[0].replace(",", "").split(" ")
+    return "no" if NEGATIONS & set(words) else "yes"
+
+
+def _rates(pairs_: np.ndarray) -> dict:
+    """Rates of one category from booleans (n, 2): said yes, yes is right."""
+    said, right = pairs_.T
+    hits = int((said & right).sum())
+    precision, recall = _ratio(hits, int(said.sum())), _ratio(hits, int(right.sum()))
+    return {
+        "n": len(pairs_),
+        "accuracy": 100 * float((said == right).mean()),
+        "precision": 100 * precision,
+        "recall": 100 * recall,
+        "f1": 100 * _ratio(2 * precision * recall, precision + recall),
+        "yes_ratio": 100 * float(said.mean()),
+    }
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
