@@ -5,6 +5,7 @@ Imports nothing that needs torch, so that a dry run works without it.
 
 import json
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -13,7 +14,12 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from vlselect.configuration import ConfigError, check, check_references
+from vlselect.configuration import (
+    ConfigError,
+    check,
+    check_metrics,
+    check_references,
+)
 from vlselect.groups import task_groups, voting_tasks
 from vlselect.sources import imported_sources
 from yaml import safe_load
@@ -153,6 +159,8 @@ def everything():
 
 def expand_experiments():
     """Give experiments the config's ratios, seeds and models where they name none of their own."""
+    for key in ("tasks", "models", "methods", "experiments"):
+        config.setdefault(key, {})  # only a cached run may leave them out
     for experiment in config["experiments"].values():
         experiment.setdefault("ratios", config["ratios"])
         experiment.setdefault("seeds", config["seeds"])
@@ -161,6 +169,8 @@ def expand_experiments():
 
 checked(check, config, safe_load((RULES / "schemas/config.schema.yaml").read_text()))
 expand_experiments()
+checked(check_references, config)  # before rules are made of these names
+checked(check_metrics, config["tasks"])
 METHODS = list(config["methods"])
 TESTED = [name for name, task in config["tasks"].items() if "test" in task]
 VALIDATED = [name for name, task in config["tasks"].items() if "validation" in task]

@@ -2,7 +2,8 @@
 
 Reads pool/samples.parquet, the images and a model; writes features/<model>/<kind>/shard-….
 Kinds: activations, last_token, mean_hidden and likelihood from one pass (extract_features);
-attended from a pass that ends after an early decoder layer (extract_attention).
+attended from a pass that ends after an early decoder layer (extract_attention); clip from the two
+towers of a CLIP (extract_clip).
 """
 
 
@@ -73,3 +74,33 @@ rule extract_attention:
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --shard {wildcards.scatteritem} {params.model} --attention eager"
         " --layer {params.layer} --mass {params.mass} --attended {output.attended:q} 2> {log:q}"
+
+
+rule extract_clip:
+    """A CLIP's embeddings of every sample's images and text."""
+    input:
+        code=code("extract_clip.py"),
+        samples="<results>/pool/samples.parquet",
+        model=model_files,
+    output:
+        clip="<results>/features/{model}/clip/shard-{scatteritem}.safetensors",
+    log:
+        "<logs>/extract_clip/{model}/{scatteritem}.log",
+    benchmark:
+        "<costs>/extract_clip/{model}/{scatteritem}.jsonl"
+    conda:
+        "../envs/models.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=240,
+        gpu=gpus,
+    params:
+        run=config["run"],
+        images=config["pool"]["images"],
+        max_pixels=config["pool"]["max_pixels"],
+        model=model_flags,
+    shell:
+        "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
+        " --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --shard {wildcards.scatteritem} {params.model} --clip {output.clip:q} 2> {log:q}"

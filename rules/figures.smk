@@ -33,12 +33,43 @@ rule plot_composition:
         "python {input.code[0]:q} {params.tables} --png {output.png:q} --svg {output.svg:q} 2> {log:q}"
 
 
+use rule plot_composition as plot_overlap with:
+    input:
+        code=code("plot_overlap.py"),
+        overlap="<results>/tables/subset_overlap.csv",
+    output:
+        png=report(
+            "<results>/figures/overlap.png",
+            caption="../report/overlap.rst",
+            category="Subsets",
+        ),
+        svg="<results>/figures/overlap.svg",
+    log:
+        "<logs>/plot_overlap.log",
+
+
+use rule plot_composition as plot_score_distribution with:
+    input:
+        code=code("plot_score_distribution.py"),
+        distribution="<results>/tables/score_distribution.csv",
+    output:
+        png=report(
+            "<results>/figures/score_distribution.png",
+            caption="../report/score_distribution.rst",
+            category="Subsets",
+        ),
+        svg="<results>/figures/score_distribution.svg",
+    log:
+        "<logs>/plot_score_distribution.log",
+
+
 use rule plot_composition as plot_relative_performance with:
     input:
         code=code("plot_relative_performance.py"),
         performance="<results>/tables/relative_performance.csv",
         seeds="<results>/tables/relative_by_seed.csv",
         scores="<results>/tables/benchmark_scores.csv",
+        comparison="<results>/tables/comparison_with_random.csv",
     output:
         png=report(
             "<results>/figures/relative_performance.png",

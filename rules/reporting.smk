@@ -9,6 +9,39 @@ def selects(method):
     return any(run["method"] == method for run in experiment_runs())
 
 
+def score_files_by_method():
+    """Score files of the methods that some experiment selects by: where a rule writes one.
+
+    A rule that writes scores/<method>/seed-<s>.parquet is all that it takes; where its seed is a
+    wildcard, it is the method's own parameter.
+    """
+    files = {}
+    for method in filter(selects, METHODS):
+        folder = f"results/{config['run']}/scores/{method}/"
+        seed = (config["methods"][method] or {}).get("seed", 0)
+        outputs = [str(path) for rule in workflow.rules for path in rule.output]
+        for path in outputs:
+            if path.startswith(folder) and path.endswith(".parquet"):
+                files[method] = re.sub(r"\{seed\b[^}]*\}", str(seed), path)
+    return files
+
+
+def scored_methods():
+    """Methods of the experiments that leave a score for every sample."""
+    return list(score_files_by_method())
+
+
+def score_files():
+    """Their scores."""
+    return list(score_files_by_method().values())
+
+
+def score_flags(wildcards, input):
+    """A --scores flag for each of them: method and file."""
+    pairs = zip(scored_methods(), input.scores, strict=True)
+    return shlex.join([part for pair in pairs for part in ("--scores", *pair)])
+
+
 def compares():
     """Whether there are benchmarks, and every model is also finetuned on the full pool."""
     runs = experiment_runs()
@@ -16,14 +49,11 @@ def compares():
     return bool(TESTED and runs) and full == {run["model"] for run in runs}
 
 
-def selected_ratios():
-    """The ratios at which some method selects."""
-    return {run["ratio"] for run in experiment_runs() if run["method"] != "full"}
-
-
 def caption_facts(wildcards):
-    """What the captions say of every run: models and seeds."""
+    """What the captions say of every run: models and seeds, where the config knows them."""
     runs = experiment_runs()
+    if not runs:
+        return "Drawn from tables that came with the project."
     models = ", ".join(dict.fromkeys(run["model"] for run in runs))
     seeds = ", ".join(dict.fromkeys(str(run["seed"]) for run in runs))
     return f"Model: {models}. Seeds: {seeds}."
@@ -37,20 +67,42 @@ def table_flags(wildcards, input):
 
 def figure_files():
     """The figures that the config has something to draw in."""
-    names = ["composition"]
+    if config["cached"]:
+        return figure_paths(cached_figures())
+    names = ["composition", "overlap"]
     if compares():
-        names += ["relative_performance", "cost"]
-    if compares() and len(selected_ratios()) > 1:
-        names += ["performance_by_ratio"]
+        names += ["relative_performance", "performance_by_ratio", "cost"]
+    if scored_methods():
+        names += ["score_distribution"]
     if selects("icons"):
         names += ["votes", "task_agreement", "contact_sheet"]
     if selects("coincide"):
         names += ["clusters"]
+    return figure_paths(names)
+
+
+def figure_paths(names):
+    """Both files of each figure."""
     return [
         f"<results>/figures/{name}.{suffix}"
         for name in names
         for suffix in ("png", "svg")
     ]
+
+
+def cached_figures():
+    """The figures of which a cached run holds all tables: those that the plot rule reads."""
+    names = []
+    for rule in workflow.rules:
+        tables = [path for name, path in rule.input.items() if name != "code"]
+        if rule.name.startswith("plot_") and all(map(os.path.isfile, tables)):
+            names.append(rule.name.removeprefix("plot_"))
+    if not names:
+        raise WorkflowError(
+            f"The config says that run {config['run']!r} is cached, but"
+            f" results/{config['run']}/tables holds all the tables of no figure."
+        )
+    return names
 
 
 def costs_folder(wildcards):
@@ -133,6 +185,9 @@ def table_files():
     names = ["subset_composition", "subset_overlap", "cost"]
     if compares():
         names += ["benchmark_scores", "relative_by_seed", "relative_performance"]
+        names += ["comparison_with_random"]
+    if scored_methods():
+        names += ["score_distribution"]
     if selects("icons"):
         names += ["votes_histogram", "task_agreement", "vote_extremes"]
     if selects("coincide"):

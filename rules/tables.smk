@@ -1,13 +1,13 @@
 """Tables: everything that the figures and a report need, as small CSV files.
 
-Reads pool/samples.parquet, subsets/, influence/, votes.parquet, clusters/, benchmarks/ and the
+Reads pool/samples.parquet, subsets/, scores/, influence/, votes.parquet, clusters/, benchmarks/ and the
 costs of the jobs; writes tables/<table>.csv. The columns are described in scripts/vlselect/tables.py
 and by each script's --help.
 """
 
 
 rule tabulate_benchmarks:
-    """Scores of all runs, and what they keep of the performance of the full pool."""
+    """Scores of all runs, what they keep of the full pool's performance, and against random."""
     input:
         code=code("tabulate_benchmarks.py"),
         scores=scores(benchmark_names()),
@@ -15,6 +15,7 @@ rule tabulate_benchmarks:
         scores="<results>/tables/benchmark_scores.csv",
         seeds="<results>/tables/relative_by_seed.csv",
         relative="<results>/tables/relative_performance.csv",
+        comparison="<results>/tables/comparison_with_random.csv",
     log:
         "<logs>/tabulate_benchmarks.log",
     conda:
@@ -31,7 +32,8 @@ rule tabulate_benchmarks:
     shell:
         "python {input.code[0]:q} --benchmarks {params.benchmarks:q} --runs {params.runs:q}"
         " --tasks {params.tasks:q} --groups {params.groups:q} --out-scores {output.scores:q}"
-        " --out-seeds {output.seeds:q} --out-relative {output.relative:q} 2> {log:q}"
+        " --out-seeds {output.seeds:q} --out-relative {output.relative:q}"
+        " --out-comparison {output.comparison:q} 2> {log:q}"
 
 
 rule tabulate_subsets:
@@ -58,6 +60,32 @@ rule tabulate_subsets:
         "python {input.code[0]:q} --samples {input.samples:q} --subsets {params.subsets:q}"
         " --runs {params.runs:q} --out-composition {output.composition:q}"
         " --out-overlap {output.overlap:q} 2> {log:q}"
+
+
+rule tabulate_scores:
+    """How the scores of score-based methods are spread within each source, and what is chosen."""
+    input:
+        code=code("tabulate_scores.py"),
+        samples="<results>/pool/samples.parquet",
+        scores=score_files(),
+        subsets=subset_rows(scored_methods()),
+    output:
+        "<results>/tables/score_distribution.csv",
+    log:
+        "<logs>/tabulate_scores.log",
+    conda:
+        "../envs/pool.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        scores=score_flags,
+        subsets=subsets_folder,
+        runs=subset_names(scored_methods()),
+    shell:
+        "python {input.code[0]:q} --samples {input.samples:q} {params.scores}"
+        " --subsets {params.subsets:q} --runs {params.runs:q} --out {output:q} 2> {log:q}"
 
 
 rule tabulate_votes:

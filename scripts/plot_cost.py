@@ -12,6 +12,13 @@ from matplotlib.figure import Figure
 
 from vlselect import costs, style, tables
 
+MOST_LABELS = 14  # points that are labelled one by one
+NOTE = (
+    "Wall-clock time of the jobs one after another, mean over seeds; a stage that several methods "
+    "use counts for each. Vertical lines: 95 % t interval over seeds."
+)
+PUBLISHED = "Wall-clock time as published; pale bars: only selection and finetuning together."
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Make the command line."""
@@ -20,11 +27,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--performance", type=Path, required=True)
     style.add_outputs(parser)
     return parser
-
-
-def _cost(row: dict) -> float:
-    """Selection and finetuning together."""
-    return row["selection"] + row["finetuning"]
 
 
 def _colour(row: dict) -> str:
@@ -40,32 +42,35 @@ def name_of(row: dict) -> str:
 def bars(axes: Axes, rows: list[dict]) -> None:
     """What each method spends on selection (hatched) and on finetuning (solid)."""
     for y, row in enumerate(rows):
-        colour = _colour(row)
-        light = {"color": "white", "edgecolor": colour, "hatch": "//////", "linewidth": 0.8}
-        axes.barh(y, row["selection"], height=0.6, **light)
-        axes.barh(y, row["finetuning"], left=row["selection"], height=0.6, color=colour)
-        text = f"{row['selection']:.0f} + {row['finetuning']:.0f}"
-        axes.annotate(
-            text, (_cost(row), y), (4, 0), textcoords="offset points", va="center", fontsize=8
-        )
+        colour, text = _colour(row), f"{row['total']:.0f}"
+        if pd.notna(row["selection"]):  # published figures may give the sum alone
+            text = f"{row['selection']:.0f} + {row['finetuning']:.0f}"
+            light = {"color": "white", "edgecolor": colour, "hatch": "//////", "linewidth": 0.8}
+            axes.barh(y, row["selection"], height=0.6, **light)
+            axes.barh(y, row["finetuning"], left=row["selection"], height=0.6, color=colour)
+        else:
+            axes.barh(y, row["total"], height=0.6, color=colour, alpha=0.5, linewidth=0)
+        at = {"textcoords": "offset points", "va": "center", "fontsize": 8}
+        axes.annotate(text, (row["total"], y), (4, 0), **at)
     axes.set_yticks(range(len(rows)), [name_of(row) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.axvline(100.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0)
-    axes.set_xlim(0, 1.22 * max(100.0, *map(_cost, rows)))
+    axes.set_xlim(0, 1.22 * max([100.0, *(row["total"] for row in rows)]))
     axes.set_xlabel("selection (hatched) + finetuning (solid),\n% of finetuning on the full pool")
     style.grid(axes, "x")
 
 
 def points(axes: Axes, rows: list[dict]) -> None:
-    """Cost of both parts together against what is kept."""
-    for row in rows:
-        colour, x = _colour(row), _cost(row)
-        if row["low"] == row["low"]:
-            axes.plot([x, x], [row["low"], row["high"]], color=colour, linewidth=1.6)
-        axes.scatter(x, row["relative"], s=36, color=colour, zorder=3)
+    """Total cost against what is kept; a line joins the ratios of a method."""
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = sorted((row for row in rows if row["method"] == method), key=lambda r: r["total"])
+        x, colour = [row["total"] for row in own], _colour(own[0])
+        y = [row["relative"] for row in own]
+        axes.plot(x, y, color=colour, marker=style.method_marker(method), linewidth=0.8, zorder=3)
+        axes.vlines(x, [r["low"] for r in own], [r["high"] for r in own], color=colour, lw=1.4)
     axes.axhline(100.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0)
     axes.axvline(100.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0)
-    axes.set_xlim(0, 1.08 * max(100.0, *map(_cost, rows)))
+    axes.set_xlim(0, 1.08 * max([100.0, *(row["total"] for row in rows)]))
     axes.set_xlabel("selection + finetuning, wall-clock time,\n% of finetuning on the full pool")
     axes.set_ylabel("relative performance,\n% of finetuning on the full pool")
     axes.margins(y=0.12)
@@ -89,14 +94,16 @@ def draw(cost: pd.DataFrame, performance: pd.DataFrame) -> Figure:
         points(left, rows)
         bars(right, rows)
         left.set_title(f"model: {model}")
-        labelled.append((left, rows))
-    style.note(
-        figure,
-        "Wall-clock time of the jobs one after another, mean over seeds; a stage that several "
-        "methods use counts for each. Vertical lines: 95 % t interval over seeds.",
-    )
-    for axes, rows in labelled:
-        style.label_points(axes, [(_cost(r), r["relative"], name_of(r), _colour(r)) for r in rows])
+        if len(rows) > MOST_LABELS:
+            left.set_box_aspect(0.85)  # the bars are higher: room for a legend below the points
+            left.set_anchor("N")
+            style.legend_below(left, [row["method"] for row in rows])
+        else:
+            places = [(row["total"], row["relative"], name_of(row), _colour(row)) for row in rows]
+            labelled.append((left, places))
+    style.note(figure, NOTE if joined["selection"].notna().all() else PUBLISHED)
+    for axes, places in labelled:
+        style.label_points(axes, places)
     return figure
 
 

@@ -29,21 +29,23 @@ def draw_model(axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame) -> None:
     """One model: the methods' lines, set a little apart so that intervals can be told apart."""
     methods = [name for name in dict.fromkeys(means["method"]) if name not in NO_LINE]
     ratios = sorted({float(ratio) for ratio in means.loc[means["method"].isin(methods), "ratio"]})
-    gap = 100 * min(np.diff(ratios), default=0.1)
+    step = 0.55 * 100 * min(np.diff(ratios), default=0.1) / max(len(methods), 8)
     axes.axhline(100.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), label="full pool")
     for i, method in enumerate(methods):
-        colour = style.method_colour(method)
-        own = means[means["method"] == method].copy()
-        shift = (i - (len(methods) - 1) / 2) * 0.06 * gap
-        own["x"] = 100 * own["ratio"].astype(float) + shift
-        own = own.sort_values("x")
-        name = style.method_name(method)
-        axes.plot(own["x"], own["relative"], "o-", color=colour, markersize=4.5, label=name)
+        colour, marker = style.method_colour(method), style.method_marker(method)
+        shift = (i - (len(methods) - 1) / 2) * step
+        own = means[means["method"] == method]
+        own = own.assign(x=100 * own["ratio"].astype(float) + shift).sort_values("x")
+        line = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.0}
+        axes.plot(own["x"], own["relative"], label=style.method_name(method), **line)
         axes.vlines(own["x"], own["low"], own["high"], color=colour, linewidth=1.6)
         dots = seeds[seeds["method"] == method]
-        x = 100 * dots["ratio"].astype(float) + shift
-        axes.scatter(x, dots["relative"], s=9, facecolor="none", edgecolor=colour, linewidth=0.7)
+        if len(dots) > len(own):
+            x = 100 * dots["ratio"].astype(float) + shift
+            ring = {"s": 9, "facecolor": "none", "edgecolor": colour, "linewidth": 0.7}
+            axes.scatter(x, dots["relative"], **ring)
     axes.set_xticks([100 * ratio for ratio in ratios], [style.percent(r) for r in ratios])
+    axes.margins(x=0.05 if len(ratios) > 1 else 1.0)
     axes.set_xlabel("share of the pool selected")
     axes.set_ylabel("relative performance,\n% of finetuning on the full pool")
     style.grid(axes, "y")
@@ -54,7 +56,7 @@ def draw(performance: pd.DataFrame, seeds: pd.DataFrame) -> Figure:
     means = performance[performance["task"] == tables.MEAN]
     seeds = seeds[seeds["task"] == tables.MEAN]
     models = list(dict.fromkeys(means["model"]))
-    figure = style.new_figure(3.9 * len(models))
+    figure = style.new_figure(4.2 * len(models), width=9.0)
     panels = figure.subplots(len(models), 1, squeeze=False)[:, 0]
     for axes, model in zip(panels, models, strict=True):
         draw_model(axes, means[means["model"] == model], seeds[seeds["model"] == model])

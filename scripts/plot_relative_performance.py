@@ -1,6 +1,7 @@
 """Draw relative performance by method: mean and 95 % interval, and a dot for every seed.
 
-Reads relative_performance.csv, relative_by_seed.csv and benchmark_scores.csv.
+Beside it stands the difference from random selection, where there is that. Reads
+relative_performance.csv, relative_by_seed.csv, benchmark_scores.csv and comparison_with_random.csv.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vlselect import style, tables
+from vlselect import differences, style, tables
 
 UNTRAINED = ("pretrained", "majority")
 
@@ -21,6 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--performance", type=Path, required=True)
     parser.add_argument("--seeds", type=Path, required=True)
     parser.add_argument("--scores", type=Path, required=True)
+    parser.add_argument("--comparison", type=Path, required=True)
     style.add_outputs(parser)
     return parser
 
@@ -31,61 +33,74 @@ def label(method: str, ratio: str) -> str:
     return name if method in (*UNTRAINED, tables.REFERENCE) else f"{name}, {style.percent(ratio)}"
 
 
-def draw_model(axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame) -> None:
-    """One model's methods, a row each, in the order of the table."""
-    trained = means[~means["method"].isin(UNTRAINED)]
-    means = pd.concat([trained, means[means["method"].isin(UNTRAINED)]], ignore_index=True)
+def trained_first(means: pd.DataFrame) -> pd.DataFrame:
+    """The order of the rows: that of the table, with what was never finetuned at the end."""
+    untrained = means["method"].isin(UNTRAINED)
+    return pd.concat([means[~untrained], means[untrained]], ignore_index=True)
+
+
+def draw_row(axes: Axes, y: int, row: dict, own: pd.DataFrame) -> None:
+    """One method at one ratio: bar, mean, interval and seeds."""
+    colour, modest = style.method_colour(row["method"]), row["method"] in UNTRAINED
+    if not modest:
+        axes.barh(y, row["relative"], height=0.62, color=colour, alpha=0.25, linewidth=0)
+    if row["low"] == row["low"]:
+        axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2.2, zorder=3)
+    size, marker = (22, "D") if modest else (55, "|")
+    axes.scatter(row["relative"], y, s=size, marker=marker, color=colour, linewidth=2, zorder=4)
+    if len(own) > 1:
+        ring = {"s": 13, "color": "white", "edgecolor": colour, "linewidth": 0.9, "zorder": 5}
+        axes.scatter(own["relative"], [y + 0.2] * len(own), **ring)
+    right = max([row["relative"], *own["relative"], *[row["high"]] * (row["high"] > 0)])
+    ground = {"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 0.6}
+    at = {"textcoords": "offset points", "va": "center", "bbox": ground}
+    axes.annotate(f"{row['relative']:.1f}", (right, y), (6, 0), fontsize=8, **at)
+
+
+def draw_model(
+    axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame, compared: pd.DataFrame
+) -> None:
+    """One model's methods, a row each."""
+    rows = trained_first(means).to_dict("records")
     axes.axvline(100.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
-    for y, row in enumerate(means.to_dict("records")):
-        colour = style.method_colour(row["method"])
-        own = seeds[(seeds["method"] == row["method"]) & (seeds["ratio"] == row["ratio"])]
-        modest = row["method"] in UNTRAINED
-        if not modest:
-            axes.barh(y, row["relative"], height=0.62, color=colour, alpha=0.25, linewidth=0)
-        if row["low"] == row["low"]:
-            axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2.2, zorder=3)
-        size, marker = (22, "D") if modest else (55, "|")
-        axes.scatter(row["relative"], y, s=size, marker=marker, color=colour, linewidth=2, zorder=4)
-        if len(own) > 1:
-            axes.scatter(
-                own["relative"],
-                [y + 0.2] * len(own),
-                s=13,
-                color="white",
-                edgecolor=colour,
-                linewidth=0.9,
-                zorder=5,
-            )
-        right = max([row["relative"], *own["relative"], *[row["high"]] * (row["high"] > 0)])
-        at = {"textcoords": "offset points", "va": "center", "path_effects": style.halo()}
-        axes.annotate(f"{row['relative']:.1f}", (right, y), (6, 0), fontsize=8, **at)
-    names = [label(*pair) for pair in zip(means["method"], means["ratio"], strict=True)]
-    axes.set_yticks(range(len(means)), names)
-    axes.set_ylim(len(means) - 0.4, -0.6)
+    for y, row in enumerate(rows):
+        same = (seeds["method"] == row["method"]) & (seeds["ratio"] == row["ratio"])
+        draw_row(axes, y, row, seeds[same])
+    if len(compared):
+        differences.write_beside(axes, rows, compared)
+    axes.set_yticks(range(len(rows)), [label(row["method"], row["ratio"]) for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, None)
     axes.margins(x=0.08)
     axes.set_xlabel("relative performance, % of finetuning on the full pool")
     style.grid(axes, "x")
 
 
-def draw(performance: pd.DataFrame, seeds: pd.DataFrame, scores: pd.DataFrame) -> Figure:
+def small_print(performance: pd.DataFrame, seeds: pd.DataFrame, scores: pd.DataFrame) -> str:
+    """Numbers of benchmarks and questions (where known), and seeds."""
+    n = scores.drop_duplicates("task")["n"]
+    questions = f" ({n.sum():,} questions)" if n.all() else ""
+    used = style.interval_note(seeds.loc[~seeds["method"].isin(UNTRAINED), "seed"], "lines")
+    return f"Mean over {performance['task'].nunique() - 1} benchmarks{questions}; {used}"
+
+
+def draw(
+    performance: pd.DataFrame, seeds: pd.DataFrame, scores: pd.DataFrame, compared: pd.DataFrame
+) -> Figure:
     """One panel for each model."""
     means = performance[performance["task"] == tables.MEAN]
     seeds = seeds[seeds["task"] == tables.MEAN]
     models = list(dict.fromkeys(means["model"]))
     rows = [int((means["model"] == model).sum()) for model in models]
-    figure = style.new_figure(0.9 + sum(0.36 * count + 0.5 for count in rows))
+    height = 0.9 + sum(0.36 * count + 0.5 for count in rows)
+    figure = style.new_figure(height, width=9.0 if len(compared) else style.WIDTH)
     panels = figure.subplots(len(models), 1, squeeze=False, height_ratios=rows)[:, 0]
     for axes, model in zip(panels, models, strict=True):
-        draw_model(axes, means[means["model"] == model], seeds[seeds["model"] == model])
+        own = (table[table["model"] == model] for table in (means, seeds, compared))
+        draw_model(axes, *own)
         axes.set_title(f"model: {model}")
-    questions = scores.drop_duplicates("task")["n"].sum()
-    used = style.interval_note(seeds.loc[~seeds["method"].isin(UNTRAINED), "seed"], "lines")
-    style.note(
-        figure,
-        f"Mean over {performance['task'].nunique() - 1} benchmarks ({questions:,} questions); "
-        f"{used}",
-    )
+    text = small_print(performance, seeds, scores)
+    style.note(figure, text + ("\n" + differences.NOTE if compared["p"].notna().any() else ""))
     return figure
 
 
@@ -95,8 +110,9 @@ def main(argv: list[str] | None = None) -> None:
     performance = tables.read_table(args.performance, "relative_performance")
     seeds = tables.read_table(args.seeds, "relative_by_seed")
     scores = tables.read_table(args.scores, "benchmark_scores")
+    compared = tables.read_table(args.comparison, "comparison_with_random")
     with style.applied():
-        style.save(draw(performance, seeds, scores), args.png, args.svg)
+        style.save(draw(performance, seeds, scores, compared), args.png, args.svg)
 
 
 if __name__ == "__main__":

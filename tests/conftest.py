@@ -10,7 +10,9 @@ import numpy as np
 import prepare_pool
 import pytest
 from PIL import Image
-from tiny_models import save_llava
+from tiny_models import save_llava, word_tokenizer
+
+pytest_plugins = ["mini_runs"]
 
 TEXT = """what which colour digit is this the in image how many a b c d red green blue one two three
 four yes no there are describe it is very and then tell me more please 1 2 3 4 . ? ,"""
@@ -20,7 +22,7 @@ WORDS = TEXT.split()
 @pytest.fixture(scope="session")
 def tiny_vlm(tmp_path_factory):
     """Folder of a saved LLaVA: 4 decoder layers of width 32, four image tokens an image."""
-    return save_llava(tmp_path_factory.mktemp("tiny_vlm"), WORDS)
+    return save_llava(tmp_path_factory.mktemp("tiny_vlm"), word_tokenizer(WORDS))
 
 
 def make_records(n: int = 24, seed: int = 0) -> list[dict]:

@@ -4,21 +4,26 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from vlselect import agreement, composition, relative, tables
+from vlselect import agreement, comparison, composition, distribution, relative, tables
 from vlselect.tables import Run
 from vlselect.thumbnails import encode_thumbnail
 
 TASKS = ["recognition", "position", "reading a long sign"]
 SOURCES = ["counting", "colour", "captions", "arithmetic"]
 CHOOSERS = ["random", "icons", "coincide", "my_own_method"]
+ELEVEN = ["random", "icons", "coincide", "scalselect", "clip_score", "el2n", "perplexity"]
+ELEVEN += ["semdedup", "d2_pruning", "self_sup", "self_filter"]
+SCORED = ["el2n", "perplexity", "clip_score", "scalselect", "my_own_method"]
 N = 200
 
 
-def write_tables(folder, ratios=("0.2",), models=("target",), seeds=("0", "1", "2")):
+def write_tables(
+    folder, ratios=("0.2",), models=("target",), seeds=("0", "1", "2"), choosers=CHOOSERS
+):
     """Write every table into `folder`; return the folder."""
     runs = [Run(model, "full", "1.0", seed) for model in models for seed in seeds]
     runs += [
-        Run(model, c, r, s) for model in models for c in CHOOSERS for r in ratios for s in seeds
+        Run(model, c, r, s) for model in models for c in choosers for r in ratios for s in seeds
     ]
     write_benchmarks(folder, runs, models)
     write_subsets(folder, list(dict.fromkeys(Run("", r.method, r.ratio, r.seed) for r in runs)))
@@ -47,6 +52,8 @@ def write_benchmarks(folder, runs, models):
     tables.write_table(scores, "benchmark_scores", folder / "benchmark_scores.csv")
     tables.write_table(by_seed, "relative_by_seed", folder / "relative_by_seed.csv")
     tables.write_table(performance, "relative_performance", folder / "relative_performance.csv")
+    compared = comparison.comparison_with_random(by_seed)
+    tables.write_table(compared, "comparison_with_random", folder / "comparison_with_random.csv")
 
 
 def write_subsets(folder, runs, sources=SOURCES):
@@ -56,6 +63,23 @@ def write_subsets(folder, runs, sources=SOURCES):
     subsets = {run: rng.choice(N, int(N * float(run.ratio)), replace=False) for run in runs}
     content = composition.subset_composition(pool, subsets)
     tables.write_table(content, "subset_composition", folder / "subset_composition.csv")
+    overlap = composition.subset_overlap(N, subsets)
+    tables.write_table(overlap, "subset_overlap", folder / "subset_overlap.csv")
+    write_scores(folder, pool, subsets)
+
+
+def write_scores(folder, pool, subsets):
+    """Scores that depend on the source, some of them heavy-tailed, and none for one source."""
+    rng = np.random.default_rng(4)
+    levels = dict(zip(np.unique(pool), rng.normal(size=len(np.unique(pool))), strict=True))
+    parts = []
+    for i, method in enumerate(SCORED):
+        scores = np.array([levels[source] for source in pool]) + rng.normal(size=len(pool))
+        scores = 1000.0 * np.exp(scores) if i == 1 else scores
+        scores[pool == pool[0]] = np.nan if i == 2 else scores[pool == pool[0]]
+        parts.append(distribution.score_distribution(list(pool), method, scores, subsets))
+    content = pd.concat(parts, ignore_index=True)
+    tables.write_table(content, "score_distribution", folder / "score_distribution.csv")
 
 
 def write_votes(folder, ratios, tasks=TASKS):

@@ -1,9 +1,18 @@
 """Small models of real architectures, made from config classes and saved as any user's are."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
@@ -30,9 +39,28 @@ def word_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
     vocabulary = {word: i for i, word in enumerate(dict.fromkeys(SPECIAL + words))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return _with_special_tokens(tokenizer)
+
+
+def bpe_tokenizer(texts: Iterable[str], size: int = 2000) -> PreTrainedTokenizerFast:
+    """A tokenizer of byte pairs, trained on texts: any text can be written with it."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return _with_special_tokens(tokenizer)
+
+
+def _with_special_tokens(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL])
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", vocabulary["<s>"])]
+        single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -45,12 +73,18 @@ def word_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def save_llava(folder: Path, words: list[str], *, hidden: int = 32, layers: int = 4) -> Path:
+def save_llava(
+    folder: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    hidden: int = 32,
+    layers: int = 4,
+    positions: int = 512,
+) -> Path:
     """Save a LLaVA of random weights: images of 32 px, four image tokens each.
 
     The language model's initial spread is large, so that no signal is lost in rounding.
     """
-    tokenizer = word_tokenizer(words)
     processor = LlavaProcessor(
         image_processor=CLIPImageProcessorPil(
             size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
@@ -76,7 +110,7 @@ def save_llava(folder: Path, words: list[str], *, hidden: int = 32, layers: int 
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=512,
+        max_position_embeddings=positions,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -91,8 +91,9 @@ def check_metrics(tasks: Mapping) -> None:
 def _dangling(config: Mapping) -> Iterator[str]:
     models, methods = config["models"], config["methods"]
     for name, parameters in methods.items():
-        if "model" in (parameters or {}) and parameters["model"] not in models:
-            yield f"methods.{name}.model: no model {parameters['model']!r} in `models`"
+        for key in ("model", "clip"):
+            if key in (parameters or {}) and parameters[key] not in models:
+                yield f"methods.{name}.{key}: no model {parameters[key]!r} in `models`"
     if "gradients" in config and config["gradients"]["model"] not in models:
         yield f"gradients.model: no model {config['gradients']['model']!r} in `models`"
     for name, experiment in config["experiments"].items():

@@ -200,17 +200,18 @@ def beside_performance(cost: pd.DataFrame, performance: pd.DataFrame) -> pd.Data
     Returns
     -------
     DataFrame
-        Columns model, method, ratio, selection, finetuning, relative, low, high, in the order of
-        `performance`. Costs are in % of finetuning on `full`; methods without a measured cost
-        are left out.
+        Columns model, method, ratio, selection, finetuning, total, relative, low, high, in the
+        order of `performance`. Costs are in % of finetuning on `full`; methods whose total is not
+        known are left out. A published total may come without its parts, which then are NaN.
     """
     keys = ["model", "method", "ratio"]
-    own = cost[cost["level"].isin(["selection", "finetuning"])].rename(columns={"name": "method"})
-    wide = own.pivot(index=keys, columns="level", values="relative_to_full").dropna()
+    levels = ["selection", "finetuning", "total"]
+    own = cost[cost["level"].isin(levels)].rename(columns={"name": "method"})
+    wide = own.pivot(index=keys, columns="level", values="relative_to_full")
+    wide = wide.reindex(columns=levels).dropna(subset="total")
     means = performance[performance["task"] == MEAN]
     joined = means.merge(wide, left_on=keys, right_index=True, how="inner", sort=False)
-    joined = joined[[*keys, "selection", "finetuning", "relative", "low", "high"]]
-    return joined.reset_index(drop=True)
+    return joined[[*keys, *levels, "relative", "low", "high"]].reset_index(drop=True)
 
 
 def _row(

@@ -25,7 +25,7 @@ RESOLUTION = 150  # dots per inch of the PNG
 INK, GREY, FAINT = "#222222", "#767676", "#e3e3e3"
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart, for the methods shown most
-# often; darker and lighter neighbours (after Paul Tol) for the rest.
+# often; the rest lie as far from these and from each other as can be, also to red-green blind eyes.
 METHOD_COLOURS = {
     "full": "#222222",
     "pretrained": "#767676",
@@ -36,12 +36,13 @@ METHOD_COLOURS = {
     "scalselect": "#cc79a7",
     "clip_score": "#0072b2",
     "el2n": "#e69f00",
-    "perplexity": "#999933",
-    "semdedup": "#882255",
-    "d2_pruning": "#332288",
-    "self_sup": "#b8a200",
-    "self_filter": "#661100",
+    "perplexity": "#2b5815",
+    "semdedup": "#b3043d",
+    "d2_pruning": "#0c05ce",
+    "self_sup": "#b61cfd",
+    "self_filter": "#670976",
 }
+MARKERS = "oDs^vPX<>phd*8"  # beside the colours: 13 lines in one plot need more than colour
 METHOD_NAMES = {
     "full": "full pool",
     "pretrained": "no finetuning",
@@ -122,6 +123,14 @@ def method_colour(method: str) -> str:
     return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
 
 
+def method_marker(method: str) -> str:
+    """The one marker of a method, in every figure; of an unknown one, taken by its name."""
+    known = list(METHOD_COLOURS)
+    digest = hashlib.sha256(method.encode()).digest()
+    place = known.index(method) if method in known else digest[2]
+    return MARKERS[place % len(MARKERS)]
+
+
 def method_name(method: str) -> str:
     """A method's name for readers."""
     return METHOD_NAMES.get(method, method.replace("_", " "))
@@ -152,8 +161,10 @@ def listing(items: Sequence[str]) -> str:
 
 
 def seed_list(seeds: Iterable[str]) -> str:
-    """Seeds in a sentence: "seed 7", "seeds 0, 1 and 2"."""
-    seeds = sorted(set(seeds), key=int)
+    """Seeds in a sentence: "seed 7", "seeds 0, 1 and 2", "seeds not stated" (published tables)."""
+    seeds = sorted(set(seeds) - {""}, key=int)
+    if not seeds:
+        return "seeds not stated"
     return f"seed{'s' if len(seeds) > 1 else ''} {listing(seeds)}"
 
 
@@ -183,6 +194,15 @@ def grid(axes: Axes, axis: str) -> None:
 def halo() -> list[withStroke]:
     """Path effect that keeps a label readable where it crosses a line."""
     return [withStroke(linewidth=2.5, foreground="white")]
+
+
+def legend_below(axes: Axes, methods: Iterable[str]) -> None:
+    """Name the methods' colours and markers below a panel, in room that is left there."""
+    for method in dict.fromkeys(methods):
+        look = {"color": method_colour(method), "marker": method_marker(method), "linewidth": 0.8}
+        axes.plot([], [], label=method_name(method), **look)
+    box = axes.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.19), ncols=3, fontsize=8)
+    box.set_in_layout(False)
 
 
 def label_points(axes: Axes, labels: Sequence[tuple[float, float, str, str]]) -> None:

@@ -17,12 +17,13 @@ from vlselect import store
 
 MEAN = "mean"  # the `task` of a row that averages over all benchmarks
 REFERENCE = "full"  # the method that everything is measured against
+HIGHER, LOWER, UNDECIDED = "higher", "lower", "no difference shown"  # verdicts of a comparison
 RUN_LABEL = re.compile(r"ratio-(?P<ratio>[^_/]+)_seed-(?P<seed>\d+)")
 
 _MODEL = ("text", "name of the finetuned model in the config")
 _METHOD = ("text", "selection method; also `pretrained` and `majority` (no finetuning at all)")
 _RATIO = ("text", "share of the pool that was selected, as written in the config and the paths")
-_SEED = ("text", "seed of selection and finetuning")
+_SEED = ("text", "seed of selection and finetuning; empty where it was not published")
 
 TABLES = {
     "benchmark_scores": {
@@ -32,8 +33,8 @@ TABLES = {
         "seed": _SEED,
         "task": ("text", "benchmark task"),
         "metric": ("text", "metric of the task"),
-        "score": ("real", "score on the task's test set, 0 to 100"),
-        "n": ("integer", "number of test questions"),
+        "score": ("real", "score on the task's test set, 0 to 100 (published MME: points)"),
+        "n": ("integer", "number of test questions; 0: not known (published tables)"),
     },
     "relative_by_seed": {
         "model": _MODEL,
@@ -55,6 +56,18 @@ TABLES = {
         "low": ("real", "lower end of the 95 % t interval of `relative`; empty with one seed"),
         "high": ("real", "upper end of that interval; empty with one seed"),
     },
+    "comparison_with_random": {
+        "model": _MODEL,
+        "method": _METHOD,
+        "ratio": _RATIO,
+        "n_seeds": ("integer", "number of seeds that the method and `random` have in common"),
+        "difference": ("real", "points of `relative`: method − `random`, mean over those seeds"),
+        "low": ("real", "lower end of its 95 % t interval; empty with one seed or no spread"),
+        "high": ("real", "upper end of that interval; empty likewise"),
+        "p": ("real", "two-sided paired t test, not corrected; empty likewise"),
+        "p_holm": ("real", "the same, corrected by Holm for all tests of the table"),
+        "verdict": ("text", "`higher` or `lower` if the interval leaves zero out, else neither"),
+    },
     "subset_composition": {
         "method": _METHOD,
         "ratio": _RATIO,
@@ -72,6 +85,19 @@ TABLES = {
         "n_common": ("integer", "number of samples in both subsets"),
         "expected_by_chance": ("real", "n_common expected of two independent random subsets"),
         "jaccard": ("real", "n_common / number of samples in either subset"),
+    },
+    "score_distribution": {
+        "method": _METHOD,
+        "ratio": _RATIO,
+        "source": ("text", "source of the samples"),
+        "n": ("integer", "number of pool samples of that source"),
+        "n_scored": ("integer", "how many of them have a score"),
+        "low": ("real", "5 % quantile of their scores; quantiles do not depend on the ratio"),
+        "quarter": ("real", "25 % quantile"),
+        "median": ("real", "50 % quantile"),
+        "three_quarters": ("real", "75 % quantile"),
+        "high": ("real", "95 % quantile"),
+        "chosen": ("real", "share of the n samples that the subset holds, mean over seeds"),
     },
     "votes_histogram": {
         "ratio": _RATIO,
@@ -114,7 +140,7 @@ TABLES = {
         "name": ("text", "the rule, or the method"),
         "model": ("text", "name of the finetuned model; empty for a rule"),
         "ratio": ("text", "ratio of the subset; empty for a rule"),
-        "jobs": ("integer", "number of jobs behind the row; 0: nothing was measured"),
+        "jobs": ("integer", "number of jobs behind the row; 0: none of ours was measured"),
         "unsampled": ("integer", "jobs that ended before CPU time and memory could be sampled"),
         "wall_seconds": ("real", "wall-clock seconds, summed as if one job ran after another"),
         "cpu_seconds": ("real", "CPU seconds seen by Snakemake's sampling (a lower bound)"),

@@ -4,7 +4,7 @@ import functools
 import importlib
 
 import pytest
-from example_tables import CHOOSERS, write_costs, write_subsets, write_tables, write_votes
+from example_tables import CHOOSERS, ELEVEN, write_costs, write_subsets, write_tables, write_votes
 from matplotlib.text import Text
 
 from vlselect import style, tables
@@ -15,12 +15,15 @@ FIGURES = {  # script: flags and the tables that they take, in the order of draw
         "performance": "relative_performance",
         "seeds": "relative_by_seed",
         "scores": "benchmark_scores",
+        "comparison": "comparison_with_random",
     },
     "plot_performance_by_ratio": {
         "performance": "relative_performance",
         "seeds": "relative_by_seed",
     },
     "plot_composition": {"composition": "subset_composition"},
+    "plot_overlap": {"overlap": "subset_overlap"},
+    "plot_score_distribution": {"distribution": "score_distribution"},
     "plot_votes": {"histogram": "votes_histogram"},
     "plot_task_agreement": {"agreement": "task_agreement"},
     "plot_clusters": {"clusters": "clusters"},
@@ -32,6 +35,7 @@ CASES = {
     "three ratios": {"ratios": ("0.05", "0.1", "0.2")},
     "two models": {"models": ("target", "reference"), "ratios": ("0.1", "0.2")},
     "one seed": {"seeds": ("7",)},
+    "eleven methods": {"ratios": ("0.05", "0.1", "0.2"), "choosers": tuple(ELEVEN)},
 }
 
 
@@ -95,6 +99,50 @@ def test_relative_performance_names_every_method_and_says_n_and_seeds(tmp_path):
         assert f"{style.method_name(method)}, 20 %" in seen
     for part in ("full pool", "no finetuning", "majority answer", "600 questions", "0, 1 and 2"):
         assert part in seen
+
+
+def test_relative_performance_claims_no_win_where_the_interval_holds_zero(tmp_path):
+    seen = words(draw("plot_relative_performance", write_tables(tmp_path)))
+    compared = tables.read_table(tmp_path / "comparison_with_random.csv", "comparison_with_random")
+    shown = compared["verdict"].isin([tables.HIGHER, tables.LOWER]).sum()
+    assert "difference from random" in seen
+    assert sum(seen.count(mark) for mark in "\u25b2\u25b3\u25bc\u25bd") == shown
+
+
+def test_without_random_there_is_no_column_of_differences(tmp_path):
+    figure = draw("plot_relative_performance", write_tables(tmp_path, choosers=["icons"]))
+    assert "difference from random" not in words(figure)
+
+
+def test_a_published_total_is_drawn_without_its_parts(tmp_path):
+    write_tables(tmp_path)
+    cost = tables.read_table(tmp_path / "cost.csv", "cost")
+    known = (cost["level"] == "total") | (cost["name"] == "full")
+    tables.write_table(cost[known], "cost", tmp_path / "cost.csv")
+    figure = draw("plot_cost", tmp_path)
+    assert "pale bars" in words(figure) and "ICONS, 20 %" in words(figure)
+
+
+def test_overlap_names_every_pair_and_what_chance_would_give(tmp_path):
+    figure = draw("plot_overlap", write_tables(tmp_path))
+    numbers = [text for axes in figure.axes for text in axes.texts]
+    assert len(numbers) == len(CHOOSERS) * (len(CHOOSERS) - 1) // 2
+    assert "20 % (by chance 0.11)" in words(figure)  # 8 of 72 for two of 40 in 200
+
+
+def test_a_run_without_scores_or_pairs_says_so(tmp_path):
+    for table in ("score_distribution", "subset_overlap"):
+        tables.write_table([], table, tmp_path / f"{table}.csv")
+    assert "No method" in words(draw("plot_score_distribution", tmp_path))
+    assert "No two methods" in words(draw("plot_overlap", tmp_path))
+
+
+def test_score_distribution_shows_the_largest_sources(tmp_path):
+    sources = [f"source_{i:02}" for i in range(30)]
+    write_subsets(tmp_path, [Run("", "el2n", "0.2", "0")], sources)
+    figure = draw("plot_score_distribution", tmp_path)
+    assert "The 14 smallest sources are left out" in words(figure)
+    assert_nothing_cut(figure)
 
 
 def test_unmeasured_costs_are_said_to_be_so(tmp_path):

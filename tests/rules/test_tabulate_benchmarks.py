@@ -1,4 +1,4 @@
-"""The entry tabulate_benchmarks: from JSON files to the three tables of performance."""
+"""The entry tabulate_benchmarks: from JSON files to the four tables of performance."""
 
 import json
 
@@ -10,6 +10,8 @@ from vlselect import tables
 RUNS = {
     "target/full/ratio-1.0_seed-0": (80.0, 40.0),
     "target/full/ratio-1.0_seed-1": (90.0, 60.0),
+    "target/random/ratio-0.20_seed-0": (75.0, 12.0),
+    "target/random/ratio-0.20_seed-1": (60.0, 25.0),
     "target/icons/ratio-0.20_seed-0": (85.0, 20.0),
     "target/icons/ratio-0.20_seed-1": (68.0, 30.0),
     "target/pretrained/ratio-0.0_seed-0": (17.0, 5.0),
@@ -33,7 +35,7 @@ def run(folder, *more):
         [
             *("--benchmarks", str(folder), "--runs", *RUNS, "--tasks", "counting", "reading"),
             *("--out-scores", str(out / "s.csv"), "--out-seeds", str(out / "b.csv")),
-            *("--out-relative", str(out / "r.csv"), *more),
+            *("--out-relative", str(out / "r.csv"), "--out-comparison", str(out / "c.csv"), *more),
         ]
     )
     return (
@@ -45,14 +47,26 @@ def run(folder, *more):
 
 def test_tables(benchmarks):
     scores, by_seed, performance = run(benchmarks)
-    assert len(scores) == 12 and set(scores["n"]) == {50}
+    assert len(scores) == 16 and set(scores["n"]) == {50}
     assert scores["ratio"].unique().tolist() == ["1.0", "0.20", "0.0", ""]
-    assert len(by_seed) == 6 * 3
+    assert len(by_seed) == 8 * 3
     means = performance[performance["task"] == "mean"].set_index("method")
-    assert means.index.tolist() == ["full", "icons", "pretrained", "majority"]
-    assert means["relative"].tolist() == pytest.approx([100.0, 70.0, 15.0, 30.0])
-    assert means["n_seeds"].tolist() == [2, 2, 1, 1]
-    assert means["low"].isna().tolist() == [False, False, True, True]
+    assert means.index.tolist() == ["full", "random", "icons", "pretrained", "majority"]
+    assert means["relative"].tolist() == pytest.approx(
+        [100.0, 4225 / 72, 70.0, 15.0, 30.0], rel=1e-2
+    )
+    assert means["n_seeds"].tolist() == [2, 2, 2, 1, 1]
+    assert means["low"].isna().tolist() == [False, False, False, True, True]
+
+
+def test_comparison_with_random_is_paired_by_seed(benchmarks):
+    _, by_seed, _ = run(benchmarks)
+    compared = tables.read_table(benchmarks / "tables/c.csv", "comparison_with_random")
+    assert compared["method"].tolist() == ["icons"] and compared["n_seeds"].tolist() == [2]
+    means = by_seed[by_seed["task"] == "mean"].set_index(["method", "seed"])["relative"]
+    differences = [means["icons", seed] - means["random", seed] for seed in "01"]
+    assert compared.loc[0, "difference"] == pytest.approx(sum(differences) / 2, abs=1e-3)
+    assert (compared.loc[0, "verdict"] == "higher") == (compared.loc[0, "low"] > 0)
 
 
 def test_subtasks_of_a_group_become_one_benchmark(benchmarks):

@@ -113,6 +113,21 @@ def test_beside_performance_leaves_out_what_was_not_measured(folder):
     assert joined["method"].tolist() == ["full", "icons"]
     assert joined["selection"].tolist() == pytest.approx([100 / 101, 3000 / 101])
     assert joined["finetuning"].tolist() == pytest.approx([100.0, 2100 / 101])
+    assert joined["total"].tolist() == pytest.approx([10100 / 101, 5100 / 101], rel=0.02)
+
+
+def test_a_total_without_its_parts_is_enough():
+    row = {
+        "level": "total",
+        "name": "icons",
+        "model": "m",
+        "ratio": "0.2",
+        "relative_to_full": 30.0,
+    }
+    means = {"model": "m", "method": "icons", "ratio": "0.2", "task": "mean", "relative": 97.0}
+    performance = pd.DataFrame([means]).assign(low=float("nan"), high=float("nan"))
+    joined = costs.beside_performance(pd.DataFrame([row]), performance)
+    assert joined["total"].tolist() == [30.0] and joined["selection"].isna().all()
 
 
 def test_jobs_too_short_to_be_sampled_are_counted(tmp_path):

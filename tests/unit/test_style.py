@@ -3,6 +3,7 @@
 import re
 
 import matplotlib
+import numpy as np
 import pytest
 
 from vlselect import style
@@ -16,6 +17,38 @@ def luminance(colour):
 
 def test_every_method_has_a_colour_of_its_own():
     assert len(set(style.METHOD_COLOURS.values())) == len(style.METHOD_COLOURS)
+
+
+LINEAR = {  # what each kind of eye makes of linear RGB (Machado et al. 2009, full severity)
+    "any": np.eye(3),
+    "deuteranopic": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "protanopic": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+}
+
+
+def oklab(colour, eye):
+    """A colour in Ottosson's OKLab, where distances are about as large as they look."""
+    rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(np.asarray(LINEAR[eye]) @ linear, 0, 1)
+    to_cones = [[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]]
+    to_lab = [[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]]
+    return np.array(to_lab) @ np.cbrt(np.array(to_cones) @ linear)
+
+
+@pytest.mark.parametrize(
+    ("eye", "least"), [("any", 0.1), ("deuteranopic", 0.04), ("protanopic", 0.04)]
+)
+def test_colours_of_methods_can_be_told_apart(eye, least):
+    seen = [oklab(colour, eye) for colour in style.METHOD_COLOURS.values()]
+    distances = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
+    assert min(distances) > least
+
+
+def test_markers_differ_too_and_stay():
+    markers = [style.method_marker(method) for method in style.METHOD_COLOURS]
+    assert len(set(markers)) == len(markers)
+    assert style.method_marker("my_method") == style.method_marker("my_method")
 
 
 def test_unknown_methods_get_a_readable_colour_that_stays():
@@ -84,6 +117,7 @@ def test_labels_of_close_points_do_not_overlap():
 
 
 def test_notes_speak_of_intervals_only_where_there_are_seeds():
+    assert style.seed_list([""]) == "seeds not stated"
     assert style.seed_list(["10", "2", "2"]) == "seeds 2 and 10"
     assert style.interval_note(["7"], "lines") == "finetuning seed 7."
     assert "lines: 95 % t interval" in style.interval_note(["0", "1"], "lines")

@@ -1,6 +1,5 @@
 """A copy of a mixture with one record spoilt for each reason that a record can be rejected for."""
 
-import copy
 import json
 import shutil
 from pathlib import Path
@@ -8,54 +7,76 @@ from pathlib import Path
 from PIL import Image
 
 
-def spoil(mixture: Path, images: Path, folder: Path) -> tuple[list[dict], dict[str, str]]:
-    """Write ``mixture.json`` and ``images/`` into `folder`; give the good records and the bad ids.
+def spoil(
+    mixture: Path, images: Path, folder: Path, *, lines: bool = False
+) -> tuple[list[dict], list[tuple]]:
+    """Write ``mixture.json`` and ``images/`` into `folder`, with bad records among the good.
+
+    With `lines` the file is JSON lines, and one of them is no JSON.
 
     Returns
     -------
     good : list of dict
         Records that have to survive, in order.
-    bad : dict of str to str
-        Expected reason by the sample id in ``rejected.csv`` ("" where there is none).
+    bad : list of (int, str, str)
+        Position in the mixture, sample id ("" where it has none) and reason of every other.
     """
     good = json.loads(mixture.read_text(encoding="utf-8"))
-    base = next(r for r in good if isinstance(r.get("image"), str) and len(r["conversations"]) == 2)
+    base = next(r for r in good if "image" in r and len(r["conversations"]) == 2)
+    shutil.copytree(images, folder / "images")  # links to single files would lead out of the root
+    _add_bad_images(folder, (folder / "images" / base["image"]).read_bytes())
+    mixed, bad = list(good), []
+    for place, (reason, record) in enumerate(_bad_records(base), start=2):
+        position = place * 37  # from 0, and after the base, whose duplicate is to come second
+        mixed.insert(position, record)
+        name = record.get("id", "") if isinstance(record, dict) else ""
+        bad.append((position, name if isinstance(name, str) else "", reason))
+    text = json.dumps(mixed)
+    if lines:
+        bad.append((len(mixed), "", "invalid_json"))
+        text = "".join(json.dumps(record) + "\n" for record in mixed) + '{"id": "cut off", "conv\n'
+    (folder / "mixture.json").write_text(text, encoding="utf-8")
+    return good, bad
+
+
+def _add_bad_images(folder: Path, whole: bytes) -> None:
     root = folder / "images"
-    shutil.copytree(images, root)  # links would lead out of the image root
-    return good, _add_bad(good, base, root, folder)
-
-
-def _add_bad(good: list[dict], base: dict, root: Path, folder: Path) -> dict[str, str]:
-    whole = (root / base["image"]).read_bytes()
     (root / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
     (root / "unreadable.jpg").write_bytes(b"this is not an image")
     Image.new("1", (9000, 9000)).save(root / "oversized.png")
     (folder / "outside.jpg").write_bytes(whole)
     (root / "link.jpg").symlink_to(folder / "outside.jpg")
+
+
+def _bad_records(base: dict) -> list[tuple[str, object]]:
+    """One or more (reason, record) for each reason, made from a good record with one image."""
     human, answer = base["conversations"]
+    mixed_up = [{**human, "from": "narrator"}, answer]
+    number = {**answer, "value": 1e999}
 
-    def variant(reason: str, **changes) -> dict:
-        return {**copy.deepcopy(base), "id": f"bad-{reason}", **changes}
+    def variant(reason: str, **changes: object) -> tuple[str, dict]:
+        return reason, {**base, "id": f"bad-{reason}-{'-'.join(changes)}", **changes}
 
-    bad = {
-        "not_an_object": "just a string",
-        "no_id": {k: v for k, v in base.items() if k != "id"},
-        "duplicate_id": copy.deepcopy(base),
-        "empty_conversation": variant("empty_conversation", conversations=[]),
-        "one_sided_conversation": variant("one_sided_conversation", conversations=[human]),
-        "wrong_turn_order": variant("wrong_turn_order", conversations=[answer, human]),
-        "empty_turn": variant("empty_turn", conversations=[human, {"from": "gpt", "value": " "}]),
-        "image_count_mismatch": variant("image_count_mismatch", image=[base["image"]] * 2),
-        "missing_image": variant("missing_image", image="no/such/file.jpg"),
-        "unreadable_image": variant("unreadable_image", image="unreadable.jpg"),
-        "truncated_image": variant("truncated_image", image="truncated.jpg"),
-        "oversized_image": variant("oversized_image", image="oversized.png"),
-        "image_outside_root": variant("image_outside_root", image="../outside.jpg"),
-    }
-    linked = variant("image_outside_root-link", image="link.jpg")
-    mixed = list(good)
-    for i, record in enumerate([*bad.values(), linked]):
-        mixed.insert((i + 2) * 37, record)
-    (folder / "mixture.json").write_text(json.dumps(mixed), encoding="utf-8")
-    expected = {r["id"]: reason for reason, r in bad.items() if isinstance(r, dict) and "id" in r}
-    return {**expected, linked["id"]: "image_outside_root"}
+    return [
+        ("not_an_object", "just a text"),
+        ("no_id", {key: value for key, value in base.items() if key != "id"}),
+        ("duplicate_id", dict(base)),
+        variant("bad_type", conversations="a text"),
+        ("bad_type", {**base, "id": ["a list"]}),
+        variant("bad_number", conversations=[human, number]),
+        variant("invalid_unicode", conversations=[human, {**answer, "value": "\ud800"}]),
+        variant("unsupported_media", video="film.mp4"),
+        variant("unknown_role", conversations=mixed_up),
+        variant("empty_conversation", conversations=[]),
+        variant("one_sided_conversation", conversations=[human]),
+        variant("wrong_turn_order", conversations=[answer, human]),
+        variant("empty_turn", conversations=[human, {**answer, "value": " "}]),
+        variant("image_count_mismatch", image=[base["image"]] * 2),
+        variant("missing_image", image="no/such/file.jpg"),
+        variant("unreadable_image", image="unreadable.jpg"),
+        variant("truncated_image", image="truncated.jpg"),
+        variant("oversized_image", image="oversized.png"),
+        variant("image_outside_root", image="../outside.jpg"),
+        ("image_outside_root", {**base, "id": "bad-absolute", "image": "/etc/hostname"}),
+        ("image_outside_root", {**base, "id": "bad-link", "image": "link.jpg"}),
+    ]

@@ -1,0 +1,178 @@
+"""D2 pruning: difficulty and diversity by messages between neighbours (arXiv 2310.07931).
+
+Reads pool/samples.parquet and features/<model>/{likelihood,mean_hidden}/; writes
+neighbours/d2_pruning.parquet (row, neighbour_1 to k, squared_1 to k),
+scores/d2_pruning/seed-<seed of the lists>.parquet (row, score) and
+subsets/d2_pruning/ratio-<r>_seed-<s>.{json,parquet}, the same for every seed.
+"""
+
+declare_method(
+    "d2_pruning",
+    stages=["extract_features/{model}", "find_neighbours", "score_d2_pruning"],
+    parameters={
+        "model": {
+            "description": "reference model whose hidden states and margins are read, a name from `models` (extract_features)",
+            "type": "string",
+            "default": "reference",
+        },
+        "variant": {
+            "description": "a sample's own score: released: the margin, so that easy samples come first, as in COINCIDE's program; paper: (1 - margin) / 2, difficult ones first (score_d2_pruning)",
+            "enum": ["released", "paper"],
+            "default": "released",
+        },
+        "k": {
+            "description": "nearest neighbours that exchange messages (find_neighbours)",
+            "type": "integer",
+            "minimum": 1,
+            "default": 5,
+        },
+        "normalise": {
+            "description": "scale features to unit length before distances are taken (find_neighbours)",
+            "type": "boolean",
+            "default": False,
+        },
+        "gamma_forward": {
+            "description": "a neighbour's score is added with the weight exp(-gamma d^2) (score_d2_pruning)",
+            "type": "number",
+            "minimum": 0,
+            "default": 1.0,
+        },
+        "gamma_reverse": {
+            "description": "a chosen sample's score is subtracted from its neighbours' with the weight exp(-gamma d^2) (select_d2_pruning)",
+            "type": "number",
+            "minimum": 0,
+            "default": 0.4,
+        },
+        "index": {
+            "description": "search all pairs, or inverted lists (approximate); auto: all pairs up to 100,000 samples (find_neighbours)",
+            "enum": ["auto", "exact", "ivf"],
+            "default": "auto",
+        },
+        "n_lists": {
+            "description": "inverted lists; null: 4 times the root of the number of samples (find_neighbours)",
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "default": None,
+        },
+        "n_probe": {
+            "description": "inverted lists that each search looks into (find_neighbours)",
+            "type": "integer",
+            "minimum": 1,
+            "default": 32,
+        },
+        "memory_gb": {
+            "description": "GB that the samples may take that lists are made from, at four bytes a value (find_neighbours)",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 4,
+        },
+        "seed": {
+            "description": "seed of the inverted lists (find_neighbours)",
+            "type": "integer",
+            "minimum": 0,
+            "default": 0,
+        },
+    },
+)
+
+D2_PRUNING_SEED = config["methods"]["d2_pruning"]["seed"]
+
+
+rule find_neighbours:
+    """The nearest neighbours of every sample: the graph that messages pass on."""
+    input:
+        code=code("find_neighbours.py"),
+        samples="<results>/pool/samples.parquet",
+        mean_hidden=gather.pool(
+            "<results>/features/{model}/mean_hidden/shard-{scatteritem}.safetensors",
+            model=config["methods"]["d2_pruning"]["model"],
+        ),
+    output:
+        "<results>/neighbours/d2_pruning.parquet",
+    log:
+        "<logs>/find_neighbours.log",
+    benchmark:
+        "<costs>/find_neighbours/all.jsonl"
+    conda:
+        "../../envs/selection.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=16000,
+        runtime=480,
+    params:
+        parameters=parameters(
+            "d2_pruning",
+            "k",
+            "normalise",
+            "index",
+            "n_lists",
+            "n_probe",
+            "memory_gb",
+            "seed",
+        ),
+        threads=config["threads"],
+    shell:
+        "python {input.code[0]:q} --samples {input.samples:q} --features {input.mean_hidden:q} "
+        "--parameters {params.parameters:q} --threads {params.threads} --out {output:q} 2> {log:q}"
+
+
+rule score_d2_pruning:
+    """Margin or difficulty of every sample, and by closeness those of its neighbours."""
+    input:
+        code=code("score_samples.py", "vlselect/methods/d2_pruning.py"),
+        samples="<results>/pool/samples.parquet",
+        likelihood=gather.pool(
+            "<results>/features/{model}/likelihood/shard-{scatteritem}.safetensors",
+            model=config["methods"]["d2_pruning"]["model"],
+        ),
+        neighbours="<results>/neighbours/d2_pruning.parquet",
+    output:
+        scores=f"<results>/scores/d2_pruning/seed-{D2_PRUNING_SEED}.parquet",
+    log:
+        f"<logs>/score_d2_pruning/seed-{D2_PRUNING_SEED}.log",
+    benchmark:
+        f"<costs>/score_d2_pruning/seed-{D2_PRUNING_SEED}.jsonl"
+    conda:
+        "../../envs/selection.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        parameters=parameters("d2_pruning", "variant", "gamma_forward"),
+        seed=D2_PRUNING_SEED,
+        threads=config["threads"],
+    shell:
+        "python {input.code[0]:q} --method d2_pruning --samples {input.samples:q} "
+        "--signal likelihood {input.likelihood:q} --signal neighbours {input.neighbours:q} "
+        "--parameters {params.parameters:q} --seed {params.seed} "
+        "--threads {params.threads} --out {output.scores:q} 2> {log:q}"
+
+
+rule select_d2_pruning:
+    """Take the highest again and again; each lowers its neighbours."""
+    input:
+        code=code("select_subset.py", "vlselect/methods/d2_pruning.py"),
+        samples="<results>/pool/samples.parquet",
+        scores=f"<results>/scores/d2_pruning/seed-{D2_PRUNING_SEED}.parquet",
+        neighbours="<results>/neighbours/d2_pruning.parquet",
+    output:
+        records="<results>/subsets/d2_pruning/ratio-{ratio}_seed-{seed}.json",
+        rows="<results>/subsets/d2_pruning/ratio-{ratio}_seed-{seed}.parquet",
+    log:
+        "<logs>/select_d2_pruning/ratio-{ratio}_seed-{seed}.log",
+    benchmark:
+        "<costs>/select_d2_pruning/ratio-{ratio}_seed-{seed}.jsonl"
+    conda:
+        "../../envs/selection.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        parameters=parameters("d2_pruning", "gamma_reverse"),
+    shell:
+        "python {input.code[0]:q} --method d2_pruning --samples {input.samples:q} "
+        "--signal scores {input.scores:q} --signal neighbours {input.neighbours:q} "
+        "--parameters {params.parameters:q} --ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

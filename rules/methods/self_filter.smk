@@ -1,0 +1,158 @@
+"""Self-Filter: samples that a score net, trained jointly with the VLM, finds hard (arXiv 2402.12501).
+
+Reads pool/samples.parquet, the images, a model and features/<model>/clip/; writes
+scores/self_filter/seed-<s>.parquet (row, score: the difficulty, minus the score net's output
+before the softmax) with training_log_seed-<s>.csv, and
+subsets/self_filter/ratio-<r>_seed-<s>.{json,parquet}. The seed of the scores is the method's own.
+"""
+
+declare_method(
+    "self_filter",
+    stages=["extract_clip/{clip}", "train_score_net"],
+    parameters={
+        "model": {
+            "description": "VLM that is trained together with the score net, a name from `models` (train_score_net)",
+            "type": "string",
+            "default": "target",
+        },
+        "clip": {
+            "description": "CLIP model whose features the score net sees and neighbours are found by, a name from `models` (extract_clip)",
+            "type": "string",
+            "default": "clip",
+        },
+        "variant": {
+            "description": "loss of a batch: paper averages weight times mean token loss over samples, released averages weighted token losses over tokens (train_score_net)",
+            "enum": ["paper", "released"],
+            "default": "paper",
+        },
+        "fraction": {
+            "description": "share of the pool that is trained on, drawn at random; all samples are scored (train_score_net)",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": 1,
+            "default": 1,
+        },
+        "seed": {
+            "description": "seed of the draw and of the training (train_score_net)",
+            "type": "integer",
+            "minimum": 0,
+            "default": 0,
+        },
+        "net_learning_rate": {
+            "description": "peak learning rate of the score net; the released program's suits thousands of steps (train_score_net)",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 2.0e-5,
+        },
+        "initial_spread": {
+            "description": "standard deviation of the score net's initial weights; 0: all samples weigh the same at first (train_score_net)",
+            "type": "number",
+            "minimum": 0,
+            "default": 0.02,
+        },
+        "finetune": {
+            "description": "settings of the VLM's training, keys as in the section `finetune`; adapter is always lora, batch_size (from 2) is that of the softmax (train_score_net)",
+            "type": "object",
+            "additionalProperties": False,
+            "properties": safe_load((RULES / "schemas/config.schema.yaml").read_text())[
+                "properties"
+            ]["finetune"]["properties"],
+            "default": {},
+        },
+        "gamma": {
+            "description": "strength of the penalty on neighbours of a chosen sample (select_self_filter)",
+            "type": "number",
+            "minimum": 0,
+            "default": 1,
+        },
+        "neighbours": {
+            "description": "nearest samples, of those not chosen yet, that are penalised (select_self_filter)",
+            "type": "integer",
+            "minimum": 1,
+            "default": 10,
+        },
+        "negative": {
+            "description": "a sample chosen at a negative difficulty raises its neighbours, as in the released program, or leaves them alone (select_self_filter)",
+            "enum": ["reward", "ignore"],
+            "default": "reward",
+        },
+    },
+)
+
+
+rule train_score_net:
+    """Train score net and VLM jointly; the net's outputs give every sample's difficulty."""
+    input:
+        code=code("train_score_net.py"),
+        samples="<results>/pool/samples.parquet",
+        clip=gather.pool(
+            "<results>/features/{model}/clip/shard-{scatteritem}.safetensors",
+            model=config["methods"]["self_filter"]["clip"],
+        ),
+        model=model_files(config["methods"]["self_filter"]["model"]),
+    output:
+        scores="<results>/scores/self_filter/seed-{seed}.parquet",
+        steps="<results>/scores/self_filter/training_log_seed-{seed}.csv",
+    log:
+        "<logs>/train_score_net/seed-{seed}.log",
+    benchmark:
+        "<costs>/train_score_net/seed-{seed}.jsonl"
+    conda:
+        "../../envs/models.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=24000,
+        runtime=1440,
+        gpu=gpus(config["methods"]["self_filter"]["model"]),
+    params:
+        images=config["pool"]["images"],
+        max_pixels=config["pool"]["max_pixels"],
+        fraction=config["methods"]["self_filter"]["fraction"],
+        net_learning_rate=config["methods"]["self_filter"]["net_learning_rate"],
+        initial_spread=config["methods"]["self_filter"]["initial_spread"],
+        variant=config["methods"]["self_filter"]["variant"],
+        settings=json.dumps(
+            config["methods"]["self_filter"]["finetune"], sort_keys=True
+        ),
+        model=model_flags(config["methods"]["self_filter"]["model"]),
+    shell:
+        "python {input.code[0]:q} --samples {input.samples:q} --clip {input.clip:q}"
+        " --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --fraction {params.fraction} --net-learning-rate {params.net_learning_rate}"
+        " --initial-spread {params.initial_spread} --variant {params.variant}"
+        " --settings {params.settings:q} --seed {wildcards.seed} {params.model}"
+        " --out {output.scores:q} --log {output.steps:q} 2> {log:q}"
+
+
+rule select_self_filter:
+    """Take the hardest sample, penalise its neighbours, and so on."""
+    input:
+        code=code("select_subset.py", "vlselect/methods/self_filter.py"),
+        samples="<results>/pool/samples.parquet",
+        scores=f"<results>/scores/self_filter/seed-{config['methods']['self_filter']['seed']}.parquet",
+        clip=gather.pool(
+            "<results>/features/{model}/clip/shard-{scatteritem}.safetensors",
+            model=config["methods"]["self_filter"]["clip"],
+        ),
+    output:
+        records="<results>/subsets/self_filter/ratio-{ratio}_seed-{seed}.json",
+        rows="<results>/subsets/self_filter/ratio-{ratio}_seed-{seed}.parquet",
+    log:
+        "<logs>/select_self_filter/ratio-{ratio}_seed-{seed}.log",
+    benchmark:
+        "<costs>/select_self_filter/ratio-{ratio}_seed-{seed}.jsonl"
+    conda:
+        "../../envs/selection.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=16000,
+        runtime=240,
+    params:
+        parameters=parameters("self_filter", "gamma", "neighbours", "negative"),
+        threads=config["threads"],
+    shell:
+        "python {input.code[0]:q} --method self_filter --samples {input.samples:q} "
+        "--signal scores {input.scores:q} --signal clip {input.clip:q} "
+        "--parameters {params.parameters:q} --ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--threads {params.threads} --out-records {output.records:q} "
+        "--out-rows {output.rows:q} 2> {log:q}"

@@ -1,0 +1,116 @@
+"""Self-supervised prototypes: samples far from the centroid of their cluster (arXiv 2206.14486).
+
+Reads pool/samples.parquet and features/<model>/last_token/; writes
+scores/self_sup/seed-<seed of the k-means>.parquet (row, score: 1 - cosine to the prototype) and
+subsets/self_sup/ratio-<r>_seed-<s>.{json,parquet}, the same for every seed.
+"""
+
+declare_method(
+    "self_sup",
+    stages=["extract_features/{model}", "score_self_sup"],
+    parameters={
+        "model": {
+            "description": "reference model whose hidden states of the last token are clustered, a name from `models` (extract_features)",
+            "type": "string",
+            "default": "reference",
+        },
+        "n_clusters": {
+            "description": "K of the k-means; null: one for every 66.5 samples, as 10,000 for 665k (score_self_sup)",
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "default": None,
+        },
+        "iterations": {
+            "description": "iterations of the k-means (score_self_sup)",
+            "type": "integer",
+            "minimum": 1,
+            "default": 50,
+        },
+        "points_per_centroid": {
+            "description": "samples that the k-means is trained on, per cluster at most (score_self_sup)",
+            "type": "integer",
+            "minimum": 1,
+            "default": 256,
+        },
+        "memory_gb": {
+            "description": "GB that the samples for training may take, at two bytes a value (score_self_sup)",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 4,
+        },
+        "seed": {
+            "description": "seed of the k-means (score_self_sup)",
+            "type": "integer",
+            "minimum": 0,
+            "default": 0,
+        },
+        "keep": {
+            "description": "samples far from their prototype (hard) or close to it (easy) (select_self_sup)",
+            "enum": ["hard", "easy"],
+            "default": "hard",
+        },
+    },
+)
+
+SELF_SUP_SEED = config["methods"]["self_sup"]["seed"]
+
+
+rule score_self_sup:
+    """Distance of every sample to the prototype of its cluster."""
+    input:
+        code=code("score_samples.py", "vlselect/methods/self_sup.py"),
+        samples="<results>/pool/samples.parquet",
+        last_token=gather.pool(
+            "<results>/features/{model}/last_token/shard-{scatteritem}.safetensors",
+            model=config["methods"]["self_sup"]["model"],
+        ),
+    output:
+        scores=f"<results>/scores/self_sup/seed-{SELF_SUP_SEED}.parquet",
+    log:
+        f"<logs>/score_self_sup/seed-{SELF_SUP_SEED}.log",
+    benchmark:
+        f"<costs>/score_self_sup/seed-{SELF_SUP_SEED}.jsonl"
+    conda:
+        "../../envs/selection.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=16000,
+        runtime=480,
+    params:
+        parameters=parameters(
+            "self_sup", "n_clusters", "iterations", "points_per_centroid", "memory_gb"
+        ),
+        seed=SELF_SUP_SEED,
+        threads=config["threads"],
+    shell:
+        "python {input.code[0]:q} --method self_sup --samples {input.samples:q} "
+        "--signal last_token {input.last_token:q} --parameters {params.parameters:q} "
+        "--seed {params.seed} --threads {params.threads} --out {output.scores:q} 2> {log:q}"
+
+
+rule select_self_sup:
+    """Take the farthest samples, or the closest."""
+    input:
+        code=code("select_subset.py", "vlselect/methods/self_sup.py"),
+        samples="<results>/pool/samples.parquet",
+        scores=f"<results>/scores/self_sup/seed-{SELF_SUP_SEED}.parquet",
+    output:
+        records="<results>/subsets/self_sup/ratio-{ratio}_seed-{seed}.json",
+        rows="<results>/subsets/self_sup/ratio-{ratio}_seed-{seed}.parquet",
+    log:
+        "<logs>/select_self_sup/ratio-{ratio}_seed-{seed}.log",
+    benchmark:
+        "<costs>/select_self_sup/ratio-{ratio}_seed-{seed}.jsonl"
+    conda:
+        "../../envs/selection.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        parameters=parameters("self_sup", "keep"),
+    shell:
+        "python {input.code[0]:q} --method self_sup --samples {input.samples:q} "
+        "--signal scores {input.scores:q} "
+        "--parameters {params.parameters:q} --ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

@@ -1,0 +1,118 @@
+"""SemDeDup: no two samples of a cluster that are too much alike (arXiv 2303.09540).
+
+Reads pool/samples.parquet and features/<model>/last_token/; writes
+scores/semdedup/seed-<seed of the k-means>.parquet (row, score: the largest epsilon at which the
+sample stays) and subsets/semdedup/ratio-<r>_seed-<s>.{json,parquet}, the same for every seed.
+"""
+
+declare_method(
+    "semdedup",
+    stages=["extract_features/{model}", "score_semdedup"],
+    parameters={
+        "model": {
+            "description": "reference model whose hidden states of the last token are compared, a name from `models` (extract_features)",
+            "type": "string",
+            "default": "reference",
+        },
+        "n_clusters": {
+            "description": "K of the k-means; null: one for every 66.5 samples, as 10,000 for 665k (score_semdedup)",
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "default": None,
+        },
+        "iterations": {
+            "description": "iterations of the k-means (score_semdedup)",
+            "type": "integer",
+            "minimum": 1,
+            "default": 50,
+        },
+        "points_per_centroid": {
+            "description": "samples that the k-means is trained on, per cluster at most (score_semdedup)",
+            "type": "integer",
+            "minimum": 1,
+            "default": 256,
+        },
+        "memory_gb": {
+            "description": "GB that the samples for training may take, at two bytes a value (score_semdedup)",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 4,
+        },
+        "seed": {
+            "description": "seed of the k-means (score_semdedup)",
+            "type": "integer",
+            "minimum": 0,
+            "default": 0,
+        },
+        "first": {
+            "description": "whether the samples that are least (hard) or most (easy) like their centroid come first in a cluster and so stay (score_semdedup)",
+            "enum": ["hard", "easy"],
+            "default": "hard",
+        },
+    },
+)
+
+SEMDEDUP_SEED = config["methods"]["semdedup"]["seed"]
+
+
+rule score_semdedup:
+    """Largest epsilon at which each sample stays: 1 - cosine to the nearest earlier one."""
+    input:
+        code=code("score_samples.py", "vlselect/methods/semdedup.py"),
+        samples="<results>/pool/samples.parquet",
+        last_token=gather.pool(
+            "<results>/features/{model}/last_token/shard-{scatteritem}.safetensors",
+            model=config["methods"]["semdedup"]["model"],
+        ),
+    output:
+        scores=f"<results>/scores/semdedup/seed-{SEMDEDUP_SEED}.parquet",
+    log:
+        f"<logs>/score_semdedup/seed-{SEMDEDUP_SEED}.log",
+    benchmark:
+        f"<costs>/score_semdedup/seed-{SEMDEDUP_SEED}.jsonl"
+    conda:
+        "../../envs/selection.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=16000,
+        runtime=480,
+    params:
+        parameters=parameters(
+            "semdedup",
+            "n_clusters",
+            "iterations",
+            "points_per_centroid",
+            "memory_gb",
+            "first",
+        ),
+        seed=SEMDEDUP_SEED,
+        threads=config["threads"],
+    shell:
+        "python {input.code[0]:q} --method semdedup --samples {input.samples:q} "
+        "--signal last_token {input.last_token:q} --parameters {params.parameters:q} "
+        "--seed {params.seed} --threads {params.threads} --out {output.scores:q} 2> {log:q}"
+
+
+rule select_semdedup:
+    """Solve for the epsilon at which exactly the budget stays."""
+    input:
+        code=code("select_subset.py", "vlselect/methods/semdedup.py"),
+        samples="<results>/pool/samples.parquet",
+        scores=f"<results>/scores/semdedup/seed-{SEMDEDUP_SEED}.parquet",
+    output:
+        records="<results>/subsets/semdedup/ratio-{ratio}_seed-{seed}.json",
+        rows="<results>/subsets/semdedup/ratio-{ratio}_seed-{seed}.parquet",
+    log:
+        "<logs>/select_semdedup/ratio-{ratio}_seed-{seed}.log",
+    benchmark:
+        "<costs>/select_semdedup/ratio-{ratio}_seed-{seed}.jsonl"
+    conda:
+        "../../envs/selection.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    shell:
+        "python {input.code[0]:q} --method semdedup --samples {input.samples:q} "
+        "--signal scores {input.scores:q} --ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

@@ -1,0 +1,60 @@
+"""Extract, for one pool shard, a CLIP's embeddings of each sample's images and text.
+
+Samples without an image get zeros for the first half: whoever reads them tells them by `n_images`
+of the pool. Texts are cut off at the length that the text tower has positions for.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vlselect import log, store, vlm
+from vlselect.clip import CLIP, extract_clip
+from vlselect.features import shard_header
+from vlselect.samples import Samples
+from vlselect.sources import digest, imported_sources
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the flags."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    parser.add_argument("--images", type=Path, default=Path(), help="root of the image paths")
+    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
+    parser.add_argument("--shard", default="1-of-1", help="shard of the pool, <i>-of-<n>")
+    parser.add_argument("--run", required=True, help="name of the run, for the header")
+    parser.add_argument("--clip", type=Path, required=True, help="shard to write")
+    vlm.add_model_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the shard."""
+    arguments = build_parser().parse_args(argv)
+    log.start()
+    samples = Samples(arguments.samples)
+    rows = store.shard_rows(len(samples), arguments.shard)
+    clip = CLIP.load(arguments)
+    fixed = {"kind": "clip", "layout": "image, text", "text_only": "zeros"}
+    code = digest(imported_sources(__file__))
+    header = shard_header(arguments.run, rows, clip, code, max_length=clip.max_length, **fixed)
+    shape = (len(rows), 2 * clip.width)
+    logger.info("rows %d:%d of %d", rows.start, rows.stop, len(samples))
+    with (
+        log.timed("clip embeddings"),
+        store.ShardWriter(arguments.clip, shape, np.float16, header) as writer,
+    ):
+        for block, values in extract_clip(
+            *(clip, samples, rows, arguments.images), max_pixels=arguments.max_pixels
+        ):
+            writer.write(block - rows.start, values)
+    logger.info("wrote clip %s", shape)
+
+
+if __name__ == "__main__":
+    main()

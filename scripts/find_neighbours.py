@@ -1,0 +1,64 @@
+"""Find the nearest neighbours of every sample of the pool by its features.
+
+Writes a Parquet table: row, neighbour_1 to neighbour_k (rows, the nearest first) and squared_1 to
+squared_k (squared Euclidean distances).
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from vlselect import log, neighbours, store
+from vlselect.embeddings import Embeddings
+from vlselect.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    parser.add_argument("--features", nargs="+", required=True, help="all shards of the pool's")
+    parser.add_argument(
+        "--parameters", default="{}", help="JSON: normalise, and arguments of neighbours.nearest"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="fixed, so that results are")
+    parser.add_argument("--out", type=Path, required=True, help="Parquet table")
+    return parser
+
+
+def neighbour_table(
+    embeddings: Embeddings, places: np.ndarray, squared: np.ndarray
+) -> pd.DataFrame:
+    """Bring neighbours from places of the embeddings, (N, k), to rows of the pool."""
+    found = embeddings.rows[places][embeddings.places]
+    distances = squared[embeddings.places]
+    columns = {"row": np.arange(len(found), dtype=np.int64)}
+    columns |= {f"neighbour_{j}": column.astype(np.int32) for j, column in enumerate(found.T, 1)}
+    columns |= {f"squared_{j}": column for j, column in enumerate(distances.T, 1)}
+    return pd.DataFrame(columns)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Search and write."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    ids = Samples(args.samples).frame(["sample_id"])["sample_id"].to_numpy(object)
+    settings = json.loads(args.parameters)
+    array = store.ShardedArray(args.features)
+    embeddings = Embeddings(array, ids, normalise=settings.pop("normalise", False))
+    logger.info("features %s, parameters %s", array.shape, args.parameters)
+    with threadpool_limits(args.threads), log.timed("neighbours"):
+        places, squared = neighbours.nearest(embeddings, **settings)
+    logger.info("squared distances: median %.4g, largest %.4g", np.median(squared), squared.max())
+    store.write_parquet(neighbour_table(embeddings, places, squared), args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Turn a published table of results into the tables of a cached run.
+
+Reads a CSV with a row for each method (one of them `full`) and a column for each benchmark, in the
+unit that it was published in; optionally columns `ratio` and `seed`, a column of stated relative
+performance to check ours against, and a CSV of wall-clock hours (level, method, ratio, hours).
+Writes the tables that the figures of performance and cost need. A config of two lines then draws
+them: `run: <name>` and `cached: true`.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from vlselect import comparison, log, publication, relative, tables
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scores", type=Path, required=True, help="the published table, CSV")
+    parser.add_argument("--model", required=True, help="name of the finetuned model")
+    parser.add_argument("--ratio", required=True, help="ratio of rows that name none, such as 0.2")
+    parser.add_argument("--stated", help="column of stated relative performance, in %%")
+    parser.add_argument(
+        "--tolerance", type=float, default=0.1, help="largest difference to it, in points"
+    )
+    parser.add_argument("--hours", type=Path, help="published wall-clock times, CSV")
+    parser.add_argument("--out", type=Path, required=True, help="results/<run>/tables")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the tables."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    wide = pd.read_csv(args.scores, dtype=str, keep_default_na=False)
+    stated = wide.pop(args.stated).astype(float) if args.stated else None
+    scores = publication.published_scores(wide, args.model, args.ratio)
+    by_seed = relative.relative_by_seed(scores)
+    performance = relative.relative_performance(by_seed)
+    if stated is not None:
+        publication.check_means(performance, stated.tolist(), args.tolerance)
+        logger.info("relative performance as stated, to ±%g, for all rows", args.tolerance)
+    compared = comparison.comparison_with_random(by_seed)
+    written = {
+        "benchmark_scores": scores,
+        "relative_by_seed": by_seed,
+        "relative_performance": performance,
+        "comparison_with_random": compared,
+    }
+    if args.hours:
+        hours = pd.read_csv(args.hours, dtype=str, keep_default_na=False)
+        written["cost"] = publication.published_cost(hours, args.model)
+    for table, frame in written.items():
+        tables.write_table(frame, table, args.out / f"{table}.csv")
+        logger.info("%s: %d rows", args.out / f"{table}.csv", len(frame))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Draw how scores are spread within each source, and what share of the source they make chosen.
+
+Why one score alone biases a coreset: sources differ in their scores for reasons that have nothing
+to do with the worth of a sample. Reads score_distribution.csv.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vlselect import style, tables
+
+MOST = 16  # sources shown; the smallest beyond that are left out, and the figure says so
+COLUMNS = 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--distribution", type=Path, required=True)
+    style.add_outputs(parser)
+    return parser
+
+
+def boxes(axes: Axes, facts: pd.DataFrame, colour: str) -> None:
+    """A box for every source: 5 to 95 % (line), 25 to 75 % (box), median (tick)."""
+    for y, row in enumerate(facts.to_dict("records")):
+        if row["n_scored"] == 0:
+            at = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 7}
+            axes.text(0.02, y, "no score", color=style.GREY, **at)
+            continue
+        axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.0)
+        width = row["three_quarters"] - row["quarter"]
+        box = {"color": colour, "alpha": 0.35, "linewidth": 0}
+        axes.barh(y, width, left=row["quarter"], height=0.62, **box)
+        axes.scatter(row["median"], y, marker="|", s=80, color=colour, linewidth=2, zorder=3)
+
+
+def shares(axes: Axes, own: pd.DataFrame, sources: list[str]) -> None:
+    """Columns of numbers to the right: chosen share of each source, one for each ratio."""
+    for i, ratio in enumerate(dict.fromkeys(own["ratio"])):
+        chosen = own[own["ratio"] == ratio].set_index("source")["chosen"]
+        at = {"transform": axes.get_yaxis_transform(), "ha": "right", "fontsize": 7.5}
+        x = 1.11 + 0.12 * i
+        axes.text(
+            x, -0.75, style.percent(ratio).replace(" ", ""), va="bottom", color=style.GREY, **at
+        )
+        for y, source in enumerate(sources):
+            skewed = not 0.5 <= chosen[source] / float(ratio) <= 2.0
+            weight = "bold" if skewed else "normal"
+            text = f"{100 * chosen[source]:.0f}"
+            axes.text(x, y, text, va="center", fontweight=weight, **at)
+
+
+def draw_method(axes: Axes, own: pd.DataFrame, sources: list[str]) -> None:
+    """One method's panel."""
+    method = own["method"].iloc[0]
+    facts = own.drop_duplicates("source").set_index("source").loc[sources].reset_index()
+    boxes(axes, facts, style.method_colour(method))
+    shares(axes, own, sources)
+    axes.set_yticks(range(len(sources)), sources)
+    axes.set_ylim(len(sources) - 0.4, -0.6)
+    axes.set_title(style.method_name(method), color=style.method_colour(method), pad=14)
+    axes.margins(x=0.04)
+    axes.locator_params(axis="x", nbins=5)
+    axes.tick_params(axis="x", labelsize=7.5)
+    style.grid(axes, "x")
+
+
+def draw(distribution: pd.DataFrame) -> Figure:
+    """One panel for each method."""
+    methods = list(dict.fromkeys(distribution["method"]))
+    every = list(dict.fromkeys(distribution["source"]))
+    sources = every[:MOST]
+    if not methods:
+        figure = style.new_figure(2.0)
+        style.empty(figure, "No method of this run scores every sample.")
+        return figure
+    rows = -(-len(methods) // COLUMNS)
+    figure = style.new_figure(0.7 + rows * (0.75 + 0.21 * len(sources)), width=9.0)
+    panels = figure.subplots(rows, COLUMNS, squeeze=False)
+    for i, axes in enumerate(panels.flat):
+        if i >= len(methods):
+            axes.set_visible(False)
+            continue
+        draw_method(axes, distribution[distribution["method"] == methods[i]], sources)
+        if i % COLUMNS:
+            axes.set_yticklabels([])
+    style.note(figure, _small_print(len(every) - len(sources)))
+    return figure
+
+
+def _small_print(left_out: int) -> str:
+    """What boxes and numbers are."""
+    text = (
+        "Scores of the pool's samples by source: median, 25 to 75 % (box), 5 to 95 % (line).\n"
+        "Numbers: % of the source's samples that the method takes at the ratio above; "
+        "bold: less than half or more than twice the ratio."
+    )
+    return f"{text} The {left_out} smallest sources are left out." if left_out else text
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Draw the figure from its table."""
+    args = build_parser().parse_args(argv)
+    distribution = tables.read_table(args.distribution, "score_distribution")
+    with style.applied():
+        style.save(draw(distribution), args.png, args.svg)
+
+
+if __name__ == "__main__":
+    main()

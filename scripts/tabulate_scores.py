@@ -1,0 +1,62 @@
+"""Tabulate how the scores of score-based methods are spread within each source of the pool.
+
+Reads the pool, each method's scores, and ``<subsets>/<run>.parquet`` of every run of theirs; writes
+quantiles of the scores per source, and the share of each source that the subsets hold.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from vlselect import log, tables
+from vlselect.distribution import score_distribution
+from vlselect.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=f"columns of score_distribution.csv:\n{tables.describe('score_distribution')}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    parser.add_argument(
+        "--scores",
+        nargs=2,
+        action="append",
+        required=True,
+        metavar=("METHOD", "PATH"),
+        help="a method and its Parquet of row and score; repeatable, in table order",
+    )
+    parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
+    parser.add_argument(
+        "--runs", nargs="+", required=True, help="method/ratio-<r>_seed-<s> of those methods"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="score_distribution.csv")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the table."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    sources = Samples(args.samples).frame(columns=["source"])["source"].tolist()
+    subsets = {
+        tables.Run.parse(run): pd.read_parquet(args.subsets / f"{run}.parquet")["row"].to_numpy()
+        for run in args.runs
+    }
+    parts = []
+    for method, path in args.scores:
+        scores = pd.read_parquet(path).sort_values("row")["score"].to_numpy()
+        parts.append(score_distribution(sources, method, scores, subsets))
+        logger.info("%s: %d scores, %d rows", method, len(scores), len(parts[-1]))
+    tables.write_table(pd.concat(parts, ignore_index=True), "score_distribution", args.out)
+
+
+if __name__ == "__main__":
+    main()

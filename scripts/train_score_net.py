@@ -1,0 +1,84 @@
+"""Train Self-Filter's score net jointly with a VLM, then score every sample of the pool by it.
+
+The Parquet gets row and score: the difficulty, minus the net's output. Beside it goes a CSV with
+the weighted loss of every training step.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vlselect import budget, log, score_net, store, vlm
+from vlselect.finetune_settings import Settings
+from vlselect.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the flags."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    parser.add_argument("--clip", type=Path, nargs="+", required=True, help="CLIP feature shards")
+    parser.add_argument("--images", type=Path, default=Path(), help="root of the image paths")
+    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
+    parser.add_argument("--fraction", default="1", help="of the pool to train on, in (0, 1]")
+    parser.add_argument("--net-learning-rate", type=float, default=2e-5, help="of the score net")
+    parser.add_argument("--initial-spread", type=float, default=0.02, help="of the net's weights")
+    parser.add_argument("--variant", choices=score_net.VARIANTS, default="paper")
+    parser.add_argument("--settings", default="{}", help="finetuning settings, as JSON")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice and of the training")
+    parser.add_argument("--out", type=Path, required=True, help="Parquet: row, score")
+    parser.add_argument("--log", type=Path, required=True, help="CSV: a line for each step")
+    vlm.add_model_arguments(parser)
+    return parser
+
+
+def draw_rows(sample_ids: Sequence[str], fraction: float | str, seed: int) -> np.ndarray:
+    """Draw round(fraction · N) rows, int64, ascending; another draw than other methods' ones."""
+    count = budget.size(len(sample_ids), fraction)
+    return np.sort(budget.draw([f"self_filter:{name}" for name in sample_ids], count, seed))
+
+
+def train(arguments: argparse.Namespace, features: store.ShardedArray, samples: Samples):
+    """Draw the training samples, load the VLM, train both; give the score net."""
+    settings = Settings.from_mapping(json.loads(arguments.settings))
+    if settings.adapter != "lora":
+        raise ValueError("the score net is trained beside a LoRA adapter; use adapter: lora")
+    sample_ids = samples.frame(["sample_id"])["sample_id"].tolist()
+    rows = draw_rows(sample_ids, arguments.fraction, arguments.seed)
+    logger.info("%d of %d samples, seed %d, %s", len(rows), len(samples), arguments.seed, settings)
+    model = vlm.load_from_arguments(arguments)
+    with store.replacing(arguments.log) as log_path, log.timed("joint training"):
+        return score_net.train(
+            *(model, samples, rows, features, arguments.images, settings, arguments.seed),
+            log_path=log_path,
+            net_learning_rate=arguments.net_learning_rate,
+            initial_spread=arguments.initial_spread,
+            variant=arguments.variant,
+            max_pixels=arguments.max_pixels,
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train, score and save."""
+    arguments = build_parser().parse_args(argv)
+    log.start()
+    samples, features = Samples(arguments.samples), store.ShardedArray(arguments.clip)
+    scores = score_net.difficulties(train(arguments, features, samples), features)
+    logger.info(
+        "difficulty: %.4g to %.4g, mean %.4g, standard deviation %.4g, %d of %d below 0",
+        *(scores.min(), scores.max(), scores.mean(), scores.std(), (scores < 0).sum()),
+        len(scores),
+    )
+    frame = pd.DataFrame({"row": np.arange(len(scores), dtype=np.int64), "score": scores})
+    store.write_parquet(frame, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""How much of a copy each sample is of another in its cluster: the thresholds of SemDeDup."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from vlselect.embeddings import Embeddings
+from vlselect.kernel import inner
+from vlselect.log import progress
+
+ROWS = 2048
+DECIMALS = 6  # float16 features tell no more; exact copies tie, whatever their rounding
+ALONE = 2.0  # above the tolerance of any pair: 1 - cosine is at most 2
+
+
+def tolerance(
+    embeddings: Embeddings, cluster: np.ndarray, distance: np.ndarray, first: str = "hard"
+) -> np.ndarray:
+    """Find the largest epsilon at which each sample stays.
+
+    SemDeDup goes through a cluster in order and drops a sample if its cosine to any earlier one,
+    dropped or not, exceeds 1 - epsilon. So a sample stays as long as epsilon is at most 1 minus
+    the highest of these cosines, and that is all there is to know: for any epsilon, the samples
+    that stay are those with at least this value.
+
+    Parameters
+    ----------
+    embeddings : Embeddings (N, d)
+        Unit rows.
+    cluster : int array, shape (N,)
+        By place.
+    distance : float array, shape (N,)
+        1 - cosine to the own centroid, by place.
+    first : {"hard", "easy"}
+        Whether the sample that is least like its centroid comes first, or the one most like it.
+        Ties: sample id.
+
+    Returns
+    -------
+    float64 array, shape (N,)
+        By place, rounded to six decimals, at least 0; 2 for the first of each cluster, which
+        nothing can make a copy.
+
+    References
+    ----------
+    Abbas et al., SemDeDup, arXiv:2303.09540, section 3 and appendix (keep hard, easy).
+    """
+    if first not in ("hard", "easy"):
+        raise ValueError(f"first {first!r} is not one of ('hard', 'easy')")
+    key = -distance if first == "hard" else distance
+    order = np.lexsort([key, cluster])  # stable: equal keys stay in the order of ids
+    starts = np.flatnonzero(np.diff(cluster[order], prepend=-1))
+    values = np.empty(len(cluster))
+    for members in progress(np.split(order, starts[1:]), description="similar pairs"):
+        for here, highest in _highest_earlier(embeddings, members):
+            values[members[here]] = 1 - highest
+    return np.round(np.clip(values, 0, ALONE), DECIMALS) + 0.0  # no negative zeros
+
+
+def _highest_earlier(
+    embeddings: Embeddings, members: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Highest cosine of each member with those before it, in blocks; -1 for the very first.
+
+    Memory is ROWS x ROWS, however large the cluster.
+    """
+    for start in range(0, len(members), ROWS):
+        here = slice(start, start + ROWS)
+        block = embeddings[members[here]]
+        cosines = inner(block, block)
+        cosines[np.triu_indices(len(block))] = -1.0  # itself and later ones do not count
+        highest = cosines.max(axis=1)
+        for other in range(0, start, ROWS):
+            earlier = embeddings[members[other : other + ROWS]]
+            np.maximum(highest, inner(block, earlier).max(axis=1), out=highest)
+        yield here, highest

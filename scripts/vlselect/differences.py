@@ -1,0 +1,62 @@
+"""Differences from random selection, written beside the rows of a figure."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from vlselect import style
+from vlselect.tables import HIGHER, LOWER
+
+SURE = 0.05  # of p after Holm's correction: the triangle is filled
+HEADING = "difference from random\nat the same ratio, points"
+NOTE = (
+    "Triangles: the 95 % interval of the paired differences leaves zero out; filled: also p < 0.05 "
+    "after Holm's correction."
+)
+
+
+def signed(value: float, plus: bool = True) -> str:
+    """One decimal, a true minus sign, and no sign on zero."""
+    text = f"{value:+.1f}" if plus else f"{value:.1f}"
+    if float(text) == 0.0:
+        return "0.0"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def difference(row: dict) -> tuple[str, str]:
+    """A mark for what a row of ``comparison_with_random.csv`` shows ("" for nothing), and its text.
+
+    The triangle points up or down where the interval leaves zero out. It is filled where that
+    also holds after Holm's correction for all comparisons of the table.
+    """
+    text = signed(row["difference"])
+    if row["low"] == row["low"]:
+        text += f" [{signed(row['low'], plus=False)}, {signed(row['high'], plus=False)}]"
+    sure = row["p_holm"] <= SURE
+    up, down = ("\u25b2", "\u25bc") if sure else ("\u25b3", "\u25bd")
+    return {HIGHER: up, LOWER: down}.get(row["verdict"], ""), text
+
+
+def write_beside(axes: Axes, rows: Sequence[dict], compared: pd.DataFrame) -> None:
+    """Write a column of text to the right of a panel: the differences from random selection.
+
+    Parameters
+    ----------
+    axes : Axes
+        A panel whose rows stand at y = 0, 1, 2, …
+    rows : sequence of dict
+        Method and ratio of each row; one that is not compared stays empty.
+    compared : DataFrame
+        The rows of ``comparison_with_random.csv`` of the panel's model.
+    """
+    numbers = compared.set_index(["method", "ratio"]).to_dict("index")
+    at = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 8}
+    for y, row in enumerate(rows):
+        if (row["method"], row["ratio"]) in numbers:
+            mark, text = difference(numbers[row["method"], row["ratio"]])
+            axes.text(1.03, y, mark, color=style.method_colour(row["method"]), **at)
+            axes.text(1.06, y, text, color=style.INK if mark else style.GREY, **at)
+    title = {"fontsize": 8, "color": style.GREY, "va": "bottom", "linespacing": 1.1}
+    place = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(HEADING, (1.03, 1.0), (0, 3), **title, **place)

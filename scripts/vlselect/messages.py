@@ -1,0 +1,90 @@
+"""Message passing on a graph of neighbours: difficulty and diversity in one order (D2 pruning)."""
+
+import heapq
+
+import numpy as np
+
+
+def forward(
+    scores: np.ndarray, neighbours: np.ndarray, squared: np.ndarray, gamma: float
+) -> np.ndarray:
+    """Add to each score those of the neighbours, weighted by closeness.
+
+    Parameters
+    ----------
+    scores : float array, shape (N,)
+        At least 0.
+    neighbours : int array, shape (N, k)
+        Each sample's neighbours; the graph is directed, nothing is made symmetric.
+    squared : float array, shape (N, k)
+        Squared distances to them.
+    gamma : float
+        Above 0; the larger, the less distant neighbours count.
+
+    Returns
+    -------
+    float64 array, shape (N,)
+
+    References
+    ----------
+    Maharana et al., D2 pruning, arXiv:2310.07931, forward message passing.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    return scores + (np.exp(-gamma * squared) * scores[neighbours]).sum(axis=1)
+
+
+def reverse(
+    scores: np.ndarray,
+    neighbours: np.ndarray,
+    squared: np.ndarray,
+    gamma: float,
+    budget: int,
+    ranks: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take the highest score again and again, and lower its neighbours' scores each time.
+
+    A heap holds an entry for every score that a sample has had; those that are out of date are
+    passed over. Each step adds at most k entries, so n steps take O((N + n k) log N), and it
+    does not matter whether a message lowers a score or (below zero) raises it.
+
+    Parameters
+    ----------
+    scores : float array, shape (N,)
+        After `forward`.
+    neighbours, squared : arrays, shape (N, k)
+        Those that a sample sends messages to, and the squared distances to them.
+    gamma : float
+        At least 0; the smaller, the more a sample stands for its neighbours.
+    budget : int
+        n, at most N.
+    ranks : int array, shape (N,)
+        Distinct; of equal scores the lowest rank is taken first.
+
+    Returns
+    -------
+    rows : int64 array, shape (n,)
+        In the order in which they were taken.
+    values : float64 array, shape (n,)
+        Their scores when they were taken.
+
+    References
+    ----------
+    Maharana et al., D2 pruning, arXiv:2310.07931, reverse message passing.
+    """
+    current = np.asarray(scores, dtype=np.float64).tolist()
+    weights = np.exp(-gamma * np.asarray(squared, dtype=np.float64))
+    ranks = np.asarray(ranks).tolist()
+    heap = [(-score, ranks[row], row) for row, score in enumerate(current)]
+    heapq.heapify(heap)
+    taken = np.zeros(len(current), dtype=bool)
+    rows, values = np.empty(budget, np.int64), np.empty(budget)
+    for i in range(budget):
+        negative, _, row = heapq.heappop(heap)
+        while taken[row] or -negative != current[row]:
+            negative, _, row = heapq.heappop(heap)
+        taken[row], rows[i], values[i] = True, row, current[row]
+        for other, weight in zip(neighbours[row].tolist(), weights[row].tolist(), strict=True):
+            if not taken[other]:
+                current[other] -= weight * current[row]
+                heapq.heappush(heap, (-current[other], ranks[other], other))
+    return rows, values

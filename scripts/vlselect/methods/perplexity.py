@@ -1,0 +1,80 @@
+"""Perplexity: samples that the model finds neither too easy nor too odd.
+
+References
+----------
+.. [1] Marion et al., When Less is More: Investigating Data Pruning for Pretraining LLMs at Scale,
+   arXiv:2309.04564, section 3 (perplexity; its middle does best).
+"""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from vlselect.budget import Selection
+from vlselect.scoring import keep_part, likelihood_column, require
+
+logger = logging.getLogger(__name__)
+
+LARGEST = np.log(np.finfo(np.float32).max)  # nats; its exponential is the last finite float32
+
+
+def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
+    """Exponential of the mean negative log-likelihood of the response tokens.
+
+    Parameters
+    ----------
+    pool : DataFrame
+        One row per sample, in row order.
+    signals : dict
+        ``likelihood``: ShardedArray with a column nll, in nats.
+    seed : int
+        Not used: nothing is drawn.
+
+    Returns
+    -------
+    float32 array, shape (N,)
+        At least 1. Beyond the largest float32 (88.7 nats a token) that number stands, and a
+        warning is logged.
+
+    Raises
+    ------
+    ValueError
+        If the signal is missing, does not fit the pool or is not finite.
+    """
+    nll = likelihood_column(require(signals, "likelihood", "perplexity"), "nll", len(pool))
+    beyond = int((nll > LARGEST).sum())
+    if beyond:
+        logger.warning("%d perplexities are too large for float32 and are cut off", beyond)
+    limit = np.finfo(np.float32).max
+    return np.exp(np.minimum(nll, LARGEST).astype(np.float64)).clip(max=limit).astype(np.float32)
+
+
+def select(
+    pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str = "middle"
+) -> Selection:
+    """Keep the highest, the middle or the lowest perplexities.
+
+    Parameters
+    ----------
+    pool : DataFrame
+        Column sample_id; in row order.
+    signals : dict
+        ``scores``: DataFrame row, score, as `score` makes them.
+    budget : int
+    seed : int
+        Not used: nothing is drawn.
+    keep : {"top", "middle", "bottom"}
+        See `scoring.keep_part`.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    ValueError
+        If scores are missing or NaN, or `keep` is unknown.
+    """
+    scores = require(signals, "scores", "perplexity")["score"].to_numpy()
+    return keep_part(scores, budget, pool["sample_id"].to_numpy(object), keep)

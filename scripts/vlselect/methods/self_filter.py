@@ -1,0 +1,251 @@
+"""Self-Filter: the hardest samples, each of which makes its nearest neighbours less wanted.
+
+Difficulties come from a score net trained jointly with the VLM (`vlselect.score_net`).
+
+References
+----------
+.. [1] Chen et al., Your Vision-Language Model Itself Is a Strong Filter: Towards High-Quality
+   Instruction Tuning with Data Selection, Findings of ACL 2024, arXiv:2402.12501.
+"""
+
+import heapq
+import logging
+
+import faiss
+import numpy as np
+import pandas as pd
+
+from vlselect.budget import Selection
+from vlselect.embeddings import Embeddings
+
+logger = logging.getLogger(__name__)
+
+NEGATIVE = ("reward", "ignore")
+QUERIES = 1024  # samples whose neighbours are searched for at a time
+ROWS = 8192  # rows in a block of the search
+SPARE = 8  # lists are this many times longer than needed: some neighbours will have been taken
+
+
+def select(
+    pool: pd.DataFrame,
+    signals: dict,
+    budget: int,
+    seed: int,
+    *,
+    gamma: float = 1.0,
+    neighbours: int = 10,
+    negative: str = "reward",
+) -> Selection:
+    """Take the hardest sample, lower its nearest neighbours' difficulties, and so on.
+
+    With d the taken sample's difficulty as it stands, each of its nearest neighbours among the
+    samples not taken yet, by the cosine s of their CLIP features, loses gamma · d · s².
+
+    Difficulties have no natural zero and may be negative. The released program subtracts the same
+    product all the same, so that a sample taken at d < 0 raises its neighbours: from there on,
+    selection gathers similar samples instead of spreading out, and needs more searches. That is
+    the default here too; `negative` = "ignore" leaves the neighbours of such a sample alone. Only
+    where the budget reaches below zero do the two differ; the log counts those samples.
+
+    Parameters
+    ----------
+    pool : DataFrame
+        Column sample_id; in row order.
+    signals : dict
+        ``scores``: DataFrame row, score (difficulty); ``clip``: ShardedArray (N, 2·d), features,
+        of which no row is zero.
+    budget : int
+    seed : int
+        Not used: nothing is drawn here. Difficulties depend on the score net's seed.
+    gamma : float
+        Strength of the penalty, at least 0.
+    neighbours : int
+        Samples that are penalised, at most; fewer where fewer are left.
+    negative : {"reward", "ignore"}
+
+    Returns
+    -------
+    Selection
+        In the order taken, ties by sample id. Scores are difficulties at the time of taking.
+
+    Raises
+    ------
+    ValueError
+        If a signal is missing, does not fit the pool or is not finite, or a parameter is wrong.
+
+    References
+    ----------
+    [1]_, section 3, stage 2.
+    """
+    if negative not in NEGATIVE:
+        raise ValueError(f"negative {negative!r} is not one of {NEGATIVE}")
+    if gamma < 0 or neighbours < 1:
+        raise ValueError(f"gamma {gamma} must be at least 0, neighbours {neighbours} at least 1")
+    if not 0 <= budget <= len(pool):
+        raise ValueError(f"a budget of {budget} does not fit a pool of {len(pool)} samples")
+    difficulty = _difficulties(signals, len(pool))
+    # Everything below counts samples in the order of their ids: nothing depends on the pool's
+    # order, and the lower of two places is the smaller id.
+    embeddings = Embeddings(signals["clip"], pool["sample_id"], normalise=True)
+    nearest = NearestRemaining(embeddings, neighbours)
+    places, scores = take_hardest(difficulty[embeddings.rows], nearest, budget, gamma, negative)
+    logger.info(
+        "%d samples taken, %d at a negative difficulty; %d neighbour searches",
+        *(budget, (scores < 0).sum(), nearest.searches),
+    )
+    return Selection(embeddings.rows[places], scores)
+
+
+def take_hardest(
+    difficulty: np.ndarray, nearest: "NearestRemaining", budget: int, gamma: float, negative: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take samples by descending difficulty, changing those of neighbours as described above.
+
+    The heap is lazy: a changed difficulty is pushed anew, and an entry that no longer tells its
+    sample's difficulty is passed over. O((N + budget · neighbours) log N) beside the searches.
+
+    Parameters
+    ----------
+    difficulty : float64 array, shape (N,)
+        Changed in place. Ties: the lower place first.
+    nearest : NearestRemaining
+        Over the same N samples; used up.
+    budget : int
+        At most N.
+    gamma : float
+    negative : {"reward", "ignore"}
+
+    Returns
+    -------
+    places : int64 array, shape (budget,)
+    scores : float64 array, shape (budget,)
+    """
+    heap = [(-value, place) for place, value in enumerate(difficulty.tolist())]
+    heapq.heapify(heap)
+    places, scores = [], []
+    while len(places) < budget:
+        negated, place = heapq.heappop(heap)
+        if not nearest.remaining[place] or -negated != difficulty[place]:
+            continue
+        places.append(place)
+        scores.append(-negated)
+        nearest.remaining[place] = False
+        strength = gamma * (max(-negated, 0.0) if negative == "ignore" else -negated)
+        if strength == 0 or len(places) == budget:
+            continue
+        close, cosine = nearest.of(place, difficulty)
+        difficulty[close] -= strength * cosine**2
+        for other in close.tolist():
+            heapq.heappush(heap, (-float(difficulty[other]), other))
+    return np.array(places, dtype=np.int64), np.array(scores, dtype=np.float64)
+
+
+class NearestRemaining:
+    """Exact nearest neighbours, by cosine, among the samples not taken yet.
+
+    Only taken samples are asked for their neighbours. So lists are made when one is missing, for
+    that sample and those likely to follow at once, by a search over all samples that remain. A
+    list stays right while enough of it remains, because samples are taken but never added.
+
+    faiss finds a list's samples; their cosines are then reckoned again in float64.
+
+    Parameters
+    ----------
+    embeddings : Embeddings (N, d)
+        Scaled to unit length.
+    k : int
+        Neighbours to give.
+
+    Attributes
+    ----------
+    remaining : bool array, shape (N,)
+        To be cleared for samples that are taken.
+    searches : int
+        Searches over all samples so far.
+    """
+
+    def __init__(self, embeddings: Embeddings, k: int):
+        self.remaining = np.ones(len(embeddings), dtype=bool)
+        self.searches = 0
+        self._embeddings, self._k = embeddings, k
+        self._lists: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def of(self, place: int, difficulty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give the nearest remaining samples of one that was taken, the nearest first.
+
+        Parameters
+        ----------
+        place : int
+        difficulty : float64 array, shape (N,)
+            Tells which samples are likely to be asked for next.
+
+        Returns
+        -------
+        places : int64 array, shape (k,) or, where fewer remain, as many
+            Ties: the lower place first, as long as they are not more than a list holds.
+        cosine : float64 array of the same shape
+        """
+        found = self._alive(place)
+        if len(found[0]) < min(self._k, int(self.remaining.sum())):
+            self._search(place, difficulty)
+            found = self._alive(place)
+        self._lists.pop(place)
+        return found[0][: self._k], found[1][: self._k]
+
+    def _alive(self, place: int) -> tuple[np.ndarray, np.ndarray]:
+        if place not in self._lists:
+            return np.empty(0, np.int64), np.empty(0)
+        places, cosine = self._lists[place]
+        alive = self.remaining[places]
+        return places[alive], cosine[alive]
+
+    def _search(self, place: int, difficulty: np.ndarray) -> None:
+        """List the neighbours of a sample, and of those likely to be taken soon after it.
+
+        These are the hardest and, because rewards draw in what is near, the nearest.
+        """
+        rows = np.flatnonzero(self.remaining)
+        near, _ = self._longest(np.array([place]), rows, QUERIES // 2)
+        hardest = rows[np.argsort(-difficulty[rows], kind="stable")[:QUERIES]]
+        likely = np.unique(np.concatenate([near[0], hardest]))
+        short = [other for other in likely.tolist() if len(self._alive(other)[0]) < 2 * self._k]
+        queries = np.array([place, *short[:QUERIES]])
+        found = self._longest(queries, rows, SPARE * self._k)
+        for query, places, cosine in zip(queries.tolist(), *found, strict=True):
+            ranked = np.lexsort([places, -cosine])
+            self._lists[query] = places[ranked], cosine[ranked]
+        self.searches += 1
+
+    def _longest(
+        self, queries: np.ndarray, rows: np.ndarray, length: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Find the rows nearest to each query, itself among them: places and cosines (Q, L)."""
+        length = min(length + 1, len(rows))
+        heap = faiss.ResultHeap(len(queries), length, keep_max=True)
+        asked = self._embeddings[queries]
+        for start in range(0, len(rows), ROWS):
+            block = rows[start : start + ROWS]
+            cosine, local = faiss.knn(
+                *(asked, self._embeddings[block], min(length, len(block))),
+                metric=faiss.METRIC_INNER_PRODUCT,
+            )
+            heap.add_result(cosine, block[local])
+        heap.finalize()
+        cosine = np.empty(heap.I.shape)
+        for column, places in enumerate(heap.I.T):  # float64, so that equal features tie exactly
+            exact = asked.astype(np.float64), self._embeddings[places].astype(np.float64)
+            cosine[:, column] = np.einsum("nd,nd->n", *exact)
+        return heap.I, cosine
+
+
+def _difficulties(signals: dict, n_pool: int) -> np.ndarray:
+    """Give difficulties (N,) float64, if the signals are there, finite and of this pool."""
+    missing = {"scores", "clip"} - signals.keys()
+    if missing:
+        raise ValueError(f"self_filter needs the signals {sorted(missing)}")
+    difficulty = signals["scores"]["score"].to_numpy(np.float64)
+    if len(difficulty) != n_pool:
+        raise ValueError(f"{len(difficulty)} scores for {n_pool} samples")
+    if not np.isfinite(difficulty).all():
+        raise ValueError(f"the score of row {int(np.argmin(np.isfinite(difficulty)))} is no number")
+    return difficulty

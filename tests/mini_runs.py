@@ -1,0 +1,53 @@
+"""The mini workflow, run once for all tests that look at it.
+
+A plugin of conftest.py: a second conftest.py, in tests/workflow/, would hide what tests import
+from the first.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mini_input import make_input
+from running import HERE, copy_program, snakemake, succeeded
+
+MINI = HERE / "mini.yaml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: the folder it ran in, the copy of the program that ran, what it printed."""
+
+    folder: Path
+    root: Path
+    config: Path
+    output: str
+
+    @property
+    def results(self) -> Path:
+        """Folder of the run's stages."""
+        return self.folder / "results/mini"
+
+    def dry_run(self) -> str:
+        """What Snakemake would do now."""
+        return succeeded(snakemake(self.folder, self.config, "-n", root=self.root))
+
+
+@pytest.fixture(scope="session")
+def mini_input(tmp_path_factory):
+    """Folder with the data that mini.yaml names."""
+    folder = tmp_path_factory.mktemp("mini_input")
+    make_input(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mini_run(tmp_path_factory, mini_input):
+    """The whole workflow on two cores in five shards, run by a copy that tests may edit."""
+    root = copy_program(tmp_path_factory.mktemp("program") / "vlselect")
+    folder = tmp_path_factory.mktemp("mini_run")
+    shutil.copytree(mini_input / "data", folder / "data")
+    config = shutil.copy(MINI, folder / "mini.yaml")
+    output = succeeded(snakemake(folder, config, "--cores", "2", root=root))
+    return Run(folder, root, config, output)

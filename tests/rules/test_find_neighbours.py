@@ -1,0 +1,44 @@
+"""scripts/find_neighbours.py: from shards and sample ids to a table of rows and distances."""
+
+import json
+
+import find_neighbours
+import numpy as np
+import pandas as pd
+import pytest
+from array_files import write_shards
+from feature_files import blobs, make_pool
+
+
+def run(folder, values, pool, **parameters):
+    pool.to_parquet(folder / "samples.parquet")
+    features = write_shards(folder, values, shards=2)
+    flags = ["--samples", folder / "samples.parquet", "--features", *features]
+    flags += ["--parameters", json.dumps(parameters), "--out", folder / "neighbours.parquet"]
+    find_neighbours.main([*map(str, flags)])
+    return pd.read_parquet(folder / "neighbours.parquet")
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_neighbours_are_rows_of_the_pool(tmp_path, normalise):
+    values, pool = blobs(130), make_pool(130)
+    table = run(tmp_path, values, pool, k=3, normalise=normalise)
+    exact = values.astype(np.float64)
+    if normalise:
+        exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    squared = ((exact[:, None] - exact[None]) ** 2).sum(axis=2)
+    np.fill_diagonal(squared, np.inf)
+    nearest = np.argsort(squared, axis=1)[:, :3]
+    assert table["row"].tolist() == list(range(130))
+    columns = [f"{name}_{j}" for name in ("neighbour", "squared") for j in (1, 2, 3)]
+    assert table.columns.tolist() == ["row", *columns]
+    np.testing.assert_array_equal(table[columns[:3]], nearest)
+    np.testing.assert_allclose(
+        table[columns[3:]], np.take_along_axis(squared, nearest, 1), atol=1e-6
+    )
+
+
+def test_unknown_parameters_are_errors(tmp_path):
+    with pytest.raises(TypeError, match="gamma"):
+        run(tmp_path, blobs(20), make_pool(20), k=3, gamma=1)
+    assert not (tmp_path / "neighbours.parquet").exists()

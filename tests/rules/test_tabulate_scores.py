@@ -1,0 +1,41 @@
+"""The entry tabulate_scores: scores of the tiny pool by source."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tabulate_scores
+
+from vlselect import tables
+
+SUBSETS = {
+    "el2n/ratio-0.25_seed-0": [0, 3, 6, 9, 10, 11],
+    "self_sup/ratio-0.25_seed-0": [0, 3, 7, 8, 10, 12],
+    "self_sup/ratio-0.25_seed-1": [1, 2, 3, 4, 5, 6],
+}
+
+
+def test_table(tiny_pool, tmp_path):
+    for name, rows in SUBSETS.items():
+        path = tmp_path / f"{name}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        pd.DataFrame({"row": rows}).to_parquet(path)
+    flags = []
+    for method, sign in (("el2n", 1.0), ("self_sup", -1.0)):
+        path = tmp_path / f"{method}.parquet"
+        rows = np.arange(24)[::-1]  # rows in any order
+        pd.DataFrame({"row": rows, "score": (sign * rows).astype(np.float32)}).to_parquet(path)
+        flags += ["--scores", method, str(path)]
+    tabulate_scores.main(
+        [
+            *("--samples", str(tiny_pool / "samples.parquet"), *flags),
+            *("--subsets", str(tmp_path), "--runs", *SUBSETS, "--out", str(tmp_path / "t.csv")),
+        ]
+    )
+    table = tables.read_table(tmp_path / "t.csv", "score_distribution")
+    assert table["method"].tolist() == ["el2n"] * 3 + ["self_sup"] * 3
+    own = table.set_index(["method", "source"])
+    # sources go round: x holds rows 0, 3, …, 21, so its median is 10.5
+    assert own.loc[("el2n", "x"), "median"] == 10.5
+    assert own.loc[("self_sup", "x"), "median"] == -10.5
+    assert own.loc[("el2n", "x"), "chosen"] == pytest.approx(4 / 8)
+    assert own.loc[("self_sup", "x"), "chosen"] == pytest.approx((3 / 8 + 2 / 8) / 2)

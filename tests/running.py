@@ -1,0 +1,50 @@
+"""Run Snakemake on a config in a folder of its own, as a user would from the command line."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+HERE = ROOT / "tests/workflow"  # where the tests' configs are
+REAL_VQA = ROOT.parent / "shared/data/real_vqa"
+
+
+def snakemake(
+    directory: Path, config: Path | None, *arguments: str, root: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess:
+    """Run the workflow of `root` in `directory`; its output is text, stderr in stdout.
+
+    Without a config it takes the embedded default. Jobs get the Python that runs the tests.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile"]
+    command += ["--directory", directory, "--workflow-profile", root / "profiles/default"]
+    command += ["--configfile", config] if config else []
+    return subprocess.run(
+        [*map(str, command), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", **environment},
+        check=False,
+    )
+
+
+def copy_program(root: Path) -> Path:
+    """Copy what runs, without tests and results, to a new folder where it may be edited."""
+    unneeded = shutil.ignore_patterns(".*", "results", "tests", "__pycache__")
+    return shutil.copytree(ROOT, root, ignore=unneeded)
+
+
+def succeeded(done: subprocess.CompletedProcess) -> str:
+    """Give the output of a run that has to have succeeded."""
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+def jobs(output: str) -> set[str]:
+    """Rules that a run did, or a dry run (-n) would do, by the lines that name them."""
+    lines = (line.split() for line in output.splitlines())
+    return {words[1].rstrip(":") for words in lines if words[:1] in (["rule"], ["localrule"])}

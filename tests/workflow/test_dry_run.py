@@ -1,0 +1,143 @@
+"""Every shipped config plans its jobs without the heavy libraries; wrong ones stop before any."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+from running import HERE, ROOT, jobs, snakemake, succeeded
+
+CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
+CONFIGS += sorted(HERE.glob("*.yaml"))
+HEAVY = ("torch", "transformers", "peft", "trak", "faiss")
+BLOCKER = f'''
+import sys
+
+class Blocker:
+    """Refuse to import the heavy libraries."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {HEAVY}:
+            raise ImportError(name + " is blocked")
+
+sys.meta_path.insert(0, Blocker())
+'''
+
+
+@pytest.fixture(scope="module")
+def blocked(tmp_path_factory):
+    """PYTHONPATH with which every Python refuses to import the heavy libraries."""
+    folder = tmp_path_factory.mktemp("blocker")
+    (folder / "sitecustomize.py").write_text(BLOCKER)
+    return str(folder)
+
+
+def outside_inputs(config):
+    """Files and folders that a config expects to be there: none where the demo makes them."""
+    if "digits" in config or config.get("cached"):
+        return [], []
+    splits = [task.get(s) for task in config["tasks"].values() for s in ("validation", "test")]
+    models = [m["path"] for m in config["models"].values() if not m.get("revision")]
+    return [config["pool"]["records"], *filter(None, splits)], models
+
+
+def stand_in(folder, config):
+    """Make empty files and folders for all that a config expects to be there.
+
+    The tables of a cached run are part of the project.
+    """
+    if config.get("cached"):
+        tables = f"results/{config['run']}/tables"
+        shutil.copytree(ROOT / tables, folder / tables)
+    files, folders = outside_inputs(config)
+    for name in folders:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+@pytest.mark.parametrize("library", HEAVY)
+def test_the_blocker_blocks(blocked, library):
+    environment = {**os.environ, "PYTHONPATH": blocked}
+    command = [sys.executable, "-c", f"import {library}"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and f"{library} is blocked" in done.stderr
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_plans_its_jobs_without_heavy_libraries(path, blocked, tmp_path):
+    config = yaml.safe_load(path.read_text())
+    stand_in(tmp_path, config)
+    chosen = None if path.name == "config.yaml" else path  # the embedded default needs no flag
+    planned = jobs(succeeded(snakemake(tmp_path, chosen, "-n", PYTHONPATH=blocked)))
+    if config.get("cached"):
+        assert len(planned) > 1 and all(r == "all" or r.startswith("plot_") for r in planned)
+        return
+    assert {"prepare_pool", "finetune_model", "tabulate_costs", "plot_composition"} <= planned
+    used = {method for entry in config["experiments"].values() for method in entry["methods"]}
+    assert {f"select_{method}" for method in used} <= planned
+    assert ("pretrain_base" in planned) == ("digits" in config)
+    assert {path.name for path in tmp_path.iterdir()} <= {"data", ".snakemake"}
+
+
+def mini(**changes):
+    return {**yaml.safe_load((HERE / "mini.yaml").read_text()), **changes}
+
+
+def refused(tmp_path, config):
+    """What Snakemake says on a config that it must not run."""
+    stand_in(tmp_path, config)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    done = snakemake(tmp_path, path, "-c1")
+    assert done.returncode != 0 and not jobs(done.stdout)
+    assert not (tmp_path / "results").exists()
+    assert "The config is not right" in done.stdout and "Traceback" not in done.stdout
+    return done.stdout
+
+
+def test_wrong_keys_and_values_are_named_together(tmp_path):
+    config = mini(ratios=[0.2, 1.5], colour="blue")
+    config["tasks"]["alpha"]["tset"] = "x.json"
+    output = refused(tmp_path, config)
+    for name in ("config: unknown key 'colour'", "config.tasks.alpha: unknown key 'tset'"):
+        assert name in output
+    assert "config.ratios.1: 1.5" in output
+
+
+def test_a_methods_own_keys_and_values_are_named(tmp_path):
+    config = mini()
+    config["methods"]["icons"] = {"percentile": 120, "percentage": 5}
+    output = refused(tmp_path, config)
+    assert "methods.icons: unknown key 'percentage'; known keys: aggregator, " in output
+    assert "methods.icons.percentile: 120" in output
+
+
+def test_names_that_mean_nothing_are_named_together(tmp_path):
+    config = mini(experiments={"main": {"methods": ["icons", "magic"], "models": ["none"]}})
+    config["gradients"]["model"] = "nobody"
+    config["methods"]["coincide"]["model"] = "reference"
+    output = refused(tmp_path, config)
+    assert "methods.coincide.model: no model 'reference' in `models`" in output
+    assert "gradients.model: no model 'nobody' in `models`" in output
+    assert "experiments.main.methods: no 'magic' in `methods`" in output
+    assert "experiments.main.models: no 'none' in `models`" in output
+
+
+def test_what_a_method_needs_by_its_rule_file_is_named(tmp_path):
+    config = mini()
+    config["methods"]["coincide"] = None  # its model is `reference` where the config names none
+    del config["tasks"]["beta"]["validation"]
+    output = refused(tmp_path, config)
+    assert "methods.coincide.model: no model 'reference' in `models`" in output
+    assert "tasks.beta.validation: missing, but method 'icons' needs it" in output
+
+
+def test_a_method_without_rules_is_named(tmp_path):
+    config = mini()
+    config["methods"]["magic"] = {}
+    output = refused(tmp_path, config)
+    assert "methods.magic: no rules/methods/magic.smk" in output
