@@ -19,7 +19,7 @@ def score_files_by_method():
     for method in filter(selects, METHODS):
         folder = f"results/{config['run']}/scores/{method}/"
         seed = (config["methods"][method] or {}).get("seed", 0)
-        outputs = [str(path) for rule in workflow.rules for path in rule.output]
+        outputs = [str(path) for known in workflow.rules for path in known.output]
         for path in outputs:
             if path.startswith(folder) and path.endswith(".parquet"):
                 files[method] = re.sub(r"\{seed\b[^}]*\}", str(seed), path)
@@ -93,10 +93,10 @@ def figure_paths(names):
 def cached_figures():
     """The figures of which a cached run holds all tables: those that the plot rule reads."""
     names = []
-    for rule in workflow.rules:
-        tables = [path for name, path in rule.input.items() if name != "code"]
-        if rule.name.startswith("plot_") and all(map(os.path.isfile, tables)):
-            names.append(rule.name.removeprefix("plot_"))
+    for known in workflow.rules:
+        tables = [path for name, path in known.input.items() if name != "code"]
+        if known.name.startswith("plot_") and all(map(os.path.isfile, tables)):
+            names.append(known.name.removeprefix("plot_"))
     if not names:
         raise WorkflowError(
             f"The config says that run {config['run']!r} is cached, but"

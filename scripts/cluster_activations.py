@@ -16,7 +16,6 @@ from vlselect import clusters, log, store
 from vlselect.sources import digest, imported_sources
 
 logger = logging.getLogger(__name__)
-SAMPLES_PER_CLUSTER = 66.5  # 665k samples, 10,000 clusters
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -77,7 +76,7 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     array = store.ShardedArray(args.activations)
     n, width = array.shape
-    asked = args.n_clusters or max(1, round(n / SAMPLES_PER_CLUSTER))
+    asked = args.n_clusters or clusters.default_count(n)
     rows = clusters.training_rows(
         n, width, asked, args.points_per_centroid, args.memory_gb, args.seed
     )

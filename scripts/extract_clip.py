@@ -14,7 +14,7 @@ import numpy as np
 from vlselect import log, store, vlm
 from vlselect.clip import CLIP, extract_clip
 from vlselect.features import shard_header
-from vlselect.samples import Samples
+from vlselect.samples import Samples, add_samples_arguments
 from vlselect.sources import digest, imported_sources
 
 logger = logging.getLogger(__name__)
@@ -23,9 +23,7 @@ logger = logging.getLogger(__name__)
 def build_parser() -> argparse.ArgumentParser:
     """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
-    parser.add_argument("--images", type=Path, default=Path(), help="root of the image paths")
-    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
+    add_samples_arguments(parser)
     parser.add_argument("--shard", default="1-of-1", help="shard of the pool, <i>-of-<n>")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
     parser.add_argument("--clip", type=Path, required=True, help="shard to write")

@@ -15,7 +15,7 @@ from vlselect import log, vlm
 from vlselect.checkpoint import LOG_NAME, replacing_directory, save_checkpoint
 from vlselect.finetune import train
 from vlselect.finetune_settings import Settings
-from vlselect.samples import Samples
+from vlselect.samples import Samples, add_samples_arguments
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +23,8 @@ logger = logging.getLogger(__name__)
 def build_parser() -> argparse.ArgumentParser:
     """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    add_samples_arguments(parser)
     parser.add_argument("--subset", type=Path, required=True, help="Parquet with the chosen rows")
-    parser.add_argument("--images", type=Path, default=Path(), help="root of the image paths")
-    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
     parser.add_argument("--settings", default="{}", help="finetuning settings, as JSON")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to write")

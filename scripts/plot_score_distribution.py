@@ -41,18 +41,17 @@ def boxes(axes: Axes, facts: pd.DataFrame, colour: str) -> None:
 
 def shares(axes: Axes, own: pd.DataFrame, sources: list[str]) -> None:
     """Columns of numbers to the right: chosen share of each source, one for each ratio."""
+    side = {"textcoords": "offset points", "ha": "right", "fontsize": 7.5}
     for i, ratio in enumerate(dict.fromkeys(own["ratio"])):
         chosen = own[own["ratio"] == ratio].set_index("source")["chosen"]
-        at = {"transform": axes.get_yaxis_transform(), "ha": "right", "fontsize": 7.5}
-        x = 1.11 + 0.12 * i
-        axes.text(
-            x, -0.75, style.percent(ratio).replace(" ", ""), va="bottom", color=style.GREY, **at
-        )
+        x = 28 + 27 * i
+        name, grey = style.percent(ratio).replace(" ", ""), {"color": style.GREY}
+        axes.annotate(name, (1, 1), (x, 3), xycoords="axes fraction", **side, **grey)
         for y, source in enumerate(sources):
             skewed = not 0.5 <= chosen[source] / float(ratio) <= 2.0
-            weight = "bold" if skewed else "normal"
-            text = f"{100 * chosen[source]:.0f}"
-            axes.text(x, y, text, va="center", fontweight=weight, **at)
+            look = {"va": "center", "fontweight": "bold" if skewed else "normal"}
+            row = (1, y), (x, 0), axes.get_yaxis_transform()
+            axes.annotate(f"{100 * chosen[source]:.0f}", *row, **side, **look)
 
 
 def draw_method(axes: Axes, own: pd.DataFrame, sources: list[str]) -> None:
@@ -79,15 +78,18 @@ def draw(distribution: pd.DataFrame) -> Figure:
         figure = style.new_figure(2.0)
         style.empty(figure, "No method of this run scores every sample.")
         return figure
-    rows = -(-len(methods) // COLUMNS)
-    figure = style.new_figure(0.7 + rows * (0.75 + 0.21 * len(sources)), width=9.0)
-    panels = figure.subplots(rows, COLUMNS, squeeze=False)
+    columns = min(COLUMNS, len(methods))
+    rows = -(-len(methods) // columns)
+    figure = style.new_figure(
+        0.7 + rows * (0.75 + 0.21 * len(sources)), width=7.2 if columns == 1 else 9.0
+    )
+    panels = figure.subplots(rows, columns, squeeze=False)
     for i, axes in enumerate(panels.flat):
         if i >= len(methods):
             axes.set_visible(False)
             continue
         draw_method(axes, distribution[distribution["method"] == methods[i]], sources)
-        if i % COLUMNS:
+        if i % columns:
             axes.set_yticklabels([])
     style.note(figure, _small_print(len(every) - len(sources)))
     return figure
@@ -100,7 +102,7 @@ def _small_print(left_out: int) -> str:
         "Numbers: % of the source's samples that the method takes at the ratio above; "
         "bold: less than half or more than twice the ratio."
     )
-    return f"{text} The {left_out} smallest sources are left out." if left_out else text
+    return f"{text}\nThe {left_out} smallest sources are left out." if left_out else text
 
 
 def main(argv: list[str] | None = None) -> None:

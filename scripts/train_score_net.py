@@ -15,7 +15,7 @@ import pandas as pd
 
 from vlselect import budget, log, score_net, store, vlm
 from vlselect.finetune_settings import Settings
-from vlselect.samples import Samples
+from vlselect.samples import Samples, add_samples_arguments
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +23,8 @@ logger = logging.getLogger(__name__)
 def build_parser() -> argparse.ArgumentParser:
     """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    add_samples_arguments(parser)
     parser.add_argument("--clip", type=Path, nargs="+", required=True, help="CLIP feature shards")
-    parser.add_argument("--images", type=Path, default=Path(), help="root of the image paths")
-    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
     parser.add_argument("--fraction", default="1", help="of the pool to train on, in (0, 1]")
     parser.add_argument("--net-learning-rate", type=float, default=2e-5, help="of the score net")
     parser.add_argument("--initial-spread", type=float, default=0.02, help="of the net's weights")

@@ -18,10 +18,16 @@ from vlselect.store import ShardedArray
 logger = logging.getLogger(__name__)
 
 ROWS = 4096
+SAMPLES_PER_CLUSTER = 66.5  # COINCIDE's setting: 10,000 clusters of 665k samples
 DEVICES = ("cpu", "gpu")
 ENOUGH_PER_CENTROID = 39  # fewer, and faiss itself would warn
 NEAR_ONE = 0.99
 EQUAL = 1 - 1e-6
+
+
+def default_count(n_samples: int) -> int:
+    """Number of clusters where none is asked for: as many to a sample as COINCIDE had."""
+    return max(1, round(n_samples / SAMPLES_PER_CLUSTER))
 
 
 def training_rows(

@@ -51,12 +51,17 @@ def write_beside(axes: Axes, rows: Sequence[dict], compared: pd.DataFrame) -> No
         The rows of ``comparison_with_random.csv`` of the panel's model.
     """
     numbers = compared.set_index(["method", "ratio"]).to_dict("index")
-    at = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 8}
+    at = {"textcoords": "offset points", "va": "center", "fontsize": 8}
+    side = axes.get_yaxis_transform()  # x in shares of the panel's width, y in rows
     for y, row in enumerate(rows):
         if (row["method"], row["ratio"]) in numbers:
             mark, text = difference(numbers[row["method"], row["ratio"]])
-            axes.text(1.03, y, mark, color=style.method_colour(row["method"]), **at)
-            axes.text(1.06, y, text, color=style.INK if mark else style.GREY, **at)
+            axes.annotate(
+                mark, (1, y), (14, 0), side, color=style.method_colour(row["method"]), **at
+            )
+            axes.annotate(
+                text, (1, y), (28, 0), side, color=style.INK if mark else style.GREY, **at
+            )
     title = {"fontsize": 8, "color": style.GREY, "va": "bottom", "linespacing": 1.1}
     place = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    axes.annotate(HEADING, (1.03, 1.0), (0, 3), **title, **place)
+    axes.annotate(HEADING, (1.0, 1.0), (14, 3), **title, **place)

@@ -9,8 +9,6 @@ from vlselect.embeddings import Embeddings
 
 logger = logging.getLogger(__name__)
 
-SAMPLES_PER_CLUSTER = 66.5  # COINCIDE's setting: 10,000 clusters of 665k samples
-
 
 def nearest_prototype(
     embeddings: Embeddings,
@@ -49,7 +47,7 @@ def nearest_prototype(
         If there are fewer samples than clusters.
     """
     n, width = embeddings.shape
-    count = n_clusters or max(1, round(n / SAMPLES_PER_CLUSTER))
+    count = n_clusters or clusters.default_count(n)
     places = clusters.training_rows(n, width, count, points_per_centroid, memory_gb, seed)
     samples = np.empty((len(places), width), np.float16)
     for start in range(0, len(places), clusters.ROWS):

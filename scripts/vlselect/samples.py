@@ -3,6 +3,7 @@
 Written and read in row groups, so that neither side holds the whole pool.
 """
 
+import argparse
 import csv
 from bisect import bisect_right
 from collections import OrderedDict
@@ -36,6 +37,13 @@ TASK_SCHEMA = pa.schema(
     [*SCHEMA, ("answers", pa.list_(pa.string())), ("choices", pa.list_(pa.string()))]
 )
 REJECTED = ("position", "sample_id", "reason", "detail")
+
+
+def add_samples_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say which samples to go through, and where their images lie."""
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    parser.add_argument("--images", type=Path, default=Path(), help="root of the image paths")
+    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
 
 
 class SamplesWriter:
