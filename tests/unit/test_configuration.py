@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vlselect.configuration import ConfigError, check, check_references
+from vlselect.configuration import ConfigError, check, check_metrics, check_references
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = yaml.safe_load((ROOT / "rules/schemas/config.schema.yaml").read_text())
@@ -174,3 +174,8 @@ def test_every_key_of_the_schema_is_described():
             walk(schema["additionalProperties"], f"{where}.*")
 
     walk(SCHEMA, "config")
+
+
+def test_a_metric_without_a_module_is_named():
+    with pytest.raises(ConfigError, match=r"tasks.a.metric: no metric 'bleu'; there are anls"):
+        check_metrics({"a": {"metric": "bleu"}, "b": {"metric": "exact_match"}})

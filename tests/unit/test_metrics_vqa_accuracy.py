@@ -136,3 +136,8 @@ def test_the_official_layout_is_read():
         examples.append({"answers": parse_task_record(json.dumps(record)).answers})
     scores = evaluate(["net", "Catcher.", "orange"], examples).scores
     assert scores.tolist() == pytest.approx([1, 0.3, 1])
+
+
+def test_a_single_answer_is_an_error_that_names_the_sample():
+    with pytest.raises(ValueError, match="'q7' has one answer"):
+        evaluate(["yes"], [{"sample_id": "q7", "answers": ["yes"]}])

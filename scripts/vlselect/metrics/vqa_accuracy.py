@@ -44,13 +44,15 @@ def evaluate(
     """
     if variant not in VARIANTS:
         raise ValueError(f"variant {variant!r} is none of {VARIANTS}")
-    return summarise(
-        [
-            _score(prediction, answers, variant)
-            for prediction, answers, _ in pairs(predictions, examples)
-        ],
-        variant=variant,
-    )
+    matched = pairs(predictions, examples)
+    for _, answers, example in matched:
+        if variant != "aokvqa" and len(answers) < 2:
+            raise ValueError(
+                f"test sample {example.get('sample_id')!r} has one answer, to which no other could "
+                "agree: its score would always be 0; use exact_match"
+            )
+    scores = [_score(prediction, answers, variant) for prediction, answers, _ in matched]
+    return summarise(scores, variant=variant)
 
 
 def soft_score(prediction: str, answers: Sequence[str]) -> float:
