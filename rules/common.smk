@@ -68,9 +68,18 @@ def model_settings(wildcards_or_name):
 
 
 def model_files(wildcards_or_name):
-    """The model's directory, or nothing where it is a hub id at a fixed revision."""
+    """The files of the model's directory, or nothing where it is a hub id at a fixed revision.
+
+    A directory that the workflow itself makes stands for its files.
+    """
     model = model_settings(wildcards_or_name)
-    return [] if model["revision"] else [model["path"]]
+    if model["revision"]:
+        return []
+    made_here = Path(model["path"]).is_relative_to(f"results/{config['run']}")
+    files = (
+        [] if made_here else [p for p in Path(model["path"]).rglob("*") if p.is_file()]
+    )
+    return sorted(map(str, files)) or [model["path"]]
 
 
 def model_flags(wildcards_or_name):
@@ -91,6 +100,7 @@ def model_flags(wildcards_or_name):
         str(config["threads"]),
     ]
     flags += ["--revision", model["revision"]] if model["revision"] else []
+    flags += ["--max-length", str(model["max_length"])] if model["max_length"] else []
     flags += ["--attention", model["attention"]] if model["attention"] else []
     flags += ["--trust-remote-code"] if model["trust_remote_code"] else []
     return shlex.join(flags)
@@ -165,6 +175,9 @@ def expand_experiments():
         experiment.setdefault("ratios", config["ratios"])
         experiment.setdefault("seeds", config["seeds"])
         experiment.setdefault("models", list(config["models"])[:1])
+        experiment["seeds"] = list(
+            map(int, experiment["seeds"])
+        )  # 1.0 is an integer to JSON
 
 
 checked(check, config, safe_load((RULES / "schemas/config.schema.yaml").read_text()))

@@ -32,6 +32,11 @@ def keeps_matrix():
     return (config["methods"].get("icons") or {}).get("keep_matrix", False)
 
 
+def vote_percentile(wildcards):
+    """Percentile of ICONS, read when the rule runs: its default comes with the method's rule file."""
+    return config["methods"]["icons"]["percentile"]
+
+
 def activation_flags():
     """Flags of the activations' form and, where the config lists them, layers."""
     features = config["features"]

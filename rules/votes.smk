@@ -24,7 +24,7 @@ if "icons" in METHODS:
             mem_mb=4000,
             runtime=30,
         params:
-            percentile=lookup(dpath="methods/icons/percentile", within=config),
+            percentile=vote_percentile,
         shell:
             "python {input.code[0]:q} --influence {input.influence:q} "
             "--percentile {params.percentile} --out {output.votes:q} 2> {log:q}"

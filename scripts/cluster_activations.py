@@ -52,7 +52,8 @@ def judge(seen: clusters.Examination, on_collapse: str) -> None:
     if seen.collapse:
         message = f"the clusters have collapsed: {'; '.join(seen.collapse)}"
         if on_collapse == "error":
-            raise ValueError(f"{message}. Use fewer clusters or other layers")
+            advice = "take another number of clusters or other layers, or on_collapse: warn"
+            raise ValueError(f"{message}; {advice}")
         logger.warning(message)
 
 

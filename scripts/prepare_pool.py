@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from vlselect import log, store
+from vlselect.images import require_root
 from vlselect.intake import Tally, examine
 from vlselect.json_stream import read_records
 from vlselect.records import parse_record
@@ -36,6 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     """Write the three files."""
     args = build_parser().parse_args(argv)
     log.start()
+    require_root(args.images)
     tally = Tally()
     outcomes = examine(
         read_records(args.records),

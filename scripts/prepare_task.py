@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from vlselect import log
+from vlselect.images import require_root
 from vlselect.intake import Tally, examine
 from vlselect.json_stream import read_records
 from vlselect.records import parse_task_record
@@ -66,6 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     """Write the two tables and the rejections."""
     args = build_parser().parse_args(argv)
     log.start()
+    require_root(args.images)
     with (
         log.timed(f"task {args.task}"),
         SamplesWriter(args.out_validation, TASK_SCHEMA) as validation,

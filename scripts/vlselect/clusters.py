@@ -198,7 +198,7 @@ def examine(centroids: np.ndarray, sizes: np.ndarray) -> Examination:
     """Look for empty clusters, equal centroids and collapse.
 
     Collapse is any of: half of the clusters or more are empty; all centroids are nearly parallel
-    (cosines above 0.99); the largest 1 % of the clusters (at least one) hold more than half of the
+    (cosines above 0.99); the largest 1 % of at least 100 clusters hold more than half of the
     samples, counted beyond the even share that they would hold anyway.
 
     Parameters
@@ -220,7 +220,7 @@ def examine(centroids: np.ndarray, sizes: np.ndarray) -> Examination:
         reasons.append(f"{total - len(used)} of {total} clusters are empty")
     if lowest > NEAR_ONE:
         reasons.append(f"all centroids are nearly parallel (lowest cosine {lowest:.4f})")
-    if even < 1 and (share - even) / (1 - even) > 0.5:
+    if total >= 100 and (share - even) / (1 - even) > 0.5:
         reasons.append(f"{largest} of {total} clusters hold {share:.0%} of the samples")
     return Examination(total - len(used), twins, lowest, share, tuple(reasons))
 

@@ -26,6 +26,8 @@ from vlselect.vlm import VLM
 
 logger = logging.getLogger(__name__)
 
+FEW_STEPS = 10  # a run that is shorter is likely a mistake
+
 
 def train(
     vlm: VLM,
@@ -79,6 +81,12 @@ def train(
     if settings.deterministic and vlm.device.type == "cuda":
         # Operations without a deterministic form warn instead of failing: their name is in the log
         enable_full_determinism(seed, warn_only=True)
+    if settings.steps(len(rows)) < FEW_STEPS:
+        logger.warning(
+            "only %d optimiser steps for %d samples: batch_size times gradient_accumulation is %d",
+            *(settings.steps(len(rows)), len(rows)),
+            settings.batch_size * settings.gradient_accumulation,
+        )
     set_seed(seed)
     model = prepare_model(vlm.model, settings, seed)
     dataset = SampleDataset(
@@ -91,7 +99,7 @@ def train(
     ):
         trainer = Trainer(
             model=model,
-            args=training_arguments(settings, seed, vlm.device, scratch),
+            args=training_arguments(settings, len(rows), seed, vlm.device, scratch),
             train_dataset=dataset,
             data_collator=ResponseCollator(vlm),
             callbacks=[callback],
@@ -153,7 +161,7 @@ def same_cache_setting(model: PreTrainedModel | PeftModel) -> Iterator[None]:
 
 
 def training_arguments(
-    settings: Settings, seed: int, device: torch.device, scratch: str
+    settings: Settings, n_samples: int, seed: int, device: torch.device, scratch: str
 ) -> TrainingArguments:
     """Translate the settings for the Trainer, which saves and reports nothing by itself."""
     arguments = TrainingArguments(
@@ -162,7 +170,7 @@ def training_arguments(
         max_steps=settings.max_steps or -1,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.scheduler,
-        warmup_steps=settings.warmup_ratio,  # below 1 it is a share of all steps
+        warmup_steps=settings.warmup_steps(n_samples),
         per_device_train_batch_size=settings.batch_size,
         gradient_accumulation_steps=settings.gradient_accumulation,
         weight_decay=settings.weight_decay,

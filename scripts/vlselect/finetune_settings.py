@@ -1,5 +1,6 @@
 """What a finetuning run can be told; free of torch, so that it can be checked anywhere."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -82,6 +83,18 @@ class Settings:
                 raise ValueError(f"finetune.{name} {getattr(self, name)} is not above 0")
         if not 0 <= self.warmup_ratio < 1:
             raise ValueError(f"finetune.warmup_ratio {self.warmup_ratio} is not in [0, 1)")
+
+    def steps(self, n_samples: int) -> int:
+        """Count the optimiser steps of a run on that many samples, as the Trainer does."""
+        if self.max_steps:
+            return self.max_steps
+        batches = math.ceil(n_samples / self.batch_size)
+        return math.ceil(self.epochs * math.ceil(batches / self.gradient_accumulation))
+
+    def warmup_steps(self, n_samples: int) -> int:
+        """Steps of rising learning rate, of which the first has none: at most all but one."""
+        steps = self.steps(n_samples)
+        return min(math.ceil(self.warmup_ratio * steps), steps - 1)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> "Settings":

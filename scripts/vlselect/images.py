@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vlselect.records import Rejection
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 # What Pillow's decoders raise on broken data.
 _BROKEN = (OSError, SyntaxError, ValueError, LookupError, TypeError, EOFError, OverflowError)
 _BROKEN += (struct.error, zlib.error)
@@ -23,6 +23,18 @@ _BROKEN += (struct.error, zlib.error)
 
 class ImageError(Rejection):
     """An image cannot be used; `reason` and `detail` as for a record, the detail names the path."""
+
+
+def require_root(root: str | Path) -> None:
+    """Refuse an image root that is no folder: else every image would be called missing.
+
+    Raises
+    ------
+    NotADirectoryError
+        Naming it.
+    """
+    if not Path(root).is_dir():
+        raise NotADirectoryError(f"the image root {str(root)!r} is not a folder")
 
 
 def resolve(root: str | Path, name: str) -> Path:

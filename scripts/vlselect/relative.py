@@ -1,6 +1,7 @@
 """Benchmark scores and what a subset keeps of the performance of the whole pool."""
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pandas as pd
 
 from vlselect.intervals import t_interval
 from vlselect.tables import MEAN, REFERENCE, Run
+
+logger = logging.getLogger(__name__)
 
 
 def read_score(path: Path, run: Run, task: str) -> dict:
@@ -89,13 +92,14 @@ def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         The columns of ``relative_by_seed.csv``; for each run the benchmarks in the order of
         `scores`, then the row ``mean``: its `relative` is the mean over benchmarks of
-        score / score of `full`, in %, its `score` the mean of the raw scores.
+        score / score of `full`, in %, its `score` the mean of the raw scores. Where `full` scores
+        zero the ratio is undefined: `relative` is NaN there and left out of the mean, with a
+        warning.
 
     Raises
     ------
     ValueError
-        If there is no run of `full`, it has a score of zero (the ratio is undefined), or a run
-        lacks a task.
+        If there is no run of `full`, it scores zero on every task, or a run lacks a task.
     """
     parts = []
     for model in [name for name in dict.fromkeys(scores["model"]) if name]:
@@ -119,18 +123,21 @@ def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _reference(own: pd.DataFrame, model: str, tasks: list[str]) -> pd.Series:
-    """Score of `full` per task, mean over its seeds; every one must be above zero."""
+    """Score of `full` per task, mean over its seeds; NaN where it is zero."""
     full = own[own["method"] == REFERENCE].groupby("task")["score"].mean()
     missing = [task for task in tasks if task not in full.index]
     if missing:
         raise ValueError(f"model {model}: no score of {REFERENCE!r} on task(s) {missing}")
     zero = [task for task in tasks if not full[task] > 0.0]
+    if zero == tasks:
+        raise ValueError(f"model {model}: {REFERENCE!r} scores zero on every task: {tasks}")
     if zero:
-        raise ValueError(
-            f"model {model}: {REFERENCE!r} scores zero on task(s) {zero}; performance relative "
-            "to it is undefined. Take the task out of the config, or train longer"
+        logger.warning(
+            "model %s: %r scores zero on task(s) %s; performance relative to it is undefined there "
+            "and left out of the mean",
+            *(model, REFERENCE, ", ".join(zero)),
         )
-    return full[tasks]
+    return full[tasks].where(full[tasks] > 0.0)
 
 
 def relative_performance(by_seed: pd.DataFrame) -> pd.DataFrame:
@@ -152,7 +159,9 @@ def relative_performance(by_seed: pd.DataFrame) -> pd.DataFrame:
     rows = []
     keys = ["model", "method", "ratio", "task"]
     for key, seeds in by_seed.groupby(keys, sort=False):
-        mean, low, high = t_interval(seeds["relative"].to_numpy())
+        values = seeds["relative"].to_numpy()
+        undefined = np.isnan(values).all()  # `full` scores zero here
+        mean, low, high = (np.nan,) * 3 if undefined else t_interval(values)
         rows.append(
             dict(zip(keys, key, strict=True))
             | {

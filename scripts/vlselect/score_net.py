@@ -250,7 +250,7 @@ def train(
     with tempfile.TemporaryDirectory() as scratch, TrainingLog(log_path) as callback:
         trainer = Trainer(
             model=joint,
-            args=training_arguments(settings, seed, vlm.device, scratch),
+            args=training_arguments(settings, len(rows), seed, vlm.device, scratch),
             train_dataset=dataset,
             data_collator=JointCollator(vlm, features),
             callbacks=[callback],

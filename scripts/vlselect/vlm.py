@@ -75,6 +75,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<n>")
     parser.add_argument("--attention", help="eager, sdpa or flash_attention_2")
     parser.add_argument("--batch-size", type=int, default=64, help="samples in a batch, at most")
+    parser.add_argument("--max-length", type=int, help="tokens of a sample; longer ones are cut")
     parser.add_argument("--threads", type=int, default=1, help="fixed: sums depend on it")
     parser.add_argument("--trust-remote-code", action="store_true", help="run the hub's own code")
 
@@ -90,6 +91,7 @@ def load_from_arguments(arguments: argparse.Namespace) -> "VLM":
         attention=arguments.attention,
         trust_remote_code=arguments.trust_remote_code,
         batch_size=arguments.batch_size,
+        max_length=arguments.max_length,
     )
 
 
@@ -113,11 +115,23 @@ class VLM:
         Its chat template renders every conversation.
     batch_size : int
         Samples in a batch, at most.
+    max_length : int or None
+        Tokens that whole conversations are cut to, from the right; None cuts nothing.
     """
 
-    def __init__(self, model, processor, *, path: str, revision: str = "", batch_size: int = 64):
+    def __init__(
+        self,
+        model,
+        processor,
+        *,
+        path: str,
+        revision: str = "",
+        batch_size: int = 64,
+        max_length: int | None = None,
+    ):
         self.model, self.processor = model.eval(), processor
         self.path, self.revision, self.batch_size = path, revision, batch_size
+        self.max_length = max_length
         self.tokenizer = processor.tokenizer
         if not self.tokenizer.is_fast:
             raise MaskError(f"{path}: masks need a fast tokenizer, which gives character offsets")
@@ -138,6 +152,7 @@ class VLM:
         attention: str | None = None,
         trust_remote_code: bool = False,
         batch_size: int = 64,
+        max_length: int | None = None,
     ) -> "VLM":
         """Load model and processor from a local directory, or from the hub at a fixed revision.
 
@@ -164,7 +179,14 @@ class VLM:
             ) from error
         model = model.to(pick_device(device))
         logger.info("loaded %s (%s parameters) on %s", path, model.num_parameters(), model.device)
-        return cls(model, processor, path=path, revision=revision or "", batch_size=batch_size)
+        return cls(
+            model,
+            processor,
+            path=path,
+            revision=revision or "",
+            batch_size=batch_size,
+            max_length=max_length,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -177,7 +199,7 @@ class VLM:
         return self.model.get_decoder().layers
 
     @property
-    def max_length(self) -> int | None:
+    def positions(self) -> int | None:
         """Tokens that the language model has positions for, where its config says so."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
@@ -203,15 +225,20 @@ class VLM:
         if not text[responses[-1][1] :].strip() and self.tokenizer.eos_token:
             text = text[: responses[-1][1]] + self.tokenizer.eos_token
         encoded = self._tokenise(record, text, images, responses, instructions)
+        if self.max_length is not None and len(encoded) > self.max_length:
+            encoded = self._cut(encoded)
+        self._require_positions(encoded)
         if not encoded.response.any():
-            raise MaskError(f"sample {record.sample_id!r}: no token of its responses was found")
+            raise MaskError(f"sample {record.sample_id!r}: no token of its responses is left")
         return encoded
 
     def encode_prompt(self, record: Record, images: Sequence[Image.Image]) -> Encoded:
         """Tokenise a conversation up to its last user turn, ready for the answer."""
         last = max(i for i, turn in enumerate(record.turns) if turn.role == "user")
         text = self._render(chat.messages(record)[: last + 1], add_generation_prompt=True)
-        return self._tokenise(record, text, images, [], [])
+        encoded = self._tokenise(record, text, images, [], [])
+        self._require_positions(encoded)
+        return encoded
 
     def collate(self, samples: Sequence[Encoded], padding_side: str | None = None) -> Batch:
         """Pad samples to one length and stack them, on the model's device.
@@ -243,6 +270,30 @@ class VLM:
         rows = np.array([sample.row for sample in samples], dtype=np.int64)
         return Batch(inputs=inputs, rows=rows, sample_ids=[s.sample_id for s in samples], **masks)
 
+    def _cut(self, sample: Encoded) -> Encoded:
+        """Keep the first `max_length` tokens; image tokens may not be among the others."""
+        kept = slice(0, self.max_length)
+        if sample.image[self.max_length :].any():
+            raise ValueError(
+                f"sample {sample.sample_id!r} has image tokens beyond max_length {self.max_length}"
+            )
+        sequences = {*SEQUENCE_FILL, "input_ids"}
+        inputs = {
+            name: value[kept] if name in sequences else value
+            for name, value in sample.inputs.items()
+        }
+        masks = (sample.response[kept], sample.instruction[kept], sample.image[kept])
+        logger.info("sample %r is cut from %d tokens", sample.sample_id, len(sample))
+        return Encoded(sample.sample_id, inputs, *masks)
+
+    def _require_positions(self, sample: Encoded) -> None:
+        if self.positions is not None and len(sample) > self.positions:
+            raise ValueError(
+                f"sample {sample.sample_id!r} has {len(sample)} tokens, but {self.path} has "
+                f"positions for {self.positions}; a max_length in the model's config cuts longer "
+                "samples"
+            )
+
     def _render(self, messages: list[dict], add_generation_prompt: bool = False) -> str:
         return self.processor.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=add_generation_prompt
@@ -263,11 +314,6 @@ class VLM:
         offsets = np.asarray(output.pop("offset_mapping"))[0]  # (T, 2)
         image = np.asarray(output["mm_token_type_ids"])[0] == 1
         ids = np.asarray(output["input_ids"])[0]
-        if self.max_length is not None and len(ids) > self.max_length:
-            raise ValueError(
-                f"sample {record.sample_id!r} has {len(ids)} tokens, but {self.path} has "
-                f"positions for {self.max_length}"
-            )
         special = np.isin(ids, list(self._special))
         response = chat.cover(offsets, [chat.shift(span, shifts[0]) for span in responses])
         response |= chat.closing(response, special & ~image)

@@ -75,13 +75,15 @@ def test_subtasks_of_a_group_become_one_benchmark(benchmarks):
     assert performance["task"].unique().tolist() == ["both", "mean"]
 
 
-def test_full_at_zero_fails_and_names_the_task(benchmarks):
+def test_full_at_zero_leaves_the_relative_score_empty(benchmarks):
     for seed in "01":
         path = benchmarks / f"target/full/ratio-1.0_seed-{seed}/reading.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"score": 0}))
-    with pytest.raises(ValueError, match="reading"):
-        run(benchmarks)
-    assert not (benchmarks / "tables/r.csv").exists()
+    scores, _, performance = run(benchmarks)
+    relative = performance.set_index(["method", "task"])["relative"]
+    assert relative["icons"].isna().to_dict() == {"counting": False, "reading": True, "mean": False}
+    assert relative["icons", "mean"] == relative["icons", "counting"]
+    assert len(scores) == 2 * len(RUNS)
 
 
 def test_a_missing_score_names_the_file(benchmarks):

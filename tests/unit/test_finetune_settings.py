@@ -23,3 +23,18 @@ def test_a_config_section_becomes_settings():
 def test_wrong_values_are_named(values, complaint):
     with pytest.raises(ValueError, match=complaint):
         Settings.from_mapping(values)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "changes", "steps", "warmup"),
+    [
+        (6, {}, 1, 0),  # the only step has to train
+        (9000, {"gradient_accumulation": 1, "epochs": 3, "warmup_ratio": 0.05}, 1689, 85),
+        (130, {"epochs": 2, "warmup_ratio": 0.5}, 4, 2),
+        (130, {"max_steps": 7, "warmup_ratio": 0}, 7, 0),
+    ],
+)
+def test_some_step_always_has_a_learning_rate(n_samples, changes, steps, warmup):
+    settings = Settings(**changes)
+    assert settings.steps(n_samples) == steps
+    assert settings.warmup_steps(n_samples) == warmup < steps

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlselect.images import ImageError, load, problem, resolve, to_rgb
+from vlselect.images import ImageError, load, problem, require_root, resolve, to_rgb
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
 
@@ -148,3 +148,20 @@ def test_orientation_is_applied(root):
     image.save(root / "turned.png", exif=exif)
     found = np.asarray(load(root, "turned.png", 10_000))
     np.testing.assert_array_equal(found, np.rot90(PIXELS, -1))
+
+
+@pytest.mark.parametrize("suffix", ["ppm", "pgm", "jpg", "png", "webp", "gif", "bmp", "tif"])
+def test_every_format_that_is_named_opens(tmp_path, suffix):
+    Image.new("L" if suffix == "pgm" else "RGB", (8, 8)).save(tmp_path / f"x.{suffix}")
+    assert problem(tmp_path, f"x.{suffix}", 10**6) is None
+
+
+def test_a_file_of_no_known_format_is_told_what_is_known(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"%!PS-Adobe-3.0")
+    reason, detail = problem(tmp_path, "x.png", 10**6)
+    assert reason == "unreadable_image" and "is not one of JPEG" in detail
+
+
+def test_an_image_root_that_is_no_folder_is_an_error(tmp_path):
+    with pytest.raises(NotADirectoryError, match="nowhere"):
+        require_root(tmp_path / "nowhere")

@@ -126,13 +126,16 @@ def test_a_group_counts_as_one_benchmark():
     assert table["a", "mean"] == pytest.approx(75.0)
 
 
-def test_a_score_of_zero_of_full_is_named():
+def test_a_task_on_which_full_scores_zero_is_named_and_left_out_of_the_mean(caplog):
     runs = {
         ("full", "1.0", "0"): {"x": 50.0, "reading": 0.0},
-        ("a", "0.2", "0"): {"x": 1, "reading": 1},
+        ("a", "0.2", "0"): {"x": 20.0, "reading": 1.0},
     }
-    with pytest.raises(ValueError, match="zero.*reading"):
-        relative.relative_by_seed(make_scores(runs))
+    table = relative.relative_by_seed(make_scores(runs)).set_index(["method", "task"])["relative"]
+    assert np.isnan(table["a", "reading"]) and table["a", "mean"] == pytest.approx(40.0)
+    assert "reading" in caplog.text
+    with pytest.raises(ValueError, match="scores zero on every task"):
+        relative.relative_by_seed(make_scores({("full", "1.0", "0"): {"x": 0.0}}))
 
 
 def test_missing_reference_and_missing_task_are_named():

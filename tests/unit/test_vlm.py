@@ -148,6 +148,21 @@ def test_a_sample_longer_than_the_model_is_named(vlm):
         encode(vlm, long)
 
 
+def test_a_long_sample_is_cut_where_the_config_says_so(tiny_vlm):
+    vlm = VLM.load(str(tiny_vlm), max_length=12)
+    whole = encode(VLM.load(str(tiny_vlm)), MULTI)
+    vlm.max_length = len(whole) - 3
+    cut = encode(vlm, MULTI)
+    assert len(cut) == vlm.max_length == len(cut.inputs["input_ids"]) == len(cut.image)
+    np.testing.assert_array_equal(cut.response, whole.response[: len(cut)])
+    assert vlm.collate([cut, encode(vlm, TEXT)]).inputs["pixel_values"].shape[0] == 2
+    vlm.max_length = 4
+    with pytest.raises(ValueError, match="'multi' has image tokens beyond"):
+        encode(vlm, MULTI)
+    with pytest.raises(MaskError, match="'text': no token of its responses is left"):
+        encode(vlm, TEXT)
+
+
 def test_loading_says_what_is_missing(tmp_path, tiny_vlm):
     with pytest.raises(FileNotFoundError, match="is not a directory"):
         VLM.load("no/such/model")

@@ -138,7 +138,7 @@ def test_editing_a_module_reruns_what_depends_on_it(mini_run):
 
 def test_changing_one_parameter_reruns_what_depends_on_it(mini_run, tmp_path):
     config = tmp_path / "mini.yaml"
-    config.write_text(mini_run.config.read_text().replace("percentile: 20", "percentile: 30"))
+    config.write_text(mini_run.config.read_text().replace("icons: {}", "icons: {percentile: 30}"))
     again = jobs(succeeded(snakemake(mini_run.folder, config, "-n", root=mini_run.root)))
     assert {"cast_votes", "select_icons"} <= again
     assert not again & {"compute_influence", "collect_gradients", "select_coincide"}
