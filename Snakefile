@@ -7,9 +7,8 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-if (
-    not workflow.overwrite_configfiles
-):  # a config of one's own stands alone, nothing is mixed in
+# A config of one's own stands alone: nothing of the default is mixed in.
+if not workflow.overwrite_configfiles:
 
     configfile: Path(workflow.basedir) / "config.yaml"
 
@@ -30,24 +29,9 @@ if not config["cached"]:
     scattergather:
         pool=config["pool"]["shards"],
 
-    if "digits" in config:
+    for stage in STAGE_FILES:
 
-        include: "rules/digits.smk"
-    include: "rules/pool.smk"
-    include: "rules/tasks.smk"
-    include: "rules/features.smk"
-    include: "rules/gradients.smk"
-    include: "rules/influence.smk"
-    include: "rules/votes.smk"
-    include: "rules/clusters.smk"
-
-    for method in METHODS:
-
-        include: f"rules/methods/{method}.smk"
-    include: "rules/checkpoints.smk"
-    include: "rules/benchmarks.smk"
-    include: "rules/tables.smk"
-    include: "rules/provenance.smk"
+        include: f"rules/{stage}.smk"
 
 
 include: "rules/figures.smk"

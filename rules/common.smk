@@ -14,12 +14,8 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from vlselect.configuration import (
-    ConfigError,
-    check,
-    check_metrics,
-    check_references,
-)
+from vlselect.configuration import ConfigError, check
+from vlselect.configuration import check_metrics, check_references
 from vlselect.groups import task_groups, voting_tasks
 from vlselect.sources import imported_sources
 from yaml import safe_load
@@ -185,6 +181,12 @@ expand_experiments()
 checked(check_references, config)  # before rules are made of these names
 checked(check_metrics, config["tasks"])
 METHODS = list(config["methods"])
+STAGE_FILES = [  # rule files below rules/, left to right
+    *(["digits"] if "digits" in config else []),
+    *("pool", "tasks", "features", "gradients", "influence", "votes", "clusters"),
+    *(f"methods/{method}" for method in METHODS),
+    *("checkpoints", "benchmarks", "tables", "provenance"),
+]
 TESTED = [name for name, task in config["tasks"].items() if "test" in task]
 VALIDATED = [name for name, task in config["tasks"].items() if "validation" in task]
 GROUPS = task_groups({name: config["tasks"][name] for name in VALIDATED})

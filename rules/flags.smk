@@ -33,7 +33,7 @@ def keeps_matrix():
 
 
 def vote_percentile(wildcards):
-    """Percentile of ICONS, read when the rule runs: its default comes with the method's rule file."""
+    """Percentile of ICONS; its default comes only with the method's own file."""
     return config["methods"]["icons"]["percentile"]
 
 

@@ -91,7 +91,9 @@ def test_tables_and_figures(mini_run):
 def test_provenance_names_every_input(mini_run):
     provenance = json.loads((mini_run.results / "provenance.json").read_text())
     tasks = [f"data/{t}_{s}.json" for t in ("alpha", "beta") for s in ("validation", "test")]
-    assert set(provenance["inputs_sha256"]) == {"data/mixture.json", "data/model", *tasks}
+    model = {name for name in provenance["inputs_sha256"] if name.startswith("data/model/")}
+    assert {"data/model/config.json", "data/model/model.safetensors"} <= model
+    assert set(provenance["inputs_sha256"]) - model == {"data/mixture.json", *tasks}
     assert provenance["seeds"] == {"main": list(SEEDS)}
     assert provenance["config"]["methods"]["icons"]["percentile"] == 20
 
@@ -105,6 +107,12 @@ def test_every_job_left_its_cost(mini_run):
 def test_second_run_has_nothing_to_do(mini_run):
     again = succeeded(snakemake(mini_run.folder, mini_run.config, "-c2", root=mini_run.root))
     assert jobs(again) == set() and "Nothing to be done" in again
+
+
+def test_a_model_changed_in_place_is_noticed(mini_run):
+    with edited(mini_run.folder / "data/model/chat_template.jinja"):
+        assert {"extract_features", "warm_up", "finetune_model"} <= jobs(mini_run.dry_run())
+    assert jobs(mini_run.dry_run()) == set()
 
 
 def test_touching_sources_and_config_reruns_nothing(mini_run):
