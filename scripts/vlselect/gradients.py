@@ -17,11 +17,10 @@ from types import TracebackType
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from vlselect.batching import batches
-from vlselect.likelihood import ResponseHead
+from vlselect.likelihood import response_sums
 from vlselect.projection import Projection
 from vlselect.samples import Samples
 from vlselect.vlm import VLM, Batch
@@ -51,16 +50,8 @@ def response_losses(model: nn.Module, batch: Batch) -> torch.Tensor:
     ValueError
         If a sample has no response token to predict; names it.
     """
-    with ResponseHead(model, batch.response) as head:
-        output = model(**batch.inputs, use_cache=False)
-    counts = head.predicted.sum(dim=1)
-    if not counts.all():
-        empty = batch.sample_ids[int(counts.argmin())]
-        raise ValueError(f"sample {empty!r} has no response token to predict")
-    targets = batch.inputs["input_ids"][:, 1:][head.predicted]  # (P,)
-    token_losses = F.cross_entropy(head.logits(output.logits).float(), targets, reduction="none")
-    table = token_losses.new_zeros(head.predicted.shape)  # (B, T - 1)
-    return table.masked_scatter(head.predicted, token_losses).sum(dim=1) / counts
+    sums, counts = response_sums(model, batch)
+    return sums / counts
 
 
 def lora_matrices(model: nn.Module) -> list[LoraMatrix]:

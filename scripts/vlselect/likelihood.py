@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+from vlselect.vlm import Batch
+
 SIGNALS = ("nll", "el2n", "margin")
 CHUNK = 256
 
@@ -143,3 +145,29 @@ class ResponseHead:
         self.hidden = hidden
         chosen = hidden[:, :-1][self.predicted.to(hidden.device)]  # (P, d)
         return (chosen.unsqueeze(0),), {}
+
+
+def response_sums(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum each sample's loss over its response tokens, with its graph, and count them.
+
+    Returns
+    -------
+    sums : float32 Tensor (B,)
+        In nats.
+    counts : int64 Tensor (B,)
+
+    Raises
+    ------
+    ValueError
+        If a sample has no response token to predict; names it.
+    """
+    with ResponseHead(model, batch.response) as head:
+        output = model(**batch.inputs, use_cache=False)
+    counts = head.predicted.sum(dim=1)
+    if not counts.all():
+        empty = batch.sample_ids[int(counts.argmin())]
+        raise ValueError(f"sample {empty!r} has no response token to predict")
+    targets = batch.inputs["input_ids"][:, 1:][head.predicted]  # (P,)
+    losses = F.cross_entropy(head.logits(output.logits).float(), targets, reduction="none")
+    table = losses.new_zeros(head.predicted.shape)  # (B, T - 1)
+    return table.masked_scatter(head.predicted, losses).sum(dim=1), counts

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from transformers import Trainer, set_seed
 from transformers.trainer_callback import PrinterCallback
@@ -22,7 +21,7 @@ from transformers.trainer_utils import enable_full_determinism
 
 from vlselect.finetune import prepare_model, training_arguments
 from vlselect.finetune_settings import Settings
-from vlselect.likelihood import ResponseHead
+from vlselect.likelihood import response_sums
 from vlselect.samples import Samples
 from vlselect.store import ShardedArray
 from vlselect.training_data import SampleDataset
@@ -71,32 +70,6 @@ def batch_weights(outputs: torch.Tensor) -> torch.Tensor:
     Tensor (B,)
     """
     return len(outputs) * outputs.softmax(dim=0)
-
-
-def response_sums(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum each sample's loss over its response tokens, with its graph, and count them.
-
-    Returns
-    -------
-    sums : float32 Tensor (B,)
-        In nats.
-    counts : int64 Tensor (B,)
-
-    Raises
-    ------
-    ValueError
-        If a sample has no response token to predict; names it.
-    """
-    with ResponseHead(model, batch.response) as head:
-        output = model(**batch.inputs, use_cache=False)
-    counts = head.predicted.sum(dim=1)
-    if not counts.all():
-        empty = batch.sample_ids[int(counts.argmin())]
-        raise ValueError(f"sample {empty!r} has no response token to predict")
-    targets = batch.inputs["input_ids"][:, 1:][head.predicted]  # (P,)
-    losses = F.cross_entropy(head.logits(output.logits).float(), targets, reduction="none")
-    table = losses.new_zeros(head.predicted.shape)  # (B, T - 1)
-    return table.masked_scatter(head.predicted, losses).sum(dim=1), counts
 
 
 def weighted_loss(
