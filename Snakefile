@@ -13,9 +13,9 @@ if not workflow.overwrite_configfiles:
     configfile: Path(workflow.basedir) / "config.yaml"
 
 
-include: "rules/common.smk"
-include: "rules/flags.smk"
-include: "rules/reporting.smk"
+for functions in ("budgets", "common", "building", "mixture", "flags", "lmms_flags", "reporting", "exporting", "training", "planning"):
+
+    include: f"rules/{functions}.smk"
 
 
 pathvars:
@@ -44,8 +44,9 @@ wildcard_constraints:
     model=one_of(config["models"]),
     method=one_of(METHODS),
     task=one_of(config["tasks"]),
-    ratio=r"\d+\.\d+",
+    budget=r"ratio-\d+\.\d+|samples-\d+|tokens-\d+",
     seed=r"\d+",
+    format=one_of(format_names()),
 
 
 rule all:
@@ -56,9 +57,15 @@ rule all:
 
 
 rule subsets:
-    """Only what a training program needs: the chosen records of every method, ratio and seed."""
+    """Only what a training program needs: the chosen records of every method, budget and seed."""
     input:
         subset_files(),
+
+
+rule exports:
+    """The subsets in the formats of training programs that the config's `export` lists."""
+    input:
+        export_files(),
 
 
 rule benchmarks:

@@ -1,7 +1,7 @@
 """Scores on every task's test set: of checkpoints, of the model as it comes, and of no model.
 
 Reads tasks/<task>/…, checkpoints/… and the images. Writes <task>.parquet (predictions) and
-<task>.json (score) of each task to benchmarks/<model>/<method>/ratio-<r>_seed-<s>/, to
+<task>.json (score) of each task to benchmarks/<model>/<method>/<budget>_seed-<s>/, to
 benchmarks/<model>/pretrained/ratio-0.0_seed-0/ and to benchmarks/majority/.
 """
 
@@ -12,23 +12,23 @@ rule run_benchmarks:
         code=benchmark_code("run_benchmarks.py"),
         tests=benchmark_tests,
         model=model_files,
-        checkpoint="<results>/checkpoints/{model}/{method}/ratio-{ratio}_seed-{seed}",
+        checkpoint="<results>/checkpoints/{model}/{method}/{budget}_seed-{seed}",
     output:
         expand(
-            "<results>/benchmarks/{{model}}/{{method}}/ratio-{{ratio}}_seed-{{seed}}/{task}.{suffix}",
+            "<results>/benchmarks/{{model}}/{{method}}/{{budget}}_seed-{{seed}}/{task}.{suffix}",
             task=TESTED,
             suffix=["parquet", "json"],
         ),
     log:
-        "<logs>/run_benchmarks/{model}/{method}/ratio-{ratio}_seed-{seed}.log",
+        "<logs>/run_benchmarks/{model}/{method}/{budget}_seed-{seed}.log",
     benchmark:
-        "<costs>/run_benchmarks/{model}/{method}/ratio-{ratio}_seed-{seed}.jsonl"
+        "<costs>/run_benchmarks/{model}/{method}/{budget}_seed-{seed}.jsonl"
     conda:
         "../envs/models.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=growing(16000),
+        runtime=growing(480),
         gpu=gpus,
     params:
         tasks=benchmark_flags,
@@ -62,8 +62,8 @@ rule run_benchmarks_pretrained:
         "../envs/models.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=growing(16000),
+        runtime=growing(480),
         gpu=gpus,
     params:
         tasks=benchmark_flags,
@@ -98,8 +98,8 @@ rule answer_by_majority:
         "../envs/pool.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         tasks=majority_flags,
         out=subpath(output[0], parent=True),

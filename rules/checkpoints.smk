@@ -1,7 +1,9 @@
 """Finetuned models, one for each model, method, ratio and seed.
 
 Reads pool/samples.parquet, subsets/<method>/…, the images and a model; writes the directories
-checkpoints/<model>/<method>/ratio-<r>_seed-<s>/ with weights and training_log.csv.
+checkpoints/<model>/<method>/<budget>_seed-<s>/ with weights and training_log.csv. While a run is
+on its way, states that it can go on from lie beside it, in …_seed-<s>.partial/. On request (target
+`merged`, or a path) each becomes a model directory of its own: merged/<model>/…
 """
 
 
@@ -10,28 +12,59 @@ rule finetune_model:
     input:
         code=code("finetune_model.py"),
         samples="<results>/pool/samples.parquet",
-        subset="<results>/subsets/{method}/ratio-{ratio}_seed-{seed}.parquet",
+        subset="<results>/subsets/{method}/{budget}_seed-{seed}.parquet",
         model=model_files,
     output:
-        directory("<results>/checkpoints/{model}/{method}/ratio-{ratio}_seed-{seed}"),
+        directory("<results>/checkpoints/{model}/{method}/{budget}_seed-{seed}"),
     log:
-        "<logs>/finetune_model/{model}/{method}/ratio-{ratio}_seed-{seed}.log",
+        "<logs>/finetune_model/{model}/{method}/{budget}_seed-{seed}.log",
     benchmark:
-        "<costs>/finetune_model/{model}/{method}/ratio-{ratio}_seed-{seed}.jsonl"
+        "<costs>/finetune_model/{model}/{method}/{budget}_seed-{seed}.jsonl"
+    conda:
+        "../envs/models.yaml"
+    threads: training_threads(config["finetune"])
+    resources:
+        mem_mb=growing(24000),
+        runtime=growing(1440),
+        gpu=finetune_gpus,
+    params:
+        images=image_locations(),
+        max_pixels=config["pool"]["max_pixels"],
+        launch=launcher(config["finetune"]),
+        settings=json.dumps(config["finetune"], sort_keys=True),
+        model=model_flags,
+    shell:
+        "{params.launch} {input.code[0]:q} --samples {input.samples:q} --subset {input.subset:q}"
+        " --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --settings {params.settings:q} --seed {wildcards.seed} {params.model}"
+        " --partial {output:q}.partial --out {output:q} 2> {log:q}"
+
+
+rule merge_checkpoint:
+    """Base model and adapter in one directory with the processor, for other programs."""
+    input:
+        code=code("merge_checkpoint.py"),
+        checkpoint="<results>/checkpoints/{model}/{method}/{budget}_seed-{seed}",
+        model=model_files,
+    output:
+        directory("<results>/merged/{model}/{method}/{budget}_seed-{seed}"),
+    log:
+        "<logs>/merge_checkpoint/{model}/{method}/{budget}_seed-{seed}.log",
     conda:
         "../envs/models.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=24000,
-        runtime=1440,
+        mem_mb=growing(32000),
+        runtime=growing(60),
         gpu=gpus,
     params:
-        images=config["pool"]["images"],
-        max_pixels=config["pool"]["max_pixels"],
-        settings=json.dumps(config["finetune"], sort_keys=True),
-        model=model_flags,
+        model=unquantised_flags,
     shell:
-        "python {input.code[0]:q} --samples {input.samples:q} --subset {input.subset:q}"
-        " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --settings {params.settings:q} --seed {wildcards.seed} {params.model}"
+        "python {input.code[0]:q} --checkpoint {input.checkpoint:q} {params.model}"
         " --out {output:q} 2> {log:q}"
+
+
+rule merged:
+    """Every experiment's checkpoint as a model directory of its own."""
+    input:
+        merged_files(),

@@ -23,8 +23,8 @@ if "coincide" in METHODS:
             "../envs/selection.yaml"
         threads: config["threads"]
         resources:
-            mem_mb=16000,
-            runtime=480,
+            mem_mb=growing(16000),
+            runtime=growing(480),
             gpu=clustering_gpus,
         params:
             clustering=clustering_flags,
@@ -51,8 +51,8 @@ if "coincide" in METHODS:
             "../envs/selection.yaml"
         threads: config["threads"]
         resources:
-            mem_mb=8000,
-            runtime=240,
+            mem_mb=growing(8000),
+            runtime=growing(240),
         params:
             summary=summary_flags,
             threads=config["threads"],

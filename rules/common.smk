@@ -15,9 +15,11 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from vlselect.configuration import ConfigError, check
-from vlselect.configuration import check_metrics, check_references
+from vlselect.configuration import check_formats, check_metrics, check_references
+from vlselect.mixture import check_mixture
 from vlselect.groups import task_groups, voting_tasks
 from vlselect.sources import imported_sources
+from vlselect.task_builds import expand_builds, name_metrics
 from yaml import safe_load
 
 RULES = Path(workflow.basedir) / "rules"
@@ -79,7 +81,7 @@ def model_files(wildcards_or_name):
 
 
 def model_flags(wildcards_or_name):
-    """Command-line flags that load a model (see vlm.add_model_arguments)."""
+    """Command-line flags that load a model (see loading.add_model_arguments)."""
     model = model_settings(wildcards_or_name)
     flags = [
         "--model",
@@ -98,6 +100,7 @@ def model_flags(wildcards_or_name):
     flags += ["--revision", model["revision"]] if model["revision"] else []
     flags += ["--max-length", str(model["max_length"])] if model["max_length"] else []
     flags += ["--attention", model["attention"]] if model["attention"] else []
+    flags += ["--quantisation", model["quantisation"]] if model["quantisation"] else []
     flags += ["--trust-remote-code"] if model["trust_remote_code"] else []
     return shlex.join(flags)
 
@@ -107,6 +110,15 @@ def gpus(wildcards_or_name):
     return int(model_settings(wildcards_or_name)["device"].startswith("cuda"))
 
 
+def growing(amount):
+    """A resource that doubles at every attempt: what ran out of it is tried again with more."""
+
+    def resource(wildcards, attempt):
+        return amount * 2 ** (attempt - 1)
+
+    return resource
+
+
 def parameters(method, *keys):
     """These keys of a method's config entry, as JSON for --parameters."""
     return json.dumps(
@@ -114,28 +126,9 @@ def parameters(method, *keys):
     )
 
 
-def ratio_label(ratio):
-    """A ratio as it stands in paths: 0.2, 1.0."""
-    whole, _, fraction = f"{ratio:.6f}".partition(".")
-    return f"{whole}.{fraction.rstrip('0') or '0'}"
-
-
-def experiment_runs():
-    """Every (model, method, ratio, seed) that some experiment asks for, once; full is at 1.0."""
-    runs = {}
-    for experiment in config["experiments"].values():
-        for method in experiment["methods"]:
-            ratios = [1.0] if method == "full" else experiment["ratios"]
-            for model in experiment["models"]:
-                for ratio in map(ratio_label, ratios):
-                    for seed in experiment["seeds"]:
-                        runs[model, method, ratio, seed] = None
-    return [dict(zip(("model", "method", "ratio", "seed"), run)) for run in runs]
-
-
 def subset_files():
     """The subsets of every experiment."""
-    path = "<results>/subsets/{method}/ratio-{ratio}_seed-{seed}.{suffix}"
+    path = "<results>/subsets/{method}/{budget}_seed-{seed}.{suffix}"
     runs = experiment_runs()
     return sorted(
         {path.format(**run, suffix=s) for run in runs for s in ("json", "parquet")}
@@ -144,7 +137,7 @@ def subset_files():
 
 def benchmark_files():
     """The scores of every experiment's checkpoints on every task."""
-    path = "<results>/benchmarks/{model}/{method}/ratio-{ratio}_seed-{seed}/{task}.json"
+    path = "<results>/benchmarks/{model}/{method}/{budget}_seed-{seed}/{task}.json"
     return [
         path.format(**run, task=task) for run in experiment_runs() for task in TESTED
     ]
@@ -156,6 +149,7 @@ def everything():
         return figure_files()
     return [
         *subset_files(),
+        *export_files(),
         *benchmark_files(),
         *table_files(),
         *figure_files(),
@@ -164,11 +158,11 @@ def everything():
 
 
 def expand_experiments():
-    """Give experiments the config's ratios, seeds and models where they name none of their own."""
+    """Give experiments the config's budgets, seeds and models where they name none of their own."""
     for key in ("tasks", "models", "methods", "experiments"):
         config.setdefault(key, {})  # only a cached run may leave them out
     for experiment in config["experiments"].values():
-        experiment.setdefault("ratios", config["ratios"])
+        expand_budgets(experiment)
         experiment.setdefault("seeds", config["seeds"])
         experiment.setdefault("models", list(config["models"])[:1])
         experiment["seeds"] = list(
@@ -176,16 +170,23 @@ def expand_experiments():
         )  # 1.0 is an integer to JSON
 
 
+name_metrics(config)
 checked(check, config, safe_load((RULES / "schemas/config.schema.yaml").read_text()))
 expand_experiments()
+checked(expand_builds, config)
+checked(check_mixture, config)
 checked(check_references, config)  # before rules are made of these names
 checked(check_metrics, config["tasks"])
+checked(check_formats, config["export"])
 METHODS = list(config["methods"])
 STAGE_FILES = [  # rule files below rules/, left to right
     *(["digits"] if "digits" in config else []),
+    *(["make_task"] if any("build" in t for t in config["tasks"].values()) else []),
     *("pool", "tasks", "features", "gradients", "influence", "votes", "clusters"),
     *(f"methods/{method}" for method in METHODS),
-    *("checkpoints", "benchmarks", "tables", "provenance"),
+    "constraints",
+    *("exports", "checkpoints", "benchmarks", *config["evaluation"]),
+    *("tables", "provenance", "plan"),
 ]
 TESTED = [name for name, task in config["tasks"].items() if "test" in task]
 VALIDATED = [name for name, task in config["tasks"].items() if "validation" in task]

@@ -26,8 +26,8 @@ rule make_digits:
         "../envs/models.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         mixture=json.dumps(config["digits"]["mixture"]),
         noise=config["digits"]["noise"],
@@ -57,8 +57,8 @@ rule pretrain_vision:
         "../envs/models.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         scenes=config["digits"]["vision_scenes"],
         seed=config["digits"]["seed"],
@@ -83,8 +83,8 @@ rule pretrain_base:
         "../envs/models.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         samples=config["digits"]["base_samples"],
         lookup=config["digits"]["lookup"],

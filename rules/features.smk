@@ -26,12 +26,12 @@ rule extract_features:
         "../envs/models.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=growing(16000),
+        runtime=growing(480),
         gpu=gpus,
     params:
         run=config["run"],
-        images=config["pool"]["images"],
+        images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
         activations=activation_flags(),
@@ -59,12 +59,12 @@ rule extract_attention:
         "../envs/models.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=growing(16000),
+        runtime=growing(240),
         gpu=gpus,
     params:
         run=config["run"],
-        images=config["pool"]["images"],
+        images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
         layer=config["features"]["attention"]["layer"],
@@ -92,12 +92,12 @@ rule extract_clip:
         "../envs/models.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
         gpu=gpus,
     params:
         run=config["run"],
-        images=config["pool"]["images"],
+        images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
     shell:

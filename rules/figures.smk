@@ -24,8 +24,8 @@ rule plot_composition:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         tables=table_flags,
         facts=caption_facts,

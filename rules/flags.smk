@@ -5,9 +5,8 @@ Functions only: rules and functions live in files of their own.
 
 
 def validation_images():
-    """Image root of each task with a validation set: its own, or the pool's."""
-    roots = [config["tasks"][name].get("images") for name in VALIDATED]
-    return [root or config["pool"]["images"] for root in roots]
+    """Where the images of each validation set are."""
+    return [mixture.task_images(config, name, "validation") for name in VALIDATED]
 
 
 def projection_flags():
@@ -100,7 +99,7 @@ def benchmark_flags(wildcards, input):
     """A --task flag for each test set: name, metric, its options, test, and image root."""
     flags = []
     for (task, metric, options), test in zip(scoring_parts(), input.tests):
-        images = config["tasks"][task].get("images", config["pool"]["images"])
+        images = mixture.task_images(config, task, "test")
         flags += ["--task", task, metric, options, test, images]
     return shlex.join(flags)
 
@@ -124,11 +123,19 @@ def scoring_parts():
         )
 
 
+def config_as_json(wildcards):
+    """The config as a flag; a function, since prompts may have braces, which are wildcards in a string."""
+    return json.dumps(config, sort_keys=True)
+
+
 def provenance_inputs():
     """Every file and folder that came from outside the workflow, or stands for it in the demo."""
-    files = [config["pool"]["records"]]
+    files = pool_record_files()
     for task in config["tasks"].values():
-        files += [task[split] for split in ("validation", "test") if split in task]
+        for split in mixture.SPLITS:
+            files += mixture.task_files(task, split)
+        files += files_of_build(task["build"]) if "build" in task else []
     for name in config["models"]:
         files += model_files(name)
+    files += filter(None, (config["constraints"][key] for key in ("keep", "exclude")))
     return sorted(set(files))

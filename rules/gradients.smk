@@ -21,24 +21,26 @@ if config.get("gradients"):
             "<costs>/warm_up/{model}.jsonl"
         conda:
             "../envs/models.yaml"
-        threads: config["threads"]
+        threads: training_threads(config["gradients"]["warm_up"]["finetune"])
         resources:
-            mem_mb=24000,
-            runtime=480,
-            gpu=gpus,
+            mem_mb=growing(24000),
+            runtime=growing(480),
+            gpu=warm_up_gpus,
         params:
-            images=config["pool"]["images"],
+            images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
             fraction=config["gradients"]["warm_up"]["fraction"],
             seed=config["gradients"]["warm_up"]["seed"],
+            launch=launcher(config["gradients"]["warm_up"]["finetune"]),
             settings=json.dumps(
                 config["gradients"]["warm_up"]["finetune"], sort_keys=True
             ),
             model=model_flags,
         shell:
-            "python {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
+            "{params.launch} {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
             " --max-pixels {params.max_pixels} --fraction {params.fraction} --seed {params.seed}"
-            " --settings {params.settings:q} {params.model} --out {output:q} 2> {log:q}"
+            " --settings {params.settings:q} {params.model}"
+            " --partial {output:q}.partial --out {output:q} 2> {log:q}"
 
     rule collect_gradients:
         """One batched backward pass gives the projected gradients of all samples in a batch."""
@@ -57,12 +59,12 @@ if config.get("gradients"):
             "../envs/models.yaml"
         threads: config["threads"]
         resources:
-            mem_mb=24000,
-            runtime=1440,
+            mem_mb=growing(24000),
+            runtime=growing(1440),
             gpu=gpus,
         params:
             run=config["run"],
-            images=config["pool"]["images"],
+            images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
             projection=projection_flags(),
             model=model_flags,
@@ -96,8 +98,8 @@ if config.get("gradients") and VALIDATED:
             "../envs/models.yaml"
         threads: config["threads"]
         resources:
-            mem_mb=24000,
-            runtime=480,
+            mem_mb=growing(24000),
+            runtime=growing(480),
             gpu=gpus(config["gradients"]["model"]),
         params:
             run=config["run"],

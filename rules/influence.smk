@@ -37,8 +37,8 @@ if config.get("gradients") and VALIDATED:
             "../envs/selection.yaml"
         threads: config["threads"]
         resources:
-            mem_mb=8000,
-            runtime=120,
+            mem_mb=growing(8000),
+            runtime=growing(120),
         params:
             tasks=list(VALIDATED),
             groups=json.dumps(GROUPS),

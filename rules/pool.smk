@@ -1,7 +1,8 @@
 """The pool: which records can be used.
 
 Reads the records and images that config.pool names; writes pool/samples.parquet (accepted),
-pool/rejected.csv (the others, each with its reason) and pool/summary.json (counts).
+pool/rejected.csv (the others, each with its reason) and pool/summary.json (counts). Records are
+JSON, Parquet or saved datasets; images are in folders, in tars, or in the records' tables.
 """
 
 
@@ -9,7 +10,7 @@ rule prepare_pool:
     """Parse every record, check its conversation and decode its images."""
     input:
         code=code("prepare_pool.py"),
-        records=config["pool"]["records"],
+        records=pool_record_files(),
     output:
         samples="<results>/pool/samples.parquet",
         rejected="<results>/pool/rejected.csv",
@@ -23,14 +24,15 @@ rule prepare_pool:
     # Threads only decode images here: no number depends on how many there are.
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=480,
+        mem_mb=growing(4000),
+        runtime=growing(480),
     params:
-        images=config["pool"]["images"],
+        records=record_locations(),
+        images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
-        source_key=config["pool"]["source_key"] or [],
+        source_keys=source_keys(),
     shell:
-        "python {input.code[0]:q} --records {input.records:q} --images {params.images:q}"
-        " --max-pixels {params.max_pixels} --source-key {params.source_key:q}"
+        "python {input.code[0]:q} --records {params.records:q} --images {params.images:q}"
+        " --max-pixels {params.max_pixels} --source-key {params.source_keys:q}"
         " --workers {threads} --samples {output.samples:q} --rejected {output.rejected:q}"
         " --summary {output.summary:q} 2> {log:q}"

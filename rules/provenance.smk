@@ -21,10 +21,10 @@ rule write_provenance:
         "../envs/pool.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=30,
+        mem_mb=growing(500),
+        runtime=growing(30),
     params:
-        config=json.dumps(config, sort_keys=True),
+        config=config_as_json,
     shell:
         "python {input.code[0]:q} --config {params.config:q} --pins {input.pins:q}"
         " --inputs {input.inputs:q} --out {output:q} 2> {log:q}"

@@ -129,7 +129,7 @@ def run_names(pattern, methods):
 
 def subset_names(methods):
     """Subsets of these methods as they are named below subsets/."""
-    return run_names("{method}/ratio-{ratio}_seed-{seed}", methods)
+    return run_names("{method}/{budget}_seed-{seed}", methods)
 
 
 def subset_rows(methods):
@@ -139,7 +139,7 @@ def subset_rows(methods):
 
 def checkpoint_names():
     """Checkpoints of every experiment as they are named below checkpoints/ and benchmarks/."""
-    return run_names("{model}/{method}/ratio-{ratio}_seed-{seed}", METHODS)
+    return run_names("{model}/{method}/{budget}_seed-{seed}", METHODS)
 
 
 def benchmark_names():
@@ -183,6 +183,8 @@ def coincide_temperature(wildcards):
 def table_files():
     """The tables that the config has something to put into."""
     names = ["subset_composition", "subset_overlap", "cost"]
+    if budget_tables():
+        names += ["budgets"]
     if compares():
         names += ["benchmark_scores", "relative_by_seed", "relative_performance"]
         names += ["comparison_with_random"]

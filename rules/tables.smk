@@ -11,6 +11,7 @@ rule tabulate_benchmarks:
     input:
         code=code("tabulate_benchmarks.py"),
         scores=scores(benchmark_names()),
+        budgets=budget_tables(),
     output:
         scores="<results>/tables/benchmark_scores.csv",
         seeds="<results>/tables/relative_by_seed.csv",
@@ -22,15 +23,15 @@ rule tabulate_benchmarks:
         "../envs/selection.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         benchmarks=benchmarks_folder,
         runs=benchmark_names(),
         tasks=TESTED,
         groups=benchmark_groups,
     shell:
-        "python {input.code[0]:q} --benchmarks {params.benchmarks:q} --runs {params.runs:q}"
+        "python {input.code[0]:q} --benchmarks {params.benchmarks:q} --runs {params.runs:q} --budgets {input.budgets:q}"
         " --tasks {params.tasks:q} --groups {params.groups:q} --out-scores {output.scores:q}"
         " --out-seeds {output.seeds:q} --out-relative {output.relative:q}"
         " --out-comparison {output.comparison:q} 2> {log:q}"
@@ -42,6 +43,7 @@ rule tabulate_subsets:
         code=code("tabulate_subsets.py"),
         samples="<results>/pool/samples.parquet",
         subsets=subset_rows(METHODS),
+        budgets=budget_tables(),
     output:
         composition="<results>/tables/subset_composition.csv",
         overlap="<results>/tables/subset_overlap.csv",
@@ -51,14 +53,14 @@ rule tabulate_subsets:
         "../envs/pool.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         subsets=subsets_folder,
         runs=subset_names(METHODS),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --subsets {params.subsets:q}"
-        " --runs {params.runs:q} --out-composition {output.composition:q}"
+        " --runs {params.runs:q} --budgets {input.budgets:q} --out-composition {output.composition:q}"
         " --out-overlap {output.overlap:q} 2> {log:q}"
 
 
@@ -69,6 +71,7 @@ rule tabulate_scores:
         samples="<results>/pool/samples.parquet",
         scores=score_files(),
         subsets=subset_rows(scored_methods()),
+        budgets=budget_tables(),
     output:
         "<results>/tables/score_distribution.csv",
     log:
@@ -77,15 +80,15 @@ rule tabulate_scores:
         "../envs/pool.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         scores=score_flags,
         subsets=subsets_folder,
         runs=subset_names(scored_methods()),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} {params.scores}"
-        " --subsets {params.subsets:q} --runs {params.runs:q} --out {output:q} 2> {log:q}"
+        " --subsets {params.subsets:q} --runs {params.runs:q} --budgets {input.budgets:q} --out {output:q} 2> {log:q}"
 
 
 rule tabulate_votes:
@@ -96,6 +99,7 @@ rule tabulate_votes:
         votes="<results>/votes.parquet",
         influence=collect("<results>/influence/{task}.parquet", task=VOTERS),
         subsets=subset_rows(["icons"]),
+        budgets=budget_tables(),
     output:
         histogram="<results>/tables/votes_histogram.csv",
         agreement="<results>/tables/task_agreement.csv",
@@ -106,17 +110,17 @@ rule tabulate_votes:
         "../envs/pool.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
-        images=config["pool"]["images"],
+        images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         subsets=subsets_folder,
         runs=subset_names(["icons"]),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
         " --max-pixels {params.max_pixels} --votes {input.votes:q}"
-        " --influence {input.influence:q} --subsets {params.subsets:q} --runs {params.runs:q}"
+        " --influence {input.influence:q} --subsets {params.subsets:q} --runs {params.runs:q} --budgets {input.budgets:q}"
         " --out-histogram {output.histogram:q} --out-agreement {output.agreement:q}"
         " --out-extremes {output.extremes:q} 2> {log:q}"
 
@@ -128,6 +132,7 @@ rule tabulate_clusters:
         assignments="<results>/clusters/assignments.parquet",
         summary="<results>/clusters/summary.parquet",
         subsets=subset_rows(["coincide"]),
+        budgets=budget_tables(),
     output:
         "<results>/tables/clusters.csv",
     log:
@@ -136,15 +141,15 @@ rule tabulate_clusters:
         "../envs/selection.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         temperature=coincide_temperature,
         subsets=subsets_folder,
         runs=subset_names(["coincide"]),
     shell:
         "python {input.code[0]:q} --assignments {input.assignments:q} --summary {input.summary:q}"
-        " --temperature {params.temperature} --subsets {params.subsets:q} --runs {params.runs:q}"
+        " --temperature {params.temperature} --subsets {params.subsets:q} --runs {params.runs:q} --budgets {input.budgets:q}"
         " --out {output:q} 2> {log:q}"
 
 
@@ -158,6 +163,7 @@ rule tabulate_costs:
         subsets=subset_rows(METHODS),
         scores=scores(benchmark_names()),
         provenance="<results>/provenance.json",
+        budgets=budget_tables(),
     output:
         "<results>/tables/cost.csv",
     log:
@@ -166,12 +172,12 @@ rule tabulate_costs:
         "../envs/pool.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         costs=costs_folder,
         stages=selection_stages,
         runs=checkpoint_names(),
     shell:
         "python {input.code[0]:q} --costs {params.costs:q} --stages {params.stages:q}"
-        " --runs {params.runs:q} --out {output:q} 2> {log:q}"
+        " --runs {params.runs:q} --budgets {input.budgets:q} --out {output:q} 2> {log:q}"

@@ -9,8 +9,8 @@ rule prepare_task:
     """Parse one task's records and answers, check the conversations and decode the images."""
     input:
         code=code("prepare_task.py"),
-        validation=lookup(dpath="tasks/{task}/validation", within=config, default=[]),
-        test=lookup(dpath="tasks/{task}/test", within=config, default=[]),
+        validation=validation_files,
+        test=test_files,
     output:
         validation="<results>/tasks/{task}/validation.parquet",
         test="<results>/tasks/{task}/test.parquet",
@@ -23,19 +23,17 @@ rule prepare_task:
         "../envs/pool.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
-        images=lookup(
-            dpath="tasks/{task}/images",
-            within=config,
-            default=config["pool"]["images"],
-        ),
+        validation=lookup(dpath="tasks/{task}/validation", within=config, default=[]),
+        test=lookup(dpath="tasks/{task}/test", within=config, default=[]),
+        images=task_image_flag,
         max_pixels=config["pool"]["max_pixels"],
-        source_key=config["pool"]["source_key"] or [],
+        source_key=config["pool"].get("source_key") or [],
     shell:
         "python {input.code[0]:q} --task {wildcards.task:q}"
-        " --validation {input.validation:q} --test {input.test:q} --images {params.images:q}"
+        " --validation {params.validation:q} --test {params.test:q} --images {params.images:q}"
         " --max-pixels {params.max_pixels} --source-key {params.source_key:q}"
         " --workers {threads} --out-validation {output.validation:q} --out-test {output.test:q}"
         " --rejected {output.rejected:q} 2> {log:q}"

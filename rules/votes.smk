@@ -21,8 +21,8 @@ if "icons" in METHODS:
             "../envs/selection.yaml"
         threads: 1
         resources:
-            mem_mb=4000,
-            runtime=30,
+            mem_mb=growing(4000),
+            runtime=growing(30),
         params:
             percentile=vote_percentile,
         shell:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vlselect import fingerprint, log, projection, store, vlm
+from vlselect import fingerprint, loading, log, projection, store, vlm
 from vlselect.gradients import PerSampleGradients, normalise, project_gradients
+from vlselect.image_roots import ImageRoots
 from vlselect.lora import adapter_digest, load_adapter
 from vlselect.samples import Samples
 from vlselect.sources import digest, imported_sources
@@ -39,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--implementation", choices=projection.IMPLEMENTATIONS, default="auto")
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
-    vlm.add_model_arguments(parser)
+    loading.add_model_arguments(parser)
     return parser
 
 
@@ -61,7 +62,7 @@ def common_header(
 
 def write_shard(
     arguments: argparse.Namespace,
-    part: tuple[str, str, str, str],
+    part: tuple[str, str, ImageRoots | str, str],
     header: dict[str, str],
     per_sample: PerSampleGradients,
     phi: projection.Projection,
@@ -91,11 +92,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write every part's shard."""
     arguments = build_parser().parse_args(argv)
     log.start()
+    if len(arguments.names) == 1:  # of a mixture, the locations of all its parts
+        arguments.images = [ImageRoots.parse(arguments.images)]
     parts = [*zip(*(getattr(arguments, key) for key in PART), strict=True)]
     unknown = set(arguments.keep_norms) - set(arguments.names)
     if unknown:
         raise ValueError(f"--keep-norms names no part: {', '.join(sorted(unknown))}")
-    model = load_adapter(vlm.load_from_arguments(arguments), arguments.adapter)
+    model = load_adapter(loading.load_from_arguments(arguments), arguments.adapter)
     with PerSampleGradients(model.model) as per_sample:
         per_sample.require_inside(model.model.get_decoder())
         phi = projection.make(

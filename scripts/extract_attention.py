@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlselect import log, store, vlm
+from vlselect import loading, log, store
 from vlselect.attended import UNATTENDED, extract_attended
 from vlselect.batching import batches
 from vlselect.features import require_images, shard_header, token_width
@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--layer", type=int, default=1, help="decoder layer, counted from 1")
     parser.add_argument("--mass", type=float, default=0.9, help="share of attention to pass")
     parser.add_argument("--attended", type=Path, required=True, help="shard to write")
-    vlm.add_model_arguments(parser)
+    loading.add_model_arguments(parser)
     parser.set_defaults(attention="eager")
     return parser
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     samples = Samples(arguments.samples)
     rows = store.shard_rows(len(samples), arguments.shard)
     n_images = samples.frame(["n_images"])["n_images"].to_numpy()
-    model = vlm.load_from_arguments(arguments)
+    model = loading.load_from_arguments(arguments)
     parameters = {"layer": arguments.layer, "mass": arguments.mass}
     fixed = {"kind": "attended", "text_only": "zeros", "unattended": UNATTENDED}
     code = digest(imported_sources(__file__))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlselect import log, store, vlm
+from vlselect import loading, log, store
 from vlselect.clip import CLIP, extract_clip
 from vlselect.features import shard_header
 from vlselect.samples import Samples, add_samples_arguments
@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--shard", default="1-of-1", help="shard of the pool, <i>-of-<n>")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
     parser.add_argument("--clip", type=Path, required=True, help="shard to write")
-    vlm.add_model_arguments(parser)
+    loading.add_model_arguments(parser)
     return parser
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from vlselect import log, store, vlm
+from vlselect import loading, log, store, vlm
 from vlselect.activations import VARIANTS
 from vlselect.batching import batches
 from vlselect.features import (
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     for kind in KINDS:
         flag = "--" + kind.replace("_", "-")
         parser.add_argument(flag, type=Path, required=True, help=f"shard of {kind} to write")
-    vlm.add_model_arguments(parser)
+    loading.add_model_arguments(parser)
     return parser
 
 
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     samples = Samples(arguments.samples)
     rows = store.shard_rows(len(samples), arguments.shard)
     n_images = samples.frame(["n_images"])["n_images"].to_numpy()
-    model = vlm.load_from_arguments(arguments)
+    model = loading.load_from_arguments(arguments)
     depth = len(model.language_layers)
     layers = choose_layers(depth, arguments.layers)
     logger.info("rows %d:%d of %d", rows.start, rows.stop, len(samples))

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from vlselect import log, vlm
-from vlselect.checkpoint import LOG_NAME, replacing_directory, save_checkpoint
-from vlselect.finetune import train
+from vlselect import loading
 from vlselect.finetune_settings import Settings
-from vlselect.samples import Samples, add_samples_arguments
+from vlselect.samples import Samples
+from vlselect.training_job import add_training_arguments, start_logging, train_and_save
 
 logger = logging.getLogger(__name__)
 
@@ -23,12 +22,8 @@ logger = logging.getLogger(__name__)
 def build_parser() -> argparse.ArgumentParser:
     """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_samples_arguments(parser)
+    add_training_arguments(parser)
     parser.add_argument("--subset", type=Path, required=True, help="Parquet with the chosen rows")
-    parser.add_argument("--settings", default="{}", help="finetuning settings, as JSON")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to write")
-    vlm.add_model_arguments(parser)
     return parser
 
 
@@ -56,20 +51,13 @@ def subset_rows(path: Path, samples: Samples) -> list[int]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Train and save."""
     arguments = build_parser().parse_args(argv)
-    log.start()
+    start_logging()
     settings = Settings.from_mapping(json.loads(arguments.settings))
     logger.info("seed %d, %s", arguments.seed, settings)
     samples = Samples(arguments.samples)
     rows = subset_rows(arguments.subset, samples)
-    model = vlm.load_from_arguments(arguments)
-    with replacing_directory(arguments.out) as directory:
-        with log.timed(f"finetuning on {len(rows)} samples"):
-            trained = train(
-                *(model, samples, rows, arguments.images, settings, arguments.seed),
-                log_path=directory / LOG_NAME,
-                max_pixels=arguments.max_pixels,
-            )
-        save_checkpoint(trained, directory)
+    model = loading.load_from_arguments(arguments)
+    train_and_save(model, samples, rows, settings, arguments)
 
 
 if __name__ == "__main__":

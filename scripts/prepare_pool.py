@@ -1,20 +1,22 @@
 """Judge every record of the pool: accept it as a sample, or reject it and say why.
 
-Writes the samples in the records' order, the rejected records with their reasons, and counts;
-accepted + rejected = read. Fails where the file cannot be read or no record is accepted.
+Writes the samples in the records' order, a mixture's part by part, the rejected records with their
+reasons, and counts; accepted + rejected = read. Fails where a file cannot be read or where no
+record of a part is accepted.
 """
 
 import argparse
 import logging
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from vlselect import log, store
-from vlselect.images import require_root
-from vlselect.intake import Tally, examine
-from vlselect.json_stream import read_records
+from vlselect.image_roots import ImageRoots
+from vlselect.intake import Outcome, Tally, examine, read_location
+from vlselect.record_files import by_part, image_location
 from vlselect.records import parse_record
-from vlselect.samples import RejectionWriter, SamplesWriter
+from vlselect.samples import REJECTED, RejectionWriter, SamplesWriter
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +24,15 @@ logger = logging.getLogger(__name__)
 def build_parser() -> argparse.ArgumentParser:
     """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=Path, required=True, help="LLaVA or ShareGPT records")
-    parser.add_argument("--images", type=Path, required=True, help="root of the image paths")
+    where = "file, glob or folder of records; of a mixture, <part>=<location> for each part"
+    parser.add_argument("--records", nargs="+", required=True, help=where)
+    where = "folder, tars or tables of the images, or <part>=<location> for each part"
+    parser.add_argument(
+        "--images", nargs="*", default=[], help=f"{where}; else the records' tables"
+    )
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image accepted")
-    parser.add_argument("--source-key", nargs="?", help="key of a record that names its source")
+    what = "key of a record that names its source; of a mixture, <part>=<key>"
+    parser.add_argument("--source-key", nargs="*", default=[], help=what)
     parser.add_argument("--workers", type=int, default=1, help="threads that decode images")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet to write")
     parser.add_argument("--rejected", type=Path, required=True, help="CSV to write")
@@ -33,35 +40,63 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def judge_parts(args: argparse.Namespace) -> Iterator[tuple[str | None, Iterator[Outcome]]]:
+    """Give each part's name and what becomes of its records."""
+    records = by_part(args.records)
+    locations = {part: image_location(records[part]) for part in records} | by_part(args.images)
+    source_keys = by_part(args.source_key)
+    unknown = (locations.keys() | source_keys.keys()) - records.keys()
+    if unknown:
+        raise ValueError(f"no records of {', '.join(map(repr, unknown))} are given")
+    roots = ImageRoots(locations)
+    roots.require()
+    for part, location in records.items():
+        parse = partial(parse_record, source_key=source_keys.get(part), part=part)
+        limits = {"max_pixels": args.max_pixels, "workers": args.workers, "part": part}
+        outcomes = examine(read_location(location, locations[part]), parse, roots, **limits)
+        yield part, outcomes
+
+
+def write_part(
+    outcomes: Iterator[Outcome],
+    part: str | None,
+    samples: SamplesWriter,
+    rejected: RejectionWriter,
+) -> Tally:
+    """Write and count what became of the records of a part."""
+    tally = Tally()
+    for outcome in log.progress(outcomes, description=f"records of {part}" if part else "records"):
+        tally.add(outcome)
+        if outcome.rejection is None:
+            samples.write(outcome.record, outcome.raw)
+        else:
+            reason, detail = outcome.rejection.reason, outcome.rejection.detail
+            own = [] if part is None else [part]
+            rejected.write(outcome.position, outcome.sample_id, reason, detail, *own)
+    return tally
+
+
 def main(argv: list[str] | None = None) -> None:
     """Write the three files."""
     args = build_parser().parse_args(argv)
     log.start()
-    require_root(args.images)
-    tally = Tally()
-    outcomes = examine(
-        read_records(args.records),
-        partial(parse_record, source_key=args.source_key),
-        args.images,
-        max_pixels=args.max_pixels,
-        workers=args.workers,
-    )
+    mixture = None not in by_part(args.records)
+    tallies: dict[str | None, Tally] = {}
     with (
         log.timed("pool"),
         SamplesWriter(args.samples) as samples,
-        RejectionWriter(args.rejected) as rejected,
+        RejectionWriter(args.rejected, (*REJECTED, *["part"] * mixture)) as rejected,
     ):
-        for outcome in log.progress(outcomes, description="records"):
-            tally.add(outcome)
-            if outcome.rejection is None:
-                samples.write(outcome.record, outcome.raw)
-            else:
-                reason = outcome.rejection
-                rejected.write(outcome.position, outcome.sample_id, reason.reason, reason.detail)
-        logger.info("%s", tally.describe())
-        if not tally.accepted:
-            raise ValueError(f"{args.records}: no record is fit to use: {tally.describe()}")
-    store.write_json(tally.summary(), args.summary)
+        for part, outcomes in judge_parts(args):
+            tallies[part] = tally = write_part(outcomes, part, samples, rejected)
+            logger.info("%s%s", f"{part}: " if part else "", tally.describe())
+            if not tally.accepted:
+                where = by_part(args.records)[part]
+                raise ValueError(f"{where}: no record is fit to use: {tally.describe()}")
+    summary = Tally.total(tallies.values()).summary()
+    if mixture:
+        summary["parts"] = {part: tally.counts() for part, tally in tallies.items()}
+    store.write_json(summary, args.summary)
 
 
 if __name__ == "__main__":

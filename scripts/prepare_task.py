@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from vlselect import log
-from vlselect.images import require_root
-from vlselect.intake import Tally, examine
-from vlselect.json_stream import read_records
+from vlselect.image_roots import ImageRoots
+from vlselect.intake import Tally, examine, read_location
+from vlselect.record_files import image_location
 from vlselect.records import parse_task_record
 from vlselect.samples import REJECTED, TASK_SCHEMA, RejectionWriter, SamplesWriter
 
@@ -26,9 +26,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", required=True, help="name of the task, for messages")
     for split in SPLITS:
-        parser.add_argument(f"--{split}", type=Path, nargs="?", help=f"{split} records, if any")
+        parser.add_argument(f"--{split}", nargs="?", help=f"{split} records, if any")
         parser.add_argument(f"--out-{split}", type=Path, required=True, help="Parquet to write")
-    parser.add_argument("--images", type=Path, required=True, help="root of the image paths")
+    where = "folder, tars or tables of the images; absent: each split's own table"
+    parser.add_argument("--images", nargs="?", help=where)
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image accepted")
     parser.add_argument("--source-key", nargs="?", help="key of a record that names its source")
     parser.add_argument("--workers", type=int, default=1, help="threads that decode images")
@@ -48,7 +49,10 @@ def prepare_split(
     )
     limits = {"max_pixels": args.max_pixels, "workers": args.workers}
     tally = Tally()
-    for outcome in examine(read_records(path), parse, args.images, **limits):
+    location = args.images or image_location(path)
+    roots = ImageRoots.parse(location)
+    roots.require()
+    for outcome in examine(read_location(path, location), parse, roots, **limits):
         tally.add(outcome)
         if outcome.rejection is None:
             samples.write(outcome.record, outcome.raw)
@@ -67,7 +71,6 @@ def main(argv: list[str] | None = None) -> None:
     """Write the two tables and the rejections."""
     args = build_parser().parse_args(argv)
     log.start()
-    require_root(args.images)
     with (
         log.timed(f"task {args.task}"),
         SamplesWriter(args.out_validation, TASK_SCHEMA) as validation,

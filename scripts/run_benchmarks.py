@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlselect import log, vlm
+from vlselect import loading, log
 from vlselect.benchmarks import Benchmark, read_examples, score_task
 from vlselect.checkpoint import load_checkpoint
 from vlselect.generate import generate
@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-new-tokens", type=int, default=16, help="an answer's length at most")
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
     parser.add_argument("--out", type=Path, required=True, help="directory for the tasks' files")
-    vlm.add_model_arguments(parser)
+    loading.add_model_arguments(parser)
     return parser
 
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
     tasks = [(Benchmark.parse(*task[:4]), Path(task[4])) for task in arguments.task]
-    model = vlm.load_from_arguments(arguments)
+    model = loading.load_from_arguments(arguments)
     if arguments.checkpoint is not None:
         model = load_checkpoint(model, arguments.checkpoint)
     for benchmark, images in tasks:

@@ -1,7 +1,8 @@
-"""Choose a subset of the pool by one method, ratio and seed.
+"""Choose a subset of the pool by one method, budget and seed, within the constraints.
 
 Writes the chosen records exactly as they came in, one on a line, in pool order, and beside them a
-Parquet table of their rows, ids, ranks and scores.
+Parquet table of their rows, ids, ranks and scores; with constraints, the reason of each choice
+(keep, minimum or method); with a budget in tokens, the tokens of each sample.
 """
 
 import argparse
@@ -10,10 +11,12 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
-from vlselect import budget, log, signals, store
+from vlselect import budget, log, signals, store, token_budget
+from vlselect.choosing import Asker
+from vlselect.constraints import read_constraints
 from vlselect.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -23,32 +26,57 @@ def build_parser() -> argparse.ArgumentParser:
     """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     signals.add_arguments(parser)
-    parser.add_argument("--ratio", required=True, help="share of the pool to choose, in (0, 1]")
+    about = "ratio-<share of the pool, in (0, 1]>, samples-<count> or tokens-<count>"
+    parser.add_argument("--budget", required=True, help=about)
+    about = "tables of the pool's tokens, all shards; for a budget in tokens"
+    parser.add_argument("--tokens", type=Path, nargs="+", default=[], help=about)
+    parser.add_argument("--keep", type=Path, help="ids that are chosen first: see read_ids")
+    parser.add_argument("--exclude", type=Path, help="ids that are never chosen")
+    about = "JSON: minimum, maximum, quota, each source to count or share"
+    parser.add_argument("--bounds", type=json.loads, default={}, help=about)
+    about = "Parquet: row_a, row_b of near-duplicates, never both chosen; nor are equal contents"
+    parser.add_argument("--duplicates", type=Path, nargs="*", help=about)
     parser.add_argument("--out-records", type=Path, required=True, help="JSON list of records")
     parser.add_argument("--out-rows", type=Path, required=True, help="Parquet: rows, ranks, scores")
     return parser
 
 
-def choose(args: argparse.Namespace, pool: pd.DataFrame, n_chosen: int) -> budget.Selection:
-    """Run the method and check that it keeps its contract; errors name the method."""
+def choose(
+    args: argparse.Namespace, samples: Samples, pool: pd.DataFrame, tokens: np.ndarray | None
+) -> budget.Selection:
+    """Let the method fill the budget."""
     method = signals.load_method(args.method)  # before the threads of what it loads are limited
     given = signals.read_signals(args.signal, args.tables, len(pool))
-    with threadpool_limits(args.threads):
-        selection = method.select(pool, given, n_chosen, args.seed, **json.loads(args.parameters))
-    if not isinstance(selection, budget.Selection):
-        raise TypeError(f"method {args.method!r} gave a {type(selection).__name__}, no Selection")
-    try:
-        selection.check(n_chosen, len(pool))
-    except ValueError as error:
-        raise ValueError(f"method {args.method!r}: {error}") from error
-    return selection
+    constraints = read_constraints(
+        *(samples, pool, args.keep, args.exclude, args.bounds, args.duplicates)
+    )
+    parameters = json.loads(args.parameters)
+    ask = Asker(method, pool, given, args.seed, parameters, args.threads)
+    everything = np.arange(len(pool))
+
+    def some(n: int) -> budget.Selection:
+        return ask(everything, n) if constraints is None else constraints.choose(ask, n)
+
+    if tokens is None:
+        return some(budget.samples(len(pool), args.budget))
+    least = 1 if constraints is None else constraints.smallest()
+    return token_budget.fill(some, tokens, int(budget.parse(args.budget)[1]), least)
 
 
-def chosen_table(pool: pd.DataFrame, selection: budget.Selection) -> pd.DataFrame:
-    """Columns row, sample_id, rank (1 is the best) and score of the chosen, in pool order."""
+def chosen_table(
+    pool: pd.DataFrame, selection: budget.Selection, tokens: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Columns row, sample_id, rank (1 is the best) and score of the chosen, in pool order.
+
+    With constraints also reason, with a budget in tokens also tokens.
+    """
     table = pool.loc[selection.rows, ["row", "sample_id"]].astype({"row": "int64"})
     table["rank"] = range(1, len(table) + 1)
     table["score"] = selection.scores
+    if hasattr(selection, "reasons"):
+        table["reason"] = selection.reasons
+    if tokens is not None:
+        table["tokens"] = tokens[selection.rows]
     return table.sort_values("row", ignore_index=True)
 
 
@@ -68,13 +96,16 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     samples = Samples(args.samples)
     pool = signals.read_pool(samples)
-    n_chosen = budget.size(len(pool), args.ratio)
+    counted = budget.parse(args.budget)[0] == "tokens"
+    tokens = token_budget.read_tokens(args.tokens, len(pool)) if counted else None
     logger.info(
-        "%s: %d of %d samples, seed %d, parameters %s",
-        *(args.method, n_chosen, len(pool), args.seed, args.parameters),
+        "%s: %s of %d samples, seed %d, parameters %s",
+        *(args.method, args.budget, len(pool), args.seed, args.parameters),
     )
     with log.timed(f"selection by {args.method}"):
-        table = chosen_table(pool, choose(args, pool, n_chosen))
+        selection = choose(args, samples, pool, tokens)
+    table = chosen_table(pool, selection, tokens)
+    logger.info("%d samples chosen", len(table))
     with store.replacing(args.out_records) as records, store.replacing(args.out_rows) as rows:
         write_records(samples.raw(table["row"].to_numpy()), records)
         store.write_parquet(table, rows)

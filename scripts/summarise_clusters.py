@@ -60,8 +60,8 @@ def main(argv: list[str] | None = None) -> None:
         with log.timed("transferability"):
             s = transferability(centroids[:], layers, args.variant, args.max_cosine)
         with log.timed("density"):
-            bar = log.progress(members, description="density")
-            d = [density(activations[rows], args.variant, args.sigma) for rows in bar]
+            groups = log.progress(activations.groups(members), len(members), "density")
+            d = [density(samples, args.variant, args.sigma) for samples in groups]
     summary = {
         "cluster": np.arange(len(members), dtype=np.int32),
         "size": [len(rows) for rows in members],

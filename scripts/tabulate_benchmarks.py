@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--runs",
         nargs="+",
         required=True,
-        help="model/method/ratio-<r>_seed-<s>, or a method that has no model; in table order",
+        help="model/method/<budget>_seed-<s>, or a method that has no model; in table order",
     )
     parser.add_argument("--tasks", nargs="+", required=True, help="tasks, in table order")
     parser.add_argument(
@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         default={},
         help="JSON object: subtask to the benchmark that it is a part of",
     )
+    tables.add_budgets_argument(parser)
     parser.add_argument("--out-scores", type=Path, required=True, help="benchmark_scores.csv")
     parser.add_argument("--out-seeds", type=Path, required=True, help="relative_by_seed.csv")
     parser.add_argument("--out-relative", type=Path, required=True, help="relative_performance.csv")
@@ -52,7 +53,8 @@ def main(argv: list[str] | None = None) -> None:
     """Write the four tables."""
     args = build_parser().parse_args(argv)
     log.start()
-    scores = relative.benchmark_scores(args.benchmarks, args.runs, args.tasks)
+    shares = tables.read_shares(args.budgets)
+    scores = relative.benchmark_scores(args.benchmarks, args.runs, args.tasks, shares)
     logger.info("%d scores of %d runs on %d tasks", len(scores), len(args.runs), len(args.tasks))
     tables.write_table(scores, "benchmark_scores", args.out_scores)
     by_seed = relative.relative_by_seed(relative.merge_groups(scores, args.groups))

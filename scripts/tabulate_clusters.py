@@ -28,7 +28,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--summary", type=Path, required=True, help="a row per cluster")
     parser.add_argument("--temperature", type=float, required=True, help="of the allocation")
     parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
-    parser.add_argument("--runs", nargs="+", required=True, help="coincide/ratio-<r>_seed-<s>")
+    parser.add_argument("--runs", nargs="+", required=True, help="coincide/<budget>_seed-<s>")
+    tables.add_budgets_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="clusters.csv")
     return parser
 
@@ -42,9 +43,9 @@ def main(argv: list[str] | None = None) -> None:
     summary["probability"] = np.exp(
         log_probabilities(summary["transferability"], summary["density"], args.temperature)
     )
-    parts = []
+    parts, shares = [], tables.read_shares(args.budgets)
     for name in args.runs:
-        run = tables.Run.parse(name)
+        run = tables.Run.parse(name, shares)
         chosen = pd.read_parquet(args.subsets / f"{name}.parquet")["row"].to_numpy()
         counts = pd.Series(assigned[chosen]).value_counts()
         allocated = counts.reindex(summary["cluster"], fill_value=0).to_numpy(np.int64)

@@ -29,9 +29,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="JSON object: method to the rules (or folders below them) that its selection needs",
     )
     parser.add_argument(
-        "--runs", nargs="+", required=True, help="model/method/ratio-<r>_seed-<s>, in table order"
+        "--runs", nargs="+", required=True, help="model/method/<budget>_seed-<s>, in table order"
     )
     parser.add_argument("--finetuning", default="finetune_model", help="name of that rule")
+    tables.add_budgets_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="cost.csv")
     return parser
 
@@ -40,7 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     """Write the table."""
     args = build_parser().parse_args(argv)
     log.start()
-    runs = [tables.Run.parse(run) for run in args.runs]
+    shares = tables.read_shares(args.budgets)
+    runs = [tables.Run.parse(run, shares) for run in args.runs]
     rows = costs.method_rows(args.costs, args.stages, runs, args.finetuning)
     rows += costs.rule_rows(args.costs)
     table = tables.write_table(rows, "cost", args.out)

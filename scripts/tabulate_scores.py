@@ -35,8 +35,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
     parser.add_argument(
-        "--runs", nargs="+", required=True, help="method/ratio-<r>_seed-<s> of those methods"
+        "--runs", nargs="+", required=True, help="method/<budget>_seed-<s> of those methods"
     )
+    tables.add_budgets_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="score_distribution.csv")
     return parser
 
@@ -46,8 +47,11 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     sources = Samples(args.samples).frame(columns=["source"])["source"].tolist()
+    shares = tables.read_shares(args.budgets)
     subsets = {
-        tables.Run.parse(run): pd.read_parquet(args.subsets / f"{run}.parquet")["row"].to_numpy()
+        tables.Run.parse(run, shares): pd.read_parquet(args.subsets / f"{run}.parquet")[
+            "row"
+        ].to_numpy()
         for run in args.runs
     }
     parts = []

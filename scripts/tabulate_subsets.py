@@ -28,8 +28,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
     parser.add_argument(
-        "--runs", nargs="+", required=True, help="method/ratio-<r>_seed-<s>, in table order"
+        "--runs", nargs="+", required=True, help="method/<budget>_seed-<s>, in table order"
     )
+    tables.add_budgets_argument(parser)
     parser.add_argument("--out-composition", type=Path, required=True)
     parser.add_argument("--out-overlap", type=Path, required=True)
     return parser
@@ -40,8 +41,11 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     sources = Samples(args.samples).frame(columns=["source"])["source"].tolist()
+    shares = tables.read_shares(args.budgets)
     subsets = {
-        tables.Run.parse(run): pd.read_parquet(args.subsets / f"{run}.parquet")["row"].to_numpy()
+        tables.Run.parse(run, shares): pd.read_parquet(args.subsets / f"{run}.parquet")[
+            "row"
+        ].to_numpy()
         for run in args.runs
     }
     logger.info("%d subsets of a pool of %d samples", len(subsets), len(sources))

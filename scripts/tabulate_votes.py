@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vlselect import agreement, images, log, tables
+from vlselect.image_roots import add_images_argument
 from vlselect.records import Record
 from vlselect.samples import Samples
 from vlselect.thumbnails import encode_thumbnail, shorten
@@ -30,15 +31,16 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
-    parser.add_argument("--images", type=Path, required=True, help="image root of the pool")
+    add_images_argument(parser, required=True)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image accepted")
     parser.add_argument("--votes", type=Path, required=True, help="votes.parquet")
     parser.add_argument(
         "--influence", type=Path, nargs="+", required=True, help="<task>.parquet of every voter"
     )
     parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
-    parser.add_argument("--runs", nargs="+", required=True, help="icons/ratio-<r>_seed-<s>")
+    parser.add_argument("--runs", nargs="+", required=True, help="icons/<budget>_seed-<s>")
     parser.add_argument("--count", type=int, default=12, help="samples at either extreme")
+    tables.add_budgets_argument(parser)
     parser.add_argument("--out-histogram", type=Path, required=True)
     parser.add_argument("--out-agreement", type=Path, required=True)
     parser.add_argument("--out-extremes", type=Path, required=True)
@@ -77,8 +79,11 @@ def main(argv: list[str] | None = None) -> None:
     votes = pd.read_parquet(args.votes)
     tasks = agreement.voters(votes)
     logger.info("%d samples, %d voting tasks: %s", len(votes), len(tasks), ", ".join(tasks))
+    shares = tables.read_shares(args.budgets)
     subsets = {
-        tables.Run.parse(run): pd.read_parquet(args.subsets / f"{run}.parquet")["row"].to_numpy()
+        tables.Run.parse(run, shares): pd.read_parquet(args.subsets / f"{run}.parquet")[
+            "row"
+        ].to_numpy()
         for run in args.runs
     }
     histogram = agreement.votes_histogram(votes["votes"].to_numpy(np.int64), len(tasks), subsets)

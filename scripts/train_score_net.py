@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect import budget, log, score_net, store, vlm
+from vlselect import budget, loading, log, score_net, store
 from vlselect.finetune_settings import Settings
 from vlselect.samples import Samples, add_samples_arguments
 
@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the choice and of the training")
     parser.add_argument("--out", type=Path, required=True, help="Parquet: row, score")
     parser.add_argument("--log", type=Path, required=True, help="CSV: a line for each step")
-    vlm.add_model_arguments(parser)
+    loading.add_model_arguments(parser)
     return parser
 
 
@@ -51,7 +51,7 @@ def train(arguments: argparse.Namespace, features: store.ShardedArray, samples: 
     sample_ids = samples.frame(["sample_id"])["sample_id"].tolist()
     rows = draw_rows(sample_ids, arguments.fraction, arguments.seed)
     logger.info("%d of %d samples, seed %d, %s", len(rows), len(samples), arguments.seed, settings)
-    model = vlm.load_from_arguments(arguments)
+    model = loading.load_from_arguments(arguments)
     with store.replacing(arguments.log) as log_path, log.timed("joint training"):
         return score_net.train(
             *(model, samples, rows, features, arguments.images, settings, arguments.seed),

@@ -7,15 +7,13 @@ import argparse
 import json
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from vlselect import budget, log, vlm
-from vlselect.checkpoint import LOG_NAME, replacing_directory, save_checkpoint
-from vlselect.finetune import train
+from vlselect import budget, loading
 from vlselect.finetune_settings import Settings
-from vlselect.samples import Samples, add_samples_arguments
+from vlselect.samples import Samples
+from vlselect.training_job import add_training_arguments, start_logging, train_and_save
 
 logger = logging.getLogger(__name__)
 
@@ -23,12 +21,8 @@ logger = logging.getLogger(__name__)
 def build_parser() -> argparse.ArgumentParser:
     """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_samples_arguments(parser)
+    add_training_arguments(parser)
     parser.add_argument("--fraction", type=float, required=True, help="of the pool, in (0, 1]")
-    parser.add_argument("--settings", default="{}", help="finetuning settings, as JSON")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice and of the training")
-    parser.add_argument("--out", type=Path, required=True, help="directory to write")
-    vlm.add_model_arguments(parser)
     return parser
 
 
@@ -41,7 +35,7 @@ def draw_rows(sample_ids: Sequence[str], fraction: float, seed: int) -> np.ndarr
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw samples, train and save."""
     arguments = build_parser().parse_args(argv)
-    log.start()
+    start_logging()
     settings = Settings.from_mapping(json.loads(arguments.settings))
     if settings.adapter != "lora":
         raise ValueError("the warm-up trains a LoRA adapter; its settings ask for another one")
@@ -49,16 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     pool = samples.frame(["row", "sample_id", "source"])
     rows = draw_rows(pool["sample_id"].tolist(), arguments.fraction, arguments.seed)
     logger.info("%d of %d samples, seed %d, %s", len(rows), len(samples), arguments.seed, settings)
-    model = vlm.load_from_arguments(arguments)
-    with replacing_directory(arguments.out) as directory:
-        with log.timed("warm-up"):
-            trained = train(
-                *(model, samples, rows, arguments.images, settings, arguments.seed),
-                log_path=directory / LOG_NAME,
-                max_pixels=arguments.max_pixels,
-            )
-        save_checkpoint(trained, directory)
-        pool.iloc[rows].to_csv(directory / "rows.csv", index=False, lineterminator="\n")
+    model = loading.load_from_arguments(arguments)
+    train_and_save(model, samples, rows, settings, arguments, {"rows.csv": pool.iloc[rows]})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from tiny_models import save_llava, word_tokenizer
 
-pytest_plugins = ["mini_runs"]
+pytest_plugins = ["mini_runs", "family_runs"]
 
 TEXT = """what which colour digit is this the in image how many a b c d red green blue one two three
 four yes no there are describe it is very and then tell me more please 1 2 3 4 . ? ,"""

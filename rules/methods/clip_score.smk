@@ -2,7 +2,7 @@
 
 Reads pool/samples.parquet and features/<model>/clip/; writes scores/clip_score/seed-0.parquet
 (row, score; no score for samples without an image) and
-subsets/clip_score/ratio-<r>_seed-<s>.{json,parquet}.
+subsets/clip_score/<budget>_seed-<s>.{json,parquet}.
 """
 
 declare_method(
@@ -42,8 +42,8 @@ rule score_clip_score:
         "../../envs/selection.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         threads=config["threads"],
     shell:
@@ -58,23 +58,26 @@ rule select_clip_score:
         code=code("select_subset.py", "vlselect/methods/clip_score.py"),
         samples="<results>/pool/samples.parquet",
         scores="<results>/scores/clip_score/seed-0.parquet",
+        limits=limit_files,
     output:
-        records="<results>/subsets/clip_score/ratio-{ratio}_seed-{seed}.json",
-        rows="<results>/subsets/clip_score/ratio-{ratio}_seed-{seed}.parquet",
+        records="<results>/subsets/clip_score/{budget}_seed-{seed}.json",
+        rows="<results>/subsets/clip_score/{budget}_seed-{seed}.parquet",
     log:
-        "<logs>/select_clip_score/ratio-{ratio}_seed-{seed}.log",
+        "<logs>/select_clip_score/{budget}_seed-{seed}.log",
     benchmark:
-        "<costs>/select_clip_score/ratio-{ratio}_seed-{seed}.jsonl"
+        "<costs>/select_clip_score/{budget}_seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
+        limits=limit_flags,
         parameters=parameters("clip_score", "text_only"),
     shell:
         "python {input.code[0]:q} --method clip_score --samples {input.samples:q} "
         "--signal scores {input.scores:q} "
-        "--parameters {params.parameters:q} --ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--parameters {params.parameters:q} "
+        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
         "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

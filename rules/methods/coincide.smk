@@ -1,7 +1,7 @@
 """COINCIDE: typical samples of transferable, sparse concept-skill clusters (arXiv 2406.10995).
 
 Reads pool/samples.parquet, clusters/{assignments,summary}.parquet and the activations that were
-clustered; writes subsets/coincide/ratio-<r>_seed-<s>.{json,parquet}.
+clustered; writes subsets/coincide/<budget>_seed-<s>.{json,parquet}.
 """
 
 declare_method(
@@ -89,25 +89,28 @@ rule select_coincide:
         activations=activation_shards,
         assignments="<results>/clusters/assignments.parquet",
         summary="<results>/clusters/summary.parquet",
+        limits=limit_files,
     output:
-        records="<results>/subsets/coincide/ratio-{ratio}_seed-{seed}.json",
-        rows="<results>/subsets/coincide/ratio-{ratio}_seed-{seed}.parquet",
+        records="<results>/subsets/coincide/{budget}_seed-{seed}.json",
+        rows="<results>/subsets/coincide/{budget}_seed-{seed}.parquet",
     log:
-        "<logs>/select_coincide/ratio-{ratio}_seed-{seed}.log",
+        "<logs>/select_coincide/{budget}_seed-{seed}.log",
     benchmark:
-        "<costs>/select_coincide/ratio-{ratio}_seed-{seed}.jsonl"
+        "<costs>/select_coincide/{budget}_seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
     params:
+        limits=limit_flags,
         parameters=parameters("coincide", "temperature", "sigma"),
         threads=config["threads"],
     shell:
         "python {input.code[0]:q} --method coincide --samples {input.samples:q} "
         "--signal activations {input.activations:q} --signal assignments {input.assignments:q} "
         "--signal summary {input.summary:q} --parameters {params.parameters:q} "
-        "--ratio {wildcards.ratio} --seed {wildcards.seed} --threads {params.threads} "
+        ""
+        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} --threads {params.threads} "
         "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

@@ -3,7 +3,7 @@
 Reads pool/samples.parquet and features/<model>/{likelihood,mean_hidden}/; writes
 neighbours/d2_pruning.parquet (row, neighbour_1 to k, squared_1 to k),
 scores/d2_pruning/seed-<seed of the lists>.parquet (row, score) and
-subsets/d2_pruning/ratio-<r>_seed-<s>.{json,parquet}, the same for every seed.
+subsets/d2_pruning/<budget>_seed-<s>.{json,parquet}, the same for every seed.
 """
 
 declare_method(
@@ -97,8 +97,8 @@ rule find_neighbours:
         "../../envs/selection.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=growing(16000),
+        runtime=growing(480),
     params:
         parameters=parameters(
             "d2_pruning",
@@ -136,8 +136,8 @@ rule score_d2_pruning:
         "../../envs/selection.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         parameters=parameters("d2_pruning", "variant", "gamma_forward"),
         seed=D2_PRUNING_SEED,
@@ -156,23 +156,26 @@ rule select_d2_pruning:
         samples="<results>/pool/samples.parquet",
         scores=f"<results>/scores/d2_pruning/seed-{D2_PRUNING_SEED}.parquet",
         neighbours="<results>/neighbours/d2_pruning.parquet",
+        limits=limit_files,
     output:
-        records="<results>/subsets/d2_pruning/ratio-{ratio}_seed-{seed}.json",
-        rows="<results>/subsets/d2_pruning/ratio-{ratio}_seed-{seed}.parquet",
+        records="<results>/subsets/d2_pruning/{budget}_seed-{seed}.json",
+        rows="<results>/subsets/d2_pruning/{budget}_seed-{seed}.parquet",
     log:
-        "<logs>/select_d2_pruning/ratio-{ratio}_seed-{seed}.log",
+        "<logs>/select_d2_pruning/{budget}_seed-{seed}.log",
     benchmark:
-        "<costs>/select_d2_pruning/ratio-{ratio}_seed-{seed}.jsonl"
+        "<costs>/select_d2_pruning/{budget}_seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
+        limits=limit_flags,
         parameters=parameters("d2_pruning", "gamma_reverse"),
     shell:
         "python {input.code[0]:q} --method d2_pruning --samples {input.samples:q} "
         "--signal scores {input.scores:q} --signal neighbours {input.neighbours:q} "
-        "--parameters {params.parameters:q} --ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--parameters {params.parameters:q} "
+        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
         "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

@@ -1,7 +1,7 @@
 """EL2N: samples that the model errs on most, by the norm of the error (arXiv 2107.07075).
 
 Reads pool/samples.parquet and features/<model>/likelihood/; writes scores/el2n/seed-0.parquet
-(row, score) and subsets/el2n/ratio-<r>_seed-<s>.{json,parquet}, the same for every seed.
+(row, score) and subsets/el2n/<budget>_seed-<s>.{json,parquet}, the same for every seed.
 """
 
 declare_method(
@@ -41,8 +41,8 @@ rule score_el2n:
         "../../envs/selection.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         threads=config["threads"],
     shell:
@@ -57,23 +57,26 @@ rule select_el2n:
         code=code("select_subset.py", "vlselect/methods/el2n.py"),
         samples="<results>/pool/samples.parquet",
         scores="<results>/scores/el2n/seed-0.parquet",
+        limits=limit_files,
     output:
-        records="<results>/subsets/el2n/ratio-{ratio}_seed-{seed}.json",
-        rows="<results>/subsets/el2n/ratio-{ratio}_seed-{seed}.parquet",
+        records="<results>/subsets/el2n/{budget}_seed-{seed}.json",
+        rows="<results>/subsets/el2n/{budget}_seed-{seed}.parquet",
     log:
-        "<logs>/select_el2n/ratio-{ratio}_seed-{seed}.log",
+        "<logs>/select_el2n/{budget}_seed-{seed}.log",
     benchmark:
-        "<costs>/select_el2n/ratio-{ratio}_seed-{seed}.jsonl"
+        "<costs>/select_el2n/{budget}_seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
+        limits=limit_flags,
         parameters=parameters("el2n", "keep"),
     shell:
         "python {input.code[0]:q} --method el2n --samples {input.samples:q} "
         "--signal scores {input.scores:q} "
-        "--parameters {params.parameters:q} --ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--parameters {params.parameters:q} "
+        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
         "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

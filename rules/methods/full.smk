@@ -22,9 +22,9 @@ rule select_full:
         "../../envs/selection.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     shell:
         "python {input.code[0]:q} --method full --samples {input.samples:q} "
-        "--ratio 1.0 --seed {wildcards.seed} "
+        "--budget ratio-1.0 --seed {wildcards.seed} "
         "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

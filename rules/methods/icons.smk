@@ -1,7 +1,7 @@
 """ICONS: samples that many tasks agree on (arXiv 2501.00654).
 
 Reads pool/samples.parquet and votes.parquet or, for aggregators other than `vote`,
-influence/<task>.parquet; writes subsets/icons/ratio-<r>_seed-<s>.{json,parquet}.
+influence/<task>.parquet; writes subsets/icons/<budget>_seed-<s>.{json,parquet}.
 """
 
 declare_method(
@@ -58,23 +58,26 @@ rule select_icons:
                 [] if AGGREGATOR == "vote" else [SPECIALIST] if SPECIALIST else VOTERS
             ),
         ),
+        limits=limit_files,
     output:
-        records="<results>/subsets/icons/ratio-{ratio}_seed-{seed}.json",
-        rows="<results>/subsets/icons/ratio-{ratio}_seed-{seed}.parquet",
+        records="<results>/subsets/icons/{budget}_seed-{seed}.json",
+        rows="<results>/subsets/icons/{budget}_seed-{seed}.parquet",
     log:
-        "<logs>/select_icons/ratio-{ratio}_seed-{seed}.log",
+        "<logs>/select_icons/{budget}_seed-{seed}.log",
     benchmark:
-        "<costs>/select_icons/ratio-{ratio}_seed-{seed}.jsonl"
+        "<costs>/select_icons/{budget}_seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
+        limits=limit_flags,
         parameters=parameters("icons", "aggregator", "tie_break"),
     shell:
         "python {input.code[0]:q} --method icons --samples {input.samples:q} "
         "--signal votes {input.votes:q} --tables influence {input.influence:q} "
-        "--parameters {params.parameters:q} --ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--parameters {params.parameters:q} "
+        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
         "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

@@ -1,7 +1,7 @@
 """Perplexity: samples that the model finds neither too easy nor too odd (arXiv 2309.04564).
 
 Reads pool/samples.parquet and features/<model>/likelihood/; writes scores/perplexity/seed-0.parquet
-(row, score) and subsets/perplexity/ratio-<r>_seed-<s>.{json,parquet}, the same for every seed.
+(row, score) and subsets/perplexity/<budget>_seed-<s>.{json,parquet}, the same for every seed.
 """
 
 declare_method(
@@ -41,8 +41,8 @@ rule score_perplexity:
         "../../envs/selection.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         threads=config["threads"],
     shell:
@@ -57,23 +57,26 @@ rule select_perplexity:
         code=code("select_subset.py", "vlselect/methods/perplexity.py"),
         samples="<results>/pool/samples.parquet",
         scores="<results>/scores/perplexity/seed-0.parquet",
+        limits=limit_files,
     output:
-        records="<results>/subsets/perplexity/ratio-{ratio}_seed-{seed}.json",
-        rows="<results>/subsets/perplexity/ratio-{ratio}_seed-{seed}.parquet",
+        records="<results>/subsets/perplexity/{budget}_seed-{seed}.json",
+        rows="<results>/subsets/perplexity/{budget}_seed-{seed}.parquet",
     log:
-        "<logs>/select_perplexity/ratio-{ratio}_seed-{seed}.log",
+        "<logs>/select_perplexity/{budget}_seed-{seed}.log",
     benchmark:
-        "<costs>/select_perplexity/ratio-{ratio}_seed-{seed}.jsonl"
+        "<costs>/select_perplexity/{budget}_seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
+        limits=limit_flags,
         parameters=parameters("perplexity", "keep"),
     shell:
         "python {input.code[0]:q} --method perplexity --samples {input.samples:q} "
         "--signal scores {input.scores:q} "
-        "--parameters {params.parameters:q} --ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--parameters {params.parameters:q} "
+        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
         "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

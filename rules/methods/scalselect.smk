@@ -2,7 +2,7 @@
 
 Reads pool/samples.parquet and features/<model>/attended/; writes scores/scalselect/seed-0.parquet
 (row, score; no score for samples without an image) and
-subsets/scalselect/ratio-<r>_seed-<s>.{json,parquet}.
+subsets/scalselect/<budget>_seed-<s>.{json,parquet}.
 """
 
 declare_method(
@@ -49,8 +49,8 @@ rule score_scalselect:
         "../../envs/selection.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(8000),
+        runtime=growing(120),
     params:
         parameters=parameters("scalselect", "energy"),
         threads=config["threads"],
@@ -66,23 +66,25 @@ rule select_scalselect:
         code=code("select_subset.py", "vlselect/methods/scalselect.py"),
         samples="<results>/pool/samples.parquet",
         scores="<results>/scores/scalselect/seed-0.parquet",
+        limits=limit_files,
     output:
-        records="<results>/subsets/scalselect/ratio-{ratio}_seed-{seed}.json",
-        rows="<results>/subsets/scalselect/ratio-{ratio}_seed-{seed}.parquet",
+        records="<results>/subsets/scalselect/{budget}_seed-{seed}.json",
+        rows="<results>/subsets/scalselect/{budget}_seed-{seed}.parquet",
     log:
-        "<logs>/select_scalselect/ratio-{ratio}_seed-{seed}.log",
+        "<logs>/select_scalselect/{budget}_seed-{seed}.log",
     benchmark:
-        "<costs>/select_scalselect/ratio-{ratio}_seed-{seed}.jsonl"
+        "<costs>/select_scalselect/{budget}_seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
+        limits=limit_flags,
         parameters=parameters("scalselect", "text_only"),
     shell:
         "python {input.code[0]:q} --method scalselect --samples {input.samples:q} "
         "--signal scores {input.scores:q} --parameters {params.parameters:q} "
-        "--ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
         "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

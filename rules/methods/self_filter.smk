@@ -3,7 +3,7 @@
 Reads pool/samples.parquet, the images, a model and features/<model>/clip/; writes
 scores/self_filter/seed-<s>.parquet (row, score: the difficulty, minus the score net's output
 before the softmax) with training_log_seed-<s>.csv, and
-subsets/self_filter/ratio-<r>_seed-<s>.{json,parquet}. The seed of the scores is the method's own.
+subsets/self_filter/<budget>_seed-<s>.{json,parquet}. The seed of the scores is the method's own.
 """
 
 declare_method(
@@ -101,11 +101,11 @@ rule train_score_net:
         "../../envs/models.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=24000,
-        runtime=1440,
+        mem_mb=growing(24000),
+        runtime=growing(1440),
         gpu=gpus(config["methods"]["self_filter"]["model"]),
     params:
-        images=config["pool"]["images"],
+        images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         fraction=config["methods"]["self_filter"]["fraction"],
         net_learning_rate=config["methods"]["self_filter"]["net_learning_rate"],
@@ -134,25 +134,28 @@ rule select_self_filter:
             "<results>/features/{model}/clip/shard-{scatteritem}.safetensors",
             model=config["methods"]["self_filter"]["clip"],
         ),
+        limits=limit_files,
     output:
-        records="<results>/subsets/self_filter/ratio-{ratio}_seed-{seed}.json",
-        rows="<results>/subsets/self_filter/ratio-{ratio}_seed-{seed}.parquet",
+        records="<results>/subsets/self_filter/{budget}_seed-{seed}.json",
+        rows="<results>/subsets/self_filter/{budget}_seed-{seed}.parquet",
     log:
-        "<logs>/select_self_filter/ratio-{ratio}_seed-{seed}.log",
+        "<logs>/select_self_filter/{budget}_seed-{seed}.log",
     benchmark:
-        "<costs>/select_self_filter/ratio-{ratio}_seed-{seed}.jsonl"
+        "<costs>/select_self_filter/{budget}_seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=growing(16000),
+        runtime=growing(240),
     params:
+        limits=limit_flags,
         parameters=parameters("self_filter", "gamma", "neighbours", "negative"),
         threads=config["threads"],
     shell:
         "python {input.code[0]:q} --method self_filter --samples {input.samples:q} "
         "--signal scores {input.scores:q} --signal clip {input.clip:q} "
-        "--parameters {params.parameters:q} --ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--parameters {params.parameters:q} "
+        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
         "--threads {params.threads} --out-records {output.records:q} "
         "--out-rows {output.rows:q} 2> {log:q}"

@@ -2,7 +2,7 @@
 
 Reads pool/samples.parquet and features/<model>/last_token/; writes
 scores/self_sup/seed-<seed of the k-means>.parquet (row, score: 1 - cosine to the prototype) and
-subsets/self_sup/ratio-<r>_seed-<s>.{json,parquet}, the same for every seed.
+subsets/self_sup/<budget>_seed-<s>.{json,parquet}, the same for every seed.
 """
 
 declare_method(
@@ -74,8 +74,8 @@ rule score_self_sup:
         "../../envs/selection.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=growing(16000),
+        runtime=growing(480),
     params:
         parameters=parameters(
             "self_sup", "n_clusters", "iterations", "points_per_centroid", "memory_gb"
@@ -94,23 +94,26 @@ rule select_self_sup:
         code=code("select_subset.py", "vlselect/methods/self_sup.py"),
         samples="<results>/pool/samples.parquet",
         scores=f"<results>/scores/self_sup/seed-{SELF_SUP_SEED}.parquet",
+        limits=limit_files,
     output:
-        records="<results>/subsets/self_sup/ratio-{ratio}_seed-{seed}.json",
-        rows="<results>/subsets/self_sup/ratio-{ratio}_seed-{seed}.parquet",
+        records="<results>/subsets/self_sup/{budget}_seed-{seed}.json",
+        rows="<results>/subsets/self_sup/{budget}_seed-{seed}.parquet",
     log:
-        "<logs>/select_self_sup/ratio-{ratio}_seed-{seed}.log",
+        "<logs>/select_self_sup/{budget}_seed-{seed}.log",
     benchmark:
-        "<costs>/select_self_sup/ratio-{ratio}_seed-{seed}.jsonl"
+        "<costs>/select_self_sup/{budget}_seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
+        limits=limit_flags,
         parameters=parameters("self_sup", "keep"),
     shell:
         "python {input.code[0]:q} --method self_sup --samples {input.samples:q} "
         "--signal scores {input.scores:q} "
-        "--parameters {params.parameters:q} --ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--parameters {params.parameters:q} "
+        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
         "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

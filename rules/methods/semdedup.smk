@@ -2,7 +2,7 @@
 
 Reads pool/samples.parquet and features/<model>/last_token/; writes
 scores/semdedup/seed-<seed of the k-means>.parquet (row, score: the largest epsilon at which the
-sample stays) and subsets/semdedup/ratio-<r>_seed-<s>.{json,parquet}, the same for every seed.
+sample stays) and subsets/semdedup/<budget>_seed-<s>.{json,parquet}, the same for every seed.
 """
 
 declare_method(
@@ -74,8 +74,8 @@ rule score_semdedup:
         "../../envs/selection.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=growing(16000),
+        runtime=growing(480),
     params:
         parameters=parameters(
             "semdedup",
@@ -99,20 +99,24 @@ rule select_semdedup:
         code=code("select_subset.py", "vlselect/methods/semdedup.py"),
         samples="<results>/pool/samples.parquet",
         scores=f"<results>/scores/semdedup/seed-{SEMDEDUP_SEED}.parquet",
+        limits=limit_files,
     output:
-        records="<results>/subsets/semdedup/ratio-{ratio}_seed-{seed}.json",
-        rows="<results>/subsets/semdedup/ratio-{ratio}_seed-{seed}.parquet",
+        records="<results>/subsets/semdedup/{budget}_seed-{seed}.json",
+        rows="<results>/subsets/semdedup/{budget}_seed-{seed}.parquet",
     log:
-        "<logs>/select_semdedup/ratio-{ratio}_seed-{seed}.log",
+        "<logs>/select_semdedup/{budget}_seed-{seed}.log",
     benchmark:
-        "<costs>/select_semdedup/ratio-{ratio}_seed-{seed}.jsonl"
+        "<costs>/select_semdedup/{budget}_seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        limits=limit_flags,
     shell:
         "python {input.code[0]:q} --method semdedup --samples {input.samples:q} "
-        "--signal scores {input.scores:q} --ratio {wildcards.ratio} --seed {wildcards.seed} "
+        "--signal scores {input.scores:q} "
+        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
         "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

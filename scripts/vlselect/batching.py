@@ -5,6 +5,7 @@ ordered by length. So the batch that a sample is in depends on neither shards no
 stays small.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +14,9 @@ from vlselect import images, log
 from vlselect.samples import Samples
 from vlselect.store import BLOCK
 from vlselect.vlm import VLM, Batch, Encoded
+
+SPREAD = 1.25
+SLACK = 16  # tokens; short samples are cheap, and a batch of a few has costs of its own
 
 
 def batches(
@@ -43,7 +47,7 @@ def batches(
     Yields
     ------
     Batch
-        At most ``vlm.batch_size`` samples of one block, shortest first.
+        At most ``vlm.batch_size`` samples of one block and of similar length, shortest first.
     """
     encode = vlm.encode_prompt if prompts else vlm.encode
     blocks = [list(block) for _, block in groupby(rows, key=lambda row: row // BLOCK)]
@@ -53,12 +57,26 @@ def batches(
             pictures = [images.load(image_root, name, max_pixels) for name in record.images]
             encoded.append(encode(record, pictures))
             encoded[-1].row = int(row)
-        for chunk in by_length(encoded, vlm.batch_size):
+        # Generation takes a pass for every new token: there, few batches count more than padding.
+        spread = math.inf if prompts else SPREAD
+        for chunk in by_length(encoded, vlm.batch_size, spread):
             yield vlm.collate(chunk, padding_side="left" if prompts else None)
 
 
-def by_length(encoded: Sequence[Encoded], batch_size: int) -> Iterator[list[Encoded]]:
-    """Cut samples, ordered by length and then row, into batches of at most `batch_size`."""
-    ordered = sorted(encoded, key=lambda sample: (len(sample), sample.row))
-    for start in range(0, len(ordered), batch_size):
-        yield ordered[start : start + batch_size]
+def by_length(
+    encoded: Sequence[Encoded], batch_size: int, spread: float = SPREAD
+) -> Iterator[list[Encoded]]:
+    """Cut samples, ordered by length and then row, into batches of at most `batch_size`.
+
+    No sample is padded to more than `spread` times its length, or by more than `SLACK` tokens
+    where that is longer: what a pass costs grows with the tokens, padding included.
+    """
+    batch: list[Encoded] = []
+    for sample in sorted(encoded, key=lambda sample: (len(sample), sample.row)):
+        room = max(spread * len(batch[0]), len(batch[0]) + SLACK) if batch else 0
+        if batch and (len(batch) == batch_size or len(sample) > room):
+            yield batch
+            batch = []
+        batch.append(sample)
+    if batch:
+        yield batch

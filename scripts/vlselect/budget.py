@@ -14,6 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 TEXT_ONLY = ("proportional", "drop")
+KINDS = ("ratio", "samples", "tokens")
+
+
+class InfeasibleError(ValueError):
+    """No subset of this size is as it has to be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +90,39 @@ def size(n_pool: int, ratio: float | str) -> int:
     if budget < 1:
         raise ValueError(f"ratio {ratio} of a pool of {n_pool} samples leaves none")
     return budget
+
+
+def parse(label: str) -> tuple[str, str]:
+    """Split a budget such as ratio-0.2, samples-1000 or tokens-2000000 into kind and number."""
+    kind, _, number = label.partition("-")
+    if kind not in KINDS or not number or (kind != "ratio" and not number.isdecimal()):
+        raise ValueError(f"budget {label!r} is not ratio-<share>, samples-<n> or tokens-<n>")
+    return kind, number
+
+
+def samples(n_pool: int, label: str) -> int:
+    """Number of samples that a budget of a ratio or of samples means.
+
+    Parameters
+    ----------
+    n_pool : int
+        Number of samples in the pool.
+    label : str
+        ``ratio-0.2`` (see `size`) or ``samples-1000``.
+
+    Raises
+    ------
+    ValueError
+        If the label is something else, or the pool has fewer samples.
+    """
+    kind, number = parse(label)
+    if kind == "tokens":
+        raise ValueError(f"budget {label}: how many samples it takes depends on which are chosen")
+    if kind == "ratio":
+        return size(n_pool, number)
+    if not 1 <= int(number) <= n_pool:
+        raise ValueError(f"budget {label} does not fit a pool of {n_pool} samples")
+    return int(number)
 
 
 def top(
@@ -215,7 +253,9 @@ def with_text_only(
     Raises
     ------
     ValueError
-        If the policy is unknown, a score is NaN, or `drop` leaves fewer samples than the budget.
+        If the policy is unknown, or a score is NaN.
+    InfeasibleError
+        If `drop` leaves fewer samples than the budget.
     """
     if policy not in TEXT_ONLY:
         raise ValueError(f"text_only {policy!r} is not one of {TEXT_ONLY}")
@@ -226,7 +266,7 @@ def with_text_only(
     if policy == "drop":
         share = [budget, 0]
         if budget > len(with_image):
-            raise ValueError(
+            raise InfeasibleError(
                 f"text_only: drop leaves {len(with_image)} samples with an image, "
                 f"fewer than the budget of {budget}"
             )

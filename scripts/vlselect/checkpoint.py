@@ -13,12 +13,12 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
+from vlselect.loading import is_quantised
 from vlselect.lora import load_adapter
 from vlselect.vlm import VLM
 
 logger = logging.getLogger(__name__)
 
-LOG_NAME = "training_log.csv"
 ADAPTER_CONFIG = "adapter_config.json"
 
 
@@ -54,6 +54,24 @@ def save_checkpoint(model: PreTrainedModel | PeftModel, directory: str | Path) -
     (Path(directory) / "README.md").unlink(missing_ok=True)  # peft's model card is an empty form
 
 
+def merge_adapter(vlm: VLM) -> VLM:
+    """Add a LoRA adapter's product to the weights that it adapts; give the VLM without adapter.
+
+    The sum is rounded to the base's dtype. A model without an adapter is given back as it is.
+
+    Raises
+    ------
+    ValueError
+        If weights of the base model are quantised, or a weight would be NaN or infinite.
+    """
+    if not isinstance(vlm.model, PeftModel):
+        return vlm
+    if is_quantised(vlm.model):
+        raise ValueError(f"{vlm.path}: an adapter cannot be merged into quantised weights")
+    vlm.model = vlm.model.merge_and_unload(safe_merge=True).eval()
+    return vlm
+
+
 def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
     """Put a checkpoint's weights onto its base model.
 
@@ -85,5 +103,10 @@ def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
     ).to(base.device)
     logger.info("loaded %s (%d weights)", directory, model.num_parameters())
     return VLM(
-        model, vlm.processor, path=vlm.path, revision=vlm.revision, batch_size=vlm.batch_size
+        model,
+        vlm.processor,
+        path=vlm.path,
+        revision=vlm.revision,
+        batch_size=vlm.batch_size,
+        max_length=vlm.max_length,
     )

@@ -18,10 +18,10 @@ from torch.nn.functional import normalize
 from transformers import AutoModel, AutoProcessor, CLIPModel
 
 from vlselect import images, log
+from vlselect.loading import explained, pick_device
 from vlselect.records import IMAGE_MARKER, Record
 from vlselect.samples import Samples
 from vlselect.store import BLOCK
-from vlselect.vlm import pick_device
 
 logger = logging.getLogger(__name__)
 
@@ -55,31 +55,25 @@ class CLIP:
 
     @classmethod
     def load(cls, arguments: argparse.Namespace) -> "CLIP":
-        """Load the CLIP that the flags of `vlm.add_model_arguments` name, and fix the threads.
+        """Load the CLIP that the flags of `loading.add_model_arguments` name, and fix the threads.
 
         Raises
         ------
         FileNotFoundError
             If there is no such directory and no revision, or the hub's files are not to be had.
         ValueError
-            If the model is no CLIP.
+            If the model is no CLIP, or is to be quantised.
         """
         torch.set_num_threads(arguments.threads)
         path, revision = arguments.model, arguments.revision
-        if revision is None and not Path(path).is_dir():
-            raise FileNotFoundError(
-                f"model {path!r} is not a directory; a hub id needs a `revision` in the config"
-            )
+        if arguments.quantisation:
+            raise ValueError(f"model {path!r}: a CLIP is not quantised; set `quantisation: null`")
         where = {"revision": revision or "main", "trust_remote_code": arguments.trust_remote_code}
         options = {"dtype": getattr(torch, arguments.dtype)}
         options |= {"attn_implementation": arguments.attention}
-        try:
+        with explained(path, revision):
             processor = AutoProcessor.from_pretrained(path, **where)
             model = AutoModel.from_pretrained(path, **options, **where)
-        except OSError as error:
-            raise FileNotFoundError(
-                f"cannot load model {path!r} (revision {revision or 'none'}): {error}"
-            ) from error
         if not isinstance(model, CLIPModel):
             raise ValueError(f"model {path!r} is a {type(model).__name__}, not a CLIPModel")
         model = model.to(pick_device(arguments.device)).eval()

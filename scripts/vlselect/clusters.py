@@ -1,4 +1,4 @@
-"""Spherical k-means over memory-mapped activations, and checks of what comes out.
+"""Spherical k-means over stored activations, and checks of what comes out.
 
 faiss trains on the float16 rows as they are and decodes them in blocks, so training takes two
 bytes a value; assignment streams over the whole array. Block sizes are constants: they, and the
@@ -246,9 +246,10 @@ def _compare(centroids: np.ndarray) -> tuple[int, float]:
     twins, lowest = 0, np.inf
     for start in range(0, len(centroids), 512):
         here = centroids[start : start + 512]
-        cosines = inner(here, centroids)  # (512, K); centroids have unit length
+        seen = centroids[: start + len(here)]
+        cosines = inner(here, seen)  # (512, K' <= K); centroids have unit length
         lowest = min(lowest, float(cosines.min()))
-        earlier = np.arange(len(centroids)) < np.arange(start, start + len(here))[:, None]
+        earlier = np.arange(len(seen)) < np.arange(start, len(seen))[:, None]
         twins += int(((cosines > EQUAL) & earlier).any(axis=1).sum())
     return twins, lowest if len(centroids) > 1 else float("nan")
 

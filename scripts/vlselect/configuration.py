@@ -4,10 +4,11 @@ Read by the workflow, so beside the standard library it imports jsonschema only,
 does the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import jsonschema
 
+from vlselect.exports.registry import format_names
 from vlselect.metrics.registry import metric_names
 
 
@@ -88,6 +89,24 @@ def check_metrics(tasks: Mapping) -> None:
         raise ConfigError("\n".join(problems))
 
 
+def check_formats(formats: Iterable[str]) -> None:
+    """Check that the export formats exist: modules of vlselect/exports/ with a write().
+
+    Raises
+    ------
+    ConfigError
+        Naming the key, its value and the formats that there are.
+    """
+    known = format_names()
+    problems = [
+        f"export: no format {name!r}; there are {', '.join(known)}"
+        for name in formats
+        if name not in known
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
 def _dangling(config: Mapping) -> Iterator[str]:
     models, methods = config["models"], config["methods"]
     for name, parameters in methods.items():
@@ -101,9 +120,25 @@ def _dangling(config: Mapping) -> Iterator[str]:
             for item in experiment[key]:
                 if item not in known:
                     yield f"experiments.{name}.{key}: no {item!r} in `{key}`"
+    yield from _constraint_problems(config)
     for name, task in config["tasks"].items():
         if task.get("group") in config["tasks"]:
             yield f"tasks.{name}.group: {task['group']!r} is the name of a task"
+
+
+def _constraint_problems(config: Mapping) -> Iterator[str]:
+    constraints = config.get("constraints", {})
+    named = {
+        "token_model": config.get("token_model"),
+        "constraints.duplicates.model": (constraints.get("duplicates") or {}).get("model"),
+    }
+    for key, model in named.items():
+        if model is not None and model not in config["models"]:
+            yield f"{key}: no model {model!r} in `models`"
+    for source in constraints.get("quota", {}):
+        for other in ("minimum", "maximum"):
+            if source in constraints.get(other, {}):
+                yield f"constraints.quota.{source}: also in constraints.{other}"
 
 
 def _fill_defaults(value: object, schema: Mapping) -> None:

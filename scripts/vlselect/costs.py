@@ -114,14 +114,14 @@ def stage_cost(folder: Path, stage: str) -> Cost:
 def run_cost(folder: Path, rule: str, runs: Sequence[Run], with_model: bool) -> Cost:
     """Mean cost over the given runs (seeds) of one job of a rule.
 
-    The job's benchmark file is ``<rule>/[<model>/<method>/]ratio-<r>_seed-<s>.jsonl``.
+    The job's benchmark file is ``<rule>/[<model>/<method>/]<budget>_seed-<s>.jsonl``.
     """
     costs = []
     for run in runs:
         place = folder / rule
         if with_model:
             place = place / run.model / run.method
-        path = place / f"ratio-{run.ratio}_seed-{run.seed}.jsonl"
+        path = place / f"{run.label}.jsonl"
         if not path.is_file():
             logger.warning("no benchmark file %s: the cost of %s is left empty", path, rule)
             return Cost()

@@ -44,7 +44,8 @@ def density(samples: np.ndarray, variant: str = "released", sigma: float = 1.0) 
     if n == 1:
         return 1.0
     rows = max(1, PAIRS // n)  # at most PAIRS kernel values at a time
-    total = sum(gaussian(samples[i : i + rows], samples, sigma).sum() for i in range(0, n, rows))
+    blocks = (samples[i : i + rows] if rows < n else samples for i in range(0, n, rows))
+    total = sum(gaussian(block, samples, sigma).sum() for block in blocks)
     if variant == "released":
         return min(1.0, float(total / n**2))
     return min(1.0, float((total - n) / (n * (n - 1))))

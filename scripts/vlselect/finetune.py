@@ -13,15 +13,18 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
+from transformers import PreTrainedModel, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import enable_full_determinism
 
+from vlselect import processes
 from vlselect.finetune_settings import Settings
+from vlselect.loading import is_quantised
 from vlselect.lora import attach_lora
 from vlselect.samples import Samples
 from vlselect.training_data import ResponseCollator, SampleDataset
-from vlselect.training_log import TrainingLog
+from vlselect.training_log import LOG_NAME, TrainingLog
+from vlselect.training_state import ResumableTrainer, TrainingStates, describe_inputs
 from vlselect.vlm import VLM
 
 logger = logging.getLogger(__name__)
@@ -39,11 +42,13 @@ def train(
     log_path: str | Path,
     *,
     max_pixels: int = 50_000_000,
+    partial: str | Path | None = None,
 ) -> PreTrainedModel | PeftModel:
     """Finetune on the samples at `rows` and give the trained model, in evaluation mode.
 
     The same arguments give the same weights: initial LoRA weights, order of the data and dropout
-    all follow from `seed`. On a GPU that needs ``settings.deterministic``.
+    all follow from `seed`. On a GPU that needs ``settings.deterministic``. A run that was killed
+    and goes on from a saved state gives the weights and the log of one that was not.
 
     Parameters
     ----------
@@ -63,6 +68,9 @@ def train(
         CSV file to write, one line a step: step, epoch, loss, learning_rate, seconds.
     max_pixels : int
         Images above it are errors.
+    partial : str or Path, optional
+        Folder for the states that ``settings.save_steps`` asks for. It is left there, and is to be
+        removed when the trained model has been saved.
 
     Returns
     -------
@@ -72,41 +80,96 @@ def train(
     Raises
     ------
     ValueError
-        If there are no rows, or no weights are left to train.
+        If there are no rows, no weights are left to train, or other than ``settings.processes``
+        processes were started.
     FloatingPointError
         If the loss becomes infinite or NaN.
+    MemoryError
+        If the GPU has too little; the message names the settings that help.
     """
-    if not len(rows):
-        raise ValueError("no samples to finetune on")
+    _check_run(rows, settings)
     if settings.deterministic and vlm.device.type == "cuda":
         # Operations without a deterministic form warn instead of failing: their name is in the log
         enable_full_determinism(seed, warn_only=True)
+    set_seed(seed)
+    model = prepare_model(vlm.model, settings, seed)
+    dataset = SampleDataset(
+        vlm, samples, rows, image_root, max_pixels=max_pixels, cache_bytes=settings.cache_bytes
+    )
+    states = None
+    if partial and settings.save_steps:
+        inputs = describe_inputs(vlm, samples, rows, image_root, settings, seed)
+        states = TrainingStates(partial, log_path, inputs)
+    with tempfile.TemporaryDirectory() as scratch, same_cache_setting(model):
+        arguments = training_arguments(
+            *(settings, len(rows), seed, vlm.device, states.folder if states else scratch),
+            saving=states is not None,
+        )
+        latest = states.open() if states else None
+        with TrainingLog(log_path, latest / LOG_NAME if latest else None) as callback:
+            trainer = ResumableTrainer(
+                model=model,
+                args=arguments,
+                train_dataset=dataset,
+                data_collator=ResponseCollator(vlm),
+                callbacks=[callback, *([states] if states else [])],
+            )
+            trainer.remove_callback(PrinterCallback)
+            if arguments.process_index:  # dropout differs between processes
+                torch.manual_seed(seed + arguments.process_index)
+            with out_of_memory_explained(settings):
+                trainer.train(resume_from_checkpoint=str(latest) if latest else None)
+    return model.eval()
+
+
+def _check_run(rows: Sequence[int], settings: Settings) -> None:
+    """Refuse what cannot be trained; log what an optimiser step is made of."""
+    if not len(rows):
+        raise ValueError("no samples to finetune on")
+    if processes.count() != settings.processes:
+        raise ValueError(
+            f"finetune.processes is {settings.processes}, but {processes.count()} were started; "
+            "several are started by `accelerate launch --num_processes`"
+        )
+    if not processes.is_first():
+        return
+    logger.info(
+        "%d optimiser steps of %d samples each: batch_size %d, %d micro-batches on each of %d",
+        *(settings.steps(len(rows)), settings.batch_size * settings.gradient_accumulation),
+        *(settings.batch_size, settings.gradient_accumulation // settings.processes),
+        settings.processes,
+    )
+    surplus = -len(rows) % (settings.batch_size * settings.processes)
+    if settings.processes > 1 and surplus:
+        logger.warning("%d samples are seen twice in each epoch: see finetune.processes", surplus)
     if settings.steps(len(rows)) < FEW_STEPS:
         logger.warning(
             "only %d optimiser steps for %d samples: batch_size times gradient_accumulation is %d",
             *(settings.steps(len(rows)), len(rows)),
             settings.batch_size * settings.gradient_accumulation,
         )
-    set_seed(seed)
-    model = prepare_model(vlm.model, settings, seed)
-    dataset = SampleDataset(
-        vlm, samples, rows, image_root, max_pixels=max_pixels, cache_bytes=settings.cache_mb * 2**20
-    )
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        TrainingLog(log_path) as callback,
-        same_cache_setting(model),
-    ):
-        trainer = Trainer(
-            model=model,
-            args=training_arguments(settings, len(rows), seed, vlm.device, scratch),
-            train_dataset=dataset,
-            data_collator=ResponseCollator(vlm),
-            callbacks=[callback],
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-    return model.eval()
+
+
+@contextmanager
+def out_of_memory_explained(settings: Settings) -> Iterator[None]:
+    """Say which settings help where the GPU's memory does not suffice.
+
+    The batch is not halved silently: that would change where sums are rounded, so that two GPUs
+    gave two results for one config.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        advice = [
+            f"lower finetune.batch_size, now {settings.batch_size}, and raise finetune."
+            f"gradient_accumulation, now {settings.gradient_accumulation}, by as much: an optimiser"
+            " step then sees as many samples"
+        ]
+        if not settings.gradient_checkpointing:
+            advice.append("set finetune.gradient_checkpointing: true")
+        if settings.adapter == "none":
+            advice.append("train LoRA (finetune.adapter: lora)")
+        raise MemoryError(f"{'; or '.join(advice)}. {error}") from error
 
 
 def prepare_model(
@@ -120,6 +183,8 @@ def prepare_model(
         If `train_modules` or `freeze` name what the model does not have, or nothing is left to
         train.
     """
+    if settings.adapter == "none" and is_quantised(model):
+        raise ValueError("finetune.adapter none: quantised weights cannot be trained; use lora")
     if settings.adapter == "lora":
         _require_modules(model, settings.train_modules)
         model = attach_lora(
@@ -161,18 +226,23 @@ def same_cache_setting(model: PreTrainedModel | PeftModel) -> Iterator[None]:
 
 
 def training_arguments(
-    settings: Settings, n_samples: int, seed: int, device: torch.device, scratch: str
+    settings: Settings,
+    n_samples: int,
+    seed: int,
+    device: torch.device,
+    folder: str | Path,
+    saving: bool = False,
 ) -> TrainingArguments:
-    """Translate the settings for the Trainer, which saves and reports nothing by itself."""
+    """Translate the settings for the Trainer, which reports nothing, and saves where it is told."""
     arguments = TrainingArguments(
-        output_dir=scratch,
+        output_dir=str(folder),
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.scheduler,
         warmup_steps=settings.warmup_steps(n_samples),
         per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.gradient_accumulation,
+        gradient_accumulation_steps=settings.gradient_accumulation // settings.processes,
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         adam_beta1=settings.betas[0],
@@ -182,14 +252,19 @@ def training_arguments(
         activation_checkpointing=settings.gradient_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False},
         seed=seed,
+        data_seed=seed,  # the same order of samples for all processes
         use_cpu=device.type == "cpu",
         logging_steps=1,
         logging_nan_inf_filter=False,
-        save_strategy="no",
+        save_strategy="steps" if saving else "no",
+        save_steps=settings.save_steps or 1,
         report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
-        dataloader_pin_memory=False,
+        dataloader_num_workers=settings.workers,
+        dataloader_pin_memory=device.type == "cuda",
+        # a text-only batch leaves the projector without a gradient
+        ddp_find_unused_parameters=True if settings.processes > 1 else None,
         label_names=["labels"],
     )
     if arguments.n_gpu > 1:  # the Trainer would silently spread each batch over all of them

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 ADAPTERS = ("lora", "none")
+NO_EFFECT = ("cache_mb", "workers", "save_steps")  # on the trained weights
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Settings:
     learning_rate, warmup_ratio, scheduler : float, float, str
         Peak, share of the steps until it, and the Trainer's name of the course after it.
     batch_size, gradient_accumulation : int
-        Samples in a micro-batch, and micro-batches in an optimiser step.
+        Samples in a micro-batch, and micro-batches in an optimiser step. Their product is what an
+        optimiser step sees, whatever the number of processes.
     weight_decay, max_grad_norm, betas : float, float, (float, float)
         Of AdamW and the clipping before it; ``max_grad_norm`` 0 clips nothing.
     bf16 : bool
@@ -42,7 +44,17 @@ class Settings:
         On a GPU, use deterministic kernels (slower). On a CPU results repeat anyway.
     cache_mb : int
         Memory for encoded samples, which are then encoded once and not in every epoch; those
-        beyond it are encoded anew each time. No result depends on it.
+        beyond it are encoded anew each time. For each process; with workers, these share it and
+        lose it after an epoch. No result depends on it.
+    workers : int
+        Helper processes that read and encode samples, for each training process; 0: none.
+    save_steps : int
+        Optimiser steps from one saved state to the next, from which a killed run goes on; 0: none
+        is saved.
+    processes : int
+        Training processes, one on each GPU, that share the micro-batches of an optimiser step. Sums
+        are taken in another order than in one process; and where an epoch's samples do not fill the
+        last round of micro-batches, some are seen twice in it.
 
     References
     ----------
@@ -71,6 +83,9 @@ class Settings:
     gradient_checkpointing: bool = False
     deterministic: bool = True
     cache_mb: int = 1024
+    workers: int = 0
+    save_steps: int = 0
+    processes: int = 1
 
     def __post_init__(self) -> None:
         """Refuse values that would fail late or mean nothing."""
@@ -83,6 +98,17 @@ class Settings:
                 raise ValueError(f"finetune.{name} {getattr(self, name)} is not above 0")
         if not 0 <= self.warmup_ratio < 1:
             raise ValueError(f"finetune.warmup_ratio {self.warmup_ratio} is not in [0, 1)")
+        if self.processes < 1 or self.gradient_accumulation % self.processes:
+            raise ValueError(
+                f"finetune.processes {self.processes} does not divide finetune."
+                f"gradient_accumulation {self.gradient_accumulation}: the processes share the "
+                "micro-batches of an optimiser step equally"
+            )
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory for encoded samples of each process that encodes."""
+        return self.cache_mb * 2**20 // max(self.workers, 1)
 
     def steps(self, n_samples: int) -> int:
         """Count the optimiser steps of a run on that many samples, as the Trainer does."""

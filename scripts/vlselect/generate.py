@@ -61,10 +61,12 @@ def generate(
 def greedy(vlm: VLM, max_new_tokens: int) -> GenerationConfig:
     """Set greedy decoding, and unset what a model's own settings would change about it.
 
-    Decoding ends at the tokens that the model's settings name as ends, and at the tokenizer's own.
+    Decoding ends at the tokens that the model's settings name as ends, at the tokenizer's own, and
+    at those with which the chat template closes an answer.
     """
     own = vlm.model.generation_config.eos_token_id
-    ends = {vlm.tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])} - {None}
+    own = own if isinstance(own, list) else [own]
+    ends = {vlm.tokenizer.eos_token_id, *own, *vlm.turn_ends} - {None}
     return GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=False,

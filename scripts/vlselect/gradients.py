@@ -214,8 +214,18 @@ class PerSampleGradients:
         x = by_sample(held.pop(), *self._shape, matrix.name)  # (B, t, in)
         g = by_sample(gradient, *self._shape, matrix.name)  # (B, t, out)
         dtype = torch.promote_types(g.dtype, torch.float32)
-        block = torch.bmm(g.to(dtype).transpose(1, 2), x.to(dtype))  # (B, out, in)
-        self._consume(matrix.offset, block.flatten(1))
+        self._consume(matrix.offset, summed_products(g.to(dtype), x.to(dtype)).flatten(1))
+
+
+def summed_products(g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Sum g_t x_tᵀ over the tokens of each sample: (B, t, out) and (B, t, in) to (B, out, in).
+
+    One of the two is as narrow as the adapter's rank. Products of many small matrices are some
+    three times faster on a CPU where the narrow one comes first.
+    """
+    if g.shape[2] <= x.shape[2]:
+        return torch.bmm(g.transpose(1, 2), x)
+    return torch.bmm(x.transpose(1, 2), g).transpose(1, 2)
 
 
 def by_sample(values: torch.Tensor, n_samples: int, n_tokens: int, name: str) -> torch.Tensor:

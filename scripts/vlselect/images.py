@@ -1,11 +1,11 @@
 """Images of records, loaded safely: inside their root, of a bounded size, whole, as RGB.
 
-An image file is input from outside: its path must not lead out of the image root (by ``..``, an
-absolute path or a link), its size is checked before any pixel is decoded, and only plain raster
-formats are opened (Pillow would start Ghostscript for a PostScript file).
+An image file is input from outside: it lies where `image_roots` lets it lie, its size is checked
+before any pixel is decoded, and only plain raster formats are opened (Pillow would start
+Ghostscript for a PostScript file).
 """
 
-import os
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from vlselect.records import Rejection
+from vlselect.image_roots import ImageError, ImageRoots
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 # What Pillow's decoders raise on broken data.
@@ -21,60 +21,15 @@ _BROKEN = (OSError, SyntaxError, ValueError, LookupError, TypeError, EOFError, O
 _BROKEN += (struct.error, zlib.error)
 
 
-class ImageError(Rejection):
-    """An image cannot be used; `reason` and `detail` as for a record, the detail names the path."""
-
-
-def require_root(root: str | Path) -> None:
-    """Refuse an image root that is no folder: else every image would be called missing.
-
-    Raises
-    ------
-    NotADirectoryError
-        Naming it.
-    """
-    if not Path(root).is_dir():
-        raise NotADirectoryError(f"the image root {str(root)!r} is not a folder")
-
-
-def resolve(root: str | Path, name: str) -> Path:
-    """Find an image below its root.
-
-    Parameters
-    ----------
-    root : str or Path
-        Folder that no image may lie outside of.
-    name : str
-        Path relative to it.
-
-    Returns
-    -------
-    Path
-        The file, with links followed.
-
-    Raises
-    ------
-    ImageError
-        ``image_outside_root`` or ``missing_image``.
-    """
-    if "\0" in name:
-        raise ImageError("missing_image", f"{name!r}: a path holds no null character")
-    root = os.path.realpath(root)
-    real = os.path.realpath(os.path.join(root, name))  # noqa: PTH118 (as realpath takes it)
-    if Path(name).is_absolute() or not Path(real).is_relative_to(root):
-        raise ImageError("image_outside_root", f"{name!r} is not a path inside the image root")
-    if not os.path.isfile(real):  # noqa: PTH113 (never raises, on names too long either)
-        raise ImageError("missing_image", f"{name!r}: no such file in the image root")
-    return Path(real)
-
-
-def load(root: str | Path, name: str, max_pixels: int) -> Image.Image:
+def load(roots: ImageRoots | str | Path, reference: str, max_pixels: int) -> Image.Image:
     """Load one image, whole, upright and as RGB.
 
     Parameters
     ----------
-    root, name
-        As for `resolve`.
+    roots : ImageRoots, str or Path
+        Where the images are; a single location may be named as it is.
+    reference : str
+        The image, as the sample bears it.
     max_pixels : int
         Most pixels (width x height) that are decoded. Pillow's own limit, about 179 million,
         holds as well.
@@ -87,29 +42,15 @@ def load(root: str | Path, name: str, max_pixels: int) -> Image.Image:
     Raises
     ------
     ImageError
-        As `resolve`; ``oversized_image``, ``unreadable_image`` or ``truncated_image``.
+        As `ImageRoots.path` and `ImageRoots.read`; ``oversized_image``, ``unreadable_image`` or
+        ``truncated_image``.
     """
-    path = resolve(root, name)
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            pixels = image.width * image.height
-            if pixels > max_pixels:
-                detail = f"{name!r}: {image.width} x {image.height} pixels, over {max_pixels}"
-                raise ImageError("oversized_image", detail)
-            image.load()
-            return to_rgb(image)
-    except Image.DecompressionBombError as error:
-        raise ImageError("oversized_image", f"{name!r}: {error}") from error
-    except UnidentifiedImageError as error:
-        detail = f"{name!r} ({path.stat().st_size} bytes) is not one of {', '.join(FORMATS)}"
-        raise ImageError("unreadable_image", detail) from error
-    except _BROKEN as error:
-        cut_short = isinstance(error, EOFError) or "truncated" in str(error).lower()
-        reason = "truncated_image" if cut_short else "unreadable_image"
-        raise ImageError(reason, f"{name!r}: {error}") from error
+    return _decode(_find(roots, reference), reference, max_pixels)
 
 
-def problem(root: str | Path, name: str, max_pixels: int) -> tuple[str, str] | None:
+def problem(
+    roots: ImageRoots | str | Path, reference: str, max_pixels: int
+) -> tuple[str, str] | None:
     """Check one image as `load` does, and its checksums where the format has them.
 
     Returns
@@ -119,14 +60,41 @@ def problem(root: str | Path, name: str, max_pixels: int) -> tuple[str, str] | N
         these are kept and an error keeps its whole call stack.)
     """
     try:
-        load(root, name, max_pixels)
-        with Image.open(resolve(root, name), formats=FORMATS) as image:
+        source = _find(roots, reference)
+        _decode(source, reference, max_pixels)
+        with Image.open(source, formats=FORMATS) as image:
             image.verify()
     except ImageError as error:
         return error.reason, error.detail
     except _BROKEN as error:
-        return "unreadable_image", f"{name!r}: {error}"
+        return "unreadable_image", f"{reference!r}: {error}"
     return None
+
+
+def _find(roots: ImageRoots | str | Path, reference: str) -> Path | io.BytesIO:
+    roots = ImageRoots.parse(roots)
+    return roots.path(reference) or io.BytesIO(roots.read(reference))
+
+
+def _decode(source: Path | io.BytesIO, reference: str, max_pixels: int) -> Image.Image:
+    try:
+        with Image.open(source, formats=FORMATS) as image:
+            pixels = image.width * image.height
+            if pixels > max_pixels:
+                detail = f"{reference!r}: {image.width} x {image.height} pixels, over {max_pixels}"
+                raise ImageError("oversized_image", detail)
+            image.load()
+            return to_rgb(image)
+    except Image.DecompressionBombError as error:
+        raise ImageError("oversized_image", f"{reference!r}: {error}") from error
+    except UnidentifiedImageError as error:
+        size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
+        detail = f"{reference!r} ({size} bytes) is not one of {', '.join(FORMATS)}"
+        raise ImageError("unreadable_image", detail) from error
+    except _BROKEN as error:
+        cut_short = isinstance(error, EOFError) or "truncated" in str(error).lower()
+        reason = "truncated_image" if cut_short else "unreadable_image"
+        raise ImageError(reason, f"{reference!r}: {error}") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

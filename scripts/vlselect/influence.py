@@ -27,7 +27,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from vlselect import log
+from vlselect import half, log
 from vlselect.fingerprint import require_same
 from vlselect.store import ShardedArray, ShardWriter
 
@@ -86,7 +86,7 @@ def mean_gradient(gradients: ShardedArray) -> np.ndarray:
 
 def all_gradients(gradients: ShardedArray) -> np.ndarray:
     """Read a task's gradients as one float32 array (n_val, k); a row that is not finite fails."""
-    return np.concatenate([block for _, block in _finite_blocks(gradients, "validation")])
+    return np.concatenate([block.copy() for _, block in _finite_blocks(gradients, "validation")])
 
 
 def products(
@@ -179,12 +179,17 @@ def with_groups(
 
 
 def _finite_blocks(array: ShardedArray, what: str) -> Iterator[tuple[int, np.ndarray]]:
-    """Go through an array in float32 blocks of `ROWS` rows; a row that is not finite fails."""
-    for start, view in array.blocks(ROWS):
-        block = view.astype(np.float32)
-        finite = np.isfinite(block).all(axis=1)
+    """Go through an array in float32 blocks of `ROWS` rows; a row that is not finite fails.
+
+    A block is there until the next one takes its place.
+    """
+    buffer = np.empty((min(ROWS, len(array)), array.shape[1]), dtype=np.float32)
+    for start, stored in array.blocks(ROWS):
+        finite = half.finite_rows(stored)
         if not finite.all():
             raise ValueError(
                 f"{what} gradient of row {start + int(np.argmin(finite))} is not finite"
             )
+        block = buffer[: len(stored)]
+        half.to_float32(stored, block)
         yield start, block

@@ -8,16 +8,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 
 from vlselect import images
+from vlselect.image_roots import ImageRoots
+from vlselect.json_stream import read_records
+from vlselect.record_files import image_location, is_table, record_files
 from vlselect.records import Record, Rejection, sample_name
+from vlselect.table_stream import read_rows
 
 CHUNK = 1024  # records
-REMEMBERED = 1 << 17  # image paths whose check is not repeated: some tens of megabytes
+REMEMBERED = 1 << 19  # images whose check is not repeated: some hundred megabytes
 
 
 @dataclass(frozen=True)
@@ -62,16 +66,29 @@ class Tally:
 
     def summary(self) -> dict:
         """Give the counts as a JSON object with sorted keys where order says nothing."""
-        return {
-            "read": self.read,
-            "accepted": self.accepted,
-            "rejected": self.reasons.total(),
+        return self.counts() | {
             "rejected_by_reason": dict(sorted(self.reasons.items())),
             "accepted_by_source": dict(sorted(self.sources.items())),
             "n_text_only": self.n_text_only,
             "n_multi_turn": self.n_multi_turn,
             "n_images": self.n_images,
         }
+
+    @classmethod
+    def total(cls, tallies: Iterable["Tally"]) -> "Tally":
+        """Add the counts of several tallies up."""
+        total = cls()
+        for tally in tallies:
+            for name in ("read", "accepted", "n_text_only", "n_multi_turn", "n_images"):
+                setattr(total, name, getattr(total, name) + getattr(tally, name))
+            total.reasons += tally.reasons
+            total.sources += tally.sources
+            total.examples = tally.examples | total.examples
+        return total
+
+    def counts(self) -> dict[str, int]:
+        """How many were read, accepted and rejected."""
+        return {"read": self.read, "accepted": self.accepted, "rejected": self.reasons.total()}
 
     def describe(self) -> str:
         """Say how many were accepted, and for each reason how many were not, with an example."""
@@ -81,45 +98,77 @@ class Tally:
         return "\n".join(lines)
 
 
+def read_location(
+    location: str | Path, images: str | Path | None = None
+) -> Iterator[tuple[int, str]]:
+    """Read the records of a location, JSON or rows of tables, in its files' order.
+
+    Parameters
+    ----------
+    location : str or Path
+        See `record_files`.
+    images : str or Path, optional
+        Where the images are. Bytes in a table are used if it is the table itself, or nothing.
+
+    Yields
+    ------
+    (int, str)
+        Position, counted from 0 over all files, and JSON text.
+    """
+    files = record_files(location)
+    if is_table(location):
+        own = images is None or Path(images) == Path(image_location(location))
+        yield from read_rows(files, embedded=own)
+    else:
+        yield from enumerate(raw for file in files for _, raw in read_records(file))
+
+
 def examine(
     records: Iterable[tuple[int, str]],
     parse: Callable[[str], Record],
-    image_root: str | Path,
+    image_roots: ImageRoots | str | Path,
     *,
     max_pixels: int,
     workers: int = 1,
+    part: str | None = None,
 ) -> Iterator[Outcome]:
     """Judge records one by one.
 
     Parameters
     ----------
     records : iterable of (int, str)
-        Position and JSON text, from `json_stream.read_records`.
+        Position and JSON text, from `read_location`.
     parse : callable
         Gives a record, or raises `Rejection`.
-    image_root : str or Path
-        Folder that image paths are relative to and may not leave.
+    image_roots : ImageRoots, str or Path
+        Where the images are.
     max_pixels : int
         Larger images are refused.
     workers : int
         Threads that decode images.
+    part : str, optional
+        Part of a mixture; begins the ids of rejected records, as `parse` does with accepted ones.
 
     Yields
     ------
     Outcome
         In the order of the records. An id belongs to the first accepted record that bears it.
     """
-    check = partial(images.problem, image_root, max_pixels=max_pixels)
-    check = lru_cache(REMEMBERED)(check)
+    image_roots = ImageRoots.parse(image_roots)
+    check = partial(images.problem, image_roots, max_pixels=max_pixels)
+    problems: dict[str, tuple[str, str] | None] = {}
     seen: set[bytes] = set()
     records = iter(records)
     with ThreadPoolExecutor(workers) as threads:
         while chunk := list(islice(records, CHUNK)):
             parsed = [_attempt(parse, raw) for _, raw in chunk]
             names = dict.fromkeys(n for p in parsed if isinstance(p, Record) for n in p.images)
-            problems = dict(zip(names, threads.map(check, names), strict=True))
+            new = [name for name in names if name not in problems]
+            if len(problems) > REMEMBERED:
+                problems = {name: problems[name] for name in names if name in problems}
+            problems.update(zip(new, threads.map(check, new), strict=True))
             for (position, raw), result in zip(chunk, parsed, strict=True):
-                yield _judge(position, raw, result, seen, problems)
+                yield _judge(position, raw, result, seen, problems, part)
 
 
 def _attempt(parse: Callable[[str], Record], raw: str) -> Record | Rejection:
@@ -136,10 +185,12 @@ def _judge(
     result: Record | Rejection,
     seen: set[bytes],
     problems: dict[str, tuple[str, str] | None],
+    part: str | None,
 ) -> Outcome:
     """Decide on a parsed record: `seen` holds the ids so far, and gains this one if it is good."""
     if isinstance(result, Rejection):
-        return Outcome(position, raw, sample_name(raw), None, result)
+        name = sample_name(raw)
+        return Outcome(position, raw, f"{part}:{name}" if part and name else name, None, result)
     rejection = None
     key = blake2b(result.sample_id.encode(), digest_size=16).digest()
     if key in seen:

@@ -22,7 +22,9 @@ def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     total = np.zeros((len(a), len(b)))
     for part in _slices(a.shape[1], max(len(a), len(b))):
-        total += a[:, part].astype(np.float64) @ b[:, part].astype(np.float64).T
+        left = a[:, part].astype(np.float64)
+        right = left if a is b else b[:, part].astype(np.float64)
+        total += left @ right.T  # of one array with itself: half the work
     return total
 
 
@@ -53,9 +55,17 @@ def gaussian(a: np.ndarray, b: np.ndarray, sigma: float) -> np.ndarray:
     ----------
     COINCIDE (arXiv 2406.10995), the d(p, q) of Eq. 6 and 7.
     """
-    distance = squared_norms(a)[:, None] + squared_norms(b)[None, :] - 2 * inner(a, b)  # (n, m)
-    np.maximum(distance, 0, out=distance)  # rounding leaves equal rows a little below zero
-    return np.exp(distance / (-2 * sigma**2))
+    products = inner(a, b)  # (n, m)
+    if a is b:  # the products hold the norms: the rows need not be gone through again
+        norms = own = products.diagonal().copy()
+    else:
+        norms, own = squared_norms(a), squared_norms(b)
+    products *= -2
+    products += norms[:, None]
+    products += own
+    np.maximum(products, 0, out=products)  # rounding leaves equal rows a little below zero
+    products /= -2 * sigma**2
+    return np.exp(products, out=products)
 
 
 def _slices(width: int, rows: int) -> Iterator[slice]:

@@ -1,6 +1,7 @@
 """Logging and progress for entry scripts: one line format, quiet bars where nobody watches."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,10 @@ logger = logging.getLogger(__name__)
 
 
 def start(level: int = logging.INFO) -> None:
-    """Send log records of this process to stderr, once, in the project's format."""
+    """Send log records of this process to stderr, once, in the project's format.
+
+    In a job of Slurm the first line says which one, on which node and with which GPUs.
+    """
     logging.basicConfig(
         level=level,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -18,6 +22,9 @@ def start(level: int = logging.INFO) -> None:
         stream=sys.stderr,
         force=True,
     )
+    if "SLURM_JOB_ID" in os.environ:
+        names = ("SLURM_JOB_ID", "SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")
+        logger.info("Slurm job %s on %s, GPUs: %s", *(os.environ.get(n, "none") for n in names))
 
 
 @contextmanager

@@ -100,7 +100,8 @@ def _kernel_rows(distinct, copies, sigma, kernel_bytes):
     step = max(1, PAIRS // u)
     for start in range(0, u, step):
         here = slice(start, min(start + step, u))
-        block = whole_kernel(distinct[here], distinct, sigma, n)  # (block, u)
+        part = distinct[here] if step < u else distinct
+        block = whole_kernel(part, distinct, sigma, n)  # (block, u)
         sums[here] = block @ copies  # int64: copies are
         if keep:
             kept[here] = block

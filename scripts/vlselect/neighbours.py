@@ -66,17 +66,8 @@ def nearest(
     n = len(embeddings)
     if not 1 <= k < n:
         raise ValueError(f"{k} neighbours cannot be found among {n} samples")
-    if index not in INDEXES:
-        raise ValueError(f"index {index!r} is not one of {INDEXES}")
-    exact = index == "exact" or (index == "auto" and n <= EXACT_UP_TO)
+    built = make_index(embeddings, index, n_lists, n_probe, memory_gb, seed)
     wanted = min(n, 2 * k + 1)  # itself, and spare ones that exact distances may put first
-    if exact:
-        built = faiss.IndexFlatL2(embeddings.shape[1])
-    else:
-        built = _lists(embeddings, n_lists or round(4 * n**0.5), n_probe, memory_gb, seed)
-    for _, block in embeddings.blocks(clusters.ROWS):
-        built.add(block)
-    logger.info("index over %d samples: %s", n, "exact" if exact else f"{built.nlist} lists")
     neighbours, squared = np.empty((n, k), np.int64), np.empty((n, k))
     blocks = progress(embeddings.blocks(ROWS), total=-(-n // ROWS), description="neighbours")
     for start, block in blocks:
@@ -84,6 +75,29 @@ def nearest(
         candidates = _candidates(built, block, wanted, np.arange(start, start + len(block)), k)
         neighbours[here], squared[here] = _refine(embeddings, block, candidates, k)
     return neighbours, squared
+
+
+def make_index(
+    embeddings: Embeddings,
+    index: str = "auto",
+    n_lists: int | None = None,
+    n_probe: int = 32,
+    memory_gb: float = 4.0,
+    seed: int = 0,
+):
+    """Build the faiss index of all samples, arguments as in `nearest`: flat, or inverted lists."""
+    if index not in INDEXES:
+        raise ValueError(f"index {index!r} is not one of {INDEXES}")
+    n = len(embeddings)
+    exact = index == "exact" or (index == "auto" and n <= EXACT_UP_TO)
+    if exact:
+        built = faiss.IndexFlatL2(embeddings.shape[1])
+    else:
+        built = _lists(embeddings, n_lists or round(4 * n**0.5), n_probe, memory_gb, seed)
+    for _, block in embeddings.blocks(clusters.ROWS):
+        built.add(block)
+    logger.info("index over %d samples: %s", n, "exact" if exact else f"{built.nlist} lists")
+    return built
 
 
 def _lists(embeddings: Embeddings, count: int, probe: int, memory_gb: float, seed: int):

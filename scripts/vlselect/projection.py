@@ -1,10 +1,11 @@
 """Random projections of gradients from R^p to R^k that keep inner products, in expectation.
 
-Three types. `rademacher` and `normal` are dense and come from the trak package; they cost O(p·k)
+Four types. `rademacher` and `normal` are dense and come from the trak package; they cost O(p·k)
 a sample and need its whole gradient at once. `sjlt` is a sparse Johnson-Lindenstrauss map of our
 own: every coordinate goes to a few of the k target coordinates, so a sample costs O(p) and its
-gradient may come in pieces, in any order. Its entries are a hash of (seed, coordinate) and so the
-same on every device.
+gradient may come in pieces, in any order. `shifted` (in its own module) is faster still: it lays
+whole runs of coordinates onto the targets. The entries of the last two are a hash of (seed,
+coordinate) and so the same on every device.
 
 All of them scale so that the expectation of <φ(a), φ(b)> is <a, b>.
 """
@@ -17,7 +18,10 @@ from typing import Protocol
 import torch
 from trak.projectors import BasicProjector, CudaProjector, ProjectionType
 
-TYPES = ("sjlt", "rademacher", "normal")
+from vlselect.shifted import ShiftedProjection
+from vlselect.splitmix import mix, random_bits
+
+TYPES = ("sjlt", "shifted", "rademacher", "normal")
 IMPLEMENTATIONS = ("auto", "basic", "cuda")
 
 CHUNK = 1 << 16  # coordinates at a time: bounds the float64 copies of a block
@@ -25,11 +29,6 @@ BASIC_COLUMNS = 100  # BasicProjector's own block of columns; its matrices depen
 BASIC_BYTES = 16 * 2**30  # most that one such block may take
 CUDA_ROWS = 8  # samples in a call of fast_jl, always the same
 CUDA_MULTIPLE = 512  # fast_jl projects to multiples of it only
-
-# Splitmix64, as signed 64-bit numbers: the step of its counter and the two factors of its mixer.
-_STEP = 0x9E3779B97F4A7C15 - (1 << 64)
-_FACTORS = (0xBF58476D1CE4E5B9 - (1 << 64), 0x94D049BB133111EB - (1 << 64))
-_SHIFTS = (30, 27, 31)
 
 
 class Accumulator(Protocol):
@@ -72,7 +71,7 @@ def make(
 
     Parameters
     ----------
-    kind : {"sjlt", "rademacher", "normal"}
+    kind : {"sjlt", "shifted", "rademacher", "normal"}
     size, dim : int
         Dimensions p and k.
     seed : int
@@ -96,6 +95,8 @@ def make(
         raise ValueError(f"size {size} and dim {dim} must be positive, seed {seed} not negative")
     if kind == "sjlt":
         return SparseProjection(size, dim, seed, nonzeros=nonzeros, device=device)
+    if kind == "shifted":
+        return ShiftedProjection(size, dim, seed, device=device)
     if kind in TYPES:
         return DenseProjection(kind, size, dim, seed, device=device, implementation=implementation)
     raise ValueError(f"projection type {kind!r} is not one of {', '.join(TYPES)}")
@@ -141,8 +142,7 @@ class SparseProjection:
     References
     ----------
     Kane and Nelson, "Sparser Johnson-Lindenstrauss Transforms", arXiv 1012.1577, section 1.1
-    (block construction). Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators",
-    OOPSLA 2014 (splitmix64).
+    (block construction).
     """
 
     def __init__(self, size: int, dim: int, seed: int, *, nonzeros: int, device: torch.device):
@@ -176,8 +176,8 @@ class SparseProjection:
         signs : float64 Tensor (n,)
             1 or -1, not yet divided by √nonzeros.
         """
-        key = _mix(torch.tensor(self.seed, device=inputs.device))
-        bits = _mix(key + (inputs * self.nonzeros + block + 1) * _STEP)
+        key = mix(torch.tensor(self.seed, device=inputs.device))
+        bits = random_bits(key, inputs * self.nonzeros + block)
         low, high = (b * self.dim // self.nonzeros for b in (block, block + 1))
         uniform = (bits >> 32) & 0x7FFFFFFF  # 31 bits; the top bit is the sign's
         targets = low + ((uniform * (high - low)) >> 31)
@@ -317,15 +317,6 @@ class DenseBuffer:
     def result(self) -> torch.Tensor:
         """Give the projected batch, float32 Tensor (B, k)."""
         return self._projection.apply(self._vectors)
-
-
-def _mix(values: torch.Tensor) -> torch.Tensor:
-    """Finish a splitmix64 step on int64 tensors, whose products wrap as unsigned ones do."""
-    for shift, factor in zip(_SHIFTS, (*_FACTORS, None), strict=True):
-        # `>>` copies the sign bit downwards; the mask takes the copies away.
-        values = values ^ ((values >> shift) & ((1 << (64 - shift)) - 1))
-        values = values if factor is None else values * factor
-    return values
 
 
 def _require_inside(size: int, offset: int, block: torch.Tensor) -> None:

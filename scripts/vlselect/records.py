@@ -1,8 +1,8 @@
 """Instruction records: what a conversation with images must be, and why one is turned away.
 
-Two forms are read. LLaVA has ``conversations`` of ``from``/``value`` and must bear an ``id``;
-ShareGPT has ``messages`` of ``role``/``content``, and an id made from the content where it has
-none. Either may name one image or a list of them, under ``image`` or ``images``. Torch-free.
+The forms that are read are those of `conversations`. LLaVA's bear an ``id``; of the others, one
+without gets an id made from its content. In a part of a mixture, ids and images begin with the
+part's name and a colon: ids that two datasets share do not collide. Torch-free.
 
 Reasons of rejection
 --------------------
@@ -16,39 +16,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
-IMAGE_MARKER = "<image>"
-ROLES = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "assistant": "assistant",
-    "system": "system",
-}
-_FORMS = {"conversations": ("from", "value"), "messages": ("role", "content")}
-_OTHER_MEDIA = ("video", "videos", "audio", "audios")
+from vlselect.conversations import IMAGE_MARKER, LLAVA, Turn, read_conversation
+from vlselect.embedded import content_name, is_embedded
+from vlselect.rejection import Rejection, kind, parse_object
 
-
-class Rejection(Exception):  # noqa: N818 (an outcome, not always an error)
-    """A record is not accepted: `reason` is one of the stable codes, `detail` says why."""
-
-    def __init__(self, reason: str, detail: str):
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One message; `role` is system, user or assistant, `text` keeps its ``<image>`` markers."""
-
-    role: str
-    text: str
+__all__ = ["IMAGE_MARKER", "Record", "Rejection", "TaskRecord", "Turn", "parse_object"]
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
 class Record:
-    """One sample: `images` are paths relative to the image root, `turns` alternate user first."""
+    """One sample: `images` are references (see `image_roots`), `turns` alternate user first."""
 
     sample_id: str
     source: str
@@ -70,19 +49,26 @@ class TaskRecord(Record):
 
 
 def parse_record(
-    raw: str, source_key: str | None = None, *, require_response: bool = True
+    raw: str,
+    source_key: str | None = None,
+    *,
+    require_response: bool = True,
+    part: str | None = None,
 ) -> Record:
     """Read one record from its JSON text and check its conversation (not its image files).
 
     Parameters
     ----------
     raw : str
-        JSON of one LLaVA or ShareGPT record.
+        JSON of one record.
     source_key : str, optional
         Key whose value, where the record has one, names its source. Otherwise the source is the
-        first folder of its first image, ``images`` for an image in no folder, ``text`` for none.
+        part or, where the pool has none, the first folder of the first image, ``images`` for an
+        image in no folder, ``text`` for no image.
     require_response : bool
         Whether the conversation must end with the assistant; a question may stand alone if not.
+    part : str, optional
+        Part of a mixture that the record is of; begins its id and its images.
 
     Returns
     -------
@@ -93,7 +79,7 @@ def parse_record(
     Rejection
         With the reason and what is wrong.
     """
-    return _build(parse_object(raw), source_key, require_response)
+    return _build(parse_object(raw), source_key, require_response, part)
 
 
 def parse_task_record(
@@ -120,29 +106,6 @@ def parse_task_record(
     return TaskRecord(**vars(record), answers=answers, choices=choices)
 
 
-def parse_object(raw: str) -> dict:
-    """Read a JSON object whose texts are all Unicode and whose numbers are all finite.
-
-    Raises
-    ------
-    Rejection
-        ``invalid_json``, ``not_an_object``, ``invalid_unicode`` or ``bad_number``.
-    """
-    _require_unicode(raw, "a byte that is not UTF-8")
-    try:
-        value = json.loads(raw, parse_float=_finite, parse_constant=_finite)
-        _require_unicode(json.dumps(value, ensure_ascii=False), "a lone surrogate")
-    except json.JSONDecodeError as error:
-        raise Rejection("invalid_json", f"{error.msg}, character {error.pos}") from error
-    except RecursionError as error:
-        raise Rejection("invalid_json", "values are nested too deeply") from error
-    except ValueError as error:
-        raise Rejection("bad_number", "an integer of too many digits") from error
-    if not isinstance(value, dict):
-        raise Rejection("not_an_object", f"the record is {_kind(value)}: {_shorten(raw)}")
-    return value
-
-
 def sample_name(raw: str) -> str:
     """Give the id that a rejected record bears, as far as one can be read; else nothing."""
     try:
@@ -155,63 +118,32 @@ def sample_name(raw: str) -> str:
 
 
 def content_digest(images: Sequence[str], turns: Sequence[Turn]) -> str:
-    """Sha256 (hex) of a record's content: its image paths and its turns, not its id or source."""
-    content = [list(images), [[turn.role, turn.text] for turn in turns]]
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    """Sha256 (hex) of a record's content: its images and its turns, not its id or source.
+
+    An image counts by its path, or by its bytes where they are part of a table.
+    """
+    names = [content_name(reference) for reference in images]
+    text = _ENCODE([names, [[turn.role, turn.text] for turn in turns]])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _build(value: dict, source_key: str | None, require_response: bool) -> Record:
-    form = _form(value)
-    turns = _turns(value[form], *_FORMS[form])
+def _build(
+    value: dict, source_key: str | None, require_response: bool, part: str | None = None
+) -> Record:
+    form, turns, images = read_conversation(value)
     _check_order([turn.role for turn in turns], require_response)
-    images = _images(value)
-    _check_markers(turns, images)
     name = value.get("id")
     if isinstance(name, dict | list):
-        raise Rejection("bad_type", f"'id' is {_kind(name)}, not a text or a number")
-    if name is None and form == "messages":
+        raise Rejection("bad_type", f"'id' is {kind(name)}, not a text or a number")
+    if name is None and form != LLAVA:
         name = content_digest(images, turns)[:16]
     if name is None or not _text(name).strip():
         raise Rejection("no_id", "'id' is missing or empty")
-    return Record(_text(name), _source(value, source_key, images), images, turns)
-
-
-def _form(value: dict) -> str:
-    """Which key holds the conversation."""
-    present = [key for key in _FORMS if value.get(key) is not None]
-    if not present:
-        raise Rejection("empty_conversation", "neither 'conversations' nor 'messages'")
-    if len(present) > 1:
-        raise Rejection("bad_type", "both 'conversations' and 'messages' are given")
-    for key in _OTHER_MEDIA:
-        if value.get(key):
-            raise Rejection("unsupported_media", f"the record has {key!r}; only images are read")
-    return present[0]
-
-
-def _turns(messages: object, role_key: str, text_key: str) -> tuple[Turn, ...]:
-    """Read the messages; an empty system prompt says nothing and is left out."""
-    if not isinstance(messages, list):
-        raise Rejection("bad_type", f"the conversation is {_kind(messages)}, not a list")
-    if not messages:
-        raise Rejection("empty_conversation", "the conversation has no turns")
-    turns = []
-    for number, message in enumerate(messages, start=1):
-        if not isinstance(message, dict):
-            raise Rejection("bad_type", f"turn {number} is {_kind(message)}, not an object")
-        for key in (role_key, text_key):
-            if not isinstance(message.get(key), str):
-                kind = _kind(message[key]) if key in message else "missing"
-                raise Rejection("bad_type", f"{key!r} of turn {number} is {kind}, not a text")
-        role, text = ROLES.get(message[role_key]), message[text_key]
-        if role is None:
-            raise Rejection("unknown_role", f"turn {number} is by {_shorten(message[role_key])}")
-        if not text.strip() and role != "system":
-            raise Rejection("empty_turn", f"turn {number} ({role}) has no text")
-        if text.strip():
-            turns.append(Turn(role, text))
-    return tuple(turns)
+    name, source = _text(name), _source(value, source_key)
+    if part is None:
+        return Record(name, source or _first_folder(images), images, turns)
+    images = tuple(f"{part}:{image}" for image in images)
+    return Record(f"{part}:{name}", source or part, images, turns)
 
 
 def _check_order(roles: list[str], require_response: bool) -> None:
@@ -230,45 +162,23 @@ def _check_order(roles: list[str], require_response: bool) -> None:
         raise Rejection("wrong_turn_order", "the last turn, by the user, has no response")
 
 
-def _images(value: dict) -> tuple[str, ...]:
-    """Read the image paths, under either name, alone or in a list."""
-    given = [key for key in ("image", "images") if value.get(key) is not None]
-    if len(given) > 1:
-        raise Rejection("bad_type", "both 'image' and 'images' are given")
-    if not given:
-        return ()
-    names = value[given[0]]
-    names = [names] if isinstance(names, str) else names
-    if not isinstance(names, list):
-        raise Rejection("bad_type", f"{given[0]!r} is {_kind(names)}, not a path or a list")
-    for name in names:
-        if not isinstance(name, str) or not name.strip():
-            kind = "an empty text" if isinstance(name, str) else _kind(name)
-            raise Rejection("bad_type", f"{given[0]!r} holds {kind}, not a path")
-    return tuple(names)
-
-
-def _check_markers(turns: Sequence[Turn], images: Sequence[str]) -> None:
-    for number, turn in enumerate(turns, start=1):
-        if turn.role != "user" and IMAGE_MARKER in turn.text:
-            detail = f"turn {number} ({turn.role}) holds {IMAGE_MARKER}; only user turns may"
-            raise Rejection("image_count_mismatch", detail)
-    n_markers = sum(turn.text.count(IMAGE_MARKER) for turn in turns)
-    if n_markers != len(images):
-        detail = f"{n_markers} {IMAGE_MARKER} markers, {len(images)} images"
-        raise Rejection("image_count_mismatch", detail)
-
-
-def _source(value: dict, source_key: str | None, images: Sequence[str]) -> str:
-    named = value.get(source_key) if source_key else None
+def _source(value: dict, source_key: str | None) -> str | None:
+    """The source that a record names; The Cauldron's are with its texts."""
+    if not source_key:
+        return None
+    named, texts = value.get(source_key), value.get("texts")
+    if named is None and isinstance(texts, list):
+        named = texts[0].get(source_key)
     if isinstance(named, dict | list):
-        raise Rejection("bad_type", f"{source_key!r} is {_kind(named)}, not a text or a number")
-    if named is not None and _text(named).strip():
-        return _text(named)
+        raise Rejection("bad_type", f"{source_key!r} is {kind(named)}, not a text or a number")
+    return _text(named) if named is not None and _text(named).strip() else None
+
+
+def _first_folder(images: Sequence[str]) -> str:
     if not images:
         return "text"
-    folders = PurePosixPath(images[0]).parts[:-1]
-    return folders[0] if folders else "images"
+    names = [name for name in images[0].split("/") if name not in ("", ".")]
+    return names[0] if len(names) > 1 and not is_embedded(images[0]) else "images"
 
 
 def _answers(value: dict, record: Record) -> tuple[str, ...]:
@@ -287,40 +197,13 @@ def _answers(value: dict, record: Record) -> tuple[str, ...]:
 
 def _texts(values: object, key: str) -> tuple[str, ...]:
     if not isinstance(values, list):
-        raise Rejection("bad_type", f"{key!r} is {_kind(values)}, not a list")
+        raise Rejection("bad_type", f"{key!r} is {kind(values)}, not a list")
     for value in values:
         if value is None or isinstance(value, dict | list):
-            raise Rejection("bad_type", f"{key!r} holds {_kind(value)}, not a text or a number")
+            raise Rejection("bad_type", f"{key!r} holds {kind(value)}, not a text or a number")
     return tuple(_text(value) for value in values)
 
 
 def _text(value: str | float | bool) -> str:
     """Write a JSON scalar as a text: a string as it is, anything else as in JSON."""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _kind(value: object) -> str:
-    """Name a JSON value's type in a reader's words."""
-    names = {dict: "an object", list: "a list", str: "a text", type(None): "null"}
-    return names.get(type(value), "true or false" if isinstance(value, bool) else "a number")
-
-
-def _shorten(text: str, width: int = 60) -> str:
-    return repr(text if len(text) <= width else text[:width] + "…")
-
-
-def _finite(literal: str) -> float:
-    """Read a number; NaN, infinity and what overflows to it cannot be handed on."""
-    number = float(literal)
-    if number - number != 0:
-        raise Rejection("bad_number", f"{_shorten(literal)} is not a finite number")
-    return number
-
-
-def _require_unicode(text: str, what: str) -> None:
-    """Refuse lone surrogates: escaped ones, or bytes that stand for what was not UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        around = text[max(0, error.start - 20) : error.end]
-        raise Rejection("invalid_unicode", f"{what}: {ascii(around)}") from error

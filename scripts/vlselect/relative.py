@@ -40,7 +40,12 @@ def read_score(path: Path, run: Run, task: str) -> dict:
     }
 
 
-def benchmark_scores(folder: Path, runs: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
+def benchmark_scores(
+    folder: Path,
+    runs: Iterable[str],
+    tasks: Iterable[str],
+    shares: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """Scores of all runs on all tasks, from ``<folder>/<run>/<task>.json``.
 
     Parameters
@@ -51,6 +56,8 @@ def benchmark_scores(folder: Path, runs: Iterable[str], tasks: Iterable[str]) ->
         Runs as `Run.parse` reads them, in the order of the table.
     tasks : iterable of str
         Tasks, in the order of the table.
+    shares : mapping of str to str, optional
+        Ratios of budgets that are none, see `Run.parse`.
 
     Returns
     -------
@@ -59,7 +66,7 @@ def benchmark_scores(folder: Path, runs: Iterable[str], tasks: Iterable[str]) ->
     """
     tasks = list(tasks)
     rows = [
-        read_score(folder / name / f"{task}.json", Run.parse(name), task)
+        read_score(folder / name / f"{task}.json", Run.parse(name, shares), task)
         for name in runs
         for task in tasks
     ]

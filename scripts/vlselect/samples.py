@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlselect.image_roots import add_images_argument
 from vlselect.records import Record, TaskRecord, content_digest, parse_record
 from vlselect.store import replacing
 
@@ -42,7 +43,7 @@ REJECTED = ("position", "sample_id", "reason", "detail")
 def add_samples_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say which samples to go through, and where their images lie."""
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
-    parser.add_argument("--images", type=Path, default=Path(), help="root of the image paths")
+    add_images_argument(parser, default=Path())
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
 
 
@@ -60,7 +61,7 @@ class SamplesWriter:
     def __init__(self, path: str | Path, schema: pa.Schema = SCHEMA):
         self.n_rows = 0
         self._schema, self._replacing = schema, replacing(path)
-        self._waiting: list[dict] = []
+        self._waiting: dict[str, list] = {name: [] for name in schema.names}
 
     def __enter__(self) -> "SamplesWriter":
         temporary = self._replacing.__enter__()
@@ -83,17 +84,19 @@ class SamplesWriter:
         }
         if isinstance(record, TaskRecord):
             row |= {"answers": list(record.answers), "choices": list(record.choices)}
-        self._waiting.append(row)
+        for name, values in self._waiting.items():
+            values.append(row[name])
         self.n_rows += 1
-        if len(self._waiting) == ROW_GROUP:
+        if self.n_rows % ROW_GROUP == 0:
             self._flush()
 
     def _flush(self) -> None:
-        self._file.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
-        self._waiting.clear()
+        self._file.write_table(pa.table(self._waiting, schema=self._schema))
+        for values in self._waiting.values():
+            values.clear()
 
     def __exit__(self, kind, error, trace) -> bool | None:
-        if kind is None and self._waiting:
+        if kind is None and self._waiting["row"]:
             self._flush()
         self._file.close()
         return self._replacing.__exit__(kind, error, trace)
@@ -169,7 +172,7 @@ class Samples:
     def _group(self, group: int) -> pa.Table:
         """Read one row group, or find it among those kept; the one unused longest is let go."""
         if group not in self._groups:
-            columns = ["sample_id", "source", "record"]
+            columns = ["sample_id", "source", "images", "record"]
             self._groups[group] = self._file.read_row_group(group, columns=columns)
         self._groups.move_to_end(group)
         if len(self._groups) > KEPT_GROUPS:
@@ -182,9 +185,10 @@ def _text_at(table: pa.Table, i: int) -> str:
 
 
 def _record_at(table: pa.Table, i: int) -> Record:
-    """Parse a row's record; its source, which depends on the config, is in the table."""
+    """Parse a row's record; what depends on the config, not on the record, is in the table."""
     record = parse_record(_text_at(table, i), require_response=False)
-    return replace(record, source=table["source"][i].as_py())
+    known = {name: table[name][i].as_py() for name in ("sample_id", "source", "images")}
+    return replace(record, **known | {"images": tuple(known["images"])})
 
 
 class RejectionWriter:

@@ -19,7 +19,7 @@ from transformers import Trainer, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import enable_full_determinism
 
-from vlselect.finetune import prepare_model, training_arguments
+from vlselect.finetune import out_of_memory_explained, prepare_model, training_arguments
 from vlselect.finetune_settings import Settings
 from vlselect.likelihood import response_sums
 from vlselect.samples import Samples
@@ -30,6 +30,7 @@ from vlselect.vlm import VLM, Batch, Encoded
 
 logger = logging.getLogger(__name__)
 
+ALONE = ("workers", "save_steps", "processes")  # settings that are left as they are
 VARIANTS = ("paper", "released")
 
 
@@ -131,7 +132,7 @@ class JointCollator:
         """Give the arguments of `JointModel.forward`, padded on the right."""
         batch = self._vlm.collate(samples, padding_side="right")
         features = torch.from_numpy(self._features[batch.rows].astype(np.float32))
-        return {"batch": batch, "features": features.to(self._vlm.device)}
+        return {"batch": batch, "features": features}
 
 
 def joint_optimiser(
@@ -230,7 +231,8 @@ def train(
             optimizers=(joint_optimiser(joint, settings, net_learning_rate), None),
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train()
+        with out_of_memory_explained(settings):
+            trainer.train()
     return net.eval()
 
 
@@ -270,3 +272,6 @@ def _check(rows, n_pool: int, n_features: int, settings: Settings, variant: str)
         raise ValueError(f"{n_features} rows of CLIP features for a pool of {n_pool} samples")
     if settings.batch_size < 2:
         raise ValueError("finetune.batch_size: the score net compares samples of a batch; use 2 up")
+    for name in ALONE:
+        if getattr(settings, name) != getattr(Settings, name):
+            raise ValueError(f"finetune.{name}: the score net is trained without it")

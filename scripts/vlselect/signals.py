@@ -3,7 +3,7 @@
 import argparse
 import importlib
 import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -13,7 +13,48 @@ import pandas as pd
 from vlselect.samples import Samples
 from vlselect.store import ShardedArray
 
-Signal = pd.DataFrame | ShardedArray | dict[str, pd.DataFrame]
+
+class RowsOf:
+    """Some rows of a sharded array, read when they are asked for; read like a `ShardedArray`.
+
+    Parameters
+    ----------
+    array : ShardedArray (N, ...)
+    rows : int array, shape (n,)
+        Its rows, in the order in which they are to be numbered.
+    """
+
+    def __init__(self, array: ShardedArray, rows: np.ndarray):
+        self._array, self._rows = array, np.asarray(rows, dtype=np.int64)
+        self.dtype, self.shape = array.dtype, (len(rows), *array.shape[1:])
+        self.paths, self.metadata = array.paths, array.metadata
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | np.ndarray | Sequence[int]) -> np.ndarray:
+        """Copy out rows, in the order asked for."""
+        if not isinstance(rows, slice):
+            rows = np.asarray(rows, dtype=np.int64)
+            if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
+                raise IndexError(f"rows outside 0:{len(self)}")
+        return self._array[self._rows[rows]]
+
+    def blocks(self, rows: int = 8192) -> Iterator[tuple[int, np.ndarray]]:
+        """Go through the rows in blocks; give the first row of each, and the block."""
+        for start in range(0, len(self), rows):
+            yield start, self[start : start + rows]
+
+    def groups(self, members: Iterable[np.ndarray], **options) -> Iterator[np.ndarray]:
+        """Read groups of rows that lie scattered over the array, as `ShardedArray.groups`."""
+        return self._array.groups((self._rows[group] for group in members), **options)
+
+    def only(self, key: str) -> str:
+        """Give the header value that all shards share."""
+        return self._array.only(key)
+
+
+Signal = pd.DataFrame | ShardedArray | RowsOf | dict[str, pd.DataFrame]
 
 POOL_COLUMNS = ["row", "sample_id", "source", "n_images"]
 
@@ -91,6 +132,58 @@ def read_signals(
             _add(tables, Path(path).stem, _read_table(path, n_pool))
         _add(signals, name, tables)
     return signals
+
+
+def restrict(
+    pool: pd.DataFrame, signals: dict[str, Signal], rows: np.ndarray
+) -> tuple[pd.DataFrame, dict[str, Signal]]:
+    """Give pool and signals as if these rows were all that there is, numbered from 0.
+
+    Arrays and tables with a column ``row`` keep these rows. Where a table names other rows
+    (``neighbour_j``, with ``squared_j``), those that are left out become the sample itself at
+    distance 0. A table of clusters (``cluster`` and ``size``, no ``row``) beside assignments of
+    rows to clusters has its sizes counted anew, down to 0. Other tables stay as they are.
+
+    Parameters
+    ----------
+    pool : DataFrame
+        One row per sample, in row order.
+    signals : dict
+        As `read_signals` gives them.
+    rows : int64 array, shape (n,)
+        Ascending.
+    """
+    place = np.full(len(pool), -1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    part = {name: _restrict(signal, rows, place) for name, signal in signals.items()}
+    tables = {name: table for name, table in part.items() if isinstance(table, pd.DataFrame)}
+    assigned = [t["cluster"] for t in tables.values() if {"row", "cluster"} <= set(t)]
+    for name, table in tables.items():
+        if "row" not in table and {"cluster", "size"} <= set(table) and assigned:
+            clusters = table["cluster"].to_numpy()
+            counts = np.bincount(assigned[0], minlength=clusters.max(initial=-1) + 1)
+            part[name] = table.assign(size=counts[clusters])
+    return _take(pool, rows, place), part
+
+
+def _restrict(signal: Signal, rows: np.ndarray, place: np.ndarray) -> Signal:
+    if isinstance(signal, dict):
+        return {name: _restrict(table, rows, place) for name, table in signal.items()}
+    if isinstance(signal, pd.DataFrame):
+        return _take(signal, rows, place) if "row" in signal else signal
+    return RowsOf(signal, rows)
+
+
+def _take(table: pd.DataFrame, rows: np.ndarray, place: np.ndarray) -> pd.DataFrame:
+    """Keep rows of a table by row, and number them and the rows that it names from 0."""
+    part = table.iloc[rows].reset_index(drop=True)
+    part["row"] = np.arange(len(part), dtype=np.int64)
+    for column in part.filter(regex=r"^neighbour_\d+$"):
+        found = place[part[column].to_numpy(np.int64)]
+        part[column] = np.where(found < 0, part["row"], found)
+        squared = column.replace("neighbour", "squared")
+        part[squared] = np.where(found < 0, 0.0, part[squared])
+    return part
 
 
 def _has_path(given: Sequence[str]) -> bool:

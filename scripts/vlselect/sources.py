@@ -7,6 +7,7 @@ by scripts to record the digest of the code that wrote a file. Standard library 
 import ast
 import hashlib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent.parent
@@ -54,8 +55,15 @@ def digest(paths: Iterable[Path]) -> str:
     return total.hexdigest()
 
 
-def _imports(path: Path) -> Iterable[Path]:
+def _imports(path: Path) -> tuple[Path, ...]:
     """Files of this project that one file's import statements name, at any depth of its code."""
+    return _imports_at(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _imports_at(path: Path, _modified: int) -> tuple[Path, ...]:
+    """Parse a file once for all rules whose scripts share it, and again if it changes."""
+    found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -66,6 +74,5 @@ def _imports(path: Path) -> Iterable[Path]:
         for name in names:
             if name.split(".")[0] == PACKAGE:
                 stem = SCRIPTS / Path(*name.split("."))
-                yield from (
-                    p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.exists()
-                )
+                found += [p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.exists()]
+    return tuple(found)

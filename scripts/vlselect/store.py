@@ -1,21 +1,25 @@
 """Files between the stages: sharded arrays in safetensors, tables in Parquet, all written whole.
 
 A shard holds one tensor, ``values``, and a header of strings (safetensors metadata). It is written
-through a memory map and read through one, so neither side ever holds it in memory, and it opens in
+through a memory map and read in pieces, so neither side ever holds it in memory, and it opens in
 any safetensors reader. Shards are cut on multiples of `BLOCK` rows; whoever forms batches forms
 them inside blocks, so that no result depends on the number of shards.
 """
 
 import json
+import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 BLOCK = 64
 TENSOR = "values"
+GATHERED = 1 << 30  # bytes of scattered rows that are read in one pass
+PAGE = 4096  # bytes; of narrower rows, several come with every page that is read
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
 _CODES = {np.dtype(text): code for code, text in _DTYPES.items()}
 
@@ -136,7 +140,10 @@ class ShardWriter:
 
 
 class ShardedArray:
-    """Read shards as one array, memory-mapped: nothing is copied until rows are asked for.
+    """Read shards as one array: nothing is in memory but the rows that are asked for.
+
+    Rows are read, not mapped: what a process holds is then what it asked for, also where the
+    array is larger than the machine's memory.
 
     Parameters
     ----------
@@ -150,36 +157,40 @@ class ShardedArray:
     """
 
     def __init__(self, paths: Iterable[str | Path]):
-        shards = sorted((_open_shard(Path(path)) for path in paths), key=lambda s: s[0])
+        shards = sorted(
+            (_open_shard(Path(path)) for path in paths), key=lambda s: (s.start, s.stop)
+        )
         if not shards:
             raise ValueError("no shards given")
-        self.paths = [path for _, path, _, _ in shards]
-        self.metadata = [metadata for _, _, metadata, _ in shards]
-        self._parts = [values for *_, values in shards]
-        self._starts = np.cumsum([0, *(len(part) for part in self._parts)])
-        for ((start, stop), path, _, part), expected in zip(shards, self._starts, strict=False):
-            if start != expected or stop - start != len(part):
-                raise ValueError(f"{path} holds rows {start}:{stop}; rows from {expected} expected")
-            if part.dtype != self._parts[0].dtype or part.shape[1:] != self._parts[0].shape[1:]:
-                raise ValueError(f"{path} differs in dtype or width from {self.paths[0]}")
-        self.dtype = self._parts[0].dtype
-        self.shape = (int(self._starts[-1]), *self._parts[0].shape[1:])
+        self._shards, first = shards, shards[0]
+        self.paths = [shard.path for shard in shards]
+        self.metadata = [shard.metadata for shard in shards]
+        self._starts = np.cumsum([0, *(shard.shape[0] for shard in shards)])
+        for shard, expected in zip(shards, self._starts, strict=False):
+            rows = f"{shard.start}:{shard.stop}"
+            if shard.start != expected or shard.stop - shard.start != shard.shape[0]:
+                raise ValueError(f"{shard.path} holds rows {rows}; rows from {expected} expected")
+            if shard.dtype != first.dtype or shard.shape[1:] != first.shape[1:]:
+                raise ValueError(f"{shard.path} differs in dtype or width from {first.path}")
+        self.dtype = first.dtype
+        self.shape = (int(self._starts[-1]), *first.shape[1:])
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: slice | np.ndarray | Sequence[int]) -> np.ndarray:
-        """Copy out rows, in the order asked for."""
+        """Copy out rows, in the order asked for; the files are read in one pass, front to back."""
         if isinstance(rows, slice):
             rows = np.arange(*rows.indices(len(self)))
         rows = np.asarray(rows, dtype=np.int64)
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"rows outside 0:{len(self)}")
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        owner = np.searchsorted(self._starts, rows, side="right") - 1
+        order = np.argsort(rows, kind="stable")
+        owner = np.searchsorted(self._starts, rows[order], side="right") - 1
         for part in np.unique(owner):
-            here = owner == part
-            out[here] = self._parts[part][rows[here] - self._starts[part]]
+            here = order[owner == part]
+            self._shards[part].read(rows[here] - self._starts[part], here, out)
         return out
 
     def blocks(self, rows: int = 8192) -> Iterator[tuple[int, np.ndarray]]:
@@ -188,16 +199,47 @@ class ShardedArray:
         Yields
         ------
         (int, ndarray)
-            First row, and the block: a view where one shard holds it all, else a copy.
+            First row, and the block. While it is in use, the system reads the next one ahead.
         """
         for start in range(0, len(self), rows):
-            stop = min(start + rows, len(self))
-            part = int(np.searchsorted(self._starts, start, side="right")) - 1
-            if stop <= self._starts[part + 1]:
-                offset = start - self._starts[part]
-                yield start, self._parts[part][offset : offset + stop - start]
-            else:
-                yield start, self[start:stop]
+            block = self[start : start + rows]
+            for shard, first in zip(self._shards, self._starts, strict=False):
+                shard.expect(start + rows - first, start + 2 * rows - first)
+            yield start, block
+
+    def groups(self, members: Iterable[np.ndarray], memory: int = GATHERED) -> Iterator[np.ndarray]:
+        """Read groups of rows that lie scattered over the array.
+
+        As many groups as `memory` holds are read together, in one pass through the files, so that
+        an array larger than the machine's memory is gone through a few times, front to back,
+        instead of being searched for every row.
+
+        Parameters
+        ----------
+        members : iterable of int arrays
+            Rows of each group.
+        memory : int
+            Bytes that the rows of several groups may take; a larger group is read alone.
+
+        Yields
+        ------
+        ndarray
+            Rows of each group, in the order given.
+        """
+        room = memory // max(1, self.dtype.itemsize * int(np.prod(self.shape[1:])))
+        waiting, n_waiting = [], 0
+        for group in members:
+            if waiting and n_waiting + len(group) > room:
+                yield from self._together(waiting)
+                waiting, n_waiting = [], 0
+            waiting.append(group)
+            n_waiting += len(group)
+        yield from self._together(waiting)
+
+    def _together(self, groups: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        if groups:
+            values = self[np.concatenate(groups)]
+            yield from np.split(values, np.cumsum([len(group) for group in groups])[:-1])
 
     def only(self, key: str) -> str:
         """Give the header value that all shards share; differing or missing ones are errors."""
@@ -218,8 +260,59 @@ def _encode_header(shape: tuple[int, ...], dtype: np.dtype, metadata: Mapping[st
     return len(text).to_bytes(8, "little") + text
 
 
-def _open_shard(path: Path) -> tuple[tuple[int, int], Path, dict[str, str], np.ndarray]:
-    """Read one header; give ((start, stop), path, metadata, memory-mapped values)."""
+@dataclass(frozen=True)
+class _Shard:
+    """One file: rows `start` to `stop` of the whole array, and where its values begin."""
+
+    start: int
+    stop: int
+    path: Path
+    metadata: dict[str, str]
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def row_bytes(self) -> int:
+        return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
+
+    def read(self, rows: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
+        """Put rows, ascending and counted from the shard's own start, at places of `out`."""
+        flat = out.reshape(-1).view(np.uint8)  # (bytes,)
+        breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(places) != 1)) + 1
+        first, last = np.r_[0, breaks], np.r_[breaks, len(rows)]  # of each run that lies together
+        width = self.row_bytes
+        begins, lengths = self.offset + rows[first] * width, (last - first) * width
+        runs = list(zip(begins.tolist(), places[first] * width, lengths.tolist(), strict=True))
+        with self.path.open("rb", buffering=0) as file:
+            if width >= PAGE and len(runs) > 1:
+                for begin, _, length in runs:  # all at once, so that the disk is never idle
+                    _read_ahead(file.fileno(), begin, length)
+            for begin, place, length in runs:
+                file.seek(begin)
+                done = 0
+                while done < length:
+                    got = file.readinto(flat[place + done : place + length])
+                    if not got:
+                        raise ValueError(f"{self.path} has been cut short")
+                    done += got
+
+    def expect(self, first: int, last: int) -> None:
+        """Say that rows from `first` to `last`, as far as there are any, will be read soon."""
+        first, last = max(0, int(first)), min(self.shape[0], int(last))
+        if first < last:
+            with self.path.open("rb", buffering=0) as file:
+                begin = self.offset + first * self.row_bytes
+                _read_ahead(file.fileno(), begin, (last - first) * self.row_bytes)
+
+
+def _read_ahead(descriptor: int, begin: int, length: int) -> None:
+    if hasattr(os, "posix_fadvise"):  # not on macOS; it changes nothing but time
+        os.posix_fadvise(descriptor, begin, length, os.POSIX_FADV_WILLNEED)
+
+
+def _open_shard(path: Path) -> _Shard:
+    """Read one header."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > path.stat().st_size:
@@ -233,6 +326,4 @@ def _open_shard(path: Path) -> tuple[tuple[int, int], Path, dict[str, str], np.n
         raise ValueError(f"{path} is cut short or has bytes left over")
     start, _, stop = metadata.get("rows", f"0:{shape[0]}").partition(":")
     offset = 8 + length + tensor["data_offsets"][0]
-    empty = 0 in shape
-    values = np.empty(shape, dtype) if empty else np.memmap(path, dtype, "r", offset, shape)
-    return (int(start), int(stop)), path, metadata, values
+    return _Shard(int(start), int(stop), path, metadata, dtype, shape, offset)

@@ -1,7 +1,7 @@
 """Leverage of each sample in the dominant subspace of all samples' representations.
 
 Linear in the number of samples and O(d^2) in memory: three passes over the blocks of a
-memory-mapped array (mean, scatter matrix, scores), never the array itself.
+stored array (mean, scatter matrix, scores), never the array itself.
 """
 
 import logging

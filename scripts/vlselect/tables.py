@@ -6,8 +6,9 @@ read. Real numbers are written with six significant digits and missing ones as a
 the same results give the same bytes.
 """
 
+import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,11 @@ from vlselect import store
 MEAN = "mean"  # the `task` of a row that averages over all benchmarks
 REFERENCE = "full"  # the method that everything is measured against
 HIGHER, LOWER, UNDECIDED = "higher", "lower", "no difference shown"  # verdicts of a comparison
-RUN_LABEL = re.compile(r"ratio-(?P<ratio>[^_/]+)_seed-(?P<seed>\d+)")
+RUN_LABEL = re.compile(r"(?P<budget>(ratio|samples|tokens)-(?P<number>[^_/]+))_seed-(?P<seed>\d+)")
 
 _MODEL = ("text", "name of the finetuned model in the config")
 _METHOD = ("text", "selection method; also `pretrained` and `majority` (no finetuning at all)")
-_RATIO = ("text", "share of the pool that was selected, as written in the config and the paths")
+_RATIO = ("text", "share of the pool that was selected, as in the paths or in `budgets.csv`")
 _SEED = ("text", "seed of selection and finetuning; empty where it was not published")
 
 TABLES = {
@@ -135,6 +136,12 @@ TABLES = {
         "probability": ("real", "its share of the budget before sizes cap it"),
         "allocated": ("integer", "how many of its samples the COINCIDE subset holds"),
     },
+    "budgets": {
+        "budget": ("text", "budget as in the paths, such as samples-1000"),
+        "amount": ("integer", "samples or tokens that it allows"),
+        "pool": ("integer", "samples or tokens of the whole pool"),
+        "ratio": ("text", "amount / pool: the budget's ratio in all other tables"),
+    },
     "cost": {
         "level": ("text", "`rule`, or `selection`, `finetuning`, `total` of a method"),
         "name": ("text", "the rule, or the method"),
@@ -152,36 +159,53 @@ TABLES = {
 
 @dataclass(frozen=True)
 class Run:
-    """One subset or checkpoint: which model, method, ratio and seed (as they are in its path)."""
+    """One subset or checkpoint: which model, method, ratio and seed.
+
+    They are as in its path; where the path has a budget in samples or tokens instead of a ratio,
+    `budget` is that, and `ratio` the share of the pool that it stands for.
+    """
 
     model: str
     method: str
     ratio: str
     seed: str
+    budget: str = ""
+
+    @property
+    def label(self) -> str:
+        """The last part of its path."""
+        return f"{self.budget or f'ratio-{self.ratio}'}_seed-{self.seed}"
 
     @classmethod
-    def parse(cls, name: str) -> "Run":
+    def parse(cls, name: str, shares: Mapping[str, str] | None = None) -> "Run":
         """Read a run from its path below the stage's folder.
 
         Parameters
         ----------
         name : str
             ``model/method/ratio-r_seed-s`` (a checkpoint or its benchmarks),
-            ``method/ratio-r_seed-s`` (a subset) or ``method`` (no model, ratio and seed).
+            ``method/ratio-r_seed-s`` (a subset) or ``method`` (no model, ratio and seed);
+            ``samples-n`` or ``tokens-n`` may stand instead of ``ratio-r``.
+        shares : mapping of str to str, optional
+            Ratio of each such budget, as `read_shares` gives them.
 
         Raises
         ------
         ValueError
-            If the name has another shape.
+            If the name has another shape, or nobody says what share its budget is.
         """
         parts = name.strip("/").split("/")
         if len(parts) == 1 and parts[0] and not RUN_LABEL.fullmatch(parts[0]):
             return cls("", parts[0], "", "")
         label = RUN_LABEL.fullmatch(parts[-1])
         if label is None or len(parts) not in (2, 3):
-            raise ValueError(f"{name!r} is not [model/]method/ratio-<r>_seed-<s>")
-        model = parts[0] if len(parts) == 3 else ""
-        return cls(model, parts[-2], label["ratio"], label["seed"])
+            raise ValueError(f"{name!r} is not [model/]method/<budget>_seed-<s>")
+        model, budget = parts[0] if len(parts) == 3 else "", label["budget"]
+        if budget.startswith("ratio-"):
+            return cls(model, parts[-2], label["number"], label["seed"])
+        if budget not in (shares or {}):
+            raise ValueError(f"{name!r}: nobody says what share of the pool {budget} is")
+        return cls(model, parts[-2], shares[budget], label["seed"], budget)
 
 
 def write_table(rows: Iterable[dict] | pd.DataFrame, table: str, path: Path) -> pd.DataFrame:
@@ -239,6 +263,18 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
 def describe(table: str) -> str:
     """The columns of a table, one line each, for help texts."""
     return "\n".join(f"  {name:<20} {text}" for name, (_, text) in TABLES[table].items())
+
+
+def add_budgets_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that says what share of the pool budgets in samples and tokens are."""
+    about = "budgets.csv, where runs have budgets in samples or tokens"
+    parser.add_argument("--budgets", type=Path, nargs="*", default=[], help=about)
+
+
+def read_shares(paths: Iterable[Path]) -> dict[str, str]:
+    """Ratio of each budget, for `Run.parse`; empty where there is no table."""
+    frames = [read_table(path, "budgets") for path in paths]
+    return {b: r for frame in frames for b, r in zip(frame["budget"], frame["ratio"], strict=True)}
 
 
 def ratio_order(label: str) -> float:

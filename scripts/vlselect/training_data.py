@@ -75,8 +75,8 @@ class ResponseCollator:
         self._vlm = vlm
 
     def __call__(self, samples: Sequence[Encoded]) -> dict[str, torch.Tensor]:
-        """Pad on the right, so that every first token has position 0."""
-        batch = self._vlm.collate(samples, padding_side="right")
+        """Pad on the right, so that every first token has position 0; tensors are on the CPU."""
+        batch = self._vlm.collate(samples, padding_side="right", device="cpu")
         return {**batch.inputs, "labels": batch.labels}
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shutil
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from transformers import TrainerCallback
 
 from vlselect import log
 
+LOG_NAME = "training_log.csv"
 COLUMNS = ("step", "epoch", "loss", "learning_rate", "seconds")
 
 
@@ -19,17 +21,27 @@ class TrainingLog(TrainerCallback):
     ----------
     path : str or Path
         CSV with the columns step, epoch, loss (mean over the step's response tokens),
-        learning_rate and seconds (wall clock since training began).
+        learning_rate and seconds (wall clock of training, without that lost to kills).
+    earlier : str or Path, optional
+        Log of the run that this one goes on with.
     """
 
-    def __init__(self, path: str | Path):
-        self._path = Path(path)
+    def __init__(self, path: str | Path, earlier: str | Path | None = None):
+        self._path, self._earlier = Path(path), earlier
+        self._spent = 0.0  # seconds
 
     def __enter__(self) -> "TrainingLog":
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("w", encoding="utf-8", newline="")
+        if self._earlier is not None:
+            shutil.copyfile(self._earlier, self._path)
+            with self._path.open(encoding="utf-8", newline="") as file:
+                self._spent = max(
+                    (float(line["seconds"]) for line in csv.DictReader(file)), default=0
+                )
+        self._file = self._path.open("a" if self._earlier else "w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(COLUMNS)
+        if self._earlier is None:
+            self._writer.writerow(COLUMNS)
         return self
 
     def __exit__(self, kind, error, trace) -> None:
@@ -37,8 +49,9 @@ class TrainingLog(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         """Start clock and progress bar."""
-        self._begin = time.perf_counter()
-        self._bar = log.progress(range(state.max_steps), description="finetuning")
+        self._begin = time.perf_counter() - self._spent
+        steps = range(state.global_step, state.max_steps)
+        self._bar = log.progress(steps, description="finetuning")
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         """Advance the progress bar."""

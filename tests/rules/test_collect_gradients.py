@@ -9,10 +9,10 @@ from conftest import make_records, write_images
 from safetensors import safe_open
 
 from vlselect import fingerprint, images, projection
+from vlselect.loading import load_vlm
 from vlselect.lora import attach_lora, load_adapter
 from vlselect.samples import Samples
 from vlselect.store import ShardedArray
-from vlselect.vlm import VLM
 
 N = 140  # three blocks
 
@@ -35,7 +35,7 @@ def pool(tmp_path_factory):
 
 
 def save_adapter(tiny_vlm, folder, seed=0, **options):
-    vlm = VLM.load(str(tiny_vlm), device="cpu")
+    vlm = load_vlm(str(tiny_vlm), device="cpu")
     model = attach_lora(vlm.model, rank=2, alpha=4, seed=seed, **options)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -82,7 +82,7 @@ def test_rows_are_the_normalised_projections_of_single_gradients(
     assert shard.shape == (N, 32)
     assert shard.dtype == np.float16
     np.testing.assert_allclose(np.linalg.norm(shard.astype(float), axis=1), 1, atol=2e-3)
-    vlm = load_adapter(VLM.load(str(tiny_vlm), device="cpu"), adapter)
+    vlm = load_adapter(load_vlm(str(tiny_vlm), device="cpu"), adapter)
     weights = [p for name, p in vlm.model.named_parameters() if "lora_" in name]
     for weight in weights:
         weight.requires_grad_(True)

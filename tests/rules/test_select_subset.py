@@ -54,7 +54,7 @@ def run(folder, samples, method, ratio, *more):
     out = folder / "out.json", folder / "out.parquet"
     select_subset.main(
         [
-            *("--method", method, "--samples", str(samples), "--ratio", str(ratio)),
+            *("--method", method, "--samples", str(samples), "--budget", f"ratio-{ratio}"),
             *("--out-records", str(out[0]), "--out-rows", str(out[1]), *more),
         ]
     )
@@ -138,6 +138,53 @@ def test_a_new_method_gets_pool_signals_parameters_and_seed(tmp_path, samples, a
     add_method("rows", "return list(range(budget))")
     with pytest.raises(TypeError, match="'rows' gave a list"):
         run(tmp_path, samples, "rows", 0.3)
+
+
+@pytest.fixture
+def limits(tmp_path):
+    """Files of constraints: ids, near-duplicates and tokens."""
+    (tmp_path / "keep.txt").write_text("s-08\n")
+    (tmp_path / "exclude.json").write_text('["s-03", "s-01"]')
+    pairs = pd.DataFrame({"row_a": [2, 3], "row_b": [9, 4], "cosine": 1.0})  # s-04, s-08; 15, 09
+    pairs.to_parquet(tmp_path / "duplicates.parquet")
+    tokens = pd.DataFrame({"row": range(10), "tokens": 10, "response_tokens": 1})
+    tokens.to_parquet(tmp_path / "tokens.parquet")
+    files = {"keep": "keep.txt", "exclude": "exclude.json", "duplicates": "duplicates.parquet"}
+    return [x for name, file in files.items() for x in (f"--{name}", str(tmp_path / file))]
+
+
+def test_constraints_give_reasons(tmp_path, samples, limits):
+    scores = pd.DataFrame({"row": range(10), "score": [9.0, 8, 7, 6, 5, 4, 3, 2, 1, 0]})
+    scores.to_parquet(tmp_path / "scores.parquet")
+    bounds = ("--bounds", json.dumps({"minimum": {"y": 0.5}, "maximum": {"y": 3}}))
+    more = ("--signal", "scores", str(tmp_path / "scores.parquet"), *limits, *bounds)
+    table = pd.read_parquet(run(tmp_path, samples, "el2n", 0.5, *more)[1])
+    # y is rows 1, 3, 5, 7, 9; 9 is kept, 1 excluded, 3 and 4 are alike, as 2 and 9 are
+    ranked = table.sort_values("rank")
+    assert ranked["row"].tolist() == [9, 3, 5, 6, 8]
+    assert ranked["reason"].tolist() == ["keep", "minimum", "minimum", "method", "method"]
+    (tmp_path / "keep.txt").write_text("s-08\nnobody\n")
+    with pytest.raises(ValueError, match="keep: 1 ids are not in the pool: 'nobody'"):
+        run(tmp_path, samples, "el2n", 0.5, *more)
+
+
+def test_a_budget_in_samples_or_tokens(tmp_path, samples, limits):
+    out = ["--out-records", str(tmp_path / "o.json"), "--out-rows", str(tmp_path / "o.parquet")]
+    flags = ["--method", "random", "--samples", str(samples), *out]
+    select_subset.main([*flags, "--budget", "samples-7"])
+    assert len(pd.read_parquet(tmp_path / "o.parquet")) == 7
+    with pytest.raises(ValueError, match="budget samples-11 does not fit a pool of 10 samples"):
+        select_subset.main([*flags, "--budget", "samples-11"])
+    tokens = ["--tokens", str(tmp_path / "tokens.parquet")]
+    select_subset.main([*flags, "--budget", "tokens-49", *tokens])
+    table = pd.read_parquet(tmp_path / "o.parquet")
+    assert len(table) == 4 and (table["tokens"] == 10).all() and "reason" not in table
+    select_subset.main([*flags, "--budget", "tokens-49", *tokens, *limits])
+    table = pd.read_parquet(tmp_path / "o.parquet")
+    assert len(table) == 4 and "s-08" in set(table["sample_id"])
+    assert list(table.columns) == ["row", "sample_id", "rank", "score", "reason", "tokens"]
+    with pytest.raises(ValueError, match="budget 'tokens' is not"):
+        select_subset.main([*flags, "--budget", "tokens"])
 
 
 def test_bad_input_is_refused(tmp_path, samples):

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from vlselect.attended import attended_tokens, extract_attended, instruction_attention
+from vlselect.loading import load_vlm
 from vlselect.records import Record, Turn
-from vlselect.vlm import VLM
 
 CONVERSATIONS = [
     (1, ["<image>\nwhat digit is this", "three"]),
@@ -21,7 +21,7 @@ CONVERSATIONS = [
 
 @pytest.fixture(scope="module")
 def vlm(tiny_vlm):
-    return VLM.load(str(tiny_vlm), device="cpu", attention="eager")
+    return load_vlm(str(tiny_vlm), device="cpu", attention="eager")
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_text_only_batch_runs_no_pass(vlm, encoded):
 
 
 def test_missing_attention_weights_are_an_error(tiny_vlm, encoded):
-    faster = VLM.load(str(tiny_vlm), device="cpu", attention="sdpa")
+    faster = load_vlm(str(tiny_vlm), device="cpu", attention="sdpa")
     with pytest.raises(RuntimeError, match="--attention eager"):
         extract(faster, faster.collate(encoded))
 

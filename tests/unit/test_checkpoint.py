@@ -7,8 +7,8 @@ from vlselect import images
 from vlselect.checkpoint import load_checkpoint, replacing_directory, save_checkpoint
 from vlselect.finetune import train
 from vlselect.finetune_settings import Settings
+from vlselect.loading import load_vlm
 from vlselect.samples import Samples
-from vlselect.vlm import VLM
 
 SHORT = {"max_steps": 2, "learning_rate": 1e-2, "batch_size": 4, "gradient_accumulation": 1}
 
@@ -24,7 +24,7 @@ SHORT = {"max_steps": 2, "learning_rate": 1e-2, "batch_size": 4, "gradient_accum
     ids=["lora", "lora and modules", "lora on named layers", "none"],
 )
 def test_a_checkpoint_read_back_gives_the_same_logits(settings, tiny_vlm, tiny_pool, tmp_path):
-    vlm = VLM.load(str(tiny_vlm), device="cpu")
+    vlm = load_vlm(str(tiny_vlm), device="cpu")
     samples = Samples(tiny_pool / "samples.parquet")
     pictures = tiny_pool / "images"
     encoded = [
@@ -37,7 +37,7 @@ def test_a_checkpoint_read_back_gives_the_same_logits(settings, tiny_vlm, tiny_p
     model = train(vlm, samples, range(8), pictures, settings, 0, tmp_path / "log.csv")
     with replacing_directory(tmp_path / "checkpoint") as directory:
         save_checkpoint(model, directory)
-    loaded = load_checkpoint(VLM.load(str(tiny_vlm), device="cpu"), tmp_path / "checkpoint")
+    loaded = load_checkpoint(load_vlm(str(tiny_vlm), device="cpu"), tmp_path / "checkpoint")
     with torch.no_grad():
         trained, read = model(**inputs).logits, loaded.model(**inputs).logits
     assert torch.equal(trained, read)
@@ -51,7 +51,7 @@ def test_two_savings_are_the_same_bytes(tiny_vlm, tiny_pool, tmp_path):
     samples = Samples(tiny_pool / "samples.parquet")
     settings = Settings(rank=2, alpha=8, train_modules=("multi_modal_projector",), **SHORT)
     for folder in ("one", "two"):
-        vlm = VLM.load(str(tiny_vlm), device="cpu")
+        vlm = load_vlm(str(tiny_vlm), device="cpu")
         model = train(
             *(vlm, samples, range(8), tiny_pool / "images", settings, 0, tmp_path / "log.csv")
         )
@@ -63,7 +63,7 @@ def test_two_savings_are_the_same_bytes(tiny_vlm, tiny_pool, tmp_path):
 
 def test_the_saved_config_keeps_the_cache_on(tiny_vlm, tiny_pool, tmp_path):
     """The Trainer turns use_cache off, which would slow every later generation."""
-    vlm = VLM.load(str(tiny_vlm), device="cpu")
+    vlm = load_vlm(str(tiny_vlm), device="cpu")
     samples = Samples(tiny_pool / "samples.parquet")
     settings = Settings(adapter="none", **SHORT)
     model = train(vlm, samples, range(4), tiny_pool / "images", settings, 0, tmp_path / "log.csv")
@@ -90,4 +90,4 @@ def test_an_error_leaves_the_old_directory(tmp_path):
 
 def test_a_folder_without_a_checkpoint_is_named(tiny_vlm, tmp_path):
     with pytest.raises(FileNotFoundError, match="adapter_config.json"):
-        load_checkpoint(VLM.load(str(tiny_vlm), device="cpu"), tmp_path)
+        load_checkpoint(load_vlm(str(tiny_vlm), device="cpu"), tmp_path)

@@ -26,7 +26,13 @@ def folder(tmp_path_factory):
 
 def flags(path, **changed):
     given = {"model": str(path), "revision": None, "dtype": "float32", "device": "cpu"}
-    given |= {"attention": None, "batch_size": 16, "threads": 1, "trust_remote_code": False}
+    given |= {
+        "attention": None,
+        "quantisation": None,
+        "batch_size": 16,
+        "threads": 1,
+        "trust_remote_code": False,
+    }
     return Namespace(**(given | changed))
 
 

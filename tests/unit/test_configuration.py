@@ -41,7 +41,7 @@ def changed(path, value):
 def test_defaults_are_filled_at_every_depth():
     config = copy.deepcopy(GOOD)
     check(config, SCHEMA)
-    assert config["threads"] == 1 and config["ratios"] == [0.2] and config["cached"] is False
+    assert config["threads"] == 1 and config["seeds"] == [0] and config["cached"] is False
     assert config["models"]["target"]["dtype"] == "float32"
     assert config["models"]["small"]["revision"] == "abc"
     assert config["tasks"]["vqa"]["metric"] == "exact_match"
@@ -53,10 +53,10 @@ def test_defaults_are_filled_at_every_depth():
 def test_filled_defaults_are_copies():
     first, second = copy.deepcopy(GOOD), copy.deepcopy(GOOD)
     check(first, SCHEMA)
-    first["ratios"].append(0.5)
+    first["seeds"].append(5)
     first["tasks"]["vqa"]["metric_options"]["x"] = 1
     check(second, SCHEMA)
-    assert second["ratios"] == [0.2] and second["tasks"]["vqa"]["metric_options"] == {}
+    assert second["seeds"] == [0] and second["tasks"]["vqa"]["metric_options"] == {}
 
 
 def test_checking_twice_changes_nothing():
@@ -88,6 +88,8 @@ def test_checking_twice_changes_nothing():
         ("ratios", [0.2, 0.2], "config.ratios: [0.2, 0.2] has non-unique elements"),
         ("ratios", [], "config.ratios: [] should be non-empty"),
         ("seeds", [-1], "config.seeds.0: -1"),
+        ("samples", [0], "config.samples.0: 0"),
+        ("tokens", [1.5], "config.tokens.0: 1.5"),
         ("experiments.main.ratios", [2], "config.experiments.main.ratios.0: 2"),
         ("experiments.main.methods", [], "config.experiments.main.methods: []"),
         ("tasks.vqa.metric", 3, "config.tasks.vqa.metric: 3 is not "),

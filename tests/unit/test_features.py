@@ -18,8 +18,9 @@ from transformers import (
 from vlselect.activations import VARIANTS
 from vlselect.attended import extract_attended
 from vlselect.features import KINDS, extract_features, last_hidden, require_images, shard_header
+from vlselect.loading import load_vlm
 from vlselect.records import Record, Turn
-from vlselect.vlm import VLM, Batch
+from vlselect.vlm import Batch
 
 LAYERS = [0, 2, 3]
 CONVERSATIONS = [
@@ -53,7 +54,7 @@ def encode_all(vlm):
 
 @pytest.fixture(scope="module")
 def vlm(tiny_vlm):
-    return VLM.load(str(tiny_vlm), device="cpu", attention="eager")
+    return load_vlm(str(tiny_vlm), device="cpu", attention="eager")
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +152,7 @@ def test_batch_size_and_order_change_nothing(vlm, encoded):
 
 
 def test_the_faster_attention_gives_the_same(tiny_vlm, vlm, encoded):
-    faster = VLM.load(str(tiny_vlm), device="cpu", attention="sdpa")
+    faster = load_vlm(str(tiny_vlm), device="cpu", attention="sdpa")
     batch = vlm.collate(encoded)
     got, expected = extract(faster, batch), extract(vlm, batch)
     for kind in KINDS:

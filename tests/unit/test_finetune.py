@@ -10,9 +10,9 @@ from torch.nn import functional
 from vlselect import images
 from vlselect.finetune import prepare_model, train
 from vlselect.finetune_settings import Settings
+from vlselect.loading import load_vlm
 from vlselect.samples import Samples
 from vlselect.training_data import ResponseCollator, SampleDataset
-from vlselect.vlm import VLM
 
 ROWS = [0, 1, 2, 3, 5, 8]
 LORA = Settings(
@@ -32,7 +32,7 @@ def run(tiny_vlm, tiny_pool, tmp_path):
     """Train a fresh tiny model; give the model and the rows of its log."""
 
     def run(settings, seed=0, rows=ROWS):
-        vlm = VLM.load(str(tiny_vlm), device="cpu")
+        vlm = load_vlm(str(tiny_vlm), device="cpu")
         samples = Samples(tiny_pool / "samples.parquet")
         log = tmp_path / "log.csv"
         model = train(vlm, samples, rows, tiny_pool / "images", settings, seed, log)
@@ -75,14 +75,14 @@ def test_loss_is_that_of_the_response_tokens(run, tiny_vlm, tiny_pool, accumulat
     samples = Samples(tiny_pool / "samples.parquet")
     with torch.no_grad():
         expected = manual_loss(
-            VLM.load(str(tiny_vlm), device="cpu"), samples, ROWS, tiny_pool / "images"
+            load_vlm(str(tiny_vlm), device="cpu"), samples, ROWS, tiny_pool / "images"
         )
     assert len(lines) == 1
     assert float(lines[0]["loss"]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_tokens_that_are_no_response_give_no_gradient(tiny_vlm, tiny_pool):
-    vlm = VLM.load(str(tiny_vlm), device="cpu")
+    vlm = load_vlm(str(tiny_vlm), device="cpu")
     dataset = SampleDataset(vlm, Samples(tiny_pool / "samples.parquet"), ROWS, tiny_pool / "images")
     batch = ResponseCollator(vlm)([dataset[i] for i in range(len(ROWS))])
     logits = vlm.model(**{k: v for k, v in batch.items() if k != "labels"}).logits
@@ -125,7 +125,7 @@ def test_the_cache_changes_nothing(run):
 
 
 def test_the_cache_stays_in_its_bounds(tiny_vlm, tiny_pool):
-    vlm = VLM.load(str(tiny_vlm), device="cpu")
+    vlm = load_vlm(str(tiny_vlm), device="cpu")
     samples = Samples(tiny_pool / "samples.parquet")
     dataset = SampleDataset(vlm, samples, [0, 1, 2], tiny_pool / "images", cache_bytes=20_000)
     assert [dataset[i] is dataset[i] for i in range(3)] == [True, False, True]
@@ -144,12 +144,60 @@ def test_the_log_has_a_line_for_each_step(run):
     assert seconds == sorted(seconds)
 
 
-def test_recomputing_activations_changes_nothing(run):
-    plain, _ = run(changed(LORA, dropout=0))
-    frugal, _ = run(changed(LORA, dropout=0, gradient_checkpointing=True))
+@pytest.mark.parametrize("settings", [LORA, WHOLE], ids=["lora", "none"])
+def test_recomputing_activations_changes_nothing(run, settings):
+    """Dropout too is what it was: a recomputed layer sees the random numbers of its first pass."""
+    plain, _ = run(settings)
+    frugal, _ = run(changed(settings, gradient_checkpointing=True))
     frugal = weights(frugal)
     for name, weight in weights(plain).items():
         torch.testing.assert_close(weight, frugal[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [LORA, WHOLE], ids=["lora", "none"])
+def test_bfloat16_rounds_but_trains(run, settings):
+    """Products are rounded to 8 bits, so losses differ a little; the weights stay float32."""
+    _, exact = run(changed(settings, epochs=4, dropout=0))
+    model, rounded = run(changed(settings, epochs=4, dropout=0, bf16=True))
+    assert {w.dtype for w in model.parameters() if w.requires_grad} == {torch.float32}
+    first, second = ([float(line["loss"]) for line in lines] for lines in (exact, rounded))
+    assert first != second
+    np.testing.assert_allclose(second[:3], first[:3], rtol=0.03)
+    assert np.mean(second[-3:]) < 0.95 * np.mean(second[:3])
+
+
+def test_workers_change_nothing(run):
+    """Neither order nor dropout depends on who encodes the samples."""
+    alone, alone_log = run(changed(LORA, epochs=2))
+    helped, helped_log = run(changed(LORA, epochs=2, workers=2))
+    helped = weights(helped)
+    assert all(torch.equal(weight, helped[name]) for name, weight in weights(alone).items())
+    assert [line["loss"] for line in alone_log] == [line["loss"] for line in helped_log]
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice", "no_advice"),
+    [
+        (
+            {},
+            ["batch_size, now 2", "gradient_accumulation, now 1", "gradient_checkpointing"],
+            "LoRA",
+        ),
+        ({"gradient_checkpointing": True}, ["batch_size"], "gradient_checkpointing"),
+        ({"adapter": "none"}, ["batch_size", "LoRA"], "device"),
+    ],
+)
+def test_too_little_memory_names_the_settings_that_help(
+    run, monkeypatch, changes, advice, no_advice
+):
+    def fail(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("transformers.Trainer.training_step", fail)
+    with pytest.raises(MemoryError) as caught:
+        run(changed(LORA, **changes))
+    assert all(f"{words}" in str(caught.value) for words in advice)
+    assert no_advice not in str(caught.value)
 
 
 def test_max_steps_cuts_the_training_short(run):
@@ -157,7 +205,7 @@ def test_max_steps_cuts_the_training_short(run):
 
 
 def test_frozen_weights_stay_and_the_others_move(run, tiny_vlm):
-    before = weights(VLM.load(str(tiny_vlm), device="cpu").model)
+    before = weights(load_vlm(str(tiny_vlm), device="cpu").model)
     model, _ = run(changed(WHOLE, epochs=2))
     for name, weight in weights(model).items():
         if "vision_tower" in name:
@@ -167,7 +215,7 @@ def test_frozen_weights_stay_and_the_others_move(run, tiny_vlm):
 
 
 def test_only_adapters_and_named_modules_are_trained_with_lora(tiny_vlm):
-    model = VLM.load(str(tiny_vlm), device="cpu").model
+    model = load_vlm(str(tiny_vlm), device="cpu").model
     settings = changed(LORA, train_modules=("multi_modal_projector", "embed_tokens"))
     trained = [
         n for n, w in prepare_model(model, settings, 0).named_parameters() if w.requires_grad
@@ -192,7 +240,7 @@ def test_the_model_comes_back_ready_for_use(run):
 )
 def test_names_that_fit_nothing_are_errors(tiny_vlm, settings, complaint):
     with pytest.raises(ValueError, match=complaint):
-        prepare_model(VLM.load(str(tiny_vlm), device="cpu").model, settings, 0)
+        prepare_model(load_vlm(str(tiny_vlm), device="cpu").model, settings, 0)
 
 
 def test_no_samples_is_an_error(run):
@@ -206,7 +254,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(run):
 
 
 def test_a_broken_image_is_named(tiny_vlm, tiny_pool, tmp_path):
-    vlm = VLM.load(str(tiny_vlm), device="cpu")
+    vlm = load_vlm(str(tiny_vlm), device="cpu")
     samples = Samples(tiny_pool / "samples.parquet")
     (tmp_path / "a").mkdir()
     Image.new("RGB", (4, 4)).save(tmp_path / "a/0-0.png")

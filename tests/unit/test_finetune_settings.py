@@ -18,6 +18,8 @@ def test_a_config_section_becomes_settings():
         ({"learning_rate": -1e-4}, "finetune.learning_rate"),
         ({"warmup_ratio": 1}, "finetune.warmup_ratio"),
         ({"adapter": "none", "train_modules": ["lm_head"]}, "finetune.train_modules"),
+        ({"processes": 0}, "finetune.processes 0"),
+        ({"processes": 3, "gradient_accumulation": 8}, "finetune.processes 3 .* 8"),
     ],
 )
 def test_wrong_values_are_named(values, complaint):
@@ -38,3 +40,14 @@ def test_some_step_always_has_a_learning_rate(n_samples, changes, steps, warmup)
     settings = Settings(**changes)
     assert settings.steps(n_samples) == steps
     assert settings.warmup_steps(n_samples) == warmup < steps
+
+
+@pytest.mark.parametrize("n_samples", [1, 16, 130, 9000])
+def test_the_number_of_processes_changes_no_step(n_samples):
+    alone, together = Settings(), Settings(processes=8)
+    assert alone.steps(n_samples) == together.steps(n_samples)
+
+
+def test_workers_share_the_memory_of_the_cache():
+    assert Settings(cache_mb=6).cache_bytes == 6 * 2**20
+    assert Settings(cache_mb=6, workers=3).cache_bytes == 2 * 2**20

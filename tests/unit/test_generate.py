@@ -5,15 +5,15 @@ import torch
 
 from vlselect import images
 from vlselect.generate import generate, greedy
+from vlselect.loading import load_vlm
 from vlselect.samples import Samples
-from vlselect.vlm import VLM
 
 ROWS = range(14)
 
 
 @pytest.fixture(scope="module")
 def vlm(tiny_vlm):
-    return VLM.load(str(tiny_vlm), device="cpu")
+    return load_vlm(str(tiny_vlm), device="cpu")
 
 
 @pytest.fixture

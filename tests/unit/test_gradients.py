@@ -10,9 +10,9 @@ from torch import nn
 
 from vlselect import gradients, images, projection
 from vlselect.gradients import PerSampleGradients, by_sample, normalise, response_losses
+from vlselect.loading import load_vlm
 from vlselect.lora import attach_lora
 from vlselect.samples import Samples
-from vlselect.vlm import VLM
 
 
 def spread(model):
@@ -26,7 +26,7 @@ def spread(model):
 
 
 def load(path, dtype="float32", **options):
-    vlm = VLM.load(str(path), dtype=dtype, device="cpu")
+    vlm = load_vlm(str(path), dtype=dtype, device="cpu")
     vlm.model = spread(attach_lora(vlm.model, rank=3, alpha=7, seed=0, **options))
     return vlm
 
@@ -164,7 +164,11 @@ def test_streaming_into_a_projection_is_projecting_the_whole(vlm, encoded):
             phi = projection.make(kind, **where)
             accumulator = phi.begin(len(batch))
             per_sample.stream(batch, accumulator.add)
-            assert torch.equal(accumulator.result(), projection.project(phi, whole))
+            found, expected = accumulator.result(), projection.project(phi, whole)
+            if kind == "shifted":  # its sums are float32, in another order
+                torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+            else:
+                assert torch.equal(found, expected)
 
 
 def test_bfloat16_models_give_float32_gradients(tiny_vlm, vlm, encoded):
@@ -330,6 +334,7 @@ def test_every_row_is_projected_once_whatever_the_batch_size(tiny_vlm, samples, 
 
 
 def test_too_little_gpu_memory_halves_the_batch(tiny_vlm, samples, tiny_pool, monkeypatch, caplog):
+    monkeypatch.setattr("vlselect.batching.SLACK", 1000)  # memory alone decides the batches
     vlm = load(tiny_vlm)
     vlm.batch_size = 64
     expected = collect(vlm, samples, tiny_pool, range(24))

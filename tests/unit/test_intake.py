@@ -106,6 +106,22 @@ def test_tally(root):
     assert "6 of 12" in tally.describe() and "missing_image: 2, first record 1" in tally.describe()
 
 
+def test_tallies_add_up(root):
+    outcomes = judge(mixed(13), root)
+    whole, parts = Tally(), [Tally(), Tally()]
+    for i, outcome in enumerate(outcomes):
+        whole.add(outcome)
+        parts[i > 5].add(outcome)
+    assert Tally.total(parts) == whole and Tally.total([]) == Tally()
+
+
+def test_images_are_forgotten_and_checked_again(root, monkeypatch):
+    monkeypatch.setattr(intake, "CHUNK", 4)
+    expected = [str(outcome) for outcome in judge(mixed(), root)]
+    monkeypatch.setattr(intake, "REMEMBERED", 0)
+    assert [str(outcome) for outcome in judge(mixed(), root)] == expected
+
+
 def test_memory_holds_digests_not_records(root, monkeypatch):
     monkeypatch.setattr(intake, "CHUNK", 64)
 

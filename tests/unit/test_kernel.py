@@ -23,6 +23,14 @@ def test_float16_rows_count_exactly_and_features_come_in_slices(values, monkeypa
     np.testing.assert_allclose(kernel.squared_norms(a), (exact**2).sum(axis=1), rtol=1e-12)
 
 
+def test_an_array_with_itself_is_as_with_its_copy():
+    rows = np.random.default_rng(3).normal(size=(9, 2 * kernel.FEATURES)).astype(np.float16)
+    alone = kernel.gaussian(rows, rows, 30.0)
+    np.testing.assert_allclose(alone, kernel.gaussian(rows, rows.copy(), 30.0), rtol=1e-12)
+    np.testing.assert_array_equal(alone, alone.T)
+    np.testing.assert_array_equal(alone.diagonal(), 1)
+
+
 def test_equal_rows_have_kernel_one():
     row = np.random.default_rng(2).normal(size=(1, 50))
     rows = np.repeat(row, 3, axis=0)

@@ -7,8 +7,8 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModelForImageTextToText
 
+from vlselect.loading import load_vlm
 from vlselect.lora import adapter_digest, attach_lora, language_linears, load_adapter
-from vlselect.vlm import VLM
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_saved_adapter_loads_frozen_with_the_same_output(model, tiny_vlm, tmp_pa
                 parameter.normal_(std=0.1)
         expected = adapted(input_ids=tokens).logits
     adapted.save_pretrained(tmp_path)
-    vlm = VLM.load(str(tiny_vlm), device="cpu")
+    vlm = load_vlm(str(tiny_vlm), device="cpu")
     assert load_adapter(vlm, tmp_path) is vlm
     assert isinstance(vlm.model, PeftModel)
     assert not any(module.training for module in vlm.model.modules())
@@ -132,7 +132,7 @@ def test_digest_follows_the_weights(tiny_vlm, tmp_path):
 def test_folder_without_a_safetensors_adapter_is_refused(tiny_vlm, tmp_path):
     (tmp_path / "adapter_model.bin").write_bytes(b"never unpickled")
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
-    vlm = VLM.load(str(tiny_vlm), device="cpu")
+    vlm = load_vlm(str(tiny_vlm), device="cpu")
     with pytest.raises(FileNotFoundError, match="holds no LoRA adapter"):
         load_adapter(vlm, tmp_path)
 

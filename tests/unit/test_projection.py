@@ -5,7 +5,8 @@ import pytest
 import torch
 from trak.projectors import BasicProjector, ProjectionType
 
-from vlselect import projection
+from vlselect import projection, shifted
+from vlselect import splitmix as splitmix64
 
 CPU = torch.device("cpu")
 KINDS = projection.TYPES
@@ -43,8 +44,9 @@ def slow_matrix(size, dim, seed, nonzeros):
 def test_splitmix_gives_the_published_sequence():
     # First outputs of the reference implementation for the seed 1234567.
     expected = [6457827717110365317, 3203168211198807973, 9817491932198370423]
-    states = 1234567 + torch.arange(1, 4) * projection._STEP
-    assert [value & MASK for value in projection._mix(states).tolist()] == expected
+    key = torch.tensor(1234567)
+    found = splitmix64.random_bits(key, torch.arange(3))
+    assert [value & MASK for value in found.tolist()] == expected
 
 
 @pytest.mark.parametrize("nonzeros", [1, 3, 5, 48])
@@ -54,6 +56,41 @@ def test_sparse_projection_is_the_slow_matrix(nonzeros):
     result = projection.project(make(nonzeros=nonzeros), x)
     assert result.dtype == torch.float32
     torch.testing.assert_close(result.double(), expected, rtol=1e-6, atol=1e-6)
+
+
+def slow_shifted_matrix(size, dim, seed):
+    """Build the map of `shifted` one element at a time, without tensors."""
+    step = 0x9E3779B97F4A7C15
+    sign_key, shift_key = (splitmix(splitmix(seed) ^ i) for i in (1, 2))
+    matrix = [[0.0] * dim for _ in range(size)]
+    for i in range(size):
+        run, place = divmod(i, dim)
+        shift = ((splitmix(shift_key + (run + 1) * step) >> 32) & 0x7FFFFFFF) * dim >> 31
+        sign = splitmix(sign_key + (i // 64 + 1) * step) >> (i % 64) & 1
+        matrix[i][(place + shift) % dim] = -1.0 if sign else 1.0
+    return torch.tensor(matrix, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("cached", [1 << 24, 0])
+@pytest.mark.parametrize("dim", [1, 48, 64, 499, 500, 700])
+def test_shifted_projection_is_the_slow_matrix(dim, cached, monkeypatch):
+    monkeypatch.setattr(shifted, "CACHED", cached)
+    x, matrix = vectors(), slow_shifted_matrix(500, dim, 3)
+    result = projection.project(make("shifted", dim=dim), x)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result.double(), x.double() @ matrix, rtol=1e-5, atol=1e-5)
+    assert (matrix != 0).sum(dim=1).tolist() == [1] * 500
+
+
+def test_shifts_and_signs_of_the_shifted_map_are_even_and_independent():
+    n, dim = 30_000, 10
+    phi = make("shifted", size=n, dim=dim)
+    signs, runs = phi.signs(0, n), n // dim
+    shifts = torch.tensor([next(phi.pieces(i, n))[2] for i in range(0, n, dim)])
+    assert ((torch.bincount(shifts) - runs / dim).abs() < 5 * math.sqrt(runs / dim)).all()
+    turned = (shifts - 4.5).repeat_interleave(dim)
+    for other in (torch.ones(n), signs.roll(1), signs.roll(64), signs.roll(dim), turned):
+        assert (signs * other).sum().abs() < 5 * other.square().mean().sqrt() * math.sqrt(n)
 
 
 @pytest.mark.parametrize(("dim", "nonzeros"), [(48, 3), (50, 3), (7, 7), (5, 2)])
@@ -87,12 +124,15 @@ def test_result_does_not_depend_on_how_the_vector_is_cut_nor_on_the_order(kind, 
     expected = projection.project(phi, x)
     monkeypatch.setattr(projection, "CHUNK", 1 << 16)
     assert torch.equal(projection.project(phi, x), expected)
+    tolerance = 1e-6 if kind == "shifted" else 0  # its sums are float32
     for cuts in ([0, 1, 2, 250, 499, 500], [0, 137, 500]):
         for order in (1, -1):
             accumulator = phi.begin(len(x))
             for a, b in list(zip(cuts, cuts[1:], strict=False))[::order]:
                 accumulator.add(a, x[:, a:b])
-            assert torch.equal(accumulator.result(), expected)
+            torch.testing.assert_close(
+                accumulator.result(), expected, rtol=tolerance, atol=10 * tolerance
+            )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -132,7 +172,7 @@ def test_inner_products_are_kept_within_the_variance_of_the_method(kind):
         y = projection.project(make(kind, size=3000, dim=600, seed=seed), x)
         errors.append(y @ y.T - exact)
     errors = torch.stack(errors)
-    # Unit vectors: the variance of an inner product is at most 2 / k for all three types.
+    # Unit vectors: the variance of an inner product is at most 2 / k for all types.
     sigma = math.sqrt(2 / 600)
     assert errors.abs().max() < 5 * sigma
     assert errors.mean().abs() < sigma / 2

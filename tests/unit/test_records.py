@@ -120,7 +120,7 @@ REJECTED = {
         *(llava(id=["a"]), llava(id={}), llava(conversations="hello"), llava(conversations={})),
         *(llava(conversations=[Q, "x"]), llava(conversations=[Q, {"from": "gpt", "value": 7}])),
         *(llava(conversations=[Q, {"from": "gpt"}]), llava(conversations=[Q, {"value": "x"}])),
-        *(llava(image=7), llava(image=""), llava(image=["a", None]), llava(image={"path": "x"})),
+        *(llava(image=7), llava(image=""), llava(image=["a", None])),
         *(llava(images=["b.jpg"]), llava(messages=[]), llava(task=["x"])),
         sharegpt(messages=[{"role": "user", "content": [{"type": "text"}]}]),
     ],

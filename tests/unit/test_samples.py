@@ -144,3 +144,16 @@ def test_memory_does_not_grow_with_the_table(tmp_path, monkeypatch):
         return most
 
     assert peak(1600) - peak(400) < 1e6
+
+
+def test_records_bear_what_the_table_says(tmp_path):
+    with SamplesWriter(tmp_path / "s.parquet") as writer:
+        for part in ("one", "two"):
+            raw = raw_record(4, task="t")
+            writer.write(parse_record(raw, "task", part=part), raw)
+            writer.write(parse_record(raw_record(2), "task", part=part), raw_record(2))
+    records = Samples(tmp_path / "s.parquet").records(range(4))
+    assert [r.sample_id for r in records] == ["one:4", "one:2", "two:4", "two:2"]
+    assert [r.source for r in records] == ["t", "one", "t", "two"]
+    assert records[2].images == ("two:f/4-0.png",)
+    assert records[3].images == ("two:f/2-0.png", "two:f/2-1.png")

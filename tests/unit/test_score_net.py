@@ -10,10 +10,10 @@ from array_files import write_shards
 from vlselect import images, score_net
 from vlselect.finetune import prepare_model
 from vlselect.finetune_settings import Settings
+from vlselect.loading import load_vlm
 from vlselect.samples import Samples
 from vlselect.score_net import JointCollator, JointModel, ScoreNet, batch_weights, weighted_loss
 from vlselect.store import ShardedArray
-from vlselect.vlm import VLM
 
 ROWS = [0, 1, 2, 3, 5, 8]
 LORA = Settings(
@@ -23,7 +23,7 @@ LORA = Settings(
 
 @pytest.fixture
 def vlm(tiny_vlm):
-    return VLM.load(str(tiny_vlm), device="cpu")
+    return load_vlm(str(tiny_vlm), device="cpu")
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def run(tiny_vlm, tiny_pool, samples, features, tmp_path):
     """Train on a fresh tiny model; give the net and the losses of its log."""
 
     def run(settings=LORA, seed=0, rows=ROWS, features=features, **more):
-        vlm = VLM.load(str(tiny_vlm), device="cpu")
+        vlm = load_vlm(str(tiny_vlm), device="cpu")
         path = tmp_path / "log.csv"
         more = {"net_learning_rate": 0.05, **more}
         images = tiny_pool / "images"
@@ -132,7 +132,7 @@ def test_gradients_reach_the_net_and_only_the_adapter_of_the_vlm(vlm, samples, f
 
 
 def test_training_moves_net_and_adapter_and_nothing_else(tiny_vlm, tiny_pool, samples, features):
-    vlm, before = (VLM.load(str(tiny_vlm), device="cpu") for _ in range(2))
+    vlm, before = (load_vlm(str(tiny_vlm), device="cpu") for _ in range(2))
     log = features.paths[0].with_name("log.csv")
     net = score_net.train(
         *(vlm, samples, ROWS, features, tiny_pool / "images", changed(epochs=3), 0, log),

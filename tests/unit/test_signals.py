@@ -43,3 +43,36 @@ def test_methods_by_name():
     for name in ("nonsense", "os.path", "../random", ""):
         with pytest.raises(ValueError, match="no method"):
             signals.load_method(name)
+
+
+def test_part_of_the_pool_is_numbered_anew(tmp_path):
+    path, header = tmp_path / "a.safetensors", {"rows": "0:6", "columns": '["x"]'}
+    values = np.arange(12, dtype=np.float32).reshape(6, 2)
+    with store.ShardWriter(path, (6, 2), np.float32, header) as writer:
+        writer.write(slice(None), values)
+    graph = {"row": range(6), "neighbour_1": [1, 0, 5, 4, 3, 2], "squared_1": 0.5}
+    given = {
+        "array": store.ShardedArray([path]),
+        "graph": pd.DataFrame(graph),
+        "tasks": {"t": pd.DataFrame({"row": range(6), "influence": range(6)})},
+        "assignments": pd.DataFrame({"row": range(6), "cluster": [2, 0, 2, 0, 2, 2]}),
+        "summary": pd.DataFrame({"cluster": [2, 1, 0], "size": [4, 0, 2], "density": 1.0}),
+    }
+    pool = pd.DataFrame({"row": range(6), "sample_id": list("abcdef")})
+    rows = np.array([0, 1, 2, 4])
+    part, cut = signals.restrict(pool, given, rows)
+    assert part["sample_id"].tolist() == list("abce") and part["row"].tolist() == [0, 1, 2, 3]
+    array = cut["array"]
+    assert array.shape == (4, 2) and len(array) == 4 and array.only("columns") == '["x"]'
+    np.testing.assert_array_equal(array[:], values[rows])
+    np.testing.assert_array_equal(array[[3, 0]], values[[4, 0]])
+    np.testing.assert_array_equal(np.concatenate([b for _, b in array.blocks(3)]), values[rows])
+    groups = array.groups([np.array([1, 3]), np.array([2])])
+    np.testing.assert_array_equal(np.concatenate(list(groups)), values[[1, 4, 2]])
+    with pytest.raises(IndexError, match="outside 0:4"):
+        array[[4]]
+    assert cut["graph"]["neighbour_1"].tolist() == [1, 0, 2, 3]  # themselves where left out
+    assert cut["graph"]["squared_1"].tolist() == [0.5, 0.5, 0, 0]
+    assert cut["tasks"]["t"]["influence"].tolist() == [0, 1, 2, 4]
+    assert cut["summary"]["size"].tolist() == [3, 0, 1]
+    assert given["summary"]["size"].tolist() == [4, 0, 2]

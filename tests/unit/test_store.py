@@ -1,6 +1,7 @@
 """The shard store: what goes in comes out, in one piece, whatever the shards."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +51,55 @@ def test_array_reads_the_same_whatever_the_shards(tmp_path, values, n_shards):
     starts, blocks = zip(*array.blocks(100), strict=True)
     assert starts == (0, 100, 200, 300)
     np.testing.assert_array_equal(np.concatenate(blocks), values)
+
+
+@pytest.mark.parametrize("memory", [0, 14 * 40, 14 * 333, 1 << 30])
+@pytest.mark.parametrize("n_shards", [1, 4])
+def test_groups_are_their_rows_however_many_are_read_at_once(tmp_path, values, n_shards, memory):
+    array = store.ShardedArray(write(tmp_path, values, n_shards))
+    order = np.random.default_rng(3).permutation(333)
+    members = [order[:0], order[:50], order[50:51], order[51:200], order[200:], order[:3]]
+    groups = list(array.groups(iter(members), memory))
+    assert len(groups) == len(members) and list(array.groups([], memory)) == []
+    for rows, group in zip(members, groups, strict=True):
+        np.testing.assert_array_equal(group, values[rows])
+
+
+def test_groups_are_read_together_as_far_as_memory_allows(tmp_path, values, monkeypatch):
+    array = store.ShardedArray(write(tmp_path, values, 1))
+    asked, read = [], store.ShardedArray.__getitem__
+    monkeypatch.setattr(
+        store.ShardedArray, "__getitem__", lambda s, r: asked.append(len(r)) or read(s, r)
+    )
+    members = np.split(np.arange(333), [100, 150, 220, 300])
+    list(array.groups(members, memory=14 * 160))  # a row has 14 bytes
+    assert asked == [150, 150, 33]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_what_was_read_does_not_stay_in_memory(tmp_path):
+    def resident():
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) >> 10
+
+    (path,) = write(tmp_path, np.ones((1 << 13, 1 << 12), np.float32), 1)  # 128 MB
+    before = resident()
+    array, most = store.ShardedArray([path]), 0
+    for _, block in array.blocks(256):  # 4 MB
+        assert block[-1, -1] == 1
+        most = max(most, resident())
+    for group in array.groups(np.arange(1 << 13).reshape(256, -1).T, memory=4 << 20):
+        assert group[-1, -1] == 1
+        most = max(most, resident())
+    assert most - before < 64
+
+
+def test_a_shard_cut_short_while_in_use_is_an_error(tmp_path, values):
+    (path,) = write(tmp_path, values, 1)
+    array = store.ShardedArray([path])
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="cut short"):
+        array[:]
 
 
 def test_shards_are_safetensors_files_that_others_read(tmp_path, values):

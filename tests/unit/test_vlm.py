@@ -9,8 +9,8 @@ from conftest import WORDS
 from PIL import Image
 
 from vlselect.chat import MaskError
+from vlselect.loading import load_vlm
 from vlselect.records import Record, Turn
-from vlselect.vlm import VLM
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8))
 
@@ -33,7 +33,7 @@ ALL = [SINGLE, MULTI, TEXT, SYSTEM]
 
 @pytest.fixture(scope="module")
 def vlm(tiny_vlm):
-    return VLM.load(str(tiny_vlm))
+    return load_vlm(str(tiny_vlm))
 
 
 def encode(vlm, record):
@@ -120,7 +120,7 @@ def test_a_prompt_ends_where_the_answer_begins(vlm):
 
 
 def test_a_template_without_an_end_token_gets_one(tiny_vlm):
-    vlm = VLM.load(str(tiny_vlm))
+    vlm = load_vlm(str(tiny_vlm))
     vlm.processor.chat_template = vlm.processor.chat_template.replace("{{ eos_token }}", " ")
     encoded = encode(vlm, SINGLE)
     assert encoded.inputs["input_ids"][-1] == vlm.tokenizer.eos_token_id and encoded.response[-1]
@@ -135,7 +135,7 @@ def test_a_template_without_an_end_token_gets_one(tiny_vlm):
     ],
 )
 def test_a_template_that_hides_or_alters_responses_is_refused(tiny_vlm, old, new):
-    vlm = VLM.load(str(tiny_vlm))
+    vlm = load_vlm(str(tiny_vlm))
     assert old in vlm.processor.chat_template
     vlm.processor.chat_template = vlm.processor.chat_template.replace(old, new)
     with pytest.raises(MaskError, match="'single'"):
@@ -149,8 +149,8 @@ def test_a_sample_longer_than_the_model_is_named(vlm):
 
 
 def test_a_long_sample_is_cut_where_the_config_says_so(tiny_vlm):
-    vlm = VLM.load(str(tiny_vlm), max_length=12)
-    whole = encode(VLM.load(str(tiny_vlm)), MULTI)
+    vlm = load_vlm(str(tiny_vlm), max_length=12)
+    whole = encode(load_vlm(str(tiny_vlm)), MULTI)
     vlm.max_length = len(whole) - 3
     cut = encode(vlm, MULTI)
     assert len(cut) == vlm.max_length == len(cut.inputs["input_ids"]) == len(cut.image)
@@ -165,11 +165,11 @@ def test_a_long_sample_is_cut_where_the_config_says_so(tiny_vlm):
 
 def test_loading_says_what_is_missing(tmp_path, tiny_vlm):
     with pytest.raises(FileNotFoundError, match="is not a directory"):
-        VLM.load("no/such/model")
+        load_vlm("no/such/model")
     with pytest.raises(FileNotFoundError, match="hf download org/name"):
-        VLM.load("org/name", revision="abc")
+        load_vlm("org/name", revision="abc")
     with pytest.raises(RuntimeError, match="no GPU"):
-        VLM.load(str(tiny_vlm), device="cuda")
+        load_vlm(str(tiny_vlm), device="cuda")
 
 
 def test_a_processor_without_a_template_is_refused(tmp_path, tiny_vlm):
@@ -182,7 +182,7 @@ def test_a_processor_without_a_template_is_refused(tmp_path, tiny_vlm):
         json.dumps({k: v for k, v in json.loads(settings.read_text()).items() if "chat" not in k})
     )
     with pytest.raises(MaskError, match="no chat template"):
-        VLM.load(str(tmp_path))
+        load_vlm(str(tmp_path))
 
 
 def test_all_words_are_in_the_vocabulary(vlm):

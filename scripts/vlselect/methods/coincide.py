@@ -66,9 +66,10 @@ def select(
     )  # fmt: skip
     members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(sizes)[:-1])
     giving = [int(c) for c in np.argsort(-logs, kind="stable") if shares[c]]
+    groups = activations.groups(members[c] for c in giving)
     picked = [
-        members[c][greedy(activations[members[c]], int(shares[c]), sigma)]
-        for c in progress(giving, description="greedy MMD")
+        members[c][greedy(samples, int(shares[c]), sigma)]
+        for c, samples in progress(zip(giving, groups, strict=True), len(giving), "greedy MMD")
     ]
     rows = np.concatenate([np.empty(0, np.int64), *picked])
     return Selection(rows, np.exp(np.repeat(logs[giving], shares[giving])))

@@ -53,25 +53,43 @@ def select(
     if tie_break not in voting.TIE_BREAKS:
         raise ValueError(f"tie_break {tie_break!r} is not one of {voting.TIE_BREAKS}")
     sample_ids = pool["sample_id"].to_numpy(object)
-    if aggregator == "vote":
-        if "votes" not in signals:
-            raise ValueError("aggregator 'vote' needs the signal 'votes'")
-        scores = signals["votes"]["votes"].to_numpy(np.float64)
-        ranks = signals["votes"]["mean_rank"].to_numpy(np.float64)
-    else:
-        table = _influence_table(signals, aggregator)
-        ranks = voting.mean_rank(table)
+    if "consensus" not in signals:
+        signals = prepare(pool, signals, aggregator=aggregator)
+    scores, ranks = signals["consensus"][["score", "mean_rank"]].to_numpy(np.float64).T
     ties = [ranks] if tie_break == "mean_rank" else [-np.arange(len(pool))]
     if aggregator == "round_robin":
+        table, _ = _influence_table(signals, aggregator)
         return Selection(*voting.round_robin(table, budget, sample_ids, ties))
-    if aggregator != "vote":
-        scores = voting.aggregate(table, aggregator)
     rows = top(scores, budget, sample_ids, ties)
     return Selection(rows, scores[rows])
 
 
-def _influence_table(signals: dict, aggregator: str) -> np.ndarray:
-    """Put the influences that an aggregator looks at side by side: (N, T) float32."""
+def prepare(pool: pd.DataFrame, signals: dict, *, aggregator: str = "vote") -> dict:
+    """Add what depends on the whole pool: the aggregator's scores, and ranks to break ties by.
+
+    Arguments and errors are those of `select`.
+
+    Returns
+    -------
+    dict
+        The signals and ``consensus``: DataFrame row, score, mean_rank.
+    """
+    if aggregator == "vote":
+        if "votes" not in signals:
+            raise ValueError("aggregator 'vote' needs the signal 'votes'")
+        scores, ranks = signals["votes"][["votes", "mean_rank"]].to_numpy(np.float64).T
+    else:
+        table, tasks = _influence_table(signals, aggregator)
+        voting.require_informative(table, tasks)
+        ranks = voting.mean_rank(table)
+        robin = aggregator == "round_robin"  # it has no scores: tasks choose in turn
+        scores = ranks if robin else voting.aggregate(table, aggregator)
+    consensus = {"row": np.arange(len(pool)), "score": scores, "mean_rank": ranks}
+    return signals | {"consensus": pd.DataFrame(consensus)}
+
+
+def _influence_table(signals: dict, aggregator: str) -> tuple[np.ndarray, list[str]]:
+    """Put the influences that an aggregator looks at side by side, (N, T) float32; name them."""
     influence = signals.get("influence", {})
     if aggregator.startswith("single:"):
         task = aggregator.removeprefix("single:")
@@ -79,5 +97,4 @@ def _influence_table(signals: dict, aggregator: str) -> np.ndarray:
     if not influence:
         raise ValueError(f"aggregator {aggregator!r} has no table for it in 'influence'")
     table = np.column_stack([frame["influence"].to_numpy() for frame in influence.values()])
-    voting.require_informative(table, list(influence))
-    return table
+    return table, list(influence)

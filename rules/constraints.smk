@@ -1,0 +1,96 @@
+"""What constraints and budgets in tokens need to know of the pool; made only where they are asked for.
+
+Reads pool/samples.parquet, the images, a model's processor, and features; writes
+pool/tokens/<model>/shard-….parquet (row, tokens, response_tokens), duplicates.parquet
+(row_a, row_b, cosine) and tables/budgets.csv.
+"""
+
+
+rule count_tokens:
+    """Tokens of every sample, text and images, as a model sees them; without its weights."""
+    input:
+        code=code("count_tokens.py"),
+        samples="<results>/pool/samples.parquet",
+        model=model_files,
+    output:
+        "<results>/pool/tokens/{model}/shard-{scatteritem}.parquet",
+    log:
+        "<logs>/count_tokens/{model}/{scatteritem}.log",
+    benchmark:
+        "<costs>/count_tokens/{model}/{scatteritem}.jsonl"
+    conda:
+        "../envs/models.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(480),
+    params:
+        images=image_locations(),
+        max_pixels=config["pool"]["max_pixels"],
+        model=model_flags,
+    shell:
+        "python {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
+        " --max-pixels {params.max_pixels} --shard {wildcards.scatteritem} {params.model}"
+        " --out {output:q} 2> {log:q}"
+
+
+rule tabulate_budgets:
+    """What share of the pool each budget is: its ratio in all other tables."""
+    input:
+        code=code("tabulate_budgets.py"),
+        samples="<results>/pool/samples.parquet",
+        tokens=token_shards() if counts_tokens() else [],
+    output:
+        "<results>/tables/budgets.csv",
+    log:
+        "<logs>/tabulate_budgets.log",
+    conda:
+        "../envs/pool.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        budgets=all_budgets(),
+    shell:
+        "python {input.code[0]:q} --samples {input.samples:q} --tokens {input.tokens:q}"
+        " --budgets {params.budgets:q} --out {output:q} 2> {log:q}"
+
+
+if (config["constraints"]["duplicates"] or {}).get("model"):
+
+    rule find_duplicates:
+        """Pairs of samples whose features have a high cosine."""
+        input:
+            code=code("find_duplicates.py"),
+            samples="<results>/pool/samples.parquet",
+            features=duplicate_shards(),
+        output:
+            "<results>/duplicates.parquet",
+        log:
+            "<logs>/find_duplicates.log",
+        benchmark:
+            "<costs>/find_duplicates/all.jsonl"
+        conda:
+            "../envs/selection.yaml"
+        threads: config["threads"]
+        resources:
+            mem_mb=growing(16000),
+            runtime=growing(480),
+        params:
+            cosine=config["constraints"]["duplicates"]["cosine"],
+            n_probe=config["constraints"]["duplicates"]["n_probe"],
+            memory_gb=config["constraints"]["duplicates"]["memory_gb"],
+            threads=config["threads"],
+        shell:
+            "python {input.code[0]:q} --samples {input.samples:q} --features {input.features:q}"
+            " --cosine {params.cosine} --n-probe {params.n_probe}"
+            " --memory-gb {params.memory_gb} --threads {params.threads}"
+            " --out {output:q} 2> {log:q}"
+
+
+if unlimited_methods():
+    raise WorkflowError(
+        f"The config is not right:\nconstraints, tokens: the rules of {', '.join(unlimited_methods())}"
+        " do not pass them on (input and parameter `limits`, see docs/add_a_method.md)"
+    )

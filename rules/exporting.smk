@@ -1,0 +1,20 @@
+"""Exports: which subsets are written for which training programs, and how to tell a job so.
+
+Functions only, for the Snakefile and rules/exports.smk.
+"""
+
+from vlselect.exports.registry import format_names
+
+
+def export_files():
+    """Every experiment's subsets in every format that the config names."""
+    path = "<results>/exports/{method}/{budget}_seed-{seed}/{format}"
+    runs = experiment_runs()
+    return sorted(
+        {path.format(**run, format=name) for run in runs for name in config["export"]}
+    )
+
+
+def export_code(wildcards):
+    """The script that exports, and the module of the format."""
+    return code("export_subset.py", f"vlselect/exports/{wildcards.format}.py")

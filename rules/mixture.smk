@@ -1,0 +1,44 @@
+"""Where records and images lie: flags and inputs of the pool and the tasks.
+
+Functions only: rules and functions live in files of their own.
+"""
+
+from vlselect import mixture
+
+
+def image_locations():
+    """Values of --images for the pool: its location, or <part>=<location> of each part."""
+    return mixture.flag_values(config["pool"], "images")
+
+
+def record_locations():
+    """Values of --records for the pool."""
+    return mixture.flag_values(config["pool"], "records")
+
+
+def source_keys():
+    """Values of --source-key for the pool; none where no part has one."""
+    return mixture.flag_values(config["pool"], "source_key")
+
+
+def pool_record_files():
+    """Every file of the pool's records: a change of any makes the pool anew."""
+    return mixture.pool_files(config["pool"])
+
+
+def validation_files(wildcards):
+    """Files of a task's validation records; none where it has none."""
+    return mixture.task_files(config["tasks"][wildcards.task], "validation")
+
+
+def test_files(wildcards):
+    """Files of a task's test records; none where it has none."""
+    return mixture.task_files(config["tasks"][wildcards.task], "test")
+
+
+def task_image_flag(wildcards):
+    """Value of --images of prepare_task; none where each split's table has its own."""
+    task = config["tasks"][wildcards.task]
+    splits = [split for split in mixture.SPLITS if split in task]
+    locations = {mixture.task_images(config, wildcards.task, split) for split in splits}
+    return locations.pop() if len(locations) == 1 else []

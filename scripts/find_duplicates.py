@@ -1,0 +1,61 @@
+"""Find near-duplicates: pairs of samples of the pool whose features have a high cosine.
+
+Writes a Parquet table: row_a, row_b (row_a < row_b, ascending) and cosine. Its metadata
+(pandas attributes) say how large a share of the pairs was found, as measured.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from vlselect import log, near_duplicates, store
+from vlselect.embeddings import Embeddings
+from vlselect.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    parser.add_argument("--features", nargs="+", required=True, help="all shards of the pool's")
+    parser.add_argument("--cosine", type=float, required=True, help="near-duplicates reach it")
+    parser.add_argument("--n-probe", type=int, default=16, help="lists searched for each sample")
+    parser.add_argument("--memory-gb", type=float, default=4.0, help="for making the lists")
+    about = "auto: all pairs up to 100,000 samples, else inverted lists"
+    parser.add_argument("--index", choices=["auto", "exact", "ivf"], default="auto", help=about)
+    parser.add_argument("--threads", type=int, default=1, help="fixed, so that results are")
+    parser.add_argument("--out", type=Path, required=True, help="Parquet table")
+    return parser
+
+
+def pair_table(rows: np.ndarray, cosines: np.ndarray) -> pd.DataFrame:
+    """Columns row_a, row_b and cosine of pairs of rows, (m, 2), in ascending order."""
+    rows = np.sort(rows, axis=1)
+    columns = {"row_a": rows[:, 0], "row_b": rows[:, 1], "cosine": cosines}
+    return pd.DataFrame(columns).sort_values(["row_a", "row_b"], ignore_index=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Search and write."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    ids = Samples(args.samples).frame(["sample_id"])["sample_id"].to_numpy(object)
+    embeddings = Embeddings(store.ShardedArray(args.features), ids, normalise=True)
+    settings = {"index": args.index, "n_probe": args.n_probe, "memory_gb": args.memory_gb}
+    with threadpool_limits(args.threads), log.timed("near-duplicates"):
+        places, cosines, recall = near_duplicates.find_pairs(embeddings, args.cosine, **settings)
+    table = pair_table(embeddings.rows[places], cosines)
+    table.attrs = {"cosine": args.cosine, "recall": recall}
+    touched = len(np.unique(table[["row_a", "row_b"]]))
+    logger.info("%d of %d samples have a near-duplicate", touched, len(ids))
+    store.write_parquet(table, args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Join base model and finetuned checkpoint to one model directory, complete with its processor.
+
+AutoModelForImageTextToText and AutoProcessor load it by its path alone, and so does any program
+that takes a Hugging Face model.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from vlselect import loading, log
+from vlselect.checkpoint import load_checkpoint, merge_adapter, replacing_directory
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the flags."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="from finetune_model.py")
+    parser.add_argument("--out", type=Path, required=True, help="model directory to write")
+    loading.add_model_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Load, merge and save."""
+    arguments = build_parser().parse_args(argv)
+    log.start()
+    if arguments.quantisation:
+        raise ValueError(
+            "an adapter cannot be merged into quantised weights: load the base model without"
+        )
+    with log.timed("merging"):
+        vlm = merge_adapter(
+            load_checkpoint(loading.load_from_arguments(arguments), arguments.checkpoint)
+        )
+    with replacing_directory(arguments.out) as directory:
+        vlm.model.save_pretrained(directory)
+        vlm.processor.save_pretrained(directory)
+    logger.info("%d weights in %s", vlm.model.num_parameters(), arguments.out)
+
+
+if __name__ == "__main__":
+    main()

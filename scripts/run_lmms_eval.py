@@ -1,0 +1,120 @@
+"""Answer every task's test set with lmms_eval and score the answers: in place of run_benchmarks.
+
+lmms_eval runs in an environment of its own, offline, on task files that are written for it. Its
+answers get the tasks' own metrics; its exact match stands beside them in <out>/<task>.json.
+"""
+
+import argparse
+import json
+import logging
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from vlselect import lmms_tasks, log
+from vlselect.benchmarks import Benchmark, read_examples, score_task
+from vlselect.lmms_documents import documents
+
+logger = logging.getLogger(__name__)
+SCRIPTS = Path(__file__).resolve().parent
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the flags."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--task",
+        nargs=5,
+        action="append",
+        required=True,
+        metavar=("NAME", "METRIC", "OPTIONS", "TEST", "IMAGES"),
+        help="a task, its metric, the metric's options as JSON, test.parquet and image root",
+    )
+    parser.add_argument("--model", required=True, help="model directory, or hub id")
+    parser.add_argument("--adapter", required=True, help="lmms_eval's name of the model class")
+    parser.add_argument("--arguments", type=json.loads, required=True, help="its own, as JSON")
+    parser.add_argument("--device", required=True, help="auto, cpu, cuda or cuda:<n>")
+    parser.add_argument("--python", required=True, help="interpreter that has lmms_eval")
+    parser.add_argument("--threads", type=int, default=1, help="of the model")
+    parser.add_argument("--max-new-tokens", type=int, default=16, help="an answer's length at most")
+    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
+    parser.add_argument("--out", type=Path, required=True, help="directory for the tasks' files")
+    return parser
+
+
+def ask(python: str, *lines: str) -> str:
+    """What a line of Python prints in lmms_eval's environment."""
+    done = subprocess.run(
+        [python, "-c", "; ".join(lines)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{python} has no lmms_eval that works:\n{done.stderr[-2000:]}")
+    return done.stdout.strip()
+
+
+def run(command: list[str], cache: Path, threads: int) -> None:
+    """Run lmms_eval offline; what it prints goes to our log.
+
+    Raises
+    ------
+    RuntimeError
+        If it fails, or went over a failure.
+    """
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(SCRIPTS),
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "HF_DATASETS_CACHE": str(cache),
+        "OMP_NUM_THREADS": str(threads),
+    }
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    logger.info("lmms_eval printed:\n%s", done.stdout)
+    if done.returncode:
+        raise RuntimeError(f"lmms_eval ended with {done.returncode}:\n{done.stdout[-3000:]}")
+    lmms_tasks.check_output(done.stdout)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Answer and score all tasks of one model."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    tasks = [(Benchmark.parse(*task[:4]), task[4]) for task in args.task]
+    version = ask(
+        args.python, "from importlib.metadata import version", "print(version('lmms_eval'))"
+    )
+    device = args.device
+    if device == "auto":
+        line = "print('cuda' if torch.cuda.is_available() else 'cpu')"
+        device = ask(args.python, "import torch", line)
+    arguments = {"pretrained": args.model, **args.arguments}
+    arguments.setdefault("device_map", device)
+    with tempfile.TemporaryDirectory(prefix="lmms_eval_") as temporary:
+        folder = Path(temporary)
+        for benchmark, images in tasks:
+            written = list(documents(benchmark.test, images, args.max_pixels))
+            n_text_only = sum(document["images"] == "[]" for document in written)
+            lmms_tasks.check_adapter(args.adapter, benchmark.task, n_text_only)
+            lmms_tasks.write_task(folder, benchmark.task, written, args.max_new_tokens)
+        names = [benchmark.task for benchmark, _ in tasks]
+        command = lmms_tasks.command(args.python, folder, names, args.adapter, arguments, device)
+        with log.timed(f"lmms_eval {version}, {args.adapter}: {len(tasks)} tasks"):
+            run(command, folder / "cache", args.threads)
+        for benchmark, _ in tasks:
+            examples = read_examples(benchmark.test)
+            answers, exact = lmms_tasks.read_answers(folder, benchmark.task, len(examples))
+            backend = {"version": version, "adapter": args.adapter, "exact_match": exact}
+            score_task(benchmark, examples, answers, args.out, lmms_eval=backend)
+
+
+if __name__ == "__main__":
+    main()

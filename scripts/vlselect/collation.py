@@ -1,0 +1,128 @@
+"""Encoded samples and the padded batches that are made of them.
+
+A tensor is either a sequence, with a value for each token, or belongs to images. Sequences are
+padded to the longest. Image tensors of all samples follow each other along their first axis; where
+the others differ (tiles of an image, height, width), the smaller are filled up with zeros, which
+every model takes for padding: by the sizes, grids or masks that come with them, or by the zeros.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+IGNORED = -100  # label of tokens without a loss
+SEQUENCES = frozenset({"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"})
+
+
+@dataclass
+class Encoded:
+    """One sample as the model sees it; masks are bool arrays of shape (T,)."""
+
+    sample_id: str
+    inputs: dict[str, Tensor]
+    response: np.ndarray
+    instruction: np.ndarray
+    image: np.ndarray
+    row: int = -1
+
+    def __len__(self) -> int:
+        return len(self.response)
+
+    def first(self, length: int) -> "Encoded":
+        """Keep the first tokens only; image tokens may not be among the others.
+
+        Raises
+        ------
+        ValueError
+            If one is; names the sample.
+        """
+        if self.image[length:].any():
+            raise ValueError(
+                f"sample {self.sample_id!r} has image tokens beyond max_length {length}"
+            )
+        inputs = {
+            name: value[:length] if name in SEQUENCES else value
+            for name, value in self.inputs.items()
+        }
+        masks = (self.response[:length], self.instruction[:length], self.image[:length])
+        return Encoded(self.sample_id, inputs, *masks, row=self.row)
+
+
+@dataclass
+class Batch:
+    """Padded samples; masks are bool tensors of shape (B, T), `inputs` the model's arguments.
+
+    `response` holds the assistant's tokens with the token that ends each turn; `instruction` the
+    tokens of the user's text; `image` the image placeholders. Padding is in none of them.
+    """
+
+    inputs: dict[str, Tensor]
+    response: Tensor
+    instruction: Tensor
+    image: Tensor
+    rows: np.ndarray
+    sample_ids: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def labels(self) -> Tensor:
+        """Token ids (B, T) int64 where the loss counts, -100 elsewhere."""
+        return self.inputs["input_ids"].masked_fill(~self.response, IGNORED)
+
+
+def collate(
+    samples: Sequence[Encoded], side: str, pad_id: int, device: torch.device, dtype: torch.dtype
+) -> Batch:
+    """Pad samples, with images or without, to one length and stack them.
+
+    Parameters
+    ----------
+    samples : sequence of Encoded
+    side : {"left", "right"}
+        Where sequences are padded.
+    pad_id : int
+        Token that they are padded with.
+    device, dtype : torch.device, torch.dtype
+        Where the batch goes, and what its floating-point tensors become.
+    """
+    length = max(len(sample) for sample in samples)
+    inputs: dict[str, Tensor] = {}
+    for name in sorted({name for sample in samples for name in sample.inputs}):
+        values = [sample.inputs[name] for sample in samples if name in sample.inputs]
+        if name in SEQUENCES:
+            fill = pad_id if name == "input_ids" else 0
+            stacked = torch.stack([pad(value, length, side, fill) for value in values])
+        else:
+            stacked = join(values)
+        inputs[name] = stacked.to(device, dtype if stacked.is_floating_point() else None)
+    masks = {
+        name: torch.stack(
+            [pad(torch.from_numpy(getattr(s, name)), length, side, False) for s in samples]
+        ).to(device)
+        for name in ("response", "instruction", "image")
+    }
+    rows = np.array([sample.row for sample in samples], dtype=np.int64)
+    return Batch(inputs=inputs, rows=rows, sample_ids=[s.sample_id for s in samples], **masks)
+
+
+def pad(values: Tensor, length: int, side: str, fill: int | bool) -> Tensor:
+    """Bring a sequence (T,) to a length with a fill value on one side."""
+    missing = values.new_full((length - len(values),), fill)
+    return torch.cat([missing, values] if side == "left" else [values, missing])
+
+
+def join(values: Sequence[Tensor]) -> Tensor:
+    """Put tensors (n_i, …) after each other, each filled up with zeros to the largest of …."""
+    shape = np.max([value.shape[1:] for value in values], axis=0, initial=0)
+    filled = []
+    for value in values:
+        # `pad` wants (before, after) for each axis, the last axis first.
+        missing = [(0, int(n - m)) for n, m in zip(shape, value.shape[1:], strict=True)]
+        filled.append(F.pad(value, [n for pair in reversed(missing) for n in pair]))
+    return torch.cat(filled)

@@ -1,0 +1,41 @@
+"""Float16 to float32 by integer arithmetic: the same bits as numpy's own conversion, sooner.
+
+A float16's exponent and fraction, moved to where a float32 has its own, make a number that is
+2^-112 times as large, subnormal ones included: exponents are counted from 15 there and from 127
+here. One product with 2^112, which is exact, puts that right. Infinity and NaN would come out
+finite, so they are looked for first.
+"""
+
+import numpy as np
+
+VALUES = 1 << 17  # converted at a time: they stay in the processor's cache
+_KEPT = np.int32(-0x70002000)  # 0x8fffe000: sign, and what a float16 has of exponent and fraction
+_SCALE = np.float32(2.0**112)
+_EXPONENT = np.uint16(0x7C00)
+
+
+def finite_rows(values: np.ndarray) -> np.ndarray:
+    """Say of every row of a float array (n, d) whether all its values are finite: bool (n,)."""
+    if values.dtype != np.float16:
+        return np.isfinite(values).all(axis=1)
+    bits, finite = values.view(np.uint16), np.empty(len(values), dtype=bool)
+    step = max(1, VALUES // max(1, values.shape[1]))
+    for start in range(0, len(bits), step):
+        here = slice(start, start + step)
+        finite[here] = (bits[here] & _EXPONENT).max(axis=1, initial=0) < _EXPONENT
+    return finite
+
+
+def to_float32(values: np.ndarray, out: np.ndarray) -> None:
+    """Put finite values into a float32 array of the same shape, both C-contiguous."""
+    if values.dtype != np.float16:
+        np.copyto(out, values)
+        return
+    source, numbers = values.reshape(-1).view(np.int16), out.reshape(-1)
+    bits = numbers.view(np.int32)
+    for start in range(0, source.size, VALUES):
+        here = slice(start, start + VALUES)
+        bits[here] = source[here]
+        np.left_shift(bits[here], 13, out=bits[here])
+        np.bitwise_and(bits[here], _KEPT, out=bits[here])
+        np.multiply(numbers[here], _SCALE, out=numbers[here])

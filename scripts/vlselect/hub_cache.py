@@ -1,0 +1,22 @@
+"""Where a model's files are: a local folder, or a snapshot in the hub's cache. No heavy imports."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+WEIGHTS = ("*.safetensors", "*.bin")
+
+
+def model_folder(model: Mapping) -> Path:
+    """Folder of a model's config entry, whether it exists or not."""
+    if not model.get("revision"):
+        return Path(model["path"])
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    return cache / f"models--{model['path'].replace('/', '--')}/snapshots/{model['revision']}"
+
+
+def has_weights(model: Mapping) -> bool:
+    """Whether a model could be loaded without a download."""
+    folder = model_folder(model)
+    return any(True for pattern in WEIGHTS for _ in folder.glob(pattern))

@@ -1,0 +1,101 @@
+"""Which files a location of records in the config means. Standard library only.
+
+A location is a file, a glob, or a folder: of Parquet files, or a dataset that the library
+`datasets` saved to disk. A suffix tells tables (``.parquet``, ``.arrow``) from JSON.
+"""
+
+import glob
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+TABLES = (".parquet", ".arrow")
+_PART = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)=(.*)", re.DOTALL)
+
+
+def by_part(values: Iterable[str]) -> dict[str | None, str]:
+    """Read ``name=value`` flags, one for each part of a mixture; a plain value has the key None.
+
+    Raises
+    ------
+    ValueError
+        If a name comes twice, or a plain value is not the only one.
+    """
+    found: dict[str | None, str] = {}
+    for value in values:
+        match = _PART.fullmatch(value)
+        name, rest = (match[1], match[2]) if match else (None, value)
+        if name in found:
+            raise ValueError(f"{value!r}: {name or 'a value without a name'} is given twice")
+        found[name] = rest
+    if None in found and len(found) > 1:
+        raise ValueError(f"{found[None]!r} names no part, where others do")
+    return found
+
+
+def is_glob(location: str | Path) -> bool:
+    """Whether a location is a pattern and no file of that name exists."""
+    return glob.has_magic(str(location)) and not Path(location).exists()
+
+
+def record_files(location: str | Path) -> list[str]:
+    """List the files of a location, in the order in which their records count.
+
+    A file that does not exist (yet) is listed. The files of a pattern or a folder come sorted by
+    name, those of a saved dataset as the dataset lists them.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a pattern or a folder has no file of records.
+    ValueError
+        If a saved dataset has several splits, or rows that were taken out without being rewritten;
+        or if tables and JSON are mixed.
+    """
+    path = Path(location)
+    if is_glob(location):
+        found = glob.glob(str(location), recursive=True)  # noqa: PTH207 (absolute ones too)
+        files = sorted(found)
+    elif (path / "dataset_dict.json").is_file():
+        splits = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
+        if len(splits) != 1:
+            raise ValueError(
+                f"{location} holds the splits {', '.join(splits)}: name the folder of one"
+            )
+        return record_files(path / splits[0])
+    elif (path / "state.json").is_file():
+        files = _saved_files(path)
+    elif path.is_dir():
+        files = sorted(map(str, path.glob("*.parquet")))
+    else:
+        return [str(location)]
+    if not files:
+        raise FileNotFoundError(f"{location}: no file of records there")
+    if len({is_table(file) for file in files}) > 1:
+        raise ValueError(f"{location}: both tables and other files: {files[0]} … {files[-1]}")
+    return files
+
+
+def is_table(location: str | Path) -> bool:
+    """Whether a location holds rows of a table, which may have images in them, and not JSON."""
+    path = Path(location)
+    return path.suffix in TABLES or path.is_dir()
+
+
+def image_location(location: str | Path) -> str:
+    """How to name a table as the place of its own images: a plain folder stands for image files."""
+    path = Path(location)
+    return str(path / "*.parquet") if path.is_dir() and not is_saved_dataset(path) else str(path)
+
+
+def is_saved_dataset(folder: str | Path) -> bool:
+    """Whether a folder was written by the save_to_disk of `datasets`."""
+    return any((Path(folder) / name).is_file() for name in ("state.json", "dataset_dict.json"))
+
+
+def _saved_files(folder: Path) -> list[str]:
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    if state.get("_indices_data_files"):
+        raise ValueError(f"{folder}: a choice of rows; call flatten_indices() and save it again")
+    return [str(folder / entry["filename"]) for entry in state["_data_files"]]

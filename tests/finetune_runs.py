@@ -1,0 +1,38 @@
+"""Flags of small finetuning runs, and the start of one in processes of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+from running import ROOT
+
+SCRIPT = ROOT / "scripts/finetune_model.py"
+SMALL = {"rank": 2, "alpha": 4, "batch_size": 2, "gradient_accumulation": 1}
+
+
+def finetune_flags(vlm: Path, pool: Path, out: Path, rows, *, seed: int = 0, **settings):
+    """Flags of finetune_model.py for these rows; their subset file is written beside `out`."""
+    frame = pd.read_parquet(pool / "samples.parquet")
+    frame.loc[list(rows), ["row", "sample_id"]].to_parquet(out.parent / "subset.parquet")
+    return [
+        *("--samples", str(pool / "samples.parquet")),
+        *("--subset", str(out.parent / "subset.parquet")),
+        *("--images", str(pool / "images"), "--settings", json.dumps(SMALL | settings)),
+        *("--seed", str(seed), "--model", str(vlm), "--device", "cpu", "--out", str(out)),
+    ]
+
+
+def start(command: list, **environment: str) -> subprocess.CompletedProcess:
+    """Run a command with the library on its path; its output is text, stderr in stdout."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "scripts"), **environment},
+        check=False,
+    )
