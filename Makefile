@@ -7,13 +7,13 @@ LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
 BARE_llama-factory := llamafactory==0.9.5
 
-.PHONY: demo test test-loaders check plan figures size clean
+.PHONY: demo test test-loaders test-slurm check plan report figures size performance clean
 
 demo: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all
 
 test: $(VENV)/.installed-dev
-	PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+	PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Exports as other programs load them: an environment for each, since their requirements exclude each other.
 test-loaders: $(LOADERS:%=.venv-loaders/%/.installed)
@@ -30,11 +30,27 @@ check: $(VENV)/.installed-dev
 plan: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake plan --cores 1 --quiet rules reason progress host --forcerun plan --configfile $(or $(CONFIG),config.yaml)
 
+# Two pages on a finished run: results/<run>/report.html and explorer.html. make report CONFIG=my.yaml
+report: $(VENV)/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake make_explorer --cores all --configfile $(or $(CONFIG),config.yaml)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile $(or $(CONFIG),config.yaml) \
+		--report results/$(shell sed -n 's/^run: *\([^ #]*\).*/\1/p' $(or $(CONFIG),config.yaml))/report.html
+
+# profiles/slurm on a real Slurm, started on this machine (Debian, root).
+test-slurm: $(VENV)/.installed-dev
+	tests/slurm/start_slurm.sh .slurm
+	HF_HUB_OFFLINE=1 SLURM_STATE=$(CURDIR)/.slurm $(BIN)/python -m pytest tests/slurm; \
+		status=$$?; tests/slurm/stop_slurm.sh .slurm; exit $$status
+
 figures: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all figures
 
 size: $(VENV)/.installed-dev
 	$(BIN)/python tests/performance/size.py --n 665000 --work .size
+
+# Gradients against other programs' (dattri's row needs `pip install dattri`); an hour on one core.
+performance: $(VENV)/.installed-dev
+	PYTHONPATH=scripts HF_HUB_OFFLINE=1 $(BIN)/python tests/performance/gradients.py
 
 clean:
 	rm -rf $(VENV) .venv-loaders .snakemake
@@ -44,7 +60,7 @@ $(VENV)/.installed: envs/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements.txt
 	touch $@
 
-$(VENV)/.installed-dev: envs/requirements-dev.txt envs/requirements.txt
+$(VENV)/.installed-dev: envs/requirements-dev.txt envs/requirements-slurm.txt envs/requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-dev.txt
 	touch $@ $(VENV)/.installed

@@ -13,9 +13,7 @@ if not workflow.overwrite_configfiles:
     configfile: Path(workflow.basedir) / "config.yaml"
 
 
-for functions in ("budgets", "common", "building", "mixture", "flags", "lmms_flags", "reporting", "exporting", "training", "planning"):
-
-    include: f"rules/{functions}.smk"
+include: "rules/functions/all.smk"
 
 
 pathvars:

@@ -1,7 +1,7 @@
 """Which source files a script is made of: found in its import statements, without running it.
 
-Imported by the workflow (``code()`` in rules/common.smk) to make code an input of each rule, and
-by scripts to record the digest of the code that wrote a file. Standard library only.
+Imported by the workflow (``code()`` in rules/functions/common.smk) to make code an input of each
+rule, and by scripts to record the digest of the code that wrote a file. Standard library only.
 """
 
 import ast

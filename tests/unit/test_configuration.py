@@ -77,7 +77,6 @@ def test_checking_twice_changes_nothing():
         ("gradients.warmup", {}, "config.gradients: unknown key 'warmup'"),
         ("experiments.main.seed", 0, "config.experiments.main: unknown key 'seed'"),
         ("run", None, "config: 'run' is a required property"),
-        ("pool.images", None, "config.pool: 'images' is a required property"),
         ("models.target.path", None, "config.models.target: 'path' is a required property"),
         ("run", "../elsewhere", "config.run: '../elsewhere'"),
         ("threads", 0, "config.threads: 0 is less than the minimum of 1"),

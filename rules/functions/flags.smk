@@ -139,3 +139,9 @@ def provenance_inputs():
         files += model_files(name)
     files += filter(None, (config["constraints"][key] for key in ("keep", "exclude")))
     return sorted(set(files))
+
+
+def explorer_templates():
+    """What the explorer's page is made of."""
+    folder = Path(os.path.relpath(workflow.basedir)) / "report/explorer"
+    return [str(folder / f"page.{suffix}") for suffix in ("html", "css", "js")]

@@ -186,7 +186,7 @@ STAGE_FILES = [  # rule files below rules/, left to right
     *(f"methods/{method}" for method in METHODS),
     "constraints",
     *("exports", "checkpoints", "benchmarks", *config["evaluation"]),
-    *("tables", "provenance", "plan"),
+    *("tables", "report", "provenance", "plan"),
 ]
 TESTED = [name for name, task in config["tasks"].items() if "test" in task]
 VALIDATED = [name for name, task in config["tasks"].items() if "validation" in task]

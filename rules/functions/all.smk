@@ -1,0 +1,16 @@
+"""Functions that rules are written with: flags, inputs and lists of targets, by topic.
+
+No rules here: these are included before any rule, in this order.
+"""
+
+
+include: "budgets.smk"
+include: "common.smk"
+include: "building.smk"
+include: "mixture.smk"
+include: "flags.smk"
+include: "lmms.smk"
+include: "reporting.smk"
+include: "exporting.smk"
+include: "training.smk"
+include: "planning.smk"

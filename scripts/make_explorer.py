@@ -1,0 +1,78 @@
+"""Make a static page to browse the samples: what they are, and what each method makes of them.
+
+Writes one HTML file and, beside it, a folder of thumbnail sheets. It works offline and from a
+folder of its own. Of a pool larger than --limit, samples drawn by a hash of their ids are shown.
+"""
+
+import argparse
+import logging
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from vlselect import images, log, store
+from vlselect.explorer.columns import collect, shown_rows
+from vlselect.explorer.page import fill_page
+from vlselect.explorer.sheets import ACROSS, TILE, write_sheets
+from vlselect.samples import Samples, add_samples_arguments
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the flags."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_samples_arguments(parser)
+    parser.add_argument("--run", required=True, help="name of the run, for the title")
+    parser.add_argument("--limit", type=int, default=20_000, help="samples to show, at most")
+    parser.add_argument("--subsets", type=Path, required=True, help="folder of the subsets")
+    parser.add_argument("--runs", nargs="+", required=True, help="<method>/<name> of each subset")
+    parser.add_argument(
+        "--scores", nargs=2, action="append", default=[], metavar=("METHOD", "PATH")
+    )
+    parser.add_argument("--votes", nargs="?", help="votes.parquet, if any")
+    parser.add_argument("--clusters", nargs="?", help="clusters/assignments.parquet, if any")
+    parser.add_argument("--out", type=Path, required=True, help="HTML to write")
+    parser.add_argument("--out-images", type=Path, required=True, help="folder of sheets beside it")
+    return parser
+
+
+def write_thumbnails(args: argparse.Namespace, names: list[str]) -> None:
+    """Write the sheets into a new folder and put it in the old one's place."""
+    temporary = args.out_images.with_name(f".{args.out_images.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    drawn = write_sheets(
+        names, lambda name: images.load(args.images, name, args.max_pixels), temporary
+    )
+    for _ in log.progress(drawn, total=len(names), description="thumbnails"):
+        pass
+    shutil.rmtree(args.out_images, ignore_errors=True)
+    temporary.replace(args.out_images)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write page and sheets."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    samples = Samples(args.samples)
+    rows = shown_rows(samples, args.limit)
+    logger.info("%d of %d samples", len(rows), len(samples))
+    data = collect(
+        samples,
+        rows,
+        subsets={name: pd.read_parquet(args.subsets / f"{name}.parquet") for name in args.runs},
+        scores={method: pd.read_parquet(path) for method, path in args.scores},
+        votes=pd.read_parquet(args.votes) if args.votes else None,
+        clusters=pd.read_parquet(args.clusters) if args.clusters else None,
+    )
+    with log.timed("thumbnails"):
+        write_thumbnails(args, data["image_names"])
+    data |= {"run": args.run, "sheets": args.out_images.name, "tile": TILE, "across": ACROSS}
+    with store.replacing(args.out) as path:
+        path.write_text(fill_page(data), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

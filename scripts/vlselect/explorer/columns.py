@@ -1,0 +1,96 @@
+"""What the explorer shows of each sample, as columns: one list a thing, one entry a sample."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from vlselect.budget import draw
+from vlselect.samples import Samples
+
+
+def shown_rows(samples: Samples, limit: int) -> np.ndarray:
+    """Rows to show: all, or `limit` drawn by a hash of their ids; int64, ascending."""
+    if len(samples) <= limit:
+        return np.arange(len(samples))
+    ids = samples.frame(["sample_id"])["sample_id"].to_numpy(object)
+    return np.sort(draw(ids, limit, seed=0))
+
+
+def collect(
+    samples: Samples,
+    rows: np.ndarray,
+    *,
+    subsets: Mapping[str, pd.DataFrame],
+    scores: Mapping[str, pd.DataFrame],
+    votes: pd.DataFrame | None = None,
+    clusters: pd.DataFrame | None = None,
+) -> dict:
+    """Gather the columns of some rows.
+
+    Parameters
+    ----------
+    samples : Samples
+        The pool.
+    rows : int64 array, shape (n,)
+        What to show.
+    subsets : mapping of name to DataFrame
+        Columns row, rank, score: what each selection chose.
+    scores : mapping of method to DataFrame
+        Columns row, score, of the whole pool.
+    votes : DataFrame, optional
+        Columns row, one for each task (0 or 1), votes, mean_rank, of the whole pool.
+    clusters : DataFrame, optional
+        Columns row, cluster, of the whole pool.
+
+    Returns
+    -------
+    dict
+        n_pool; row, id, source, turns, images (indices into `image_names`) with an entry for each
+        sample; image_names; subsets: name → {rank, score}, rank null where not chosen; scores:
+        method → values; votes: {tasks, of, total}; cluster.
+    """
+    records = samples.records(rows)
+    names: dict[str, int] = {}
+    pictures = [[names.setdefault(name, len(names)) for name in r.images] for r in records]
+    return {
+        "n_pool": len(samples),
+        "row": rows.tolist(),
+        "id": [record.sample_id for record in records],
+        "source": [record.source for record in records],
+        "turns": [[[turn.role, turn.text] for turn in record.turns] for record in records],
+        "images": pictures,
+        "image_names": list(names),
+        "subsets": {name: _choice(table, rows) for name, table in subsets.items()},
+        "scores": {m: _numbers(t["score"].to_numpy()[rows]) for m, t in scores.items()},
+        "votes": None if votes is None else _votes(votes, rows),
+        "cluster": None if clusters is None else clusters["cluster"].to_numpy()[rows].tolist(),
+    }
+
+
+def _choice(table: pd.DataFrame, rows: np.ndarray) -> dict[str, list]:
+    """Rank and score of those shown that are chosen; null for the others."""
+    of = table.set_index("row").reindex(rows)
+    return {"rank": _numbers(of["rank"]), "score": _numbers(of["score"]), "chosen": len(table)}
+
+
+def _votes(votes: pd.DataFrame, rows: np.ndarray) -> dict:
+    tasks = [column for column in votes if column not in ("row", "votes", "mean_rank")]
+    shown = votes.iloc[rows]
+    return {
+        "tasks": tasks,
+        "of": shown[tasks].astype(int).to_numpy().tolist(),
+        "total": shown["votes"].astype(int).tolist(),
+    }
+
+
+def _numbers(values: Sequence[float]) -> list[float | int | None]:
+    """Numbers as JSON can say them: whole ones as integers, six digits, none for NaN."""
+    return [_number(float(value)) for value in values]
+
+
+def _number(value: float) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() else float(f"{value:.6g}")

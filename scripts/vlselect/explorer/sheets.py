@@ -1,0 +1,42 @@
+"""Thumbnails packed into sheets, so that a page loads a few pictures and not thousands."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+TILE = 144  # pixels a side
+ACROSS = 8  # tiles a side of a sheet
+
+
+def write_sheets(
+    names: Sequence[str], load: Callable[[str], Image.Image], folder: Path
+) -> Iterable[str]:
+    """Write the thumbnails of images, in their order, 64 to a JPEG sheet.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What `load` takes; tile i of all is tile ``i % 64`` of sheet ``i // 64``, row by row.
+    load : callable
+        Gives an RGB image.
+    folder : Path
+        Where ``<sheet>.jpg`` is written; it exists.
+
+    Yields
+    ------
+    str
+        Each name, once its tile is drawn.
+    """
+    per_sheet = ACROSS * ACROSS
+    for start in range(0, len(names), per_sheet):
+        part = names[start : start + per_sheet]
+        rows = -(-len(part) // ACROSS)
+        sheet = Image.new("RGB", (TILE * ACROSS, TILE * rows), "white")
+        for i, name in enumerate(part):
+            tile = load(name).convert("RGB")
+            tile.thumbnail((TILE, TILE))
+            left, top = TILE * (i % ACROSS), TILE * (i // ACROSS)
+            sheet.paste(tile, (left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2))
+            yield name
+        sheet.save(folder / f"{start // per_sheet}.jpg", quality=82, optimize=True)

@@ -1,0 +1,98 @@
+"""The entry make_explorer on the tiny pool."""
+
+import json
+import re
+
+import make_explorer
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from vlselect import images
+from vlselect.explorer.page import encode
+from vlselect.explorer.sheets import ACROSS, TILE
+from vlselect.samples import Samples
+
+N, RUN = 24, "icons/ratio-0.2_seed-0"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "subsets/icons").mkdir(parents=True)
+    chosen = pd.DataFrame({"row": [3, 9, 20], "rank": [2, 1, 3], "score": [2.0, 2.0, 1.0]})
+    chosen.to_parquet(tmp_path / f"subsets/{RUN}.parquet")
+    rng = np.random.default_rng(0)
+    votes = pd.DataFrame({"row": range(N), "p": rng.integers(0, 2, N), "q": 1})
+    votes.assign(votes=votes["p"] + 1, mean_rank=0.5).to_parquet(tmp_path / "votes.parquet")
+    pd.DataFrame({"row": range(N), "cluster": np.arange(N) % 4}).to_parquet(tmp_path / "c.parquet")
+    scores = pd.DataFrame({"row": range(N), "score": rng.normal(size=N)})
+    scores.loc[5, "score"] = np.nan
+    scores.to_parquet(tmp_path / "el2n.parquet")
+    return tmp_path
+
+
+def run(pool, folder, *more):
+    make_explorer.main(
+        [
+            *("--samples", str(pool / "samples.parquet"), "--images", str(pool / "images")),
+            *("--run", "tiny", "--subsets", str(folder / "subsets"), "--runs", RUN),
+            *("--scores", "el2n", str(folder / "el2n.parquet")),
+            *("--votes", str(folder / "votes.parquet"), "--clusters", str(folder / "c.parquet")),
+            *("--out", str(folder / "explorer.html"), "--out-images", str(folder / "sheets")),
+            *more,
+        ]
+    )
+    page = (folder / "explorer.html").read_text()
+    (block,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
+    return json.loads(block)
+
+
+def test_page_holds_what_the_files_say(tiny_pool, folder):
+    data = run(tiny_pool, folder)
+    samples = Samples(tiny_pool / "samples.parquet")
+    records = samples.records(range(N))
+    assert data["id"] == [record.sample_id for record in records]
+    assert data["turns"] == [[[t.role, t.text] for t in record.turns] for record in records]
+    ranks = data["subsets"][RUN]["rank"]
+    assert {row: rank for row, rank in enumerate(ranks) if rank is not None} == {3: 2, 9: 1, 20: 3}
+    assert data["scores"]["el2n"][5] is None and data["scores"]["el2n"][4] is not None
+    votes = pd.read_parquet(folder / "votes.parquet")
+    assert data["votes"]["tasks"] == ["p", "q"]
+    assert data["votes"]["total"] == votes["votes"].tolist()
+    assert data["cluster"] == [row % 4 for row in range(N)]
+
+
+def test_tiles_show_the_images_of_the_samples(tiny_pool, folder):
+    data = run(tiny_pool, folder)
+    for i, name in enumerate(data["image_names"][:5]):
+        with Image.open(folder / "sheets/0.jpg") as sheet:
+            left, top = TILE * (i % ACROSS), TILE * (i // ACROSS)
+            tile = np.asarray(sheet.crop((left, top, left + TILE, top + TILE)), dtype=float)
+        image = images.load(tiny_pool / "images", name, 10**8)
+        image.thumbnail((TILE, TILE))
+        x, y = (TILE - image.width) // 2, (TILE - image.height) // 2
+        shown = tile[y : y + image.height, x : x + image.width]
+        colour = np.asarray(image, dtype=float).mean(axis=(0, 1))
+        assert np.abs(shown.mean(axis=(0, 1)) - colour).max() < 8
+
+
+def test_a_large_pool_is_drawn_from(tiny_pool, folder):
+    data = run(tiny_pool, folder, "--limit", "10")
+    assert len(data["id"]) == 10 and data["n_pool"] == N
+    assert data["row"] == sorted(set(data["row"]))
+
+
+def test_data_cannot_leave_its_block():
+    nasty = {"text": "</script><script>alert(1)</script><!-- & \u2028"}
+    text = encode(nasty)
+    assert not set("<>&\u2028") & set(text) and json.loads(text) == nasty
+    with pytest.raises(ValueError):
+        encode({"score": float("nan")})
+
+
+def test_nothing_is_fetched(tiny_pool, folder):
+    run(tiny_pool, folder)
+    page = (folder / "explorer.html").read_text()
+    assert "default-src 'none'" in page and "http" not in re.sub(r"http-equiv", "", page)
+    assert "innerHTML" not in page
