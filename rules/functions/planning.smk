@@ -1,6 +1,6 @@
 """What a plan is made of: the calibration's stages as scripts with their flags, counts, files.
 
-Functions only, for plan.smk. An argument in braces is a path that calibrate.py puts in.
+Functions only. An argument in braces is a path that calibrate.py puts in.
 """
 
 from vlselect.hub_cache import has_weights
@@ -41,8 +41,7 @@ def measured_stage(name, script, model, arguments, kinds=(), tests=False):
 
 def shard_flags(kinds):
     """A flag for every kind of features, with its file."""
-    pairs = [[f"--{kind.replace('_', '-')}", "{" + kind + "}"] for kind in kinds]
-    return [part for pair in pairs for part in pair]
+    return [p for k in kinds for p in (f"--{k.replace('_', '-')}", f"{{{k}}}")]
 
 
 def wanted_features():
