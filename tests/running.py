@@ -1,6 +1,7 @@
 """Run Snakemake on a config in a folder of its own, as a user would from the command line."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -48,3 +49,37 @@ def jobs(output: str) -> set[str]:
     """Rules that a run did, or a dry run (-n) would do, by the lines that name them."""
     lines = (line.split() for line in output.splitlines())
     return {words[1].rstrip(":") for words in lines if words[:1] in (["rule"], ["localrule"])}
+
+
+def stand_in(folder: Path, config: dict) -> None:
+    """Make an empty file or folder of all that a config expects to be there, for a dry run.
+
+    The tables of a cached run are part of the project; the demo makes what it reads.
+    """
+    if config.get("cached"):
+        tables = f"results/{config['run']}/tables"
+        shutil.copytree(ROOT / tables, folder / tables)
+        return
+    if "digits" in config:
+        return
+    paths = {config["pool"]["records"]}
+    for task in config["tasks"].values():
+        paths |= {task[split] for split in ("validation", "test") if split in task}
+        paths |= {
+            text for text in texts(task.get("build")) if re.fullmatch(r"[\w.-]+/[\w./-]+", text)
+        }
+    paths |= {m["path"] for m in config["models"].values() if not m.get("revision")}
+    for path in map(folder.joinpath, sorted(paths)):
+        if path.suffix in {".json", ".tsv", ".jsonl"}:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+
+
+def texts(value: object) -> list[str]:
+    """Every text in a value of JSON."""
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [text for part in parts for text in texts(part)]

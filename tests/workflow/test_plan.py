@@ -2,12 +2,11 @@
 
 import re
 import shutil
-import time
 
 import pandas as pd
 import pytest
 import yaml
-from running import HERE, ROOT, snakemake, succeeded
+from running import HERE, ROOT, snakemake, stand_in, succeeded
 
 MINI, LLAVA = HERE / "mini.yaml", ROOT / "configs/llava_665k.yaml"
 RUNS = 11 * 7 * 3 + 3  # methods, ratios, seeds; and full
@@ -85,32 +84,14 @@ def test_without_models_jobs_and_disk_are_told_and_time_is_not(mini_input, tmp_p
     assert table.loc["collect_gradients/target", "disk_gb"] * 1e9 == 333 * 128 * 2
 
 
-def stand_in(folder):
-    """Put an empty file or folder wherever the config of LLaVA-665K expects one."""
-    config = yaml.safe_load(LLAVA.read_text())
-    paths = {config["pool"]["records"]}
-    for task in config["tasks"].values():
-        values = [task, task.get("build", {})]
-        paths |= {p for v in values for p in re.findall(r"data/eval/[\w./-]+", str(v))}
-    paths |= {m["path"] for m in config["models"].values() if not m.get("revision")}
-    for path in map(folder.joinpath, sorted(paths)):
-        if path.suffix in {".json", ".tsv", ".jsonl"}:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-        else:
-            path.mkdir(parents=True, exist_ok=True)
-
-
 def job_counts(output):
     """Jobs of each rule, from the table that a dry run prints."""
     return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
 
 
 def test_llava_665k_has_a_whole_dag(tmp_path):
-    stand_in(tmp_path)
-    begin = time.perf_counter()
+    stand_in(tmp_path, yaml.safe_load(LLAVA.read_text()))
     output = succeeded(snakemake(tmp_path, LLAVA, "-n", "--quiet", "rules"))
-    seconds = time.perf_counter() - begin
     counts = job_counts(output)
     methods = yaml.safe_load(LLAVA.read_text())["methods"]
     assert {path.stem for path in (ROOT / "rules/methods").glob("*.smk")} == set(methods)
@@ -120,7 +101,6 @@ def test_llava_665k_has_a_whole_dag(tmp_path):
     for rule in ("extract_features", "extract_attention", "extract_clip", "collect_gradients"):
         assert counts[rule] == 64
     assert counts["prepare_task"] == 10
-    assert seconds < 300  # 12 s on two idle cores; a hang, or growth with the square, is not
 
 
 def test_who_has_no_files_is_told_which(tmp_path):
@@ -128,7 +108,7 @@ def test_who_has_no_files_is_told_which(tmp_path):
     assert done.returncode != 0 and "Traceback" not in done.stdout
     for task in ("vqav2", "gqa", "vizwiz", "scienceqa", "textvqa", "pope", "mme", "mmbench_cn"):
         assert f"tasks.{task}.build: no file 'data/eval/" in done.stdout
-    stand_in(tmp_path)
+    stand_in(tmp_path, yaml.safe_load(LLAVA.read_text()))
     (tmp_path / "data/llava_665k.json").unlink()
     done = snakemake(tmp_path, LLAVA, "-n")
     assert done.returncode != 0 and "Traceback" not in done.stdout
