@@ -1,0 +1,32 @@
+"""Measure per-sample gradients, projections and the whole job, and draw the figure: all in one."""
+
+import argparse
+from pathlib import Path
+
+import end_to_end
+import per_sample_gradients
+import plot_gradients
+import projections
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the three programs one after the other; --short only shows that they work."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="the tiny model and a few samples")
+    parser.add_argument("--out", type=Path, default=per_sample_gradients.RESULTS)
+    arguments = parser.parse_args(argv)
+    out = ["--out", str(arguments.out)]
+    if arguments.short:
+        few = ["--samples", "8", "--rounds", "1"]
+        per_sample_gradients.main([*out, *few, "--models", "tiny"])
+        projections.main([*out, *few, "--dims", "64", "--seeds", "1"])
+        end_to_end.main([*out, *few, "--models", "tiny", "--dim", "64"])
+    else:
+        per_sample_gradients.main(out)
+        projections.main(out)
+        end_to_end.main(out)
+    plot_gradients.main([str(arguments.out)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The harness that times gradients works: all contenders are checked, timed and drawn, in short."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import pytest
+from running import ROOT
+
+HERE = ROOT / "tests/performance"
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    out = tmp_path_factory.mktemp("performance")
+    subprocess.run(
+        [sys.executable, HERE / "gradients.py", "--short", "--out", out],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "OMP_NUM_THREADS": "1"},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    assert (out / "gradients.png").stat().st_size > 10_000
+    names = ("per_sample_gradients", "projection", "end_to_end")
+    found = {}
+    for name in names:
+        with (out / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+            found[name] = list(csv.DictReader(file))
+    return found
+
+
+def test_gradients_are_exact_and_the_loop_is_slower(tables):
+    rows = {row["contender"]: row for row in tables["per_sample_gradients"]}
+    assert float(rows["ours"]["worst_error"]) < 1e-4
+    assert float(rows["loop, batch size 1"]["times_ours"]) > 1.5
+    assert "vmap" in rows["vmap(grad), whole model"]["why_not"]
+
+
+def test_projections_keep_inner_products(tables):
+    rows = {row["projection"]: row for row in tables["projection"]}
+    for name, row in rows.items():
+        assert 0 < float(row["relative_error"]) < 1.5, name
+        assert float(row["ms_per_sample"]) > 0 and float(row["share_of_pass"]) > 0, name
+
+
+def test_the_whole_job_is_done_by_all_that_can(tables):
+    rows = {row["contender"]: row for row in tables["end_to_end"]}
+    for name in ("ours shifted", "ours sjlt", "one by one (as LESS, ICONS)", "TRAKer, iterative"):
+        assert float(rows[name]["ms_per_sample"]) > 0, name
+        assert float(rows[name]["worst_error"]) < 5e-3, name
+    shares = [float(v) for k, v in rows["ours shifted"].items() if k.startswith("share: ")]
+    assert sum(shares) == pytest.approx(1, abs=0.01) and min(shares) > -0.01
+
+
+def test_a_wrong_gradient_is_not_timed(monkeypatch):
+    monkeypatch.syspath_prepend(str(HERE))
+    import references
+    import torch
+
+    exact = torch.eye(2, 5)
+    assert references.require_exact("a", exact * 1.0001, exact) < 2e-3
+    with pytest.raises(ValueError, match="b: a sample's gradient is off by"):
+        references.require_exact("b", exact.flip(0), exact)
