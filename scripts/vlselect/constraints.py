@@ -318,5 +318,8 @@ def _rows(ids: np.ndarray, wanted: Sequence[str], key: str) -> np.ndarray:
     unknown = [name for name in dict.fromkeys(wanted) if name not in known]
     if unknown:
         few = ", ".join(map(repr, unknown[:5])) + (", …" if len(unknown) > 5 else "")
-        raise ValueError(f"constraints.{key}: {len(unknown)} ids are not in the pool: {few}")
+        raise ValueError(
+            f"constraints.{key}: {len(unknown)} ids are not in the pool: {few} (in a mixture, ids "
+            "begin with the part's name and a colon)"
+        )
     return np.array(sorted({known[name] for name in wanted}), dtype=np.int64)

@@ -82,6 +82,18 @@ def _problems(config: Mapping) -> Iterator[str]:
             yield from _file_problems(f"tasks.{name}.{split}", task[split])
             if not (task.get("images") or is_table(task[split]) or "sources" not in pool):
                 yield f"tasks.{name}.images: missing; the pool's parts have their own"
+    yield from _unknown_sources(config)
+
+
+def _unknown_sources(config: Mapping) -> Iterator[str]:
+    """Bounds of sources that cannot be: the names are known where they are those of the parts."""
+    known = parts(config["pool"])
+    if None in known or any(part["source_key"] for part in known.values()):
+        return  # the records name their sources
+    for kind in ("minimum", "maximum", "quota"):
+        for name in (config.get("constraints") or {}).get(kind) or {}:
+            if name not in known:
+                yield f"constraints.{kind}: no source {name!r}; there are {', '.join(known)}"
 
 
 def _file_problems(key: str, location: str) -> Iterator[str]:

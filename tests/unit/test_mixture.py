@@ -78,3 +78,13 @@ def test_images_of_a_task(task, pool, expected):
 def test_what_is_wrong_is_named(pool, task, message):
     with pytest.raises(ConfigError, match=message):
         check_mixture(config(pool, t=task))
+
+
+def test_bounds_name_parts_of_the_mixture():
+    sources = {"coco": {"records": "coco.parquet"}, "charts": {"records": "charts.parquet"}}
+    bounds = {"quota": {"cocoa": 0.5}, "minimum": {"charts": 3}}
+    message = r"constraints.quota: no source 'cocoa'; there are coco, charts"
+    with pytest.raises(ConfigError, match=message):
+        check_mixture({**config({"sources": sources}), "constraints": bounds})
+    keyed = {"sources": sources, "source_key": "task"}  # known only when the records are read
+    check_mixture({**config(keyed), "constraints": bounds})
