@@ -4,6 +4,7 @@ import csv
 import sys
 from pathlib import Path
 
+from layout import TENTH, rounded
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -17,11 +18,11 @@ NOTE = (
 )
 
 
-def lines(axes: Axes, parts: dict[str, list[dict]], key: str) -> None:
+def lines(axes: Axes, parts: dict[str, list[dict]], key: str, n: int) -> None:
     """One line for each part of the table, over the parts of the pool that it went through."""
     for number, (part, rows) in enumerate(parts.items()):
-        most = max(float(row["rows"]) for row in rows)
-        x = [float(row["rows"]) / most for row in rows]
+        whole = rounded(n // 10) if rows[0]["stage"] in TENTH else n
+        x = [int(row["rows"]) / whole for row in rows]
         label = part
         if len(rows) > 1:
             label += f" ({float(rows[0]['exponent']):.2f}, {float(rows[0]['cpu_exponent']):.2f})"
@@ -49,20 +50,21 @@ def main() -> None:
     path = Path(sys.argv[1])
     with path.open(newline="") as file:
         table = list(csv.DictReader(file))
+    n = max(int(row["rows"]) for row in table)
     parts: dict[str, list[dict]] = {}
     for row in table:
         parts.setdefault(row["part"], []).append(row)
     with style.applied():
         figure = style.new_figure(5.2, width=9.0)
         left, right = figure.subplots(1, 2)
-        lines(left, parts, "seconds")
+        lines(left, parts, "seconds", n)
         plain(left)
-        lines(right, parts, "peak_rss_gib")
+        lines(right, parts, "peak_rss_gib", n)
         right.set(ylabel="largest resident memory, GiB", ylim=(0, 1.1 * LIMIT))
         right.axhline(LIMIT, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0)
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=2, fontsize=8)
-        style.note(figure, NOTE.format(n=max(int(row["rows"]) for row in table)))
+        style.note(figure, NOTE.format(n=n))
         style.save(figure, path.with_suffix(".png"), path.with_suffix(".svg"))
 
 

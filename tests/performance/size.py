@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 import measure
-from layout import SAMPLES_PER_CLUSTER, rounded
+from layout import SAMPLES_PER_CLUSTER, TENTH, rounded
 from stages import SCRIPTS, STAGES, Size, Stage, command
 
 HERE = Path(__file__).resolve().parent
@@ -62,8 +62,7 @@ def python(*arguments: object) -> str:
 
 def write_stores(whole: Size, stages: list[str]) -> None:
     """Write what the stages need and is not there yet."""
-    tenth = {"assignment", "density", "greedy", "density-many", "greedy-many"}
-    needs = {"gradients": {"influence"}, "attended": {"leverage"}, "activations": tenth}
+    needs = {"gradients": {"influence"}, "attended": {"leverage"}, "activations": {*TENTH}}
     made = {"records": whole.work / "records-4.json"}
     made |= {kind: whole.work / kind for kind in needs}
     for kind, path in made.items():
