@@ -1,9 +1,35 @@
-"""What constraints and budgets in tokens need to know of the pool; made only where they are asked for.
+"""Whether budgets and constraints can be met, and what they need to know of the pool.
 
 Reads pool/samples.parquet, the images, a model's processor, and features; writes
+pool/budgets.json (samples of each budget) and, only where they are asked for,
 pool/tokens/<model>/shard-….parquet (row, tokens, response_tokens), duplicates.parquet
 (row_a, row_b, cosine) and tables/budgets.csv.
 """
+
+
+rule check_budgets:
+    """Complain of what no subset of this pool can meet, before any model is run for it."""
+    input:
+        code=code("check_budgets.py"),
+        samples="<results>/pool/samples.parquet",
+        ids=[path for _, path in id_files()],
+    output:
+        "<results>/pool/budgets.json",
+    log:
+        "<logs>/check_budgets.log",
+    priority: 100
+    conda:
+        "../envs/selection.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(10),
+    params:
+        budgets=all_budgets(chosen=True),
+        limits=shlex.join([*(t for pair in id_files() for t in pair), *bound_flags()]),
+    shell:
+        "python {input.code[0]:q} --samples {input.samples:q} --budgets {params.budgets:q}"
+        " {params.limits} --out {output:q} 2> {log:q}"
 
 
 rule count_tokens:

@@ -29,10 +29,8 @@ rule prepare_pool:
     params:
         records=record_locations(),
         images=image_locations(),
-        max_pixels=config["pool"]["max_pixels"],
-        source_keys=source_keys(),
+        options=intake_options(),
     shell:
         "python {input.code[0]:q} --records {params.records:q} --images {params.images:q}"
-        " --max-pixels {params.max_pixels} --source-key {params.source_keys:q}"
-        " --workers {threads} --samples {output.samples:q} --rejected {output.rejected:q}"
-        " --summary {output.summary:q} 2> {log:q}"
+        " {params.options} --workers {threads} --samples {output.samples:q}"
+        " --rejected {output.rejected:q} --summary {output.summary:q} 2> {log:q}"

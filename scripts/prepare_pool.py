@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vlselect import log, store
 from vlselect.image_roots import ImageRoots
-from vlselect.intake import Outcome, Tally, examine, read_location
+from vlselect.intake import REPEATED_IDS, Outcome, Tally, examine, read_location
 from vlselect.record_files import by_part, image_location
 from vlselect.records import parse_record
 from vlselect.samples import REJECTED, RejectionWriter, SamplesWriter
@@ -33,6 +33,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image accepted")
     what = "key of a record that names its source; of a mixture, <part>=<key>"
     parser.add_argument("--source-key", nargs="*", default=[], help=what)
+    what = "a text that no turn may hold"
+    parser.add_argument("--forbidden", nargs="*", default=[], metavar="TEXT", help=what)
+    what = "refuse a record whose id an earlier one has, or give it the id <id>#2"
+    parser.add_argument("--repeated-ids", choices=REPEATED_IDS, default="reject", help=what)
     parser.add_argument("--workers", type=int, default=1, help="threads that decode images")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet to write")
     parser.add_argument("--rejected", type=Path, required=True, help="CSV to write")
@@ -51,9 +55,15 @@ def judge_parts(args: argparse.Namespace) -> Iterator[tuple[str | None, Iterator
     roots = ImageRoots(locations)
     roots.require()
     for part, location in records.items():
-        parse = partial(parse_record, source_key=source_keys.get(part), part=part)
-        limits = {"max_pixels": args.max_pixels, "workers": args.workers, "part": part}
-        outcomes = examine(read_location(location, locations[part]), parse, roots, **limits)
+        own = {"source_key": source_keys.get(part), "part": part, "forbidden": args.forbidden}
+        parse = partial(parse_record, **own)
+        outcomes = examine(
+            *(read_location(location, locations[part]), parse, roots),
+            max_pixels=args.max_pixels,
+            workers=args.workers,
+            part=part,
+            repeated_ids=args.repeated_ids,
+        )
         yield part, outcomes
 
 

@@ -48,9 +48,16 @@ def counts_tokens():
     return any(experiment["tokens"] for experiment in config["experiments"].values())
 
 
-def all_budgets():
-    """Every budget that some run has, once, as in the paths."""
-    return list(dict.fromkeys(run["budget"] for run in experiment_runs()))
+def all_budgets(chosen=False):
+    """Every budget that some run has, once, as in the paths; or that some method has to meet."""
+    runs = experiment_runs()
+    known = [r["budget"] for r in runs if r["method"] != "full" or not chosen]
+    return list(dict.fromkeys(known))
+
+
+def budget_checks():
+    """What tells early that a budget cannot be met; nothing where no method chooses."""
+    return ["<results>/pool/budgets.json"] if all_budgets(chosen=True) else []
 
 
 def budget_tables():
@@ -76,12 +83,23 @@ def duplicate_shards():
     )
 
 
+def id_files():
+    """(flag, file) of the ids to keep and to exclude."""
+    given = config["constraints"]
+    return [(f"--{key}", given[key]) for key in ("keep", "exclude") if given[key]]
+
+
+def bound_flags():
+    """Flags of the bounds of sources."""
+    given = config["constraints"]
+    bounds = {key: given[key] for key in ("minimum", "maximum", "quota") if given[key]}
+    return ["--bounds", json.dumps(bounds, sort_keys=True)] if bounds else []
+
+
 def limit_parts(wildcards):
     """(flag, files) of everything beside its signals that a subset depends on."""
     settings = config["constraints"]
-    for key in ("keep", "exclude"):
-        if settings[key]:
-            yield f"--{key}", [settings[key]]
+    yield from ((flag, [path]) for flag, path in id_files())
     if settings["duplicates"] is not None:
         compared = settings["duplicates"]["model"] is not None
         yield "--duplicates", ["<results>/duplicates.parquet"] if compared else []
@@ -99,12 +117,7 @@ def limit_flags(wildcards, input):
     paths, flags = iter(input.limits), []
     for flag, files in limit_parts(wildcards):
         flags += [flag, *(next(paths) for _ in files)]
-    bounds = {
-        key: config["constraints"][key] for key in ("minimum", "maximum", "quota")
-    }
-    bounds = {key: values for key, values in bounds.items() if values}
-    flags += ["--bounds", json.dumps(bounds, sort_keys=True)] if bounds else []
-    return shlex.join(flags)
+    return shlex.join([*flags, *bound_flags()])
 
 
 def unlimited_methods():

@@ -130,9 +130,8 @@ def subset_files():
     """The subsets of every experiment."""
     path = "<results>/subsets/{method}/{budget}_seed-{seed}.{suffix}"
     runs = experiment_runs()
-    return sorted(
-        {path.format(**run, suffix=s) for run in runs for s in ("json", "parquet")}
-    )
+    paths = {path.format(**run, suffix=s) for run in runs for s in ("json", "parquet")}
+    return [*budget_checks(), *sorted(paths)]
 
 
 def benchmark_files():

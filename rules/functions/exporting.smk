@@ -10,9 +10,8 @@ def export_files():
     """Every experiment's subsets in every format that the config names."""
     path = "<results>/exports/{method}/{budget}_seed-{seed}/{format}"
     runs = experiment_runs()
-    return sorted(
-        {path.format(**run, format=name) for run in runs for name in config["export"]}
-    )
+    paths = {path.format(**r, format=name) for r in runs for name in config["export"]}
+    return [*budget_checks(), *sorted(paths)] if paths else []
 
 
 def export_code(wildcards):

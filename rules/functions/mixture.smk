@@ -16,9 +16,15 @@ def record_locations():
     return mixture.flag_values(config["pool"], "records")
 
 
-def source_keys():
-    """Values of --source-key for the pool; none where no part has one."""
-    return mixture.flag_values(config["pool"], "source_key")
+def intake_options():
+    """Flags of prepare_pool on how records are read and which are refused."""
+    keys = mixture.flag_values(config["pool"], "source_key")
+    flags = ["--max-pixels", str(config["pool"]["max_pixels"])]
+    flags += ["--source-key", *keys] if keys else []
+    forbidden = config["pool"]["forbidden"]
+    flags += ["--forbidden", *forbidden] if forbidden else []
+    flags += ["--repeated-ids", config["pool"]["repeated_ids"]]
+    return shlex.join(flags)
 
 
 def pool_record_files():

@@ -22,9 +22,9 @@ def pool_flags():
 
 def intake_flags(wildcards):
     """Arguments of prepare_pool beside its files, as JSON."""
-    keys = source_keys()
-    flags = [*pool_flags(), *(["--source-key", *keys] if keys else [])]
-    return json.dumps([*flags, "--workers", "4"])
+    images = image_locations()
+    flags = ["--images", *images] if images else []
+    return json.dumps([*flags, *shlex.split(intake_options()), "--workers", "4"])
 
 
 def measured_stage(name, script, model, arguments, kinds=(), tests=False):

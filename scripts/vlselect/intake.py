@@ -7,7 +7,7 @@ before it only digests of their ids. Images are decoded by threads; they change 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from itertools import islice
@@ -21,6 +21,7 @@ from vlselect.records import Record, Rejection, sample_name
 from vlselect.table_stream import read_rows
 
 CHUNK = 1024  # records
+REPEATED_IDS = ("reject", "rename")
 REMEMBERED = 1 << 19  # images whose check is not repeated: some hundred megabytes
 
 
@@ -131,6 +132,7 @@ def examine(
     max_pixels: int,
     workers: int = 1,
     part: str | None = None,
+    repeated_ids: str = "reject",
 ) -> Iterator[Outcome]:
     """Judge records one by one.
 
@@ -148,6 +150,9 @@ def examine(
         Threads that decode images.
     part : str, optional
         Part of a mixture; begins the ids of rejected records, as `parse` does with accepted ones.
+    repeated_ids : {"reject", "rename"}
+        Of a record whose id an accepted one has: refuse it, or call it ``<id>#2``, ``<id>#3``, …,
+        the first that is free.
 
     Yields
     ------
@@ -157,7 +162,7 @@ def examine(
     image_roots = ImageRoots.parse(image_roots)
     check = partial(images.problem, image_roots, max_pixels=max_pixels)
     problems: dict[str, tuple[str, str] | None] = {}
-    seen: set[bytes] = set()
+    ids = _Ids(repeated_ids)
     records = iter(records)
     with ThreadPoolExecutor(workers) as threads:
         while chunk := list(islice(records, CHUNK)):
@@ -168,7 +173,37 @@ def examine(
                 problems = {name: problems[name] for name in names if name in problems}
             problems.update(zip(new, threads.map(check, new), strict=True))
             for (position, raw), result in zip(chunk, parsed, strict=True):
-                yield _judge(position, raw, result, seen, problems, part)
+                yield _judge(position, raw, result, ids, problems, part)
+
+
+class _Ids:
+    """The ids of accepted samples: a digest of each, and how often the repeated ones came."""
+
+    def __init__(self, repeated: str):
+        if repeated not in REPEATED_IDS:
+            raise ValueError(f"repeated ids {repeated!r} are none of {REPEATED_IDS}")
+        self._rename = repeated == "rename"
+        self._taken: set[bytes] = set()
+        self._bearers: Counter[bytes] = Counter()
+
+    def free(self, name: str) -> str | None:
+        """The id that a record of this name may have; none where it is taken."""
+        key = self._key(name)
+        if key not in self._taken:
+            return name
+        if not self._rename:
+            return None
+        while self._key(other := f"{name}#{self._bearers[key] + 2}") in self._taken:
+            self._bearers[key] += 1
+        return other
+
+    def take(self, name: str) -> None:
+        """Give an id away."""
+        self._taken.add(self._key(name))
+
+    @staticmethod
+    def _key(name: str) -> bytes:
+        return blake2b(name.encode(), digest_size=16).digest()
 
 
 def _attempt(parse: Callable[[str], Record], raw: str) -> Record | Rejection:
@@ -183,17 +218,17 @@ def _judge(
     position: int,
     raw: str,
     result: Record | Rejection,
-    seen: set[bytes],
+    ids: _Ids,
     problems: dict[str, tuple[str, str] | None],
     part: str | None,
 ) -> Outcome:
-    """Decide on a parsed record: `seen` holds the ids so far, and gains this one if it is good."""
+    """Decide on a parsed record; one that is good takes its id."""
     if isinstance(result, Rejection):
         name = sample_name(raw)
         return Outcome(position, raw, f"{part}:{name}" if part and name else name, None, result)
     rejection = None
-    key = blake2b(result.sample_id.encode(), digest_size=16).digest()
-    if key in seen:
+    name = ids.free(result.sample_id)
+    if name is None:
         detail = "an earlier record has this id"
         rejection = Rejection("duplicate_id", f"{detail}: {result.sample_id!r}")
     else:
@@ -201,5 +236,6 @@ def _judge(
         rejection = next((Rejection(*reason) for reason in bad), None)
     if rejection is not None:
         return Outcome(position, raw, result.sample_id, None, rejection)
-    seen.add(key)
-    return Outcome(position, raw, result.sample_id, result, None)
+    ids.take(name)
+    renamed = result if name == result.sample_id else replace(result, sample_id=name)
+    return Outcome(position, raw, name, renamed, None)

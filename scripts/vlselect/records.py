@@ -6,9 +6,9 @@ part's name and a colon: ids that two datasets share do not collide. Torch-free.
 
 Reasons of rejection
 --------------------
-not_an_object, invalid_json, invalid_unicode, bad_number, bad_type, unsupported_media,
-no_id, duplicate_id, empty_conversation, unknown_role, one_sided_conversation, wrong_turn_order,
-empty_turn, image_count_mismatch; of its images (`images`): missing_image, unreadable_image,
+not_an_object, invalid_json, invalid_unicode, bad_number, bad_type, unsupported_media, no_id, bad_id,
+duplicate_id, empty_conversation, unknown_role, one_sided_conversation, wrong_turn_order, empty_turn,
+forbidden_text, image_count_mismatch; of its images (`images`): missing_image, unreadable_image,
 truncated_image, oversized_image, image_outside_root; of task records: no_answer, no_response.
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from vlselect.conversations import IMAGE_MARKER, LLAVA, Turn, read_conversation
 from vlselect.embedded import content_name, is_embedded
-from vlselect.rejection import Rejection, kind, parse_object
+from vlselect.rejection import Rejection, kind, parse_object, shorten
 
 __all__ = ["IMAGE_MARKER", "Record", "Rejection", "TaskRecord", "Turn", "parse_object"]
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -54,6 +54,7 @@ def parse_record(
     *,
     require_response: bool = True,
     part: str | None = None,
+    forbidden: Sequence[str] = (),
 ) -> Record:
     """Read one record from its JSON text and check its conversation (not its image files).
 
@@ -69,6 +70,8 @@ def parse_record(
         Whether the conversation must end with the assistant; a question may stand alone if not.
     part : str, optional
         Part of a mixture that the record is of; begins its id and its images.
+    forbidden : sequence of str
+        Texts that no turn may hold, such as the image token of a model that will read it.
 
     Returns
     -------
@@ -79,7 +82,12 @@ def parse_record(
     Rejection
         With the reason and what is wrong.
     """
-    return _build(parse_object(raw), source_key, require_response, part)
+    record = _build(parse_object(raw), source_key, require_response, part)
+    for number, turn in enumerate(record.turns, start=1):
+        for text in forbidden:
+            if text in turn.text:
+                raise Rejection("forbidden_text", f"turn {number} holds {text!r}")
+    return record
 
 
 def parse_task_record(
@@ -140,6 +148,8 @@ def _build(
     if name is None or not _text(name).strip():
         raise Rejection("no_id", "'id' is missing or empty")
     name, source = _text(name), _source(value, source_key)
+    if any(ord(character) < 32 for character in name):
+        raise Rejection("bad_id", f"'id' holds a control character: {shorten(name)}")
     if part is None:
         return Record(name, source or _first_folder(images), images, turns)
     images = tuple(f"{part}:{image}" for image in images)

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from vlselect import chat, collation
 from vlselect.chat import MaskError, Span
 from vlselect.collation import SEQUENCES, Batch, Encoded
-from vlselect.records import Record
+from vlselect.records import IMAGE_MARKER, Record
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,9 @@ class VLM:
         if "cross_attention_mask" in self._arguments:
             raise MaskError(f"{path}: {type(model).__name__} has no image tokens in its sequence")
         self._image_id = image_token_id(model, path)
+        tokens = {self.tokenizer.convert_ids_to_tokens(self._image_id)}
+        tokens |= {getattr(processor, name, None) for name in ("image_token", "boi_token")}
+        self._image_tokens = sorted(tokens - {None, IMAGE_MARKER})
         special = special_tokens(self.tokenizer)
         self._special = np.array(list(special.values()))
         self._closings = chat.turn_closings(self._render, list(special))
@@ -183,6 +186,11 @@ class VLM:
         responses: Sequence[Span],
         instructions: Sequence[Span],
     ) -> Encoded:
+        for token in self._image_tokens:
+            if any(token in turn.text for turn in record.turns):
+                what = f"its text holds {token!r}, which stands for an image"
+                cure = f"`pool.forbidden: [{token!r}]` rejects such records"
+                raise self._refusal(record, f"{what}; {cure}")
         bos = self.tokenizer.bos_token
         first = {"add_special_tokens": not (bos and text.startswith(bos))}
         try:

@@ -122,6 +122,27 @@ def test_images_are_forgotten_and_checked_again(root, monkeypatch):
     assert [str(outcome) for outcome in judge(mixed(), root)] == expected
 
 
+def test_repeated_ids_get_the_next_free_number(root):
+    names = ["a", "b", "a", "a", "a#2", "b#2", "b", "a"]
+    outcomes = judge([record(name) for name in names], root, repeated_ids="rename")
+    found = [o.sample_id for o in outcomes]
+    assert found == ["a", "b", "a#2", "a#3", "a#2#2", "b#2", "b#3", "a#4"]
+    assert [o.record.sample_id for o in outcomes] == found
+    assert [json.loads(o.raw)["id"] for o in outcomes] == names
+    many = judge([record("a")] * 5000, root, repeated_ids="rename")
+    assert [o.sample_id for o in many][1:] == [f"a#{i}" for i in range(2, 5001)]
+    with pytest.raises(ValueError, match="repeated ids 'keep' are none of"):
+        judge([record("a")], root, repeated_ids="keep")
+
+
+def test_a_rejected_record_takes_no_id(root):
+    records = [record("a", "none.png"), record("a"), record("a")]
+    for repeated, last in [("reject", "a"), ("rename", "a#2")]:
+        outcomes = judge(records, root, repeated_ids=repeated)
+        assert [o.sample_id for o in outcomes] == ["a", "a", last]
+    assert [o.rejection is None for o in outcomes] == [False, True, True]
+
+
 def test_memory_holds_digests_not_records(root, monkeypatch):
     monkeypatch.setattr(intake, "CHUNK", 64)
 

@@ -116,6 +116,7 @@ REJECTED = {
         text_only({"from": "human", "value": ""}, A),
     ],
     "unknown_role": [llava(conversations=[Q, {"from": "tool", "value": "x"}])],
+    "bad_id": [llava(id="a\nb"), sharegpt(id="a\x00")],
     "bad_type": [
         *(llava(id=["a"]), llava(id={}), llava(conversations="hello"), llava(conversations={})),
         *(llava(conversations=[Q, "x"]), llava(conversations=[Q, {"from": "gpt", "value": 7}])),
@@ -131,6 +132,19 @@ REJECTED = {
     ],
     "unsupported_media": [llava(video="a.mp4", image=..., conversations=[TEXT_Q, A])],
 }
+
+
+def test_a_forbidden_text_in_any_turn():
+    system = {"from": "system", "value": "mind the <|pad|>"}
+    for value in (llava(), llava(conversations=[system, Q, A])):
+        record = json.dumps(value)
+        assert parse_record(record, source_key="task", forbidden=["<|image_pad|>"])
+    with pytest.raises(
+        Rejection, match="forbidden_text: turn 1 holds '<|pad|>'".replace("|", r"\|")
+    ):
+        parse_record(record, forbidden=["<x>", "<|pad|>"])
+
+
 CASES = [(reason, value) for reason, values in REJECTED.items() for value in values]
 
 

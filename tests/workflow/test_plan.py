@@ -109,7 +109,7 @@ def test_who_has_no_files_is_told_which(tmp_path):
     for task in ("vqav2", "gqa", "vizwiz", "scienceqa", "textvqa", "pope", "mme", "mmbench_cn"):
         assert f"tasks.{task}.build: no file 'data/eval/" in done.stdout
     stand_in(tmp_path, yaml.safe_load(LLAVA.read_text()))
-    (tmp_path / "data/llava_665k.json").unlink()
+    (tmp_path / "data/llava_v1_5_mix665k.json").unlink()
     done = snakemake(tmp_path, LLAVA, "-n")
     assert done.returncode != 0 and "Traceback" not in done.stdout
-    assert "data/llava_665k.json" in done.stdout
+    assert "data/llava_v1_5_mix665k.json" in done.stdout

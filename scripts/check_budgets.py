@@ -1,0 +1,67 @@
+"""Check that the pool has what budgets and constraints ask of it, as soon as there is a pool.
+
+Writes JSON: for each budget how many samples it is; for one in tokens, the fewest samples that the
+constraints require. Near-duplicates are not known yet and not looked at.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from vlselect import budget, log, signals, store
+from vlselect.constraints import Constraints, read_constraints
+from vlselect.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    parser.add_argument("--budgets", nargs="+", required=True, help="as in the paths")
+    parser.add_argument("--keep", type=Path, help="ids: see constraints.read_ids")
+    parser.add_argument("--exclude", type=Path, help="ids")
+    about = "JSON: minimum, maximum, quota, each source to count or share"
+    parser.add_argument("--bounds", type=json.loads, default={}, help=about)
+    parser.add_argument("--out", type=Path, required=True, help="JSON to write")
+    return parser
+
+
+def sizes(
+    labels: Sequence[str], n_pool: int, constraints: Constraints | None
+) -> tuple[dict[str, int], list[str]]:
+    """Samples of each budget that can be met, and what stands in the way of each other one."""
+    found, complaints = {}, []
+    for label in labels:
+        try:
+            if budget.parse(label)[0] == "tokens":
+                found[label] = constraints.smallest() if constraints else 1
+                continue
+            n = budget.samples(n_pool, label)
+            if constraints:
+                constraints.limits(n)
+            found[label] = n
+        except ValueError as error:
+            complaints.append(f"{label}: {error}")
+    return found, complaints
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Check all budgets, then complain of all that cannot be met."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    samples = Samples(args.samples)
+    pool = signals.read_pool(samples)
+    constraints = read_constraints(samples, pool, args.keep, args.exclude, args.bounds)
+    found, complaints = sizes(args.budgets, len(pool), constraints)
+    if complaints:
+        raise ValueError("budgets that cannot be met:\n" + "\n".join(complaints))
+    store.write_json(found, args.out)
+    logger.info("%d budgets fit the pool of %d samples", len(found), len(pool))
+
+
+if __name__ == "__main__":
+    main()

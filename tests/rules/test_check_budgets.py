@@ -1,0 +1,43 @@
+"""scripts/check_budgets.py: what cannot be met is said at once, all of it."""
+
+import json
+
+import check_budgets
+import pandas as pd
+import pytest
+
+
+def run(folder, *flags):
+    pool = {"row": range(10), "sample_id": [f"s{i}" for i in range(10)]}
+    pool |= {"source": ["a"] * 4 + ["b"] * 6, "n_images": 1}
+    pd.DataFrame(pool).to_parquet(folder / "samples.parquet")
+    flags = ["--samples", folder / "samples.parquet", "--out", folder / "budgets.json", *flags]
+    check_budgets.main([*map(str, flags)])
+    return json.loads((folder / "budgets.json").read_text())
+
+
+def test_budgets_that_fit_are_written_in_samples(tmp_path):
+    labels = ["--budgets", "ratio-0.25", "samples-7", "tokens-100"]
+    assert run(tmp_path, *labels) == {"ratio-0.25": 3, "samples-7": 7, "tokens-100": 1}
+    bounds = ["--bounds", json.dumps({"minimum": {"a": 2}, "maximum": {"b": 0.5}})]
+    assert run(tmp_path, *labels, *bounds)["tokens-100"] == 2
+
+
+def test_everything_that_does_not_fit_is_named(tmp_path):
+    bounds = ["--bounds", json.dumps({"minimum": {"a": 3}, "maximum": {"b": 2}})]
+    with pytest.raises(ValueError, match="budgets that cannot be met") as caught:
+        run(tmp_path, "--budgets", "samples-2", "samples-5", "samples-8", "samples-11", *bounds)
+    lines = str(caught.value).splitlines()[1:]
+    assert lines == [
+        "samples-2: source 'a': at least 3 samples (minimum, quota or keep), but at most 2 of 2",
+        "samples-8: 4 of a + 2 of b = 6 samples are allowed, the budget is 8",
+        "samples-11: budget samples-11 does not fit a pool of 10 samples",
+    ]
+    assert not (tmp_path / "budgets.json").exists()
+
+
+@pytest.mark.parametrize("key", ["keep", "exclude"])
+def test_unknown_ids_are_named(tmp_path, key):
+    (tmp_path / "ids.txt").write_text("s1\nx9\n")
+    with pytest.raises(ValueError, match=f"constraints.{key}: 1 ids are not in the pool: 'x9'"):
+        run(tmp_path, "--budgets", "samples-2", f"--{key}", tmp_path / "ids.txt")
