@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 GB = 1e9
 LARGEST = 5
+AFTER_SUBSETS = ("finetune_model/", "run_benchmarks/")  # stages
 ACTIVATED = 5  # decoder layers that activations are taken of, at most (`layers.choose_layers`)
 
 
@@ -123,12 +124,17 @@ def show(frame: pd.DataFrame, calibration: Mapping, n_pool: int, absent: Sequenc
         spent = ", ".join(f"{_number(hours[device])} {device}-hours" for device in hours.index)
         device = calibration["device"]
         lines += [f"{spent}; measured on {device['name']} with {calibration['samples']} samples"]
+        after = frame["stage"].str.startswith(AFTER_SUBSETS)
+        chosen = _number(frame.loc[~after, "hours"].sum())
+        lines += [f"{chosen} of these hours lead to the subsets, the others train and test"]
     else:
         lines += ["Times need a calibration, and that the pool's records and these models:"]
         lines += [f"  hf download {text}" for text in absent]
     unknown = frame.loc[frame["hours"].isna(), "stage"].tolist()
     if calibration and unknown:
         lines += [f"not measured, and not in the total: {', '.join(unknown)}"]
+        reasons = {s["error"]: name for name, s in calibration["stages"].items() if "error" in s}
+        lines += [f"  {name}: {error}" for error, name in reasons.items()]
     return "\n".join(lines)
 
 

@@ -6,10 +6,11 @@ part's name and a colon: ids that two datasets share do not collide. Torch-free.
 
 Reasons of rejection
 --------------------
-not_an_object, invalid_json, invalid_unicode, bad_number, bad_type, unsupported_media, no_id, bad_id,
-duplicate_id, empty_conversation, unknown_role, one_sided_conversation, wrong_turn_order, empty_turn,
-forbidden_text, image_count_mismatch; of its images (`images`): missing_image, unreadable_image,
-truncated_image, oversized_image, image_outside_root; of task records: no_answer, no_response.
+not_an_object, invalid_json, invalid_unicode, bad_number, bad_type, unsupported_media, no_id,
+bad_id, duplicate_id, empty_conversation, unknown_role, one_sided_conversation, wrong_turn_order,
+empty_turn, forbidden_text, image_count_mismatch; of its images (`images`): missing_image,
+unreadable_image, truncated_image, oversized_image, image_outside_root; of task records: no_answer,
+no_response.
 """
 
 import hashlib
