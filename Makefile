@@ -6,14 +6,15 @@ BIN := $(VENV)/bin
 LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
 BARE_llama-factory := llamafactory==0.9.5
+run_of = $(shell sed -n 's/^run: *\([^ \#]*\).*/\1/p' $(or $(1),config.yaml))
 
-.PHONY: demo test test-loaders test-slurm check plan report figures size performance clean
+.PHONY: demo test test-loaders test-slurm check plan status report figures size performance clean
 
 demo: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all
 
 test: $(VENV)/.installed-dev
-	PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 # Exports as other programs load them: an environment for each, since their requirements exclude each other.
 test-loaders: $(LOADERS:%=.venv-loaders/%/.installed)
@@ -34,7 +35,7 @@ plan: $(VENV)/.installed
 report: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake make_explorer --cores all --configfile $(or $(CONFIG),config.yaml)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile $(or $(CONFIG),config.yaml) \
-		--report results/$(shell sed -n 's/^run: *\([^ #]*\).*/\1/p' $(or $(CONFIG),config.yaml))/report.html
+		--report results/$(call run_of,$(CONFIG))/report.html
 
 # profiles/slurm on a real Slurm, started on this machine (Debian, root).
 test-slurm: $(VENV)/.installed-dev
@@ -42,15 +43,22 @@ test-slurm: $(VENV)/.installed-dev
 	HF_HUB_OFFLINE=1 SLURM_STATE=$(CURDIR)/.slurm $(BIN)/python -m pytest tests/slurm; \
 		status=$$?; tests/slurm/stop_slurm.sh .slurm; exit $$status
 
+# How far a run is, also while it runs: make status CONFIG=my.yaml
+status: $(VENV)/.installed
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --summary --quiet --configfile $(or $(CONFIG),config.yaml) \
+		| $(BIN)/python scripts/show_status.py results/$(call run_of,$(CONFIG))
+
 figures: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all figures
 
 size: $(VENV)/.installed-dev
 	$(BIN)/python tests/performance/size.py --n 665000 --work .size
 
-# Gradients against other programs' (dattri's row needs `pip install dattri`); an hour on one core.
+# Gradients (dattri's row needs `pip install dattri`) and selection mathematics against other programs';
+# an hour and a half on one core.
 performance: $(VENV)/.installed-dev
 	PYTHONPATH=scripts HF_HUB_OFFLINE=1 $(BIN)/python tests/performance/gradients.py
+	PYTHONPATH=scripts $(BIN)/python tests/performance/selection_mathematics.py
 
 clean:
 	rm -rf $(VENV) .venv-loaders .snakemake

@@ -33,6 +33,7 @@ if not config["cached"]:
 
 
 include: "rules/figures.smk"
+include: "rules/messages.smk"
 
 
 checked(check_references, config, NEEDS_VALIDATION)

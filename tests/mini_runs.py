@@ -15,6 +15,14 @@ from running import HERE, copy_program, snakemake, succeeded
 MINI = HERE / "mini.yaml"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep the tests of a file, and all tests of the mini run, in one process: it is run once."""
+    for item in items:
+        group = "mini_run" if "mini_run" in item.fixturenames else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run: the folder it ran in, the copy of the program that ran, what it printed."""

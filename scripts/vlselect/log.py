@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ logger = logging.getLogger(__name__)
 def start(level: int = logging.INFO) -> None:
     """Send log records of this process to stderr, once, in the project's format.
 
+    SIGTERM, by which a scheduler ends a job, becomes an exit that removes half-written files.
     In a job of Slurm the first line says which one, on which node and with which GPUs.
     """
     logging.basicConfig(
@@ -22,9 +25,16 @@ def start(level: int = logging.INFO) -> None:
         stream=sys.stderr,
         force=True,
     )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     if "SLURM_JOB_ID" in os.environ:
         names = ("SLURM_JOB_ID", "SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")
         logger.info("Slurm job %s on %s, GPUs: %s", *(os.environ.get(n, "none") for n in names))
+
+
+def _terminate(number: int, frame: object) -> None:
+    logger.error("terminated")
+    sys.exit(128 + number)
 
 
 @contextmanager

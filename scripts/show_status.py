@@ -1,0 +1,80 @@
+"""Say how far a run is: finished files of each stage, and the last line of each log being written.
+
+Reads `snakemake --summary` from standard input and the logs of the run; see `make status`.
+"""
+
+import argparse
+import csv
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+STAGES = (  # folders and files of a run, left to right
+    *("digits", "models", "pool", "tasks", "features", "gradients", "influence", "votes.parquet"),
+    *("clusters", "duplicates.parquet", "scores", "subsets", "exports", "checkpoints"),
+    *("benchmarks", "tables", "figures"),
+)
+RECENT = 300  # seconds
+STATES = ("finished", "outdated", "missing")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path, help="folder of the run, results/<run>")
+    return parser
+
+
+def count_files(summary: Iterable[Mapping[str, str]], results: Path) -> dict[str, Counter]:
+    """Count the files of each stage by state, in the stages' order.
+
+    Parameters
+    ----------
+    summary : iterable of mapping
+        Rows of `snakemake --summary`: output_file, status (``ok``, ``missing`` or what has
+        changed), plan.
+    results : Path
+        Folder of the run; its parts are the stages.
+    """
+    found: dict[str, Counter] = {}
+    for row in summary:
+        path = Path(row["output_file"])
+        stage = path.relative_to(results).parts[0] if path.is_relative_to(results) else str(path)
+        if row["status"] == "missing":
+            state = "missing"
+        else:
+            state = "finished" if row["plan"] == "no update" else "outdated"
+        found.setdefault(stage, Counter())[state] += 1
+    order = {name: place for place, name in enumerate(STAGES)}
+    return {name: found[name] for name in sorted(found, key=lambda n: (order.get(n, 99), n))}
+
+
+def recent_logs(folder: Path, now: float) -> list[str]:
+    """Path and last line of each log that was written to lately, the latest first."""
+    logs = [(path.stat().st_mtime, path) for path in folder.rglob("*.log")]
+    lines = []
+    for written, path in sorted(logs, reverse=True):
+        if now - written < RECENT:
+            text = path.read_text(encoding="utf-8", errors="replace").strip()
+            last = text.splitlines()[-1] if text else "(nothing yet)"
+            lines.append(f"{path.relative_to(folder)}, {now - written:.0f} s ago: {last[:120]}")
+    return lines
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print a line for each stage, then the logs."""
+    results = build_parser().parse_args(argv).results
+    counts = count_files(csv.DictReader(sys.stdin, delimiter="\t"), results)
+    if not counts:
+        raise SystemExit("snakemake --summary named no file: what it says is above")
+    print(f"{'stage':<20}{''.join(f'{state:>10}' for state in STATES)}")
+    for stage, states in counts.items():
+        print(f"{stage:<20}{''.join(f'{states[state]:>10}' for state in STATES)}")
+    for line in recent_logs(results / "logs", time.time()):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
