@@ -8,7 +8,7 @@ LOADERS := trl llama-factory ms-swift
 BARE_llama-factory := llamafactory==0.9.5
 run_of = $(shell sed -n 's/^run: *\([^ \#]*\).*/\1/p' $(or $(1),config.yaml))
 
-.PHONY: demo test test-loaders test-slurm check plan status report figures size performance clean
+.PHONY: demo test test-loaders test-slurm check plan status card report figures size performance clean
 
 demo: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all
@@ -42,6 +42,13 @@ test-slurm: $(VENV)/.installed-dev
 	tests/slurm/start_slurm.sh .slurm
 	HF_HUB_OFFLINE=1 SLURM_STATE=$(CURDIR)/.slurm $(BIN)/python -m pytest tests/slurm; \
 		status=$$?; tests/slurm/stop_slurm.sh .slurm; exit $$status
+
+# A dataset card beside a subset: make card METHOD=icons RATIO=0.2 [SEED=0] [CONFIG=my.yaml]
+SEED ?= 0
+BUDGET ?= ratio-$(RATIO)
+card: $(VENV)/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all --configfile $(or $(CONFIG),config.yaml) -- \
+		results/$(call run_of,$(CONFIG))/subsets/$(METHOD)/$(BUDGET)_seed-$(SEED).md
 
 # How far a run is, also while it runs: make status CONFIG=my.yaml
 status: $(VENV)/.installed

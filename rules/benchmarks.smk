@@ -24,7 +24,7 @@ rule run_benchmarks:
     benchmark:
         "<costs>/run_benchmarks/{model}/{method}/{budget}_seed-{seed}.jsonl"
     conda:
-        "../envs/models.yaml"
+        branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: config["threads"]
     resources:
         mem_mb=growing(16000),
@@ -59,7 +59,7 @@ rule run_benchmarks_pretrained:
     benchmark:
         "<costs>/run_benchmarks_pretrained/{model}.jsonl"
     conda:
-        "../envs/models.yaml"
+        branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: config["threads"]
     resources:
         mem_mb=growing(16000),

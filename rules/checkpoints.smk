@@ -21,7 +21,11 @@ rule finetune_model:
     benchmark:
         "<costs>/finetune_model/{model}/{method}/{budget}_seed-{seed}.jsonl"
     conda:
-        "../envs/models.yaml"
+        branch(
+            finetune_gpus,
+            then="../envs/gpu/models.yaml",
+            otherwise="../envs/models.yaml",
+        )
     threads: training_threads(config["finetune"])
     resources:
         mem_mb=growing(24000),
@@ -51,7 +55,7 @@ rule merge_checkpoint:
     log:
         "<logs>/merge_checkpoint/{model}/{method}/{budget}_seed-{seed}.log",
     conda:
-        "../envs/models.yaml"
+        branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: config["threads"]
     resources:
         mem_mb=growing(32000),

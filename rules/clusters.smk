@@ -20,7 +20,11 @@ if "coincide" in METHODS:
         benchmark:
             "<costs>/cluster_activations/all.jsonl"
         conda:
-            "../envs/selection.yaml"
+            branch(
+                clustering_gpus,
+                then="../envs/gpu/clusters.yaml",
+                otherwise="../envs/selection.yaml",
+            )
         threads: config["threads"]
         resources:
             mem_mb=growing(16000),

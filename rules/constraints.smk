@@ -51,12 +51,13 @@ rule count_tokens:
         mem_mb=growing(4000),
         runtime=growing(480),
     params:
+        shard="{scatteritem}",
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
-        " --max-pixels {params.max_pixels} --shard {wildcards.scatteritem} {params.model}"
+        " --max-pixels {params.max_pixels} --shard {params.shard} {params.model}"
         " --out {output:q} 2> {log:q}"
 
 

@@ -23,22 +23,22 @@ rule extract_features:
     benchmark:
         "<costs>/extract_features/{model}/{scatteritem}.jsonl"
     conda:
-        "../envs/models.yaml"
+        branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: config["threads"]
     resources:
         mem_mb=growing(16000),
         runtime=growing(480),
         gpu=gpus,
     params:
-        run=config["run"],
+        shard="{scatteritem}",  # in params, by which Snakemake's cache tells jobs apart
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
         activations=activation_flags(),
     shell:
-        "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
+        "python {input.code[0]:q} --run {config[run]:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --shard {wildcards.scatteritem} {params.model} {params.activations}"
+        " --shard {params.shard} {params.model} {params.activations}"
         " --activations {output.activations:q} --last-token {output.last_token:q}"
         " --mean-hidden {output.mean_hidden:q} --likelihood {output.likelihood:q} 2> {log:q}"
 
@@ -56,23 +56,23 @@ rule extract_attention:
     benchmark:
         "<costs>/extract_attention/{model}/{scatteritem}.jsonl"
     conda:
-        "../envs/models.yaml"
+        branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: config["threads"]
     resources:
         mem_mb=growing(16000),
         runtime=growing(240),
         gpu=gpus,
     params:
-        run=config["run"],
+        shard="{scatteritem}",  # in params, by which Snakemake's cache tells jobs apart
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
         layer=config["features"]["attention"]["layer"],
         mass=config["features"]["attention"]["mass"],
     shell:
-        "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
+        "python {input.code[0]:q} --run {config[run]:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --shard {wildcards.scatteritem} {params.model} --attention eager"
+        " --shard {params.shard} {params.model} --attention eager"
         " --layer {params.layer} --mass {params.mass} --attended {output.attended:q} 2> {log:q}"
 
 
@@ -89,18 +89,18 @@ rule extract_clip:
     benchmark:
         "<costs>/extract_clip/{model}/{scatteritem}.jsonl"
     conda:
-        "../envs/models.yaml"
+        branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: config["threads"]
     resources:
         mem_mb=growing(8000),
         runtime=growing(240),
         gpu=gpus,
     params:
-        run=config["run"],
+        shard="{scatteritem}",  # in params, by which Snakemake's cache tells jobs apart
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
     shell:
-        "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
+        "python {input.code[0]:q} --run {config[run]:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --shard {wildcards.scatteritem} {params.model} --clip {output.clip:q} 2> {log:q}"
+        " --shard {params.shard} {params.model} --clip {output.clip:q} 2> {log:q}"

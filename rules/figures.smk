@@ -16,6 +16,7 @@ rule plot_composition:
             "<results>/figures/composition.png",
             caption="../report/composition.rst",
             category="Subsets",
+            labels=figure_labels,
         ),
         svg="<results>/figures/composition.svg",
     log:
@@ -42,6 +43,7 @@ use rule plot_composition as plot_overlap with:
             "<results>/figures/overlap.png",
             caption="../report/overlap.rst",
             category="Subsets",
+            labels=figure_labels,
         ),
         svg="<results>/figures/overlap.svg",
     log:
@@ -57,6 +59,7 @@ use rule plot_composition as plot_score_distribution with:
             "<results>/figures/score_distribution.png",
             caption="../report/score_distribution.rst",
             category="Subsets",
+            labels=figure_labels,
         ),
         svg="<results>/figures/score_distribution.svg",
     log:
@@ -75,6 +78,7 @@ use rule plot_composition as plot_relative_performance with:
             "<results>/figures/relative_performance.png",
             caption="../report/relative_performance.rst",
             category="Performance",
+            labels=figure_labels,
         ),
         svg="<results>/figures/relative_performance.svg",
     log:
@@ -91,6 +95,7 @@ use rule plot_composition as plot_performance_by_ratio with:
             "<results>/figures/performance_by_ratio.png",
             caption="../report/performance_by_ratio.rst",
             category="Performance",
+            labels=figure_labels,
         ),
         svg="<results>/figures/performance_by_ratio.svg",
     log:
@@ -107,6 +112,7 @@ use rule plot_composition as plot_cost with:
             "<results>/figures/cost.png",
             caption="../report/cost.rst",
             category="Performance",
+            labels=figure_labels,
         ),
         svg="<results>/figures/cost.svg",
     log:
@@ -122,6 +128,7 @@ use rule plot_composition as plot_votes with:
             "<results>/figures/votes.png",
             caption="../report/votes.rst",
             category="Votes",
+            labels=figure_labels,
         ),
         svg="<results>/figures/votes.svg",
     log:
@@ -137,6 +144,7 @@ use rule plot_composition as plot_task_agreement with:
             "<results>/figures/task_agreement.png",
             caption="../report/task_agreement.rst",
             category="Votes",
+            labels=figure_labels,
         ),
         svg="<results>/figures/task_agreement.svg",
     log:
@@ -152,6 +160,7 @@ use rule plot_composition as plot_contact_sheet with:
             "<results>/figures/contact_sheet.png",
             caption="../report/contact_sheet.rst",
             category="Votes",
+            labels=figure_labels,
         ),
         svg="<results>/figures/contact_sheet.svg",
     log:
@@ -167,6 +176,7 @@ use rule plot_composition as plot_clusters with:
             "<results>/figures/clusters.png",
             caption="../report/clusters.rst",
             category="Clusters",
+            labels=figure_labels,
         ),
         svg="<results>/figures/clusters.svg",
     log:

@@ -20,7 +20,11 @@ if config.get("gradients"):
         benchmark:
             "<costs>/warm_up/{model}.jsonl"
         conda:
-            "../envs/models.yaml"
+            branch(
+                warm_up_gpus,
+                then="../envs/gpu/models.yaml",
+                otherwise="../envs/models.yaml",
+            )
         threads: training_threads(config["gradients"]["warm_up"]["finetune"])
         resources:
             mem_mb=growing(24000),
@@ -56,22 +60,24 @@ if config.get("gradients"):
         benchmark:
             "<costs>/collect_gradients/{model}/{scatteritem}.jsonl"
         conda:
-            "../envs/models.yaml"
+            branch(
+                gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml"
+            )
         threads: config["threads"]
         resources:
             mem_mb=growing(24000),
             runtime=growing(1440),
             gpu=gpus,
         params:
-            run=config["run"],
+            shard="{scatteritem}",
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
             projection=projection_flags(),
             model=model_flags,
         shell:
-            "python {input.code[0]:q} --run {params.run:q} --names pool --samples {input.samples:q}"
+            "python {input.code[0]:q} --run {config[run]:q} --names pool --samples {input.samples:q}"
             " --images {params.images:q} --max-pixels {params.max_pixels}"
-            " --shard {wildcards.scatteritem} --adapter {input.adapter:q} {params.projection}"
+            " --shard {params.shard} --adapter {input.adapter:q} {params.projection}"
             " {params.model} --out {output:q} 2> {log:q}"
 
 
@@ -85,24 +91,23 @@ if config.get("gradients") and VALIDATED:
             model=model_files(config["gradients"]["model"]),
             adapter=f"<results>/gradients/{config['gradients']['model']}/warm_up",
         output:
-            collect(
-                "<results>/gradients/{model}/{task}/shard-1-of-1.safetensors",
-                model=config["gradients"]["model"],
-                task=VALIDATED,
-            ),
+            **validation_gradients(),
         log:
             "<logs>/collect_validation_gradients.log",
         benchmark:
             "<costs>/collect_validation_gradients/all.jsonl"
         conda:
-            "../envs/models.yaml"
+            branch(
+                gpus(config["gradients"]["model"]),
+                then="../envs/gpu/models.yaml",
+                otherwise="../envs/models.yaml",
+            )
         threads: config["threads"]
         resources:
             mem_mb=growing(24000),
             runtime=growing(480),
             gpu=gpus(config["gradients"]["model"]),
         params:
-            run=config["run"],
             names=VALIDATED,
             images=validation_images(),
             max_pixels=config["pool"]["max_pixels"],
@@ -110,7 +115,7 @@ if config.get("gradients") and VALIDATED:
             projection=projection_flags(),
             model=model_flags(config["gradients"]["model"]),
         shell:
-            "python {input.code[0]:q} --run {params.run:q} --names {params.names:q}"
+            "python {input.code[0]:q} --run {config[run]:q} --names {params.names:q}"
             " --samples {input.samples:q} --images {params.images:q}"
             " --max-pixels {params.max_pixels} --adapter {input.adapter:q} {params.projection}"
             " --keep-norms {params.keep_norms:q} {params.model} --out {output:q} 2> {log:q}"

@@ -27,7 +27,9 @@ rule run_lmms_eval:
     benchmark:
         "<costs>/run_lmms_eval/{model}/{method}/{budget}_seed-{seed}.jsonl"
     conda:
-        "../envs/lmms_eval.yaml"
+        branch(
+            gpus, then="../envs/gpu/lmms_eval.yaml", otherwise="../envs/lmms_eval.yaml"
+        )
     threads: config["threads"]
     resources:
         mem_mb=growing(16000),
@@ -62,7 +64,9 @@ rule run_lmms_eval_pretrained:
     benchmark:
         "<costs>/run_lmms_eval_pretrained/{model}.jsonl"
     conda:
-        "../envs/lmms_eval.yaml"
+        branch(
+            gpus, then="../envs/gpu/lmms_eval.yaml", otherwise="../envs/lmms_eval.yaml"
+        )
     threads: config["threads"]
     resources:
         mem_mb=growing(16000),

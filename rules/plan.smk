@@ -17,7 +17,11 @@ rule calibrate:
     log:
         "<logs>/calibrate.log",
     conda:
-        "../envs/models.yaml"
+        branch(
+            calibration_gpus,
+            then="../envs/gpu/models.yaml",
+            otherwise="../envs/models.yaml",
+        )
     threads: config["threads"]
     resources:
         mem_mb=growing(32000),

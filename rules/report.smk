@@ -2,8 +2,11 @@
 
 Reads pool/samples.parquet, the images and what the methods made of them: votes.parquet, clusters/,
 scores/ and subsets/; writes explorer.html and, beside it, explorer_images/. (`snakemake --report`
-makes the other half of `make report`.)
+makes the other half of `make report`, and begins with report/workflow.rst.)
 """
+
+
+report: "../report/workflow.rst"
 
 
 rule make_explorer:

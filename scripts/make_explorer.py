@@ -14,7 +14,7 @@ import pandas as pd
 from vlselect import images, log, store
 from vlselect.explorer.columns import collect, shown_rows
 from vlselect.explorer.page import fill_page
-from vlselect.explorer.sheets import ACROSS, TILE, write_sheets
+from vlselect.explorer.sheets import ACROSS, write_sheets
 from vlselect.samples import Samples, add_samples_arguments
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     with log.timed("thumbnails"):
         write_thumbnails(args, data["image_names"])
-    data |= {"run": args.run, "sheets": args.out_images.name, "tile": TILE, "across": ACROSS}
+    data |= {"run": args.run, "sheets": args.out_images.name, "across": ACROSS}
     with store.replacing(args.out) as path:
         path.write_text(fill_page(data), encoding="utf-8")
 

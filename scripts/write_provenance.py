@@ -1,7 +1,6 @@
 """Write down what a run was made of: config, versions, models, digests of every input, commit."""
 
 import argparse
-import hashlib
 import json
 import logging
 import platform
@@ -10,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from vlselect import log
+from vlselect.digests import digest
 from vlselect.sources import SCRIPTS
 from vlselect.store import write_json
 
@@ -24,18 +24,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--inputs", nargs="+", required=True, help="files and folders to digest")
     parser.add_argument("--out", required=True)
     return parser
-
-
-def digest(path: Path) -> str:
-    """Sha256 (hex) of a file, or of the names and contents of all files in a folder."""
-    total = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-        if path.is_dir():
-            total.update(file.relative_to(path).as_posix().encode() + b"\0")
-        with file.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
-                total.update(chunk)
-    return total.hexdigest()
 
 
 def commit() -> str | None:

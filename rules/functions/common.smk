@@ -186,6 +186,7 @@ STAGE_FILES = [  # rule files below rules/, left to right
     "constraints",
     *("exports", "checkpoints", "benchmarks", *config["evaluation"]),
     *("tables", "report", "provenance", "plan"),
+    *(["sharing"] if workflow.workflow_settings.cache is not None else []),
 ]
 TESTED = [name for name, task in config["tasks"].items() if "test" in task]
 VALIDATED = [name for name, task in config["tasks"].items() if "validation" in task]

@@ -14,6 +14,17 @@ def export_files():
     return [*budget_checks(), *sorted(paths)] if paths else []
 
 
+def card_code(wildcards):
+    """The script that writes cards, and the module of the method, whose first line says what it does."""
+    return code("write_card.py", f"vlselect/methods/{wildcards.method}.py")
+
+
+def card_sections(wildcards):
+    """Sections of the config that a method's choice depends on, beside its own entry."""
+    stages = STAGES[wildcards.method]
+    return ["gradients"] if "collect_gradients" in stages else []
+
+
 def export_code(wildcards):
     """The script that exports, and the module of the format."""
     return code("export_subset.py", f"vlselect/exports/{wildcards.format}.py")

@@ -19,6 +19,14 @@ def projection_flags():
     return shlex.join(flags)
 
 
+def validation_gradients():
+    """Outputs for each task's validation set, named, so that Snakemake's cache can tell them apart."""
+    path = "<results>/gradients/{model}/{task}/shard-1-of-1.safetensors"
+    model = config["gradients"]["model"]
+    paths = [path.format(model=model, task=task) for task in VALIDATED]
+    return {f"validation_{i}": path for i, path in enumerate(paths)}
+
+
 def keep_norms():
     """Tasks whose validation gradients are not normalised: subtasks, where the config says so."""
     if config["gradients"]["normalise_subtasks"]:

@@ -49,16 +49,6 @@ def compares():
     return bool(TESTED and runs) and full == {run["model"] for run in runs}
 
 
-def caption_facts(wildcards):
-    """What the captions say of every run: models and seeds, where the config knows them."""
-    runs = experiment_runs()
-    if not runs:
-        return "Drawn from tables that came with the project."
-    models = ", ".join(dict.fromkeys(run["model"] for run in runs))
-    seeds = ", ".join(dict.fromkeys(str(run["seed"]) for run in runs))
-    return f"Model: {models}. Seeds: {seeds}."
-
-
 def table_flags(wildcards, input):
     """The tables among a figure's inputs, as flags named like them."""
     pairs = [(f"--{name}", path) for name, path in input.items() if name != "code"]

@@ -98,7 +98,11 @@ rule train_score_net:
     benchmark:
         "<costs>/train_score_net/seed-{seed}.jsonl"
     conda:
-        "../../envs/models.yaml"
+        branch(
+            gpus(config["methods"]["self_filter"]["model"]),
+            then="../../envs/gpu/models.yaml",
+            otherwise="../../envs/models.yaml",
+        )
     threads: config["threads"]
     resources:
         mem_mb=growing(24000),

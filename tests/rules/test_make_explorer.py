@@ -7,11 +7,11 @@ import make_explorer
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vlselect import images
 from vlselect.explorer.page import encode
-from vlselect.explorer.sheets import ACROSS, TILE
+from vlselect.explorer.sheets import ACROSS, TILE, write_sheets
 from vlselect.samples import Samples
 
 N, RUN = 24, "icons/ratio-0.2_seed-0"
@@ -71,6 +71,8 @@ def test_tiles_show_the_images_of_the_samples(tiny_pool, folder):
             tile = np.asarray(sheet.crop((left, top, left + TILE, top + TILE)), dtype=float)
         image = images.load(tiny_pool / "images", name, 10**8)
         image.thumbnail((TILE, TILE))
+        image = ImageOps.contain(image, (TILE, TILE))
+        assert max(image.size) == TILE
         x, y = (TILE - image.width) // 2, (TILE - image.height) // 2
         shown = tile[y : y + image.height, x : x + image.width]
         colour = np.asarray(image, dtype=float).mean(axis=(0, 1))
@@ -96,3 +98,14 @@ def test_nothing_is_fetched(tiny_pool, folder):
     page = (folder / "explorer.html").read_text()
     assert "default-src 'none'" in page and "http" not in re.sub(r"http-equiv", "", page)
     assert "innerHTML" not in page
+
+
+def test_a_line_of_pixels_is_still_a_picture(tmp_path):
+    shapes = {"wide": (1000, 1), "tall": (1, 1000), "dot": (1, 1)}
+    drawn = write_sheets(list(shapes), lambda name: Image.new("RGB", shapes[name]), tmp_path)
+    assert list(drawn) == list(shapes)
+    with Image.open(tmp_path / "0.jpg") as sheet:
+        dark = np.asarray(sheet.convert("L")) < 128
+    for i, (width, height) in enumerate([(TILE, 1), (1, TILE), (TILE, TILE)]):
+        tile = dark[:TILE, TILE * i : TILE * (i + 1)]
+        assert tile.any(axis=0).sum() == width and tile.any(axis=1).sum() == height

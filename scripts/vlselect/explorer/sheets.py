@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
-TILE = 144  # pixels a side
+TILE = 192  # pixels a side
 ACROSS = 8  # tiles a side of a sheet
 
 
@@ -13,6 +13,8 @@ def write_sheets(
     names: Sequence[str], load: Callable[[str], Image.Image], folder: Path
 ) -> Iterable[str]:
     """Write the thumbnails of images, in their order, 64 to a JPEG sheet.
+
+    Smaller images are enlarged: what is shown is as large as its tile.
 
     Parameters
     ----------
@@ -35,7 +37,8 @@ def write_sheets(
         sheet = Image.new("RGB", (TILE * ACROSS, TILE * rows), "white")
         for i, name in enumerate(part):
             tile = load(name).convert("RGB")
-            tile.thumbnail((TILE, TILE))
+            tile.thumbnail((TILE, TILE))  # leaves a pixel of a line; contain() would leave none
+            tile = ImageOps.contain(tile, (TILE, TILE))
             left, top = TILE * (i % ACROSS), TILE * (i // ACROSS)
             sheet.paste(tile, (left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2))
             yield name

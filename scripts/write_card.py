@@ -1,0 +1,161 @@
+"""Write a dataset card beside a subset: what is in it, how it was chosen, from what, by what code.
+
+Markdown with the front matter of the Hugging Face hub. Licences are placeholders: a record keeps
+the licence of the source that it comes from, which only the one who publishes it can look up.
+"""
+
+import argparse
+import html
+import importlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from vlselect import log, store
+from vlselect.digests import digest
+from vlselect.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    parser.add_argument("--subset", type=Path, required=True, help="the subset's records, JSON")
+    parser.add_argument("--rows", type=Path, required=True, help="the subset's table, Parquet")
+    parser.add_argument("--provenance", type=Path, required=True, help="provenance.json")
+    parser.add_argument("--method", required=True)
+    parser.add_argument("--budget", required=True, help="as in the paths")
+    parser.add_argument("--seed", required=True)
+    parser.add_argument("--sections", nargs="*", default=[], help="of the config, that it used")
+    parser.add_argument("--out", type=Path, required=True, help="Markdown to write")
+    return parser
+
+
+def composition(pool: pd.DataFrame, rows: pd.Series) -> str:
+    """Markdown table of the sources: samples chosen, their share, and the same of the pool.
+
+    Parameters
+    ----------
+    pool : DataFrame
+        Column source; one row per sample, in row order.
+    rows : Series of int64
+        The chosen rows.
+    """
+    whole, chosen = pool["source"].value_counts(), pool["source"].loc[rows].value_counts()
+    lines = [
+        "| source | chosen | share | in the pool | share | licence |",
+        "|---|--:|--:|--:|--:|---|",
+    ]
+    for source in sorted(whole.index, key=lambda name: (-whole[name], name)):
+        n, of = int(chosen.get(source, 0)), int(whole[source])
+        shares = (f"{n / len(rows):.1%}", f"{of / len(pool):.1%}")
+        lines.append(f"| {_plain(source)} | {n:,} | {shares[0]} | {of:,} | {shares[1]} | TODO |")
+    return "\n".join(lines)
+
+
+def settings(config: Mapping, method: str, sections: list[str]) -> dict:
+    """What of the config the choice depended on: the method, constraints, sections, models."""
+    used = {"methods": {method: config["methods"].get(method) or {}}}
+    used |= {name: config[name] for name in sections if name in config}
+    constraints = {key: value for key, value in config["constraints"].items() if value}
+    used |= {"constraints": constraints} if constraints else {}
+    texts = set(_texts(used))
+    models = {name: entry for name, entry in config["models"].items() if name in texts}
+    return used | ({"models": models} if models else {})
+
+
+def front_matter(n: int, method: str) -> str:
+    """YAML that the hub reads."""
+    size = next((name for most, name in SIZES if n < most), "n>1M")
+    return f"""---
+license: unknown
+task_categories: [image-text-to-text, visual-question-answering]
+size_categories: ["{size}"]
+tags: [vlselect, data-selection, instruction-tuning, {method}]
+---"""
+
+
+def card(args: argparse.Namespace, pool: pd.DataFrame, rows: pd.Series, made: Mapping) -> str:
+    """Put the card together; `made` is the run's provenance."""
+    config, chosen = made["config"], pool.loc[rows]
+    purpose = importlib.import_module(f"vlselect.methods.{args.method}").__doc__.splitlines()[0]
+    used = json.dumps(settings(config, args.method, args.sections), indent=2, ensure_ascii=False)
+    digests = "\n".join(f"{digest(path)}  {path.name}" for path in (args.subset, args.rows))
+    inputs = "\n".join(f"{sha}  {path}" for path, sha in made["inputs_sha256"].items())
+    packages = ", ".join(f"{name} {v['pinned']}" for name, v in made["packages"].items())
+    target = f"results/{made['run']}/subsets/{args.method}/{args.subset.name}"
+    return f"""{front_matter(len(rows), args.method)}
+
+# {_plain(made["run"])}: {args.method}, {args.budget}, seed {args.seed}
+
+{len(rows):,} of the {len(pool):,} records of a pool of vision-language instruction data
+({len(rows) / len(pool):.1%}), chosen by `{args.method}`: {purpose}
+
+## Composition
+{composition(pool, rows)}
+
+{(chosen["n_images"] == 0).sum():,} records have no image, {(chosen["n_images"] > 1).sum():,}
+several, {(chosen["n_turns"] > 1).sum():,} several turns. Images: {chosen["n_images"].sum():,}
+
+## How it was chosen
+Budget `{args.budget}`, seed {args.seed}. Records and their order are those of the source files.
+
+```json
+{used}
+```
+
+## Licence
+TODO: the licence of this selection. Each record and image keeps the licence of its source: fill in
+the last column of the table above.
+
+## Digests (sha256)
+```
+{digests}
+```
+of what the pool and the tasks were made:
+```
+{inputs}
+```
+
+## Made by
+vlselect at commit `{made["commit"]}`, Python {made["python"]}, {packages}:
+
+    snakemake {target} --cores all --configfile <the config in provenance.json>
+"""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the card."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    pool = Samples(args.samples).frame(["source", "n_images", "n_turns"])
+    rows = pd.read_parquet(args.rows, columns=["row"])["row"]
+    made = json.loads(args.provenance.read_text(encoding="utf-8"))
+    with store.replacing(args.out) as path:
+        path.write_text(card(args, pool, rows, made), encoding="utf-8")
+    logger.info("%d records of %s in the card %s", len(rows), args.method, args.out)
+
+
+def _plain(text: str) -> str:
+    """A user's text, harmless in a Markdown table."""
+    return html.escape(" ".join(text.split())).replace("|", "&#124;").replace("`", "&#96;")
+
+
+def _texts(value: object) -> list[str]:
+    """All texts in a value of JSON."""
+    if isinstance(value, Mapping):
+        return [text for item in value.values() for text in _texts(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    return [value] if isinstance(value, str) else []
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""scripts/write_card.py: the numbers are those of the subset, users' texts do no harm."""
+
+import hashlib
+import json
+
+import pandas as pd
+import pytest
+import write_card
+
+SOURCES = ["plain"] * 6 + ["a|b <i>`"] * 4
+
+
+def run(folder, method="icons", **constraints):
+    pool = {"source": SOURCES, "n_images": [0, 1] * 5, "n_turns": [1] * 9 + [3]}
+    pd.DataFrame(pool).to_parquet(folder / "samples.parquet")
+    pd.DataFrame({"row": [1, 2, 9]}).to_parquet(folder / "rows.parquet")
+    (folder / "ratio-0.3_seed-1.json").write_text("[]\n")
+    config = {
+        "methods": {"icons": {"percentile": 20}, "coincide": {"model": "small"}},
+        "gradients": {"model": "large"},
+        "models": {
+            name: {"path": f"hub/{name}", "revision": "1f" * 20} for name in ("small", "large")
+        },
+        "constraints": {"keep": None, "minimum": {}} | constraints,
+    }
+    made = {"run": "test", "commit": "c0ffee", "python": "3.11", "config": config}
+    made |= {"inputs_sha256": {"data/x.json": "ab" * 32}, "packages": {"torch": {"pinned": "2"}}}
+    (folder / "provenance.json").write_text(json.dumps(made))
+    write_card.main(
+        [
+            *("--samples", f"{folder}/samples.parquet", "--rows", f"{folder}/rows.parquet"),
+            *("--subset", f"{folder}/ratio-0.3_seed-1.json"),
+            *("--provenance", f"{folder}/provenance.json", "--out", f"{folder}/card.md"),
+            *("--method", method, "--budget", "ratio-0.3", "--seed", "1"),
+            *(["--sections", "gradients"] if method == "icons" else []),
+        ]
+    )
+    return (folder / "card.md").read_text()
+
+
+def test_composition_settings_and_digests(tmp_path):
+    card = run(tmp_path)
+    assert "3 of the 10 records" in card and "(30.0%)" in card
+    assert "| plain | 2 | 66.7% | 6 | 60.0% | TODO |" in card
+    assert "1 records have no image, 0\nseveral, 1 several turns. Images: 2" in card
+    assert hashlib.sha256(b"[]\n").hexdigest() in card and "ab" * 32 in card
+    assert "results/test/subsets/icons/ratio-0.3_seed-1.json" in card and "c0ffee" in card
+    used = json.loads(card.split("```json\n")[1].split("\n```")[0])
+    assert used["methods"] == {"icons": {"percentile": 20}} and "constraints" not in used
+    assert list(used["models"]) == ["large"]  # which the gradients are of
+
+
+@pytest.mark.parametrize(("method", "model"), [("coincide", "small"), ("random", None)])
+def test_models_and_constraints_that_were_used(tmp_path, method, model):
+    card = run(tmp_path, method, keep="ids.txt")
+    used = json.loads(card.split("```json\n")[1].split("\n```")[0])
+    assert list(used.get("models", {})) == ([model] if model else [])
+    assert used["constraints"] == {"keep": "ids.txt"}
+
+
+def test_front_matter_is_yaml_and_sources_are_text(tmp_path):
+    yaml = pytest.importorskip("yaml")
+    card = run(tmp_path)
+    fields = yaml.safe_load(card.split("---\n")[1])
+    assert fields["license"] == "unknown" and fields["size_categories"] == ["n<1K"]
+    assert "| a&#124;b &lt;i&gt;&#96; | 1 |" in card and "<i>" not in card

@@ -1,0 +1,42 @@
+"""Runs share what models make of the data, by `snakemake --cache`: known by what it is made of."""
+
+import shutil
+
+import yaml
+from running import snakemake, succeeded
+
+SHARED = ("warm_up", "collect_gradients", "collect_validation_gradients")
+
+
+def run(folder, config, name, percentile):
+    """Select by ICONS in a run of its own; give what Snakemake said."""
+    own = config | {"run": name, "methods": {"icons": {"percentile": percentile}}, "seeds": [0]}
+    own["experiments"] = {"main": {"methods": ["icons"]}}
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(own))
+    cache = str(folder / "cache")
+    return succeeded(
+        snakemake(
+            *(folder, path, "--cores", "2", "--cache", "--", "subsets"),
+            SNAKEMAKE_OUTPUT_CACHE=cache,
+        )
+    )
+
+
+def test_another_percentile_loads_no_model(mini_run, mini_input, tmp_path):
+    shutil.copytree(mini_input / "data", tmp_path / "data")
+    (tmp_path / "cache").mkdir()
+    config = yaml.safe_load(mini_run.config.read_text())
+    assert "from cache" not in run(tmp_path, config, "first", 50)
+    said = run(tmp_path, config, "second", 20)
+    gradients = sorted((tmp_path / "results/second/gradients").rglob("shard-*"))
+    assert len(gradients) == 5 + 2  # shards of the pool, validation sets
+    for path in gradients:
+        assert f"Symlinking output file {path.relative_to(tmp_path)} from cache" in said
+        assert path.resolve().parent == tmp_path / "cache"
+    assert len({path.resolve() for path in gradients}) == len(gradients)
+    for rule in SHARED:  # no script ran: there is no log
+        assert not list((tmp_path / "results/second/logs").glob(f"{rule}*/*.log"))
+    name = "subsets/icons/ratio-0.2_seed-0.json"
+    found = {r: (tmp_path / "results" / r / name).read_bytes() for r in ("first", "second")}
+    assert found["second"] == (mini_run.results / name).read_bytes() != found["first"]
