@@ -8,7 +8,7 @@ LOADERS := trl llama-factory ms-swift
 BARE_llama-factory := llamafactory==0.9.5
 run_of = $(shell sed -n 's/^run: *\([^ \#]*\).*/\1/p' $(or $(1),config.yaml))
 
-.PHONY: demo test test-loaders test-slurm check plan status card report figures size performance clean
+.PHONY: demo test test-loaders test-conda test-slurm check plan status card report figures size performance clean
 
 demo: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all
@@ -37,6 +37,11 @@ report: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile $(or $(CONFIG),config.yaml) \
 		--report results/$(call run_of,$(CONFIG))/report.html
 
+# --sdm conda with a stand-in for conda and a channel in a folder; minutes.
+test-conda: $(VENV)/.installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-conda.txt
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/workflow/test_conda.py
+
 # profiles/slurm on a real Slurm, started on this machine (Debian, root).
 test-slurm: $(VENV)/.installed-dev
 	tests/slurm/start_slurm.sh .slurm
@@ -61,8 +66,8 @@ figures: $(VENV)/.installed
 size: $(VENV)/.installed-dev
 	$(BIN)/python tests/performance/size.py --n 665000 --work .size
 
-# Gradients (dattri's row needs `pip install dattri`) and selection mathematics against other programs';
-# an hour and a half on one core.
+# Against other programs': gradients (dattri's row needs `pip install dattri`; an hour on one core), then
+# selection mathematics.
 performance: $(VENV)/.installed-dev
 	PYTHONPATH=scripts HF_HUB_OFFLINE=1 $(BIN)/python tests/performance/gradients.py
 	PYTHONPATH=scripts $(BIN)/python tests/performance/selection_mathematics.py

@@ -30,13 +30,14 @@ rule extract_features:
         runtime=growing(480),
         gpu=gpus,
     params:
-        shard="{scatteritem}",  # in params, by which Snakemake's cache tells jobs apart
+        run=maker(),
+        shard="{scatteritem}",
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
         activations=activation_flags(),
     shell:
-        "python {input.code[0]:q} --run {config[run]:q} --samples {input.samples:q}"
+        "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --shard {params.shard} {params.model} {params.activations}"
         " --activations {output.activations:q} --last-token {output.last_token:q}"
@@ -63,14 +64,15 @@ rule extract_attention:
         runtime=growing(240),
         gpu=gpus,
     params:
-        shard="{scatteritem}",  # in params, by which Snakemake's cache tells jobs apart
+        run=maker(),
+        shard="{scatteritem}",
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
         layer=config["features"]["attention"]["layer"],
         mass=config["features"]["attention"]["mass"],
     shell:
-        "python {input.code[0]:q} --run {config[run]:q} --samples {input.samples:q}"
+        "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --shard {params.shard} {params.model} --attention eager"
         " --layer {params.layer} --mass {params.mass} --attended {output.attended:q} 2> {log:q}"
@@ -96,11 +98,12 @@ rule extract_clip:
         runtime=growing(240),
         gpu=gpus,
     params:
-        shard="{scatteritem}",  # in params, by which Snakemake's cache tells jobs apart
+        run=maker(),
+        shard="{scatteritem}",
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
     shell:
-        "python {input.code[0]:q} --run {config[run]:q} --samples {input.samples:q}"
+        "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --shard {params.shard} {params.model} --clip {output.clip:q} 2> {log:q}"

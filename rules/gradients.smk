@@ -69,13 +69,14 @@ if config.get("gradients"):
             runtime=growing(1440),
             gpu=gpus,
         params:
+            run=maker(),
             shard="{scatteritem}",
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
             projection=projection_flags(),
             model=model_flags,
         shell:
-            "python {input.code[0]:q} --run {config[run]:q} --names pool --samples {input.samples:q}"
+            "python {input.code[0]:q} --run {params.run:q} --names pool --samples {input.samples:q}"
             " --images {params.images:q} --max-pixels {params.max_pixels}"
             " --shard {params.shard} --adapter {input.adapter:q} {params.projection}"
             " {params.model} --out {output:q} 2> {log:q}"
@@ -108,6 +109,7 @@ if config.get("gradients") and VALIDATED:
             runtime=growing(480),
             gpu=gpus(config["gradients"]["model"]),
         params:
+            run=maker(),
             names=VALIDATED,
             images=validation_images(),
             max_pixels=config["pool"]["max_pixels"],
@@ -115,7 +117,7 @@ if config.get("gradients") and VALIDATED:
             projection=projection_flags(),
             model=model_flags(config["gradients"]["model"]),
         shell:
-            "python {input.code[0]:q} --run {config[run]:q} --names {params.names:q}"
+            "python {input.code[0]:q} --run {params.run:q} --names {params.names:q}"
             " --samples {input.samples:q} --images {params.images:q}"
             " --max-pixels {params.max_pixels} --adapter {input.adapter:q} {params.projection}"
             " --keep-norms {params.keep_norms:q} {params.model} --out {output:q} 2> {log:q}"

@@ -1,7 +1,8 @@
 """Results that runs share, with `snakemake --cache` (docs/operations.md): those of models over data.
 
 Reads and writes $SNAKEMAKE_OUTPUT_CACHE, where each result lies under a digest of code, parameters
-and inputs. Snakemake does not measure what it may take from there, so these jobs then have no costs.
+and inputs (so a job's shard has to be among its parameters). Snakemake does not measure what it may
+take from there: these jobs then have no costs.
 """
 
 from snakemake.caching.rule import RuleCache

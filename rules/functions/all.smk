@@ -1,6 +1,6 @@
 """Functions that rules are written with: flags, inputs and lists of targets, by topic.
 
-No rules here: these are included before any rule, in this order.
+No rules here: these are included before any rule, in this order. Last, the image of every job.
 """
 
 
@@ -15,3 +15,6 @@ include: "captions.smk"
 include: "exporting.smk"
 include: "training.smk"
 include: "planning.smk"
+
+
+container: config["container"]

@@ -164,9 +164,8 @@ def expand_experiments():
         expand_budgets(experiment)
         experiment.setdefault("seeds", config["seeds"])
         experiment.setdefault("models", list(config["models"])[:1])
-        experiment["seeds"] = list(
-            map(int, experiment["seeds"])
-        )  # 1.0 is an integer to JSON
+        # 1.0 is an integer to JSON
+        experiment["seeds"] = [int(seed) for seed in experiment["seeds"]]
 
 
 name_metrics(config)
@@ -178,10 +177,11 @@ checked(check_references, config)  # before rules are made of these names
 checked(check_metrics, config["tasks"])
 checked(check_formats, config["export"])
 METHODS = list(config["methods"])
+DATA_STAGES = "pool tasks features gradients influence votes clusters".split()
 STAGE_FILES = [  # rule files below rules/, left to right
     *(["digits"] if "digits" in config else []),
     *(["make_task"] if any("build" in t for t in config["tasks"].values()) else []),
-    *("pool", "tasks", "features", "gradients", "influence", "votes", "clusters"),
+    *(stage for stage in DATA_STAGES if stage not in config["given"]),
     *(f"methods/{method}" for method in METHODS),
     "constraints",
     *("exports", "checkpoints", "benchmarks", *config["evaluation"]),

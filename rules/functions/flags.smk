@@ -19,6 +19,12 @@ def projection_flags():
     return shlex.join(flags)
 
 
+def maker():
+    """Who made a shard, for its header: the run; with --cache, any of those that share it."""
+    caches = workflow.workflow_settings.cache is not None
+    return "shared" if caches else config["run"]
+
+
 def validation_gradients():
     """Outputs for each task's validation set, named, so that Snakemake's cache can tell them apart."""
     path = "<results>/gradients/{model}/{task}/shard-1-of-1.safetensors"
@@ -139,12 +145,18 @@ def config_as_json(wildcards):
 def provenance_inputs():
     """Every file and folder that came from outside the workflow, or stands for it in the demo."""
     files = pool_record_files()
-    for task in config["tasks"].values():
+    for task in [] if "tasks" in config["given"] else config["tasks"].values():
         for split in mixture.SPLITS:
             files += mixture.task_files(task, split)
         files += files_of_build(task["build"]) if "build" in task else []
     for name in config["models"]:
-        files += model_files(name)
+        files += [
+            p for p in model_files(name) if not config["given"] or os.path.exists(p)
+        ]
+    folder = Path("results") / config["run"]
+    files += [
+        str(path) for stage in config["given"] for path in folder.glob(f"{stage}*")
+    ]
     files += filter(None, (config["constraints"][key] for key in ("keep", "exclude")))
     return sorted(set(files))
 

@@ -29,7 +29,7 @@ def intake_options():
 
 def pool_record_files():
     """Every file of the pool's records: a change of any makes the pool anew."""
-    return mixture.pool_files(config["pool"])
+    return [] if "pool" in config["given"] else mixture.pool_files(config["pool"])
 
 
 def validation_files(wildcards):

@@ -68,18 +68,20 @@ def check_mixture(config: Mapping) -> None:
 
 
 def _problems(config: Mapping) -> Iterator[str]:
-    pool = config["pool"]
+    pool, given = config["pool"], config.get("given", ())
     if "sources" in pool and ("records" in pool or "images" in pool):
         yield "pool: `records` and `images` belong to each of `sources`"
         return
     for name, source in (pool.get("sources") or {None: pool}).items():
         key = "pool" if name is None else f"pool.sources.{name}"
-        yield from _file_problems(f"{key}.records", source["records"])
+        if "pool" not in given:
+            yield from _file_problems(f"{key}.records", source["records"])
         if not source.get("images") and not is_table(source["records"]):
             yield f"{key}.images: missing; only tables may hold the images themselves"
     for name, task in config["tasks"].items():
         for split in (split for split in SPLITS if split in task):
-            yield from _file_problems(f"tasks.{name}.{split}", task[split])
+            if "tasks" not in given:
+                yield from _file_problems(f"tasks.{name}.{split}", task[split])
             if not (task.get("images") or is_table(task[split]) or "sources" not in pool):
                 yield f"tasks.{name}.images: missing; the pool's parts have their own"
     yield from _unknown_sources(config)

@@ -38,6 +38,8 @@ def _places(config: Mapping) -> Iterator[str]:
                 f"models.{name}.revision: {model['path']} is a directory, a revision is for a hub "
                 "id; set it to null, or move the directory if you mean the hub"
             )
+        if config.get("given"):
+            continue  # a model whose files of results are here may be elsewhere
         if not model["revision"] and not path.is_dir() and not path.is_relative_to(made_here):
             yield (
                 f"models.{name}.revision: missing. There is no directory {model['path']}; if it is "

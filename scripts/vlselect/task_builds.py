@@ -42,6 +42,13 @@ def expand_builds(config: Mapping) -> None:
     problems = [
         f"tasks.{name}.{problem}" for name, task in built.items() for problem in _problems(task)
     ]
+    if "tasks" not in config.get("given", ()):
+        problems += [
+            f"tasks.{name}.build: no file {path!r}"
+            for name, task in built.items()
+            for path in dict.fromkeys(_paths(task["build"]))
+            if not Path(path).exists()
+        ]
     if problems:
         raise ConfigError("\n".join(problems))
     for name, task in built.items():
@@ -104,9 +111,6 @@ def _problems(task: Mapping) -> Iterator[str]:
     yield from (f"build.{key}: layout {build['layout']} needs it" for key in needed - own.keys())
     for key in sorted(own.keys() - known):
         yield f"build.{key}: layout {build['layout']} does not know it; it has {sorted(known)}"
-    for path in dict.fromkeys(_paths(build)):
-        if not Path(path).exists():
-            yield f"build: no file {path!r}"
     if build["prompt"] is not None and "{question}" not in build["prompt"]:
         yield f"build.prompt: {build['prompt']!r} has no place {{question}}"
     if build.get("images") and task.get("images", build["images"]) != build["images"]:

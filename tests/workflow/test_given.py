@@ -1,0 +1,61 @@
+"""Runs that begin in the middle: with some stages' files, and nothing that they were made of."""
+
+import shutil
+
+import yaml
+from running import jobs, snakemake, succeeded
+
+DATA = ("pool", "tasks", "features", "gradients", "influence", "votes", "clusters")
+
+
+def begin(mini_run, folder, have, given, methods):
+    """A folder with these parts of the mini run and nothing else; give the path of its config."""
+    for name in have:
+        source, target = mini_run.results / name, folder / "results/mini" / name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    config = yaml.safe_load(mini_run.config.read_text()) | {"given": given, "methods": methods}
+    config["experiments"] = {"main": {"methods": list(methods)}}
+    path = folder / "given.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def subset(results, method):
+    return (results / "subsets" / method / "ratio-0.2_seed-0.json").read_bytes()
+
+
+def test_votes_and_subsets_from_influence_alone(mini_run, tmp_path):
+    have, given = ("pool", "influence"), [*DATA[:5]]
+    found = {}
+    for name, icons in {
+        "same": {},
+        "half": {"percentile": 50},
+        "mean": {"aggregator": "mean"},
+    }.items():
+        (tmp_path / name).mkdir()
+        config = begin(mini_run, tmp_path / name, have, given, {"icons": icons})
+        said = succeeded(snakemake(tmp_path / name, config, "--cores", "1", "subsets"))
+        assert jobs(said) <= {"cast_votes", "select_icons", "check_budgets", "subsets"}
+        found[name] = subset(tmp_path / name / "results/mini", "icons")
+    assert found["same"] == subset(mini_run.results, "icons")
+    assert len(set(found.values())) == 3
+
+
+def test_coincide_from_clusters_and_features(mini_run, tmp_path):
+    given = ["pool", "features", "clusters"]
+    found = {}
+    for name, temperature in {"same": {}, "hot": {"temperature": 10.0}}.items():
+        (tmp_path / name).mkdir()
+        coincide = {"model": "target", "n_clusters": 6} | temperature
+        config = begin(mini_run, tmp_path / name, given, [*given, "tasks"], {"coincide": coincide})
+        said = succeeded(snakemake(tmp_path / name, config, "--cores", "1", "subsets"))
+        assert jobs(said) == {"select_coincide", "check_budgets", "subsets"}
+        found[name] = subset(tmp_path / name / "results/mini", "coincide")
+    assert found["same"] == subset(mini_run.results, "coincide") != found["hot"]
+
+
+def test_what_is_given_has_to_be_there(mini_run, tmp_path):
+    config = begin(mini_run, tmp_path, ("pool",), [*DATA], {"icons": {}})
+    done = snakemake(tmp_path, config, "--cores", "1", "subsets")
+    assert done.returncode and "Missing input files" in done.stdout
+    assert "results/mini/votes.parquet" in done.stdout and "Traceback" not in done.stdout
