@@ -24,6 +24,7 @@ References
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -184,7 +185,7 @@ def _finite_blocks(array: ShardedArray, what: str) -> Iterator[tuple[int, np.nda
     A block is there until the next one takes its place.
     """
     buffer = np.empty((min(ROWS, len(array)), array.shape[1]), dtype=np.float32)
-    for start, stored in array.blocks(ROWS):
+    for start, stored in _read_ahead(array.blocks(ROWS)):
         finite = half.finite_rows(stored)
         if not finite.all():
             raise ValueError(
@@ -193,3 +194,12 @@ def _finite_blocks(array: ShardedArray, what: str) -> Iterator[tuple[int, np.nda
         block = buffer[: len(stored)]
         half.to_float32(stored, block)
         yield start, block
+
+
+def _read_ahead(blocks: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+    """Give the same blocks; while one is in use, a thread reads the next."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(next, blocks, None)
+        while (block := waiting.result()) is not None:
+            waiting = reader.submit(next, blocks, None)
+            yield block

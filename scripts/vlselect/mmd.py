@@ -5,6 +5,8 @@ below what float16 activations can tell apart. All sums are then exact integers:
 equal compare equal, and no choice depends on block sizes or on the order of a sum.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from vlselect.kernel import gaussian
@@ -12,15 +14,22 @@ from vlselect.kernel import gaussian
 BITS = 30
 PAIRS = 1 << 24
 KERNEL_BYTES = 1 << 30
+TAKEN = 1 << 62  # no cost is as high; what further picks add to it stays below 2^63
 
 
 def whole_kernel(a: np.ndarray, b: np.ndarray, sigma: float, n: int) -> np.ndarray:
-    """Gaussian kernel in units of 2^-bits, as int32, for sums over a cluster of n samples.
+    """Gaussian kernel in units of 2^-bits, as int32, for sums over a cluster of n samples."""
+    return whole(gaussian(a, b, sigma), n)
+
+
+def whole(kernel: np.ndarray, n: int) -> np.ndarray:
+    """Round a kernel to multiples of 2^-bits: int32, in these units.
 
     The number of bits is 30, or less where n^2 such values would not fit 62 bits.
     """
     bits = min(BITS, 62 - 2 * int(n - 1).bit_length())
-    return np.rint(np.ldexp(gaussian(a, b, sigma), bits)).astype(np.int32)
+    scaled = kernel * 2.0**bits  # exact
+    return np.rint(scaled, out=scaled).astype(np.int32)
 
 
 def greedy(
@@ -68,15 +77,40 @@ def greedy(
     # last digits; `copy` says which row is whose.
     distinct, copy = _distinct(samples)
     row, sums = _kernel_rows(distinct, np.bincount(copy), sigma, kernel_bytes)
-    total, near = sums[copy], np.zeros(n, dtype=np.int64)  # n * r_j and s_j, in kernel units
-    free = np.ones(n, dtype=bool)
+    return pick(row, sums, copy, budget)
+
+
+def pick(
+    row: Callable[[int], np.ndarray], sums: np.ndarray, copy: np.ndarray, budget: int
+) -> np.ndarray:
+    """Make the picks of `greedy` from the kernel of the distinct samples.
+
+    Parameters
+    ----------
+    row : callable
+        Distinct sample -> its row of the `whole` kernel, int32, shape (u,).
+    sums : int64 array, shape (u,)
+        Sums of these rows over the cluster, copies included.
+    copy : int64 array, shape (n,)
+        Which distinct sample each one is.
+    budget : int
+        0 to n.
+
+    Returns
+    -------
+    int64 array, shape (budget,)
+    """
+    n = len(copy)
+    # The two terms of a pick times n (m + 1)^2 / 2: whole numbers n s_j - (m + 1) n r_j
+    total, change = sums[copy], np.empty(n, dtype=np.int64)  # n r_j
+    cost = -total
     picks = np.empty(budget, dtype=np.int64)
     for m in range(budget):
-        # the two terms above times n (m + 1)^2 / 2: whole numbers
-        cost = n * near - (m + 1) * total
-        picks[m] = np.argmin(np.where(free, cost, np.iinfo(np.int64).max))
-        free[picks[m]] = False
-        near += row(copy[picks[m]])[copy]
+        best = picks[m] = cost.argmin()
+        cost[best], total[best] = TAKEN, 0
+        np.multiply(row(copy[best])[copy], n, out=change, dtype=np.int64)
+        cost += change
+        cost -= total
     return picks
 
 

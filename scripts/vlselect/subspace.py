@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vlselect import half
 from vlselect.store import ShardedArray
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def leverage(array: ShardedArray, include: np.ndarray, energy: float = 0.9) -> n
     Raises
     ------
     ValueError
-        If fewer than two rows are included or all of them are equal.
+        If fewer than two rows are included, all of them are equal, or one is not finite.
 
     References
     ----------
@@ -70,8 +71,8 @@ def leverage(array: ShardedArray, include: np.ndarray, energy: float = 0.9) -> n
     subspace = dominant_subspace(array, include, energy)
     weights = subspace.directions / subspace.singular_values  # (d, k)
     scores = np.full(len(include), np.nan)
-    for rows, block in _centred(array, include, subspace.mean):
-        scores[rows] = np.square(block @ weights).sum(axis=1)
+    for rows, block in _included(array, include):
+        scores[rows] = np.square((block - subspace.mean) @ weights).sum(axis=1)
     return scores
 
 
@@ -88,14 +89,15 @@ def dominant_subspace(array: ShardedArray, include: np.ndarray, energy: float = 
     if n < 2:
         raise ValueError(f"a subspace needs two samples with a representation, there is {n}")
     mean = np.zeros(d)
-    for _, block in _centred(array, include, np.zeros(d)):
-        mean += block.sum(axis=0)
+    for _, block in _included(array, include):
+        mean += block.sum(axis=0, dtype=np.float64)
     mean /= n
     # Centring first, in a pass of its own: R^T R minus n times the mean's square would lose the
     # digits that the two have in common.
     scatter = np.zeros((d, d))
-    for _, block in _centred(array, include, mean):
-        scatter += block.T @ block
+    for _, block in _included(array, include):
+        centred = block - mean  # float64
+        scatter += centred.T @ centred
     squares, vectors = np.linalg.eigh(scatter)
     squares, vectors = squares[::-1], vectors[:, ::-1]  # descending
     precision = max(n, d) * np.finfo(np.float64).eps
@@ -110,11 +112,18 @@ def dominant_subspace(array: ShardedArray, include: np.ndarray, energy: float = 
     return Subspace(mean, vectors[:, :k], np.sqrt(squares[:k]), share)
 
 
-def _centred(
-    array: ShardedArray, include: np.ndarray, mean: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Give (row numbers, float64 rows less the mean) of each block's included rows."""
+def _included(array: ShardedArray, include: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Give (row numbers, values) of each block's included rows; float16 becomes float32."""
     for start, block in array.blocks(ROWS):
         rows = start + np.flatnonzero(include[start : start + len(block)])
         if len(rows):
-            yield rows, block[rows - start].astype(np.float64) - mean
+            values = block if len(rows) == len(block) else block[rows - start]
+            finite = half.finite_rows(values)
+            if not finite.all():
+                raise ValueError(
+                    f"the representation of row {rows[np.argmin(finite)]} is not finite"
+                )
+            if values.dtype == np.float16:
+                stored, values = values, np.empty(values.shape, np.float32)
+                half.to_float32(stored, values)
+            yield rows, values

@@ -7,6 +7,7 @@ import find_neighbours
 import numpy as np
 import pytest
 from feature_files import array_of, blobs, make_pool, shuffled, table
+from performance import straightforward as plain
 from threadpoolctl import threadpool_limits
 
 from vlselect import neighbours
@@ -44,24 +45,12 @@ def choose(pool, signals, budget, variant):
     return chosen
 
 
-def naive(values, margin, ids, budget, variant, k=5):
-    """D2 pruning by its definition: all distances, and all scores looked at for every choice."""
-    exact, n = values.astype(np.float64), len(values)
-    squared = ((exact[:, None] - exact[None]) ** 2).sum(axis=2)
-    near = [
-        sorted((j for j in range(n) if j != i), key=lambda j: (squared[i, j], ids[j]))[:k]
-        for i in range(n)
-    ]
+def naive(values, margin, ids, budget, variant):
+    """D2 pruning by its definition, in the order of ids, which decide ties."""
+    order = np.argsort(ids)
     own = np.maximum(margin, 1e-7) if variant == "released" else (1 - margin) / 2
-    scores = [own[i] + sum(np.exp(-squared[i, j]) * own[j] for j in near[i]) for i in range(n)]
-    scores = [float(np.float32(s)) for s in scores]  # as they are stored
-    taken = []
-    for _ in range(budget):
-        best = min((i for i in range(n) if i not in taken), key=lambda i: (-scores[i], ids[i]))
-        taken.append(best)
-        for j in near[best]:
-            scores[j] -= np.exp(-0.4 * squared[best, j]) * scores[best]
-    return taken
+    graph = plain.nearest(values[order], 5)
+    return order[plain.d2_pruning(own[order], *graph, budget)].tolist()
 
 
 @pytest.mark.parametrize("variant", ["released", "paper"])

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 from feature_files import array_of, blobs, make_pool, shuffled, table
+from performance import straightforward as plain
 from threadpoolctl import threadpool_limits
 
 from vlselect.embeddings import Embeddings
@@ -18,37 +19,21 @@ def one_thread():
         yield
 
 
-def kept(unit, cluster, distance, epsilon):
-    """SemDeDup for one epsilon, with every pair of a cluster: which places stay."""
-    stay = np.ones(len(unit), bool)
-    for c in np.unique(cluster):
-        order = np.lexsort([-distance, cluster != c])[: (cluster == c).sum()]
-        cosines = np.triu(unit[order] @ unit[order].T, k=1)
-        stay[order[1:]] = cosines.max(axis=0)[1:] <= 1 - epsilon
-    return stay
-
-
 def test_selection_is_what_bisection_converges_to(tmp_path):
     values, pool = blobs(240, noise=1.0), make_pool(240)
     array = array_of(tmp_path, values)
     embeddings = Embeddings(array, pool["sample_id"].to_numpy(object), True)
     cluster, distance = nearest_prototype(embeddings, 6)
     unit = embeddings[np.arange(240)].astype(np.float64)
+    highest = plain.highest_earlier(unit, cluster, distance)
     scores = score(pool, {"last_token": array}, 0, n_clusters=6)
     for budget in (24, 48, 120, 200):
-        low, high = 0.0, 2.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            if kept(unit, cluster, distance, middle).sum() >= budget:
-                low = middle
-            else:
-                high = middle
-        stay = kept(unit, cluster, distance, low)
-        assert stay.sum() == budget  # no ties in these data
+        stay = plain.semdedup(highest, budget)
+        assert len(stay) == budget  # no ties in these data
         chosen = select(pool, {"scores": table(scores)}, budget, 0)
         chosen.check(budget, 240)
         assert set(chosen.rows) == set(embeddings.rows[stay])
-        assert chosen.scores[-1] == pytest.approx(low, abs=2e-6)
+        assert chosen.scores[-1] == pytest.approx(1 - highest[stay].max(), abs=2e-6)
 
 
 def test_of_copies_one_stays(tmp_path):

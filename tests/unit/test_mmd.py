@@ -1,10 +1,10 @@
 """Greedy MMD against computing the whole MMD of every candidate set at every pick."""
 
-import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from performance import straightforward as plain
 
 from vlselect.mmd import greedy, whole_kernel
 
@@ -25,20 +25,6 @@ def brute_force(kernel, budget):
         rest = [j for j in range(len(kernel)) if j not in chosen]
         chosen.append(min(rest, key=lambda j: (exact_mmd(kernel, [*chosen, j]), j)))
     return chosen
-
-
-def float_mmd(samples, chosen):
-    """The same in float64, from samples."""
-
-    def mean_kernel(a, b):
-        return np.mean([math.exp(-np.square(p - q).sum() / 2) for p in a for q in b])
-
-    picked = samples[chosen]
-    return (
-        mean_kernel(samples, samples)
-        + mean_kernel(picked, picked)
-        - 2 * mean_kernel(samples, picked)
-    )
 
 
 def make_samples(n, seed, copies=False):
@@ -66,13 +52,10 @@ def test_forty_samples_half_of_them_copies():
 
 
 def test_rounding_of_the_kernel_does_not_change_picks_of_distinct_samples():
-    samples = make_samples(12, seed=3)
-    chosen = []
-    for pick in greedy(samples, 12).tolist():
-        rest = [j for j in range(12) if j not in chosen]
-        exact = samples.astype(np.float64)
-        assert pick == min(rest, key=lambda j: float_mmd(exact, [*chosen, j]))
-        chosen.append(pick)
+    samples = make_samples(40, seed=3)
+    kernel = plain.gaussian_kernel(samples)
+    np.testing.assert_array_equal(greedy(samples, 40), plain.greedy_mmd(kernel, 40))
+    np.testing.assert_array_equal(greedy(samples, 12), plain.greedy_mmd_one_by_one(kernel, 12))
 
 
 def test_rounded_kernel_is_close_and_its_sums_fit():

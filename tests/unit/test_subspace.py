@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from array_files import write_shards
+from performance.straightforward import svd_leverage
 
 from vlselect import subspace
 from vlselect.store import ShardedArray
@@ -17,12 +18,7 @@ def make_rows(n=200, d=12, seed=0, dtype=np.float16):
 
 
 def svd_scores(rows, energy):
-    """Row norms of U_k of the whole centred matrix in memory."""
-    exact = rows.astype(np.float64)
-    u, sigma, _ = np.linalg.svd(exact - exact.mean(axis=0), full_matrices=False)
-    share = np.cumsum(sigma**2) / (sigma**2).sum()
-    k = int(np.argmax(share >= energy)) + 1
-    return (u[:, :k] ** 2).sum(axis=1), k
+    return svd_leverage(rows.astype(np.float64), energy)
 
 
 def shards_of(folder, values, shards=1):
@@ -120,3 +116,14 @@ def test_bad_input_is_refused(tmp_path):
     for energy in (0, 1.1):
         with pytest.raises(ValueError, match="energy"):
             leverage(array, np.ones(5, bool), energy)
+
+
+def test_a_row_that_is_not_finite_is_named_if_it_counts(tmp_path):
+    path = write_shards(tmp_path, make_rows(), 1)[0]
+    values = np.memmap(path, np.float16, "r+", path.stat().st_size - 200 * 12 * 2, (200, 12))
+    values[150, 3] = np.nan  # behind the writer's back
+    values.flush()
+    with pytest.raises(ValueError, match="row 150 is not finite"):
+        leverage(ShardedArray([path]), np.ones(200, bool))
+    scores = leverage(ShardedArray([path]), np.arange(200) != 150)
+    assert np.isfinite(scores).sum() == 199

@@ -1,0 +1,157 @@
+"""The selection mathematics in the plain form of the papers and of the released programs.
+
+Slow and obvious: unit tests hold the library against these functions, and the measurements time
+both. Everything is in memory, all pairs are formed, and whole arrays are looked at for each choice.
+"""
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+
+def gaussian_kernel(samples: np.ndarray, sigma: float = 1.0) -> np.ndarray:
+    """exp(-|p - q|^2 / (2 sigma^2)) between all rows of a float array (n, d): float64 (n, n)."""
+    exact = samples.astype(np.float64)
+    return np.exp(-cdist(exact, exact, "sqeuclidean") / (2 * sigma**2))
+
+
+def greedy_mmd(kernel: np.ndarray, budget: int) -> np.ndarray:
+    """Greedy MMD as COINCIDE's program has it: int64 array (budget,), in the order picked.
+
+    For every pick, all candidate sets stand side by side, and the MMD of each is the mean of its
+    own entries of the kernel. Ties: lowest position.
+    """
+    n = len(kernel)
+    picks = np.empty(0, dtype=np.int64)
+    for _ in range(budget):
+        rest = np.setdiff1d(np.arange(n), picks)
+        sets = np.column_stack([np.tile(picks, (len(rest), 1)), rest])  # (n - m, m + 1)
+        between = kernel[:, sets].mean(axis=(0, 2))
+        within = kernel[sets[:, :, None], sets[:, None, :]].mean(axis=(1, 2))
+        picks = np.append(picks, rest[np.argmin(kernel.mean() + within - 2 * between)])
+    return picks
+
+
+def greedy_mmd_one_by_one(kernel: np.ndarray, budget: int) -> np.ndarray:
+    """The same, every candidate set by itself, so that no array is larger than the kernel."""
+    picks: list[int] = []
+    for _ in range(budget):
+        best, lowest = -1, np.inf
+        for j in sorted(set(range(len(kernel))) - set(picks)):
+            own = [*picks, j]
+            mmd = kernel.mean() + kernel[np.ix_(own, own)].mean() - 2 * kernel[:, own].mean()
+            if mmd < lowest:
+                best, lowest = j, mmd
+        picks.append(best)
+    return np.array(picks)
+
+
+def influences(pool: np.ndarray, tasks: list[np.ndarray]) -> np.ndarray:
+    """Mean inner product with every validation gradient of each task, all of them formed: (N, T).
+
+    ICONS' two programs, one after the other; `pool` (N, k), `tasks` (n_val, k).
+    """
+    return np.column_stack([(pool @ task.T).mean(axis=1) for task in tasks])
+
+
+def votes(table: np.ndarray, percentile: float) -> np.ndarray:
+    """ICONS' votes, task by task: bool array (N, T)."""
+    thresholds = [np.percentile(column, 100 - percentile) for column in table.T]
+    return np.column_stack([c >= t for c, t in zip(table.T, thresholds, strict=True)])
+
+
+def svd_leverage(rows: np.ndarray, energy: float) -> tuple[np.ndarray, int]:
+    """Squared row norms of U_k of the whole centred matrix, (n,), and k, by a full SVD.
+
+    In the precision of `rows`, a float array (n, d).
+    """
+    u, sigma, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    share = np.cumsum(sigma**2) / (sigma**2).sum()
+    k = int(np.argmax(share >= energy)) + 1
+    return (u[:, :k] ** 2).sum(axis=1), k
+
+
+def nearest(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest other rows by a matrix of all distances: places and squared distances (n, k).
+
+    Ties: lower place.
+    """
+    exact = values.astype(np.float64)
+    squared = cdist(exact, exact, "sqeuclidean")
+    np.fill_diagonal(squared, np.inf)
+    every, places, distances = np.arange(len(values)), [], []
+    for _ in range(k):
+        places.append(squared.argmin(axis=1))
+        distances.append(squared[every, places[-1]])
+        squared[every, places[-1]] = np.inf
+    return np.column_stack(places), np.column_stack(distances)
+
+
+def d2_pruning(
+    own: np.ndarray, places: np.ndarray, squared: np.ndarray, budget: int, gamma: float = 0.4
+) -> list[int]:
+    """D2 pruning on a graph of neighbours, all scores looked at for every choice.
+
+    Parameters
+    ----------
+    own : float array, shape (n,)
+        Scores before any message.
+    places, squared : arrays, shape (n, k)
+        As `nearest` gives them.
+    budget : int
+    gamma : float
+        Of the reverse messages; that of the forward ones is 1.
+
+    Returns
+    -------
+    list of int
+        In the order taken. Ties: lowest place.
+    """
+    scores = own + (np.exp(-squared) * own[places]).sum(axis=1)
+    scores = scores.astype(np.float32).astype(np.float64)  # as they are stored
+    free, taken = np.ones(len(own), bool), []
+    for _ in range(budget):
+        best = int(np.argmax(np.where(free, scores, -np.inf)))
+        free[best] = False
+        taken.append(best)
+        scores[places[best]] -= np.exp(-gamma * squared[best]) * scores[best]
+    return taken
+
+
+def highest_earlier(unit: np.ndarray, cluster: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Highest cosine to any row that comes earlier in the own cluster, by all pairs of it: (n,).
+
+    Rows far from their centroid come first; -1 for the first. SemDeDup's program drops a row where
+    this exceeds 1 - epsilon.
+    """
+    highest = np.full(len(unit), -1.0)
+    for c in np.unique(cluster):
+        members = np.flatnonzero(cluster == c)
+        order = members[np.argsort(-distance[members], kind="stable")]
+        cosines = np.triu(unit[order] @ unit[order].T, k=1)
+        cosines[np.tril_indices(len(order))] = -1
+        highest[order] = cosines.max(axis=0)
+    return highest
+
+
+def semdedup(highest: np.ndarray, budget: int) -> np.ndarray:
+    """Bisect for the epsilon that keeps `budget` rows; give the rows that stay, ascending."""
+    low, high = 0.0, 2.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (highest <= 1 - middle).sum() >= budget else (low, middle)
+    return np.flatnonzero(highest <= 1 - low)
+
+
+def lloyd(samples: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One step of spherical k-means: the new centroids (K, d), and each row's cosine to the old.
+
+    A centroid that no row (n, d) is nearest to stays where it is.
+    """
+    cosines = samples @ centroids.T  # (n, K)
+    nearest_one, moved = cosines.argmax(axis=1), centroids.copy()
+    for c in range(len(centroids)):
+        own = samples[nearest_one == c]
+        if len(own):
+            total = own.sum(axis=0)
+            moved[c] = total / np.linalg.norm(total)
+    return moved, cosines.max(axis=1)
