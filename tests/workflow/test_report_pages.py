@@ -97,7 +97,8 @@ def test_report_has_a_caption_for_every_figure(browser, report, tmp_path):
             row.locator("[iconname=information-circle]").click()
             page.get_by_text("Description").wait_for()
             caption = page.inner_text("body")
-            assert words in caption and "Model: target. Seeds: 0, 1." in caption and "n = 330" in caption
+            for text in (words, "Model: target. Seeds: 0, 1.", "n = 330"):
+                assert text in caption
             picture(visit, f"report-{category}", tmp_path)
             page.get_by_text("Results", exact=True).click()
 
