@@ -17,6 +17,8 @@ rule check_budgets:
         "<results>/pool/budgets.json",
     log:
         "<logs>/check_budgets.log",
+    benchmark:
+        "<costs>/check_budgets/all.jsonl"
     priority: 100
     conda:
         "../envs/selection.yaml"
