@@ -83,24 +83,12 @@ def model_files(wildcards_or_name):
 def model_flags(wildcards_or_name):
     """Command-line flags that load a model (see loading.add_model_arguments)."""
     model = model_settings(wildcards_or_name)
-    flags = [
-        "--model",
-        model["path"],
-        "--dtype",
-        model["dtype"],
-        "--device",
-        model["device"],
-    ]
-    flags += [
-        "--batch-size",
-        str(model["batch_size"]),
-        "--threads",
-        str(config["threads"]),
-    ]
-    flags += ["--revision", model["revision"]] if model["revision"] else []
-    flags += ["--max-length", str(model["max_length"])] if model["max_length"] else []
-    flags += ["--attention", model["attention"]] if model["attention"] else []
-    flags += ["--quantisation", model["quantisation"]] if model["quantisation"] else []
+    flags = ["--model", model["path"], "--dtype", model["dtype"]]
+    flags += ["--device", model["device"], "--batch-size", str(model["batch_size"])]
+    flags += ["--threads", str(config["threads"])]
+    for key in "revision batch_tokens max_length attention quantisation".split():
+        if model[key]:
+            flags += ["--" + key.replace("_", "-"), str(model[key])]
     flags += ["--trust-remote-code"] if model["trust_remote_code"] else []
     return shlex.join(flags)
 

@@ -47,7 +47,8 @@ def batches(
     Yields
     ------
     Batch
-        At most ``vlm.batch_size`` samples of one block and of similar length, shortest first.
+        At most ``vlm.batch_size`` samples of one block and of similar length, shortest first, and
+        at most ``vlm.batch_tokens`` tokens, padding included, unless it is a single sample.
     """
     encode = vlm.encode_prompt if prompts else vlm.encode
     blocks = [list(block) for _, block in groupby(rows, key=lambda row: row // BLOCK)]
@@ -59,24 +60,31 @@ def batches(
             encoded[-1].row = int(row)
         # Generation takes a pass for every new token: there, few batches count more than padding.
         spread = math.inf if prompts else SPREAD
-        for chunk in by_length(encoded, vlm.batch_size, spread):
+        for chunk in by_length(encoded, vlm.batch_size, vlm.batch_tokens, spread):
             yield vlm.collate(chunk, padding_side="left" if prompts else None)
 
 
 def by_length(
-    encoded: Sequence[Encoded], batch_size: int, spread: float = SPREAD
+    encoded: Sequence[Encoded],
+    batch_size: int,
+    batch_tokens: int | None = None,
+    spread: float = SPREAD,
 ) -> Iterator[list[Encoded]]:
     """Cut samples, ordered by length and then row, into batches of at most `batch_size`.
 
-    No sample is padded to more than `spread` times its length, or by more than `SLACK` tokens
-    where that is longer: what a pass costs grows with the tokens, padding included.
+    A batch has at most `batch_tokens` tokens, padding and images included, where that is given; a
+    longer sample stands alone. No sample is padded to more than `spread` times its length, or by
+    more than `SLACK` tokens where that is longer: what a pass costs grows with the tokens.
     """
+    budget = math.inf if batch_tokens is None else batch_tokens
     batch: list[Encoded] = []
     for sample in sorted(encoded, key=lambda sample: (len(sample), sample.row)):
-        room = max(spread * len(batch[0]), len(batch[0]) + SLACK) if batch else 0
-        if batch and (len(batch) == batch_size or len(sample) > room):
-            yield batch
-            batch = []
+        if batch:
+            room = max(spread * len(batch[0]), len(batch[0]) + SLACK)
+            full = len(batch) == batch_size or (len(batch) + 1) * len(sample) > budget
+            if full or len(sample) > room:
+                yield batch
+                batch = []
         batch.append(sample)
     if batch:
         yield batch

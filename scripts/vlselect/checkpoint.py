@@ -1,6 +1,7 @@
 """Finetuned models on disk: a LoRA adapter, or a whole model, and the log of its training.
 
 Both are safetensors with a JSON config beside them; the processor stays with the base model.
+peft, slow to import, is imported only where there is an adapter.
 """
 
 import logging
@@ -9,13 +10,15 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from peft import PeftModel
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from vlselect.loading import is_quantised
-from vlselect.lora import load_adapter
 from vlselect.vlm import VLM
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +43,7 @@ def replacing_directory(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def save_checkpoint(model: PreTrainedModel | PeftModel, directory: str | Path) -> None:
+def save_checkpoint(model: "PreTrainedModel | PeftModel", directory: str | Path) -> None:
     """Write the trained weights and their config into a directory that exists.
 
     Parameters
@@ -64,6 +67,8 @@ def merge_adapter(vlm: VLM) -> VLM:
     ValueError
         If weights of the base model are quantised, or a weight would be NaN or infinite.
     """
+    from peft import PeftModel
+
     if not isinstance(vlm.model, PeftModel):
         return vlm
     if is_quantised(vlm.model):
@@ -85,7 +90,7 @@ def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
     Returns
     -------
     VLM
-        The finetuned model with the base model's processor and batch size.
+        The finetuned model with the base model's processor and batch sizes.
 
     Raises
     ------
@@ -94,6 +99,8 @@ def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
     """
     directory = Path(directory)
     if (directory / ADAPTER_CONFIG).is_file():
+        from vlselect.lora import load_adapter
+
         return load_adapter(vlm, directory)
     if not (directory / "config.json").is_file():
         raise FileNotFoundError(f"{directory} holds neither {ADAPTER_CONFIG} nor config.json")
@@ -108,5 +115,6 @@ def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
         path=vlm.path,
         revision=vlm.revision,
         batch_size=vlm.batch_size,
+        batch_tokens=vlm.batch_tokens,
         max_length=vlm.max_length,
     )

@@ -25,7 +25,7 @@ def generate(
     Parameters
     ----------
     vlm : VLM
-        The model; prompts are padded on the left, `vlm.batch_size` of similar length at a time.
+        The model; prompts are padded on the left, as many at a time as `batches` takes.
     samples : Samples
         Test samples; an answer that follows the last user turn is not shown to the model.
     rows : sequence of int

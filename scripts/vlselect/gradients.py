@@ -268,7 +268,7 @@ def project_gradients(
     """Go through samples in batches and project each one's gradient.
 
     Where a GPU's memory is too small for a batch, its samples are done again in batches of half
-    its size, and so are those to come; a warning says so. Results then differ in rounding only.
+    its tokens, and so are those to come; a warning says so. Results then differ in rounding only.
 
     Yields
     ------
@@ -292,8 +292,9 @@ def project_gradients(
             continue
         del accumulator
         torch.cuda.empty_cache()
-        vlm.batch_size = min(vlm.batch_size, len(batch) // 2)
-        logger.warning("out of GPU memory: from now on batches of at most %d", vlm.batch_size)
+        half = batch.response.numel() // 2  # tokens, padding included
+        vlm.batch_tokens = min(vlm.batch_tokens or half, half)
+        logger.warning("out of GPU memory: at most %d tokens a batch from now on", vlm.batch_tokens)
         again = sorted(batch.rows.tolist())
         del batch
         yield from project_gradients(

@@ -36,6 +36,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attention", help="eager, sdpa or flash_attention_2")
     parser.add_argument("--quantisation", choices=QUANTISATIONS, help="needs bitsandbytes")
     parser.add_argument("--batch-size", type=int, default=64, help="samples in a batch, at most")
+    parser.add_argument("--batch-tokens", type=int, help="tokens in a batch, at most, with padding")
     parser.add_argument("--max-length", type=int, help="tokens of a sample; longer ones are cut")
     parser.add_argument("--threads", type=int, default=1, help="fixed: sums depend on it")
     parser.add_argument("--trust-remote-code", action="store_true", help="run the hub's own code")
@@ -53,6 +54,7 @@ def load_from_arguments(arguments: argparse.Namespace) -> VLM:
         quantisation=arguments.quantisation,
         trust_remote_code=arguments.trust_remote_code,
         batch_size=arguments.batch_size,
+        batch_tokens=arguments.batch_tokens,
         max_length=arguments.max_length,
     )
 
@@ -81,6 +83,7 @@ def load_vlm(
     quantisation: str | None = None,
     trust_remote_code: bool = False,
     batch_size: int = 64,
+    batch_tokens: int | None = None,
     max_length: int | None = None,
 ) -> VLM:
     """Load model and processor from a local directory, or from the hub at a fixed revision.
@@ -95,7 +98,7 @@ def load_vlm(
         Hold the weights of linear layers in NF4 or LLM.int8; everything else stays `dtype`.
     trust_remote_code : bool
         Run code that comes with the model.
-    batch_size, max_length : int, int or None
+    batch_size, batch_tokens, max_length : int, int or None, int or None
         See `VLM`.
 
     Raises
@@ -133,6 +136,7 @@ def load_vlm(
         path=path,
         revision=revision or "",
         batch_size=batch_size,
+        batch_tokens=batch_tokens,
         max_length=max_length,
     )
 
@@ -156,6 +160,7 @@ def load_without_weights(arguments: argparse.Namespace) -> VLM:
         path=path,
         revision=revision or "",
         batch_size=arguments.batch_size,
+        batch_tokens=arguments.batch_tokens,
         max_length=arguments.max_length,
     )
 

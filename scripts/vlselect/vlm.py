@@ -34,6 +34,8 @@ class VLM:
         Its chat template renders every conversation.
     batch_size : int
         Samples in a batch, at most.
+    batch_tokens : int or None
+        Tokens in a batch, at most, padding and images included; None sets no limit.
     max_length : int or None
         Tokens that whole conversations are cut to, from the right; None cuts nothing.
     turn_ends : list of int
@@ -48,11 +50,12 @@ class VLM:
         path: str,
         revision: str = "",
         batch_size: int = 64,
+        batch_tokens: int | None = None,
         max_length: int | None = None,
     ):
         self.model, self.processor = model.eval(), processor
         self.path, self.revision, self.batch_size = path, revision, batch_size
-        self.max_length = max_length
+        self.batch_tokens, self.max_length = batch_tokens, max_length
         self.tokenizer = processor.tokenizer
         if not self.tokenizer.is_fast:
             raise MaskError(f"{path}: masks need a fast tokenizer, which gives character offsets")

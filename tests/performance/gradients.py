@@ -17,10 +17,10 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     out = ["--out", str(arguments.out)]
     if arguments.short:
-        few = ["--samples", "8", "--rounds", "1"]
-        per_sample_gradients.main([*out, *few, "--models", "tiny"])
+        few = ["--models", "tiny", "--samples", "8", "--rounds", "1"]
+        per_sample_gradients.main([*out, *few])
         projections.main([*out, *few, "--dims", "64", "--seeds", "1"])
-        end_to_end.main([*out, *few, "--models", "tiny", "--dim", "64"])
+        end_to_end.main([*out, *few, "--dim", "64"])
     else:
         per_sample_gradients.main(out)
         projections.main(out)

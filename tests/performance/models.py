@@ -1,7 +1,7 @@
 """The two models that gradients are timed on, each with samples of its own and a LoRA adapter.
 
 `tiny` has the architecture of the demo's LLaVA and samples drawn as the demo's pool. `larger` is a
-LLaVA of 68 million random weights, with Llama's vocabulary size, 144 tokens an image and samples of
+LLaVA of 67 million random weights, with Llama's vocabulary size, 144 tokens an image and samples of
 64 to 700 tokens. Both are saved and loaded as any user's model, in float32 on the CPU, and the
 adapter's weights are all away from zero: with B = 0 the gradient of A is zero and proves nothing.
 """

@@ -1,7 +1,8 @@
 """Per-sample LoRA gradients: ours, a loop over single samples, vmap(grad), an ordinary step.
 
 Every contender gets the same encoded samples. Ours and the ordinary step, which gives no gradients
-of samples and is the floor, go through the batches that the pipeline forms of them.
+of samples and is the floor, go through the batches that the pipeline forms of them; ours once more
+with few tokens in a batch, as `models.<name>.batch_tokens` sets it.
 """
 
 import argparse
@@ -28,8 +29,10 @@ from vlselect.collation import Batch, Encoded
 from vlselect.gradients import PerSampleGradients
 
 RESULTS = Path(__file__).resolve().parents[2] / "results/performance"
-SIZES = {"tiny": 64, "larger": 24}  # at most a block of the pipeline, which forms batches in it
-STRIDE = {"tiny": 1, "larger": 3}  # of the larger model, every third batch is run
+SIZES = {"tiny": 64, "larger": 48}  # at most a block of the pipeline, which forms batches in it
+STRIDE = {"tiny": 1, "larger": 4}  # of the larger model, every fourth batch is run
+BATCH_TOKENS = 1024  # of the contender whose batches are limited
+WARM = {"tiny": False, "larger": True}  # a run of minutes needs none before it
 CHECKED = 4  # samples, spread over all lengths
 
 
@@ -50,15 +53,19 @@ def stream(per_sample: PerSampleGradients, batches: list[Batch]) -> None:
 def contenders(subject: Subject) -> tuple[list[Encoded], dict[str, Callable], dict[str, Callable]]:
     """The samples, what is timed, and what gives each one's gradients for the check."""
     vlm, stride = subject.vlm, STRIDE[subject.name]
-    chunks = list(by_length(subject.encode(), vlm.batch_size))[stride // 2 :: stride]
+    limits = (vlm.batch_size, BATCH_TOKENS)
+    limited = f"ours, {BATCH_TOKENS:,} tokens a batch"
+    chunks = list(by_length(subject.encode(), vlm.batch_size))[::stride]
     encoded = [sample for chunk in chunks for sample in chunk]
     batches = [vlm.collate(chunk) for chunk in chunks]
+    small = [vlm.collate(chunk) for chunk in by_length(encoded, *limits)]
     pictured = [sample for sample in encoded if sample.image.any()]
     joint = [vlm.collate(chunk) for chunk in by_length(pictured, vlm.batch_size)]
     per_sample = PerSampleGradients(vlm.model).__enter__()  # once, as in a job
     timed = {
         "ordinary step": lambda: training_step(vlm, batches),
         "ours": lambda: stream(per_sample, batches),
+        limited: lambda: stream(per_sample, small),
         "loop, batch size 1": lambda: loop(vlm, encoded),
         "loop, our loss": lambda: loop_on_responses(vlm, encoded),
         "vmap(grad), language model": lambda: [by_vmap(vlm, b, False) for b in batches],
@@ -66,11 +73,13 @@ def contenders(subject: Subject) -> tuple[list[Encoded], dict[str, Callable], di
     }
     first = encoded[:: max(1, len(encoded) // CHECKED)]
     few = [vlm.collate(chunk) for chunk in by_length(first, vlm.batch_size)]
+    few_limited = [vlm.collate(chunk) for chunk in by_length(first, *limits)]
     with_images = pictured[:2]
     expected = torch.stack([exact(vlm, sample) for sample in first])
     expected_images = torch.stack([exact(vlm, sample) for sample in with_images])
     checks = {
         "ours": lambda: (ours(subject, few), expected),
+        limited: lambda: (ours(subject, few_limited), expected),
         "loop, batch size 1": lambda: (loop(vlm, first), expected),
         "loop, our loss": lambda: (loop_on_responses(vlm, first), expected),
         "vmap(grad), language model": lambda: (
@@ -104,7 +113,7 @@ def measure(subject: Subject, rounds: int) -> list[dict]:
         except (RuntimeError, NotImplementedError) as error:
             reasons[name] = why_not(error)
     running = {name: run for name, run in timed.items() if name not in reasons}
-    seconds = in_turns(running, rounds)
+    seconds = in_turns(running, rounds, warm=WARM[subject.name])
     lengths = [len(sample) for sample in encoded]
     rows = []
     for name in timed:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from candidates import BlockedHadamard, Kronecker
 from clocks import in_turns, write_table
-from models import Subject, make
+from models import SUBJECTS, Subject, make
 from per_sample_gradients import RESULTS
 from references import exact, require_exact
 from trak.projectors import BasicProjector, ProjectionType
@@ -28,6 +28,7 @@ from vlselect.batching import by_length
 from vlselect.collation import Batch
 from vlselect.gradients import LoraMatrix, PerSampleGradients
 
+SIZES = {"tiny": 500, "larger": 24}
 DIMS = (512, 1024, 5120)
 KINDS = ("trak rademacher", "sjlt", "sjlt, 1 nonzero", "shifted", "blocked hadamard", "kronecker")
 INTERVAL = 16  # gradients that the released programs project at a time
@@ -125,7 +126,8 @@ def measure(subject: Subject, dims: list[int], seeds: int, rounds: int) -> list[
                 for seed in range(seeds)
             ]
             rows.append({
-                "dim": dim, "projection": kind, "size": vectors.shape[1], "batch": together,
+                "model": subject.name, "dim": dim, "projection": kind,
+                "size": vectors.shape[1], "batch": together,
                 "ms_per_sample": 1e3 * statistics.median(each),
                 "share_of_pass": statistics.median(a / b for a, b in zip(each, one, strict=True)),
                 "pearson": statistics.mean(p for p, _ in found),
@@ -138,17 +140,20 @@ def measure(subject: Subject, dims: list[int], seeds: int, rounds: int) -> list[
 def main(argv: list[str] | None = None) -> None:
     """Write projection.csv."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=500)
+    parser.add_argument("--models", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
+    parser.add_argument("--samples", type=int, help="of each model, in place of the usual number")
     parser.add_argument("--dims", type=int, nargs="+", default=list(DIMS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        subject = make("tiny", Path(folder) / "tiny", arguments.samples)
-        rows = measure(subject, arguments.dims, arguments.seeds, arguments.rounds)
-    write_table(arguments.out / "projection.csv", rows)
+    rows = []
+    for name in arguments.models:
+        with tempfile.TemporaryDirectory() as folder:
+            subject = make(name, Path(folder) / name, arguments.samples or SIZES[name])
+            rows += measure(subject, arguments.dims, arguments.seeds, arguments.rounds)
+            write_table(arguments.out / "projection.csv", rows)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,20 @@ def test_any_number_of_shards_holds_the_same_bits(tiny_vlm, long_pool, tmp_path)
         assert got[:].tobytes() == expected.tobytes(), kind
 
 
+def test_fewer_tokens_in_a_batch_change_rounding_only_and_shards_nothing(
+    tiny_vlm, long_pool, tmp_path
+):
+    whole = run(tiny_vlm, long_pool, tmp_path / "1")
+    small = ["--batch-tokens", "100"]
+    parts = [run(tiny_vlm, long_pool, tmp_path / n, f"1-of-{n}", small) for n in "13"]
+    for kind in KINDS:
+        expected = ShardedArray([whole[kind]])[:].astype(float)
+        all_rows, first = (ShardedArray([part[kind]])[:] for part in parts)
+        np.testing.assert_allclose(all_rows.astype(float), expected, rtol=2e-3, atol=1e-3)
+        assert 0 < len(first) < len(all_rows)
+        assert all_rows[: len(first)].tobytes() == first.tobytes(), kind
+
+
 def test_empty_shard_is_a_file_without_rows(tiny_vlm, tiny_pool, tmp_path):
     paths = run(tiny_vlm, tiny_pool, tmp_path, shard="1-of-2")  # one block, and it is the second's
     assert ShardedArray([paths["activations"]]).shape == (0, 2 * 4 * 32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vlselect import store
-from vlselect.batching import batches, by_length
+from vlselect.batching import SLACK, SPREAD, batches, by_length
 from vlselect.loading import load_vlm
 from vlselect.samples import Samples
 
@@ -27,10 +27,13 @@ def test_every_sample_comes_once_and_short_ones_first(tiny_vlm, tiny_pool, sampl
     ]
 
 
+@pytest.mark.parametrize("batch_tokens", [None, 70])
 @pytest.mark.parametrize("n_shards", [2, 3])
-def test_batches_do_not_depend_on_shards(tiny_vlm, tiny_pool, samples, n_shards, monkeypatch):
+def test_batches_do_not_depend_on_shards(
+    tiny_vlm, tiny_pool, samples, n_shards, batch_tokens, monkeypatch
+):
     monkeypatch.setattr("vlselect.batching.BLOCK", 8)
-    vlm = load_vlm(str(tiny_vlm), batch_size=4)
+    vlm = load_vlm(str(tiny_vlm), batch_size=4, batch_tokens=batch_tokens)
     root = tiny_pool / "images"
     whole = [b.rows.tolist() for b in batches(vlm, samples, range(len(samples)), root)]
     parts = []
@@ -58,6 +61,53 @@ def test_no_sample_is_padded_by_much():
     given = [Sample(row, length) for row, length in enumerate(reversed(lengths))]
     found = [[len(sample) for sample in batch] for batch in by_length(given, 64)]
     assert found == [[10, 26], [27, 40, 43], [44], [100, 125], [126], [500, 625], [626]]
+
+
+def slow_batches(lengths, batch_size, batch_tokens):
+    """The lengths of each batch: a sample joins the last batch if that then breaks no rule."""
+    found = [[]]
+    for length in sorted(lengths):
+        joined = [*found[-1], length]
+        rules = [
+            len(joined) <= batch_size,
+            max(joined) * len(joined) <= batch_tokens or len(joined) == 1,
+            max(joined) <= SPREAD * min(joined) or max(joined) - min(joined) <= SLACK,
+        ]
+        if all(rules):
+            found[-1].append(length)
+        else:
+            found.append([length])
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("batch_tokens", [1, 150, 700, 5000, 10**9])
+def test_a_batch_has_no_more_tokens_than_allowed(batch_tokens, seed):
+    lengths = np.random.default_rng(seed).integers(10, 300, size=64).tolist()
+    given = [Sample(row, length) for row, length in enumerate(lengths)]
+    found = [[len(s) for s in batch] for batch in by_length(given, 20, batch_tokens)]
+    assert found == slow_batches(lengths, 20, batch_tokens)
+    if batch_tokens == 10**9:
+        assert found == [[len(s) for s in batch] for batch in by_length(given, 20)]
+
+
+def test_a_batch_may_be_full_to_the_last_token_and_a_longer_sample_stands_alone():
+    given = [Sample(row, length) for row, length in enumerate([50, 60, 60, 61, 200])]
+    found = [[len(s) for s in batch] for batch in by_length(given, 64, 180)]
+    assert found == [[50, 60, 60], [61], [200]]
+
+
+@pytest.mark.parametrize("prompts", [False, True])
+def test_image_tokens_and_padding_count_in_a_batch(tiny_vlm, tiny_pool, samples, prompts):
+    vlm = load_vlm(str(tiny_vlm), batch_tokens=120)
+    rows = range(len(samples))
+    root = tiny_pool / "images"
+    found = list(batches(vlm, samples, rows, root, prompts=prompts))
+    sizes = [batch.inputs["input_ids"].numel() for batch in found]
+    assert sorted(np.concatenate([batch.rows for batch in found])) == list(rows)
+    assert max(sizes) <= 120 and max(len(batch) for batch in found) > 2
+    vlm.batch_tokens = None
+    assert len(list(batches(vlm, samples, rows, root, prompts=prompts))) < len(found)
 
 
 def test_prompts_are_padded_on_the_left(tiny_vlm, tiny_pool, samples):

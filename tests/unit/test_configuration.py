@@ -96,6 +96,7 @@ def test_checking_twice_changes_nothing():
         ("tasks.a/b", {}, "config.tasks: 'a/b' does not match"),
         ("tasks.left.group", "mean_rank", "config.tasks.left.group: "),
         ("models.target.batch_size", 65, "config.models.target.batch_size: 65"),
+        ("models.target.batch_tokens", 0, "config.models.target.batch_tokens: 0"),
         ("models.target.dtype", "int8", "config.models.target.dtype: 'int8'"),
         ("models.target.device", "tpu", "config.models.target.device: 'tpu'"),
         ("models", {}, "config.models: {} "),

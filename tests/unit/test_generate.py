@@ -54,10 +54,11 @@ def test_answers_are_those_of_slow_greedy_decoding(vlm, samples, tiny_pool, monk
 
 def test_batch_size_does_not_matter(vlm, samples, tiny_pool, monkeypatch):
     answers = []
-    for size in (1, 7):
+    for size, tokens in ((1, None), (7, None), (64, 60)):
         monkeypatch.setattr(vlm, "batch_size", size)
+        monkeypatch.setattr(vlm, "batch_tokens", tokens)
         answers.append(generate(vlm, samples, ROWS, tiny_pool / "images", max_new_tokens=6))
-    assert answers[0] == answers[1]
+    assert answers[0] == answers[1] == answers[2]
 
 
 def test_answers_keep_the_order_of_the_rows(vlm, samples, tiny_pool):

@@ -328,9 +328,12 @@ def test_every_row_is_projected_once_whatever_the_batch_size(tiny_vlm, samples, 
     whole = collect(vlm, samples, tiny_pool, range(24))
     vlm.batch_size = 5
     small = collect(vlm, samples, tiny_pool, range(24))
-    assert sorted(whole) == sorted(small) == list(range(24))
+    vlm.batch_size, vlm.batch_tokens = 64, 90
+    short = collect(vlm, samples, tiny_pool, range(24))
+    assert sorted(whole) == sorted(small) == sorted(short) == list(range(24))
     for row in whole:
         torch.testing.assert_close(whole[row], small[row], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(whole[row], short[row], rtol=1e-4, atol=1e-5)
 
 
 def test_too_little_gpu_memory_halves_the_batch(tiny_vlm, samples, tiny_pool, monkeypatch, caplog):
@@ -338,20 +341,23 @@ def test_too_little_gpu_memory_halves_the_batch(tiny_vlm, samples, tiny_pool, mo
     vlm = load(tiny_vlm)
     vlm.batch_size = 64
     expected = collect(vlm, samples, tiny_pool, range(24))
-    stream, sizes = PerSampleGradients.stream, []
+    stream, passed, failed = PerSampleGradients.stream, [], []
 
     def short_of_memory(self, batch, consume):
         losses = stream(self, batch, consume)  # what it consumed before the failure must not count
-        sizes.append(len(batch))
-        if len(batch) > 6:
+        tokens = batch.response.numel()
+        (failed if tokens > 200 else passed).append(tokens)
+        if tokens > 200:
             raise torch.OutOfMemoryError("simulated")
         return losses
 
     monkeypatch.setattr(PerSampleGradients, "stream", short_of_memory)
     with caplog.at_level(logging.WARNING):
         result = collect(vlm, samples, tiny_pool, range(24))
-    assert sizes == [24, 12, 6, 6, 12, 6, 6]  # a block that was cut already is not cut anew
-    assert "batches of at most 6" in caplog.text
+    limits = [record.args[0] for record in caplog.records if record.name == "vlselect.gradients"]
+    assert len(limits) == len(failed) > 1 and limits[0] == failed[0] // 2
+    assert limits == sorted(limits, reverse=True) and limits[-1] == vlm.batch_tokens <= 200
+    assert max(passed) > 100  # no smaller than needed
     for row in range(24):
         torch.testing.assert_close(result[row], expected[row], rtol=1e-4, atol=1e-5)
 

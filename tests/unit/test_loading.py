@@ -51,6 +51,8 @@ def put_in_cache(cache, vlm, repository="org/tiny", commit=COMMIT):
 def test_flags_decide_how_a_model_is_loaded(tiny_vlm):
     flags = ("--dtype", "bfloat16", "--device", "cpu", "--attention", "eager")
     vlm = load_from_arguments(parse(tiny_vlm, *flags, "--batch-size", 3, "--max-length", 9))
+    assert vlm.batch_tokens is None
+    assert load_from_arguments(parse(tiny_vlm, "--batch-tokens", 50)).batch_tokens == 50
     assert vlm.model.dtype == torch.bfloat16 and vlm.device.type == "cpu"
     assert vlm.model.config._attn_implementation == "eager"
     assert (vlm.batch_size, vlm.max_length, vlm.revision) == (3, 9, "")

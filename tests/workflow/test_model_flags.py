@@ -1,0 +1,30 @@
+"""The keys of a model's config entry reach every job that runs the model."""
+
+import yaml
+from running import HERE, snakemake, stand_in, succeeded
+
+GIVEN = {
+    "path": "data/model",
+    "device": "cpu",
+    "batch_size": 8,
+    "batch_tokens": 900,
+    "max_length": 300,
+    "attention": "eager",
+}
+
+
+def test_every_key_becomes_a_flag_and_those_left_out_do_not(tmp_path):
+    config = yaml.safe_load((HERE / "mini.yaml").read_text())
+    config["models"]["target"] = GIVEN
+    stand_in(tmp_path, config)
+    path = tmp_path / "given.yaml"
+    path.write_text(yaml.safe_dump(config))
+    output = succeeded(snakemake(tmp_path, path, "-n", "-p"))
+    commands = [line for line in output.splitlines() if "--model data/model" in line]
+    assert len(commands) > 10
+    for command in commands:
+        words = command.split()
+        for key, value in GIVEN.items():
+            flag = "--model" if key == "path" else "--" + key.replace("_", "-")
+            assert words[words.index(flag) + 1] == str(value), command
+        assert "--quantisation" not in words and "--revision" not in words
