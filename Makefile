@@ -71,6 +71,8 @@ size: $(VENV)/.installed-dev
 performance: $(VENV)/.installed-dev
 	PYTHONPATH=scripts HF_HUB_OFFLINE=1 $(BIN)/python tests/performance/gradients.py
 	PYTHONPATH=scripts $(BIN)/python tests/performance/selection_mathematics.py
+	test ! -d results/digits/costs || PYTHONPATH=scripts:tests HF_HUB_OFFLINE=1 \
+		$(BIN)/python tests/performance/overhead.py --results results/digits
 
 clean:
 	rm -rf $(VENV) .venv-loaders .snakemake

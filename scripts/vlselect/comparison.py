@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from vlselect.intervals import t_interval
 from vlselect.tables import HIGHER, LOWER, MEAN, UNDECIDED
@@ -44,7 +44,7 @@ def paired_t_test(differences: Sequence[float]) -> tuple[float, float, float, fl
     if np.ptp(sample) <= NO_SPREAD:  # also of a single pair
         return mean, nothing, nothing, nothing
     statistic = mean / (sample.std(ddof=1) / np.sqrt(sample.size))
-    return mean, low, high, float(2.0 * stats.t.sf(abs(statistic), df=sample.size - 1))
+    return mean, low, high, float(2.0 * special.stdtr(sample.size - 1, -abs(statistic)))
 
 
 def holm(p: Sequence[float]) -> np.ndarray:

@@ -14,8 +14,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from vlselect.budget import top
 
@@ -88,9 +88,8 @@ def mean_rank(table: np.ndarray) -> np.ndarray:
     n_pool, n_tasks = table.shape
     if n_pool == 1:
         return np.ones(1)
-    doubled = np.rint(2 * rankdata(table, axis=0)).astype(
-        np.int64
-    )  # averaged ranks end in .0 or .5
+    ranks = pd.DataFrame(table).rank().to_numpy()  # averaged ranks end in .0 or .5
+    doubled = np.rint(2 * ranks).astype(np.int64)
     return (doubled.sum(axis=1) - 2 * n_tasks) / (2 * n_tasks * (n_pool - 1))
 
 
