@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
 BARE_llama-factory := llamafactory==0.9.5
-run_of = $(shell sed -n 's/^run: *\([^ \#]*\).*/\1/p' $(or $(1),config.yaml))
+run_of = $(shell sed -n "s/^run: *[\"']*\([^ \"'\#]*\).*/\1/p" "$(or $(1),config.yaml)")
 
 .PHONY: demo test test-loaders test-conda test-slurm check plan status card report figures size performance clean
 
@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all
 
 test: $(VENV)/.installed-dev
-	PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 # Exports as other programs load them: an environment for each, since their requirements exclude each other.
 test-loaders: $(LOADERS:%=.venv-loaders/%/.installed)
@@ -29,13 +29,15 @@ check: $(VENV)/.installed-dev
 
 # What a run will take, before anything of it is run: make plan CONFIG=my.yaml
 plan: $(VENV)/.installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake plan --cores 1 --quiet rules reason progress host --forcerun plan --configfile $(or $(CONFIG),config.yaml)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake plan --cores 1 --quiet rules reason progress host --forcerun plan --configfile "$(or $(CONFIG),config.yaml)"
 
-# Two pages on a finished run: results/<run>/report.html and explorer.html. make report CONFIG=my.yaml
+# Two pages: explorer.html on the subsets and, once `snakemake all` has finished, report.html on the figures.
 report: $(VENV)/.installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake make_explorer --cores all --configfile $(or $(CONFIG),config.yaml)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile $(or $(CONFIG),config.yaml) \
-		--report results/$(call run_of,$(CONFIG))/report.html
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake make_explorer --cores all --configfile "$(or $(CONFIG),config.yaml)"
+	@if test -d results/$(call run_of,$(CONFIG))/figures; then \
+		PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile "$(or $(CONFIG),config.yaml)" \
+		--report results/$(call run_of,$(CONFIG))/report.html; \
+	else echo "explorer.html is there; report.html shows figures, which \`snakemake all\` makes"; fi
 
 # --sdm conda with a stand-in for conda and a channel in a folder; minutes.
 test-conda: $(VENV)/.installed-dev
@@ -52,12 +54,12 @@ test-slurm: $(VENV)/.installed-dev
 SEED ?= 0
 BUDGET ?= ratio-$(RATIO)
 card: $(VENV)/.installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all --configfile $(or $(CONFIG),config.yaml) -- \
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all --configfile "$(or $(CONFIG),config.yaml)" -- \
 		results/$(call run_of,$(CONFIG))/subsets/$(METHOD)/$(BUDGET)_seed-$(SEED).md
 
 # How far a run is, also while it runs: make status CONFIG=my.yaml
 status: $(VENV)/.installed
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --summary --quiet --configfile $(or $(CONFIG),config.yaml) \
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --summary --quiet --configfile "$(or $(CONFIG),config.yaml)" \
 		| $(BIN)/python scripts/show_status.py results/$(call run_of,$(CONFIG))
 
 figures: $(VENV)/.installed

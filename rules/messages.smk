@@ -27,10 +27,20 @@ def final_message():
     return "\n".join(["Done.", *lines])
 
 
+def budget_complaint(results):
+    """Why budgets cannot be met; said again in the end, since what does not depend on it went on."""
+    log = results / "logs/check_budgets.log"
+    if not log.is_file() or (results / "pool/budgets.json").is_file():
+        return ""
+    lines = log.read_text().split("ValueError: ")[-1].strip()
+    return f"{lines}\n" if lines else ""
+
+
 def failure_message():
     """Where to look, and that the same command goes on."""
+    complaint = budget_complaint(Path("results") / config["run"])
     return (
-        "Not finished. The ends of the logs of failed jobs are above; all logs are in"
+        f"{complaint}Not finished. The ends of the logs of failed jobs are above; all logs are in"
         f" results/{config['run']}/logs/. What is finished stays: put right what is wrong and give"
         " the same command again. docs/operations.md says more."
     )

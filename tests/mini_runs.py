@@ -15,12 +15,18 @@ from running import HERE, copy_program, snakemake, succeeded
 MINI = HERE / "mini.yaml"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keep the tests of a file, and all tests of the mini run, in one process: it is run once."""
-    for item in items:
-        group = "mini_run" if "mini_run" in item.fixturenames else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep the tests of a file, and all files with the mini run, in one process: it is run once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            text = (config.rootpath / file).read_text(encoding="utf-8")
+            return "mini_run" if "mini_run" in text else file
+
+    return Scheduling(config, log)
 
 
 @dataclass(frozen=True)
