@@ -49,7 +49,7 @@ def test_coincide_from_clusters_and_features(mini_run, tmp_path):
         coincide = {"model": "target", "n_clusters": 6} | temperature
         config = begin(mini_run, tmp_path / name, given, [*given, "tasks"], {"coincide": coincide})
         said = succeeded(snakemake(tmp_path / name, config, "--cores", "1", "subsets"))
-        assert jobs(said) == {"select_coincide", "check_budgets", "subsets"}
+        assert jobs(said) == {"select_coincide", "subsets"}
         found[name] = subset(tmp_path / name / "results/mini", "coincide")
     assert found["same"] == subset(mini_run.results, "coincide") != found["hot"]
 
