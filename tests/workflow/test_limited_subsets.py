@@ -54,7 +54,7 @@ def test_only_what_is_asked_for_is_made(limited):
     _, output = limited
     made = {"prepare_pool", "extract_features", "find_duplicates", "count_tokens"}
     made |= {"cluster_activations", "summarise_clusters", "score_semdedup"}
-    made |= {f"select_{method}" for method in METHODS}
+    made |= {"check_budgets"} | {f"select_{method}" for method in METHODS}
     assert jobs(output) == made | {"subsets", "tabulate_budgets", "tabulate_subsets"}
 
 

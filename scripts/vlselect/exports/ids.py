@@ -8,15 +8,7 @@ from vlselect.records import Record
 
 
 def write(records: Iterable[Record], images: ImageFiles, folder: Path) -> None:
-    """Write ``ids.txt``.
-
-    Raises
-    ------
-    ValueError
-        If an id holds a line break.
-    """
+    """Write ``ids.txt``; ids of a pool hold no line breaks."""
     with (folder / "ids.txt").open("w", encoding="utf-8", newline="\n") as file:
         for record in records:
-            if "\n" in record.sample_id or "\r" in record.sample_id:
-                raise ValueError(f"sample id {record.sample_id!r} holds a line break")
             file.write(f"{record.sample_id}\n")
