@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 STAGES = (  # folders and files of a run, left to right
-    *("digits", "models", "pool", "tasks", "features", "gradients", "influence", "votes.parquet"),
-    *("clusters", "duplicates.parquet", "scores", "subsets", "exports", "checkpoints"),
-    *("benchmarks", "tables", "figures"),
+    *("raw", "models", "pool", "tasks", "features", "gradients", "influence", "votes.parquet"),
+    *("clusters", "neighbours", "duplicates.parquet", "scores", "subsets", "exports"),
+    *("checkpoints", "benchmarks", "tables", "figures"),
 )
 RECENT = 300  # seconds
 STATES = ("finished", "outdated", "missing")
