@@ -56,7 +56,9 @@ def composition(pool: pd.DataFrame, rows: pd.Series) -> str:
     for source in sorted(whole.index, key=lambda name: (-whole[name], name)):
         n, of = int(chosen.get(source, 0)), int(whole[source])
         shares = (f"{n / len(rows):.1%}", f"{of / len(pool):.1%}")
-        lines.append(f"| {_plain(source)} | {n:,} | {shares[0]} | {of:,} | {shares[1]} | TODO |")
+        lines.append(
+            f"| {_plain(source)} | {n:,} | {shares[0]} | {of:,} | {shares[1]} | to be filled in |"
+        )
     return "\n".join(lines)
 
 
@@ -112,8 +114,8 @@ Budget `{args.budget}`, seed {args.seed}. Records and their order are those of t
 ```
 
 ## Licence
-TODO: the licence of this selection. Each record and image keeps the licence of its source: fill in
-the last column of the table above.
+To be filled in: the licence of this selection. Each record and image keeps the licence of its
+source, which the last column of the table above is for.
 
 ## Digests (sha256)
 ```

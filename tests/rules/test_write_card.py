@@ -41,7 +41,7 @@ def run(folder, method="icons", **constraints):
 def test_composition_settings_and_digests(tmp_path):
     card = run(tmp_path)
     assert "3 of the 10 records" in card and "(30.0%)" in card
-    assert "| plain | 2 | 66.7% | 6 | 60.0% | TODO |" in card
+    assert "| plain | 2 | 66.7% | 6 | 60.0% | to be filled in |" in card
     assert "1 records have no image, 0\nseveral, 1 several turns. Images: 2" in card
     assert hashlib.sha256(b"[]\n").hexdigest() in card and "ab" * 32 in card
     assert "results/test/subsets/icons/ratio-0.3_seed-1.json" in card and "c0ffee" in card
