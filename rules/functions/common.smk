@@ -88,7 +88,7 @@ def model_flags(wildcards_or_name):
     flags += ["--threads", str(config["threads"])]
     for key in "revision batch_tokens max_length attention quantisation".split():
         if model[key]:
-            flags += ["--" + key.replace("_", "-"), str(model[key])]
+            flags += [f"--{key.replace('_', '-')}", str(model[key])]
     flags += ["--trust-remote-code"] if model["trust_remote_code"] else []
     return shlex.join(flags)
 
