@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from tiny_models import save_llava, word_tokenizer
 
-N_GOOD = 330  # more than five blocks of 64, so that five shards are real
+N_GOOD = 330  # more than three blocks of 64, so that no shard is empty
 THINGS = ["one", "two", "three", "red", "green", "blue", "cat", "dog", "house", "tree", "car"]
 OTHERS = ["is", "there", "a", "tell", "me", "more", "please", "yes", "no", ".", "?"]
 SOURCES = ("photos", "charts", "chats")

@@ -58,7 +58,7 @@ def mini_input(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def mini_run(tmp_path_factory, mini_input):
-    """The whole workflow on two cores in five shards, run by a copy that tests may edit."""
+    """The whole workflow on two cores in three shards, run by a copy that tests may edit."""
     root = copy_program(tmp_path_factory.mktemp("program") / "vlselect")
     folder = tmp_path_factory.mktemp("mini_run")
     shutil.copytree(mini_input / "data", folder / "data")

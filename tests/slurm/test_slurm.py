@@ -21,7 +21,7 @@ STATE = os.environ.get("SLURM_STATE", "")
 SUBSETS = [f"subsets/{m}/ratio-0.2_seed-0.json" for m in ("icons", "scalselect")]
 MODEL_RULES = ("extract_attention", "warm_up", "collect_gradients")
 CLUSTER = [  # what this one small machine needs beside profiles/slurm
-    *("--jobs", "4", "--max-threads", "1", "--latency-wait", "5"),
+    *("--jobs", "8", "--max-threads", "1", "--latency-wait", "5"),
     *("--default-resources", "slurm_partition=main"),
     *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"),
     *("--seconds-between-status-checks", "2", "--slurm-keep-successful-logs"),
@@ -147,4 +147,4 @@ def test_gpu_rules_saw_a_gpu_and_others_none(folder, outputs):
 
 def test_shards_were_an_array(outputs):
     tasks = subprocess.check_output(["squeue", "-h", "-t", "all", "-r", "-o", "%i %k"], text=True)
-    assert re.search(r"^\d+_2 rule_collect_gradients", tasks, re.MULTILINE)
+    assert re.search(r"^\d+_2 rule_(extract_attention|collect_gradients)", tasks, re.MULTILINE)

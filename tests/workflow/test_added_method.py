@@ -30,6 +30,7 @@ def test_the_method_of_the_page_selects(pieces, mini_input, tmp_path):
     shutil.copytree(mini_input, folder)
     config = yaml.safe_load((HERE / "mini.yaml").read_text(encoding="utf-8"))
     config = {**config, "methods": entry["methods"], "experiments": entry["experiments"]}
+    config["pool"]["shards"] = 1
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     succeeded(snakemake(folder, folder / "config.yaml", "--cores", "2", "subsets", root=root))
 

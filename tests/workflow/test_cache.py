@@ -38,7 +38,7 @@ def test_another_percentile_loads_no_model(mini_run, mini_input, tmp_path):
     said = run(tmp_path, config, "second", 20)
     assert not any(logs(tmp_path / "results/second", rule) for rule in SHARED)  # no script ran
     gradients = sorted((tmp_path / "results/second/gradients").rglob("shard-*"))
-    assert len(gradients) == 5 + 2  # shards of the pool, validation sets
+    assert len(gradients) == 3 + 2  # shards of the pool, validation sets
     for path in gradients:
         assert f"Symlinking output file {path.relative_to(tmp_path)} from cache" in said
         assert path.resolve().parent == tmp_path / "cache"

@@ -61,7 +61,7 @@ def test_every_shard_is_real(mini_run):
         "gradients/target/pool",
     ):
         shards = sorted(path.name for path in (mini_run.results / kind).iterdir())
-        assert shards == [f"shard-{i}-of-5.safetensors" for i in range(1, 6)]
+        assert shards == [f"shard-{i}-of-3.safetensors" for i in range(1, 4)]
 
 
 def test_checkpoints_and_benchmarks(mini_run):

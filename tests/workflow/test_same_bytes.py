@@ -5,13 +5,13 @@ import shutil
 from running import snakemake, succeeded
 
 
-def test_subsets_on_one_core_in_one_shard_are_those_on_two_cores_in_five(
+def test_subsets_on_one_core_in_one_shard_are_those_on_two_cores_in_three(
     mini_run, mini_input, tmp_path
 ):
     shutil.copytree(mini_input / "data", tmp_path / "data")
     text = mini_run.config.read_text()
     config = tmp_path / "mini.yaml"
-    config.write_text(text.replace("shards: 5", "shards: 1"))
+    config.write_text(text.replace("shards: 3", "shards: 1"))
     assert config.read_text() != text
     succeeded(snakemake(tmp_path, config, "--cores", "1", "subsets"))
 
