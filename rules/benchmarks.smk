@@ -25,11 +25,12 @@ rule run_benchmarks:
         "<costs>/run_benchmarks/{model}/{method}/{budget}_seed-{seed}.jsonl"
     conda:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
-    threads: config["threads"]
+    threads: model_threads
     resources:
         mem_mb=growing(16000),
         runtime=growing(480),
         gpu=gpus,
+        workers=workers,
     params:
         tasks=benchmark_flags,
         max_new_tokens=config["generate"]["max_new_tokens"],
@@ -39,7 +40,7 @@ rule run_benchmarks:
     shell:
         "python {input.code[0]:q} --checkpoint {input.checkpoint:q} {params.tasks}"
         " --max-new-tokens {params.max_new_tokens} --max-pixels {params.max_pixels}"
-        " {params.model} --out {params.out:q} 2> {log:q}"
+        " {params.model} --workers {resources.workers} --out {params.out:q} 2> {log:q}"
 
 
 rule run_benchmarks_pretrained:
@@ -60,11 +61,12 @@ rule run_benchmarks_pretrained:
         "<costs>/run_benchmarks_pretrained/{model}.jsonl"
     conda:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
-    threads: config["threads"]
+    threads: model_threads
     resources:
         mem_mb=growing(16000),
         runtime=growing(480),
         gpu=gpus,
+        workers=workers,
     params:
         tasks=benchmark_flags,
         max_new_tokens=config["generate"]["max_new_tokens"],
@@ -74,7 +76,7 @@ rule run_benchmarks_pretrained:
     shell:
         "python {input.code[0]:q} {params.tasks}"
         " --max-new-tokens {params.max_new_tokens} --max-pixels {params.max_pixels}"
-        " {params.model} --out {params.out:q} 2> {log:q}"
+        " {params.model} --workers {resources.workers} --out {params.out:q} 2> {log:q}"
 
 
 rule answer_by_majority:

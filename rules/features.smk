@@ -24,11 +24,12 @@ rule extract_features:
         "<costs>/extract_features/{model}/{scatteritem}.jsonl"
     conda:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
-    threads: config["threads"]
+    threads: model_threads
     resources:
         mem_mb=growing(16000),
         runtime=growing(480),
         gpu=gpus,
+        workers=workers,
     params:
         run=maker(),
         shard="{scatteritem}",
@@ -39,7 +40,7 @@ rule extract_features:
     shell:
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --shard {params.shard} {params.model} {params.activations}"
+        " --shard {params.shard} {params.model} --workers {resources.workers} {params.activations}"
         " --activations {output.activations:q} --last-token {output.last_token:q}"
         " --mean-hidden {output.mean_hidden:q} --likelihood {output.likelihood:q} 2> {log:q}"
 
@@ -58,11 +59,12 @@ rule extract_attention:
         "<costs>/extract_attention/{model}/{scatteritem}.jsonl"
     conda:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
-    threads: config["threads"]
+    threads: model_threads
     resources:
         mem_mb=growing(16000),
         runtime=growing(240),
         gpu=gpus,
+        workers=workers,
     params:
         run=maker(),
         shard="{scatteritem}",
@@ -74,7 +76,7 @@ rule extract_attention:
     shell:
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --shard {params.shard} {params.model} --attention eager"
+        " --shard {params.shard} {params.model} --workers {resources.workers} --attention eager"
         " --layer {params.layer} --mass {params.mass} --attended {output.attended:q} 2> {log:q}"
 
 

@@ -63,11 +63,12 @@ if config.get("gradients"):
             branch(
                 gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml"
             )
-        threads: config["threads"]
+        threads: model_threads
         resources:
             mem_mb=growing(24000),
             runtime=growing(1440),
             gpu=gpus,
+            workers=workers,
         params:
             run=maker(),
             shard="{scatteritem}",
@@ -79,7 +80,7 @@ if config.get("gradients"):
             "python {input.code[0]:q} --run {params.run:q} --names pool --samples {input.samples:q}"
             " --images {params.images:q} --max-pixels {params.max_pixels}"
             " --shard {params.shard} --adapter {input.adapter:q} {params.projection}"
-            " {params.model} --out {output:q} 2> {log:q}"
+            " {params.model} --workers {resources.workers} --out {output:q} 2> {log:q}"
 
 
 if config.get("gradients") and VALIDATED:
@@ -103,11 +104,12 @@ if config.get("gradients") and VALIDATED:
                 then="../envs/gpu/models.yaml",
                 otherwise="../envs/models.yaml",
             )
-        threads: config["threads"]
+        threads: model_threads(config["gradients"]["model"])
         resources:
             mem_mb=growing(24000),
             runtime=growing(480),
             gpu=gpus(config["gradients"]["model"]),
+            workers=workers(config["gradients"]["model"]),
         params:
             run=maker(),
             names=VALIDATED,
@@ -120,4 +122,5 @@ if config.get("gradients") and VALIDATED:
             "python {input.code[0]:q} --run {params.run:q} --names {params.names:q}"
             " --samples {input.samples:q} --images {params.images:q}"
             " --max-pixels {params.max_pixels} --adapter {input.adapter:q} {params.projection}"
-            " --keep-norms {params.keep_norms:q} {params.model} --out {output:q} 2> {log:q}"
+            " --keep-norms {params.keep_norms:q} {params.model} --workers {resources.workers}"
+            " --out {output:q} 2> {log:q}"

@@ -93,6 +93,16 @@ def model_flags(wildcards_or_name):
     return shlex.join(flags)
 
 
+def workers(wildcards_or_name):
+    """Processes that encode samples for a job with this model; a resource, which reruns nothing."""
+    return model_settings(wildcards_or_name)["workers"]
+
+
+def model_threads(wildcards_or_name):
+    """Threads of a job that runs this model: its own, and its workers'."""
+    return config["threads"] + workers(wildcards_or_name)
+
+
 def gpus(wildcards_or_name):
     """GPUs that a job with this model asks the cluster for: one, where its device says cuda."""
     return int(model_settings(wildcards_or_name)["device"].startswith("cuda"))

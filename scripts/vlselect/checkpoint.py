@@ -109,12 +109,5 @@ def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
         directory, dtype=base.dtype, attn_implementation=base.config._attn_implementation
     ).to(base.device)
     logger.info("loaded %s (%d weights)", directory, model.num_parameters())
-    return VLM(
-        model,
-        vlm.processor,
-        path=vlm.path,
-        revision=vlm.revision,
-        batch_size=vlm.batch_size,
-        batch_tokens=vlm.batch_tokens,
-        max_length=vlm.max_length,
-    )
+    vlm.model = model.eval()
+    return vlm

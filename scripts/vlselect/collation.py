@@ -70,6 +70,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def to(self, device: torch.device | str) -> "Batch":
+        """Bring all tensors to a device."""
+        inputs = {name: value.to(device) for name, value in self.inputs.items()}
+        masks = (mask.to(device) for mask in (self.response, self.instruction, self.image))
+        return Batch(inputs, *masks, rows=self.rows, sample_ids=self.sample_ids)
+
     @property
     def labels(self) -> Tensor:
         """Token ids (B, T) int64 where the loss counts, -100 elsewhere."""

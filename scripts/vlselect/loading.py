@@ -38,6 +38,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=64, help="samples in a batch, at most")
     parser.add_argument("--batch-tokens", type=int, help="tokens in a batch, at most, with padding")
     parser.add_argument("--max-length", type=int, help="tokens of a sample; longer ones are cut")
+    what = "processes that encode samples while the model runs"
+    parser.add_argument("--workers", type=int, default=0, help=what)
     parser.add_argument("--threads", type=int, default=1, help="fixed: sums depend on it")
     parser.add_argument("--trust-remote-code", action="store_true", help="run the hub's own code")
 
@@ -56,6 +58,7 @@ def load_from_arguments(arguments: argparse.Namespace) -> VLM:
         batch_size=arguments.batch_size,
         batch_tokens=arguments.batch_tokens,
         max_length=arguments.max_length,
+        workers=arguments.workers,
     )
 
 
@@ -85,6 +88,7 @@ def load_vlm(
     batch_size: int = 64,
     batch_tokens: int | None = None,
     max_length: int | None = None,
+    workers: int = 0,
 ) -> VLM:
     """Load model and processor from a local directory, or from the hub at a fixed revision.
 
@@ -98,7 +102,7 @@ def load_vlm(
         Hold the weights of linear layers in NF4 or LLM.int8; everything else stays `dtype`.
     trust_remote_code : bool
         Run code that comes with the model.
-    batch_size, batch_tokens, max_length : int, int or None, int or None
+    batch_size, batch_tokens, max_length, workers : int, int or None, int or None, int
         See `VLM`.
 
     Raises
@@ -138,6 +142,7 @@ def load_vlm(
         batch_size=batch_size,
         batch_tokens=batch_tokens,
         max_length=max_length,
+        workers=workers,
     )
 
 

@@ -6,8 +6,13 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+PROGRAM = Path(__file__).resolve().parents[1]
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +21,8 @@ def start(level: int = logging.INFO) -> None:
     """Send log records of this process to stderr, once, in the project's format.
 
     SIGTERM, by which a scheduler ends a job, becomes an exit that removes half-written files.
+    An error that this program raises itself ends in a line that says what is wrong; only what was
+    not foreseen shows where it happened.
     In a job of Slurm the first line says which one, on which node and with which GPUs.
     """
     logging.basicConfig(
@@ -25,6 +32,7 @@ def start(level: int = logging.INFO) -> None:
         stream=sys.stderr,
         force=True,
     )
+    sys.excepthook = _report
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     if "SLURM_JOB_ID" in os.environ:
@@ -35,6 +43,15 @@ def start(level: int = logging.INFO) -> None:
 def _terminate(number: int, frame: object) -> None:
     logger.error("terminated")
     sys.exit(128 + number)
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    last = traceback.extract_tb(trace)[-1]
+    raised = (last.line or "").startswith("raise ") and Path(last.filename).is_relative_to(PROGRAM)
+    if raised and issubclass(kind, ValueError | OSError):
+        logger.error("%s", error)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 @contextmanager

@@ -36,6 +36,8 @@ class VLM:
         Samples in a batch, at most.
     batch_tokens : int or None
         Tokens in a batch, at most, padding and images included; None sets no limit.
+    workers : int
+        Processes that read and encode samples while the model runs; 0 leaves it to this one.
     max_length : int or None
         Tokens that whole conversations are cut to, from the right; None cuts nothing.
     turn_ends : list of int
@@ -52,10 +54,11 @@ class VLM:
         batch_size: int = 64,
         batch_tokens: int | None = None,
         max_length: int | None = None,
+        workers: int = 0,
     ):
         self.model, self.processor = model.eval(), processor
         self.path, self.revision, self.batch_size = path, revision, batch_size
-        self.batch_tokens, self.max_length = batch_tokens, max_length
+        self.batch_tokens, self.max_length, self.workers = batch_tokens, max_length, workers
         self.tokenizer = processor.tokenizer
         if not self.tokenizer.is_fast:
             raise MaskError(f"{path}: masks need a fast tokenizer, which gives character offsets")

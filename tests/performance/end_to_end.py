@@ -5,10 +5,8 @@ against the exact gradients, projected, before it may be timed. Then ours runs o
 time is told apart into parts.
 """
 
-import argparse
 import functools
 import math
-import tempfile
 import time
 from argparse import Namespace
 from collections import defaultdict
@@ -20,8 +18,8 @@ import released_programs
 import torch
 import torch.nn.functional as F  # noqa: N812
 from clocks import in_turns, ratio, write_table
-from models import SUBJECTS, Subject, make
-from per_sample_gradients import RESULTS, why_not
+from models import Subject, options, subjects
+from per_sample_gradients import why_not
 from references import exact, lora_weights, worst_error
 
 from vlselect import batching, projection, store
@@ -162,21 +160,14 @@ def measure(subject: Subject, dim: int, rounds: int, out: Path) -> list[dict]:
 
 def main(argv: list[str] | None = None) -> None:
     """Write end_to_end.csv."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
-    parser.add_argument("--samples", type=int, help="of each model, in place of the usual number")
+    parser = options(__doc__, rounds=3)
     parser.add_argument("--dim", type=int, default=5120)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    rows = []
-    for name in arguments.models:
-        with tempfile.TemporaryDirectory() as folder:
-            subject = make(name, Path(folder) / name, arguments.samples or SIZES[name])
-            lora_weights(subject.vlm.model)
-            rows += measure(subject, arguments.dim, arguments.rounds, Path(folder))
-            write_table(arguments.out / "end_to_end.csv", rows)
+    rows: list[dict] = []
+    for subject in subjects(arguments, SIZES):
+        lora_weights(subject.vlm.model)
+        rows += measure(subject, arguments.dim, arguments.rounds, subject.folder.parent)
+        write_table(arguments.out / "end_to_end.csv", rows)
 
 
 if __name__ == "__main__":

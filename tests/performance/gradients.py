@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 import end_to_end
+import models
 import per_sample_gradients
 import plot_gradients
 import projections
@@ -13,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the three programs one after the other; --short only shows that they work."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="the tiny model and a few samples")
-    parser.add_argument("--out", type=Path, default=per_sample_gradients.RESULTS)
+    parser.add_argument("--out", type=Path, default=models.RESULTS)
     arguments = parser.parse_args(argv)
     out = ["--out", str(arguments.out)]
     if arguments.short:

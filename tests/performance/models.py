@@ -6,9 +6,12 @@ LLaVA of 67 million random weights, with Llama's vocabulary size, 144 tokens an 
 adapter's weights are all away from zero: with B = 0 the gradient of A is zero and proves nothing.
 """
 
+import argparse
 import contextlib
 import io
 import json
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +32,7 @@ from vlselect.lora import attach_lora
 from vlselect.samples import Samples
 from vlselect.vlm import VLM
 
+RESULTS = Path(__file__).resolve().parents[2] / "results/performance"
 SUBJECTS = ("tiny", "larger")
 MIXTURE = {"counting": 7, "recognition": 6, "colour": 6, "arithmetic": 4, "captioning": 3}
 MIXTURE |= {"presence": 6, "position": 4, "comparison": 2, "reading": 2}  # the demo's shares, of 40
@@ -67,6 +71,24 @@ class Subject:
             encoded.append(self.vlm.encode(record, pictures))
             encoded[-1].row = row
         return encoded
+
+
+def options(description: str, rounds: int) -> argparse.ArgumentParser:
+    """Make a parser of what all programs on gradients may be told; `rounds` is the default."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--models", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
+    parser.add_argument("--samples", type=int, help="of each model, in place of the usual number")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    return parser
+
+
+def subjects(arguments: argparse.Namespace, sizes: Mapping[str, int]) -> Iterator[Subject]:
+    """Make each model that was asked for, one after the other, and time it on one thread."""
+    torch.set_num_threads(1)
+    for name in arguments.models:
+        with tempfile.TemporaryDirectory() as folder:
+            yield make(name, Path(folder) / name, arguments.samples or sizes[name])
 
 
 def make(name: str, folder: Path, n: int) -> Subject:

@@ -5,16 +5,14 @@ of samples and is the floor, go through the batches that the pipeline forms of t
 with few tokens in a batch, as `models.<name>.batch_tokens` sets it.
 """
 
-import argparse
 import math
-import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from clocks import in_turns, ratio, write_table
-from models import SUBJECTS, Subject, make
+from models import Subject, options, subjects
 from references import (
     by_vmap,
     exact,
@@ -28,7 +26,6 @@ from vlselect.batching import by_length
 from vlselect.collation import Batch, Encoded
 from vlselect.gradients import PerSampleGradients
 
-RESULTS = Path(__file__).resolve().parents[2] / "results/performance"
 SIZES = {"tiny": 64, "larger": 48}  # at most a block of the pipeline, which forms batches in it
 STRIDE = {"tiny": 1, "larger": 4}  # of the larger model, every fourth batch is run
 BATCH_TOKENS = 1024  # of the contender whose batches are limited
@@ -134,19 +131,11 @@ def measure(subject: Subject, rounds: int) -> list[dict]:
 
 def main(argv: list[str] | None = None) -> None:
     """Write per_sample_gradients.csv."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
-    parser.add_argument("--samples", type=int, help="of each model, in place of the usual number")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    arguments = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    rows = []
-    for name in arguments.models:
-        with tempfile.TemporaryDirectory() as folder:
-            subject = make(name, Path(folder) / name, arguments.samples or SIZES[name])
-            rows += measure(subject, arguments.rounds)
-            write_table(arguments.out / "per_sample_gradients.csv", rows)
+    arguments = options(__doc__, rounds=5).parse_args(argv)
+    rows: list[dict] = []
+    for subject in subjects(arguments, SIZES):
+        rows += measure(subject, arguments.rounds)
+        write_table(arguments.out / "per_sample_gradients.csv", rows)
 
 
 if __name__ == "__main__":

@@ -6,20 +6,16 @@ blocks of the stream where the projection takes them so. `trak` projects 16 samp
 the released programs do.
 """
 
-import argparse
 import statistics
-import tempfile
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from candidates import BlockedHadamard, Kronecker
 from clocks import in_turns, write_table
-from models import SUBJECTS, Subject, make
-from per_sample_gradients import RESULTS
+from models import Subject, options, subjects
 from references import exact, require_exact
 from trak.projectors import BasicProjector, ProjectionType
 
@@ -139,21 +135,14 @@ def measure(subject: Subject, dims: list[int], seeds: int, rounds: int) -> list[
 
 def main(argv: list[str] | None = None) -> None:
     """Write projection.csv."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
-    parser.add_argument("--samples", type=int, help="of each model, in place of the usual number")
+    parser = options(__doc__, rounds=3)
     parser.add_argument("--dims", type=int, nargs="+", default=list(DIMS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    rows = []
-    for name in arguments.models:
-        with tempfile.TemporaryDirectory() as folder:
-            subject = make(name, Path(folder) / name, arguments.samples or SIZES[name])
-            rows += measure(subject, arguments.dims, arguments.seeds, arguments.rounds)
-            write_table(arguments.out / "projection.csv", rows)
+    rows: list[dict] = []
+    for subject in subjects(arguments, SIZES):
+        rows += measure(subject, arguments.dims, arguments.seeds, arguments.rounds)
+        write_table(arguments.out / "projection.csv", rows)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from vlselect import store
 from vlselect.batching import SLACK, SPREAD, batches, by_length
@@ -41,6 +42,57 @@ def test_batches_do_not_depend_on_shards(
         rows = store.shard_rows(len(samples), f"{i}-of-{n_shards}", block=8)
         parts += [b.rows.tolist() for b in batches(vlm, samples, rows, root)]
     assert parts == whole
+
+
+@pytest.mark.parametrize("prompts", [False, True])
+def test_helpers_give_the_same_batches(tiny_vlm, tiny_pool, samples, prompts, monkeypatch):
+    monkeypatch.setattr("vlselect.batching.BLOCK", 8)
+    rows, root = range(1, len(samples)), tiny_pool / "images"
+    found = {}
+    for workers in (0, 2, 9):
+        vlm = load_vlm(str(tiny_vlm), batch_size=3, workers=workers)
+        found[workers] = list(batches(vlm, samples, rows, root, prompts=prompts))
+    for workers in (2, 9):
+        for batch, other in zip(found[0], found[workers], strict=True):
+            assert batch.sample_ids == other.sample_ids and (batch.rows == other.rows).all()
+            assert batch.inputs.keys() == other.inputs.keys()
+            for name, value in batch.inputs.items():
+                assert torch.equal(value, other.inputs[name])
+            for name in ("response", "instruction", "image"):
+                assert torch.equal(getattr(batch, name), getattr(other, name))
+
+
+def test_helpers_really_encode(tiny_vlm, tiny_pool, samples, monkeypatch):
+    monkeypatch.setattr("vlselect.batching.BLOCK", 8)
+    vlm = load_vlm(str(tiny_vlm))
+    encode, here = vlm.encode, []
+    monkeypatch.setattr(vlm, "encode", lambda *given: here.append(1) or encode(*given))
+    for vlm.workers, expected in ((0, len(samples)), (2, 0)):  # in this process
+        here.clear()
+        list(batches(vlm, samples, range(len(samples)), tiny_pool / "images"))
+        assert len(here) == expected
+
+
+def test_a_helper_hears_of_a_new_limit(tiny_vlm, tiny_pool, samples, monkeypatch):
+    monkeypatch.setattr("vlselect.batching.BLOCK", 4)
+    vlm = load_vlm(str(tiny_vlm), workers=1)
+    sizes = []
+    for batch in batches(vlm, samples, range(24), tiny_pool / "images"):
+        sizes.append(len(batch))
+        vlm.batch_tokens = 1
+    assert max(sizes) > 1 and sizes[-12:] == [1] * 12  # blocks that were under way may be larger
+
+
+def test_what_a_helper_cannot_read_names_the_image(tiny_vlm, tiny_pool, samples, monkeypatch):
+    monkeypatch.setattr("vlselect.batching.BLOCK", 8)
+    vlm = load_vlm(str(tiny_vlm), workers=1)
+    with pytest.raises(Exception, match=r"a/0-0\.png"):
+        list(batches(vlm, samples, range(24), tiny_pool / "nowhere"))
+
+
+def test_no_rows_no_batches(tiny_vlm, tiny_pool, samples):
+    vlm = load_vlm(str(tiny_vlm), workers=2)
+    assert not list(batches(vlm, samples, [], tiny_pool / "images"))
 
 
 class Sample:

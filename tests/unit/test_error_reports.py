@@ -1,0 +1,37 @@
+"""What a script leaves in its log when it fails: a message, or where the unforeseen happened."""
+
+import subprocess
+import sys
+
+from running import ROOT
+
+START = "from vlselect import log; log.start(); "
+
+
+def fail(code: str) -> list[str]:
+    """Lines on stderr of a program of ours that fails."""
+    done = subprocess.run(
+        [sys.executable, "-c", START + code],
+        cwd=ROOT / "scripts",
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    return done.stderr.splitlines()
+
+
+def test_an_error_of_our_own_is_its_message():
+    code = "from vlselect.image_roots import ImageRoots; ImageRoots({None: 'nowhere'}).require()"
+    (line,) = fail(code)
+    assert line.endswith("ERROR vlselect.log: the image root 'nowhere' is not a folder")
+
+
+def test_what_was_not_foreseen_shows_where_it_happened():
+    for code in (
+        "from vlselect import store; store.write_json({}, None)",  # a mistake in a program
+        "from vlselect import store; store.write_json({}, '/dev/null/x.json')",  # the system's
+        "import json; json.loads('{')",  # raised by somebody else
+    ):
+        lines = fail(code)
+        assert lines[0] == "Traceback (most recent call last):", code
