@@ -1,4 +1,4 @@
-"""Measure per-sample gradients, projections and the whole job, and draw the figure: all in one."""
+"""Measure gradients, projections, the whole job and waiting for samples, and draw the figure."""
 
 import argparse
 from pathlib import Path
@@ -8,10 +8,11 @@ import models
 import per_sample_gradients
 import plot_gradients
 import projections
+import waiting
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the three programs one after the other; --short only shows that they work."""
+    """Run the programs one after the other; --short only shows that they work."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="the tiny model and a few samples")
     parser.add_argument("--out", type=Path, default=models.RESULTS)
@@ -22,10 +23,12 @@ def main(argv: list[str] | None = None) -> None:
         per_sample_gradients.main([*out, *few])
         projections.main([*out, *few, "--dims", "64", "--seeds", "1"])
         end_to_end.main([*out, *few, "--dim", "64"])
+        waiting.main([*out, *few, "--samples", "130"])
     else:
         per_sample_gradients.main(out)
         projections.main(out)
         end_to_end.main(out)
+        waiting.main(out)
     plot_gradients.main([str(arguments.out)])
 
 

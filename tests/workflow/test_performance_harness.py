@@ -21,7 +21,7 @@ def tables(tmp_path_factory):
         stdout=subprocess.DEVNULL,
     )
     assert (out / "gradients.png").stat().st_size > 10_000
-    names = ("per_sample_gradients", "projection", "end_to_end")
+    names = ("per_sample_gradients", "projection", "end_to_end", "waiting")
     found = {}
     for name in names:
         with (out / f"{name}.csv").open(newline="", encoding="utf-8") as file:
@@ -50,6 +50,11 @@ def test_the_whole_job_is_done_by_all_that_can(tables):
         assert float(rows[name]["worst_error"]) < 5e-3, name
     shares = [float(v) for k, v in rows["ours shifted"].items() if k.startswith("share: ")]
     assert sum(shares) == pytest.approx(1, abs=0.01) and min(shares) > -0.01
+
+
+def test_waiting_is_a_share_with_helpers_and_without(tables):
+    assert [row["workers"] for row in tables["waiting"]] == ["0", "1"]
+    assert all(0 < float(row["waiting"]) < 1 for row in tables["waiting"])
 
 
 def test_a_wrong_gradient_is_not_timed(monkeypatch):
