@@ -8,12 +8,11 @@ stay the same.
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from vlselect import images, log
 from vlselect.samples import Samples
@@ -55,53 +54,28 @@ def batches(
         At most ``vlm.batch_size`` samples of one block and of similar length, shortest first, and
         at most ``vlm.batch_tokens`` tokens, padding included, unless it is a single sample.
     """
-    blocks = _Blocks(vlm, samples, rows, image_root, max_pixels, prompts)
+    encode = vlm.encode_prompt if prompts else vlm.encode
+    # Generation takes a pass for every new token: there, few batches count more than padding.
+    spread, side = (math.inf, "left") if prompts else (SPREAD, None)
+    limit = torch.tensor([vlm.batch_tokens or 0]).share_memory_()  # of all processes
+
+    def padded(block: list[int]) -> list[Batch]:
+        encoded = []
+        for row, record in zip(block, samples.records(block), strict=True):
+            pictures = [images.load(image_root, name, max_pixels) for name in record.images]
+            encoded.append(encode(record, pictures))
+            encoded[-1].row = int(row)
+        chunks = by_length(encoded, vlm.batch_size, int(limit) or None, spread)
+        return [vlm.collate(chunk, padding_side=side, device="cpu") for chunk in chunks]
+
+    blocks = [list(block) for _, block in groupby(rows, key=lambda row: row // BLOCK)]
     workers = max(0, min(vlm.workers, len(blocks) - 1))
     ahead = {"prefetch_factor": 1, "multiprocessing_context": "fork"} if workers else {}
-    loader = DataLoader(blocks, batch_size=None, num_workers=workers, **ahead)
+    loader = DataLoader(blocks, batch_size=None, collate_fn=padded, num_workers=workers, **ahead)
     for block in log.progress(loader, description=description):
         for batch in block:
             yield batch.to(vlm.device)
-        blocks.limit(vlm.batch_tokens)
-
-
-class _Blocks(Dataset):
-    """The blocks of some rows, each as a list of its padded batches on the CPU."""
-
-    def __init__(
-        self,
-        vlm: VLM,
-        samples: Samples,
-        rows: Sequence[int],
-        image_root: str | Path,
-        max_pixels: int,
-        prompts: bool,
-    ):
-        self._vlm, self._samples, self._prompts = vlm, samples, prompts
-        self._blocks = [list(block) for _, block in groupby(rows, key=lambda row: row // BLOCK)]
-        self._load = partial(images.load, image_root, max_pixels=max_pixels)
-        self._tokens = torch.zeros(1, dtype=torch.int64).share_memory_()
-        self.limit(vlm.batch_tokens)
-
-    def __len__(self) -> int:
-        return len(self._blocks)
-
-    def limit(self, batch_tokens: int | None) -> None:
-        """Bound the batches of blocks to come, also of those that other processes make."""
-        self._tokens[0] = batch_tokens or 0
-
-    def __getitem__(self, index: int) -> list[Batch]:
-        vlm, block = self._vlm, self._blocks[index]
-        encode = vlm.encode_prompt if self._prompts else vlm.encode
-        encoded = []
-        for row, record in zip(block, self._samples.records(block), strict=True):
-            encoded.append(encode(record, [self._load(name) for name in record.images]))
-            encoded[-1].row = int(row)
-        # Generation takes a pass for every new token: there, few batches count more than padding.
-        spread = math.inf if self._prompts else SPREAD
-        side = "left" if self._prompts else None
-        chunks = by_length(encoded, vlm.batch_size, int(self._tokens) or None, spread)
-        return [vlm.collate(chunk, padding_side=side, device="cpu") for chunk in chunks]
+        limit[0] = vlm.batch_tokens or 0
 
 
 def by_length(
