@@ -1,5 +1,6 @@
 """Logging and progress for entry scripts: one line format, quiet bars where nobody watches."""
 
+import gc
 import logging
 import os
 import signal
@@ -11,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+
+from vlselect import COLLECTION
 
 PROGRAM = Path(__file__).resolve().parents[1]
 
@@ -33,6 +36,8 @@ def start(level: int = logging.INFO) -> None:
         force=True,
     )
     sys.excepthook = _report
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(*COLLECTION)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     if "SLURM_JOB_ID" in os.environ:

@@ -1,4 +1,4 @@
-"""What a script leaves in its log when it fails: a message, or where the unforeseen happened."""
+"""How a script starts and fails: a message in its log, or where the unforeseen happened."""
 
 import subprocess
 import sys
@@ -19,6 +19,14 @@ def fail(code: str) -> list[str]:
     )
     assert done.returncode == 1
     return done.stderr.splitlines()
+
+
+def test_garbage_is_collected_as_usual_once_imports_are_done():
+    code = "import gc; print(*gc.get_threshold()); import vlselect; print(gc.get_threshold()[0]); "
+    code += "from vlselect import log; log.start(); print(*gc.get_threshold())"
+    done = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT / "scripts", text=True)
+    usual, importing, working = done.splitlines()
+    assert int(importing) > 10 * int(usual.split()[0]) and working == usual
 
 
 def test_an_error_of_our_own_is_its_message():
