@@ -63,7 +63,7 @@ status: $(VENV)/.installed
 		| $(BIN)/python scripts/show_status.py results/$(call run_of,$(CONFIG))
 
 figures: $(VENV)/.installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all figures
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake figures --cores all --configfile "$(or $(CONFIG),config.yaml)"
 
 size: $(VENV)/.installed-dev
 	$(BIN)/python tests/performance/size.py --n 665000 --work .size

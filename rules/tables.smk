@@ -1,22 +1,18 @@
 """Tables: everything that the figures and a report need, as small CSV files.
 
-Reads pool/samples.parquet, subsets/, scores/, influence/, votes.parquet, clusters/, benchmarks/ and the
-costs of the jobs; writes tables/<table>.csv. The columns are described in scripts/vlselect/tables.py
-and by each script's --help.
+Reads all stages from the pool to benchmarks/ and the costs of the jobs; writes tables/<table>.csv. The
+columns are described in scripts/vlselect/tables.py and by each script's --help.
 """
 
 
 rule tabulate_benchmarks:
-    """Scores of all runs, what they keep of the full pool's performance, and against random."""
+    """Scores of all runs on all tests."""
     input:
         code=code("tabulate_benchmarks.py"),
         scores=scores(benchmark_names()),
         budgets=budget_tables(),
     output:
-        scores="<results>/tables/benchmark_scores.csv",
-        seeds="<results>/tables/relative_by_seed.csv",
-        relative="<results>/tables/relative_performance.csv",
-        comparison="<results>/tables/comparison_with_random.csv",
+        "<results>/tables/benchmark_scores.csv",
     log:
         "<logs>/tabulate_benchmarks.log",
     conda:
@@ -29,12 +25,33 @@ rule tabulate_benchmarks:
         benchmarks=benchmarks_folder,
         runs=benchmark_names(),
         tasks=TESTED,
+    shell:
+        "python {input.code[0]:q} --benchmarks {params.benchmarks:q} --runs {params.runs:q}"
+        " --budgets {input.budgets:q} --tasks {params.tasks:q} --out {output:q} 2> {log:q}"
+
+
+rule compare_benchmarks:
+    """What the runs keep of the full pool's performance, and how they differ from random."""
+    input:
+        code=code("compare_benchmarks.py"),
+        scores="<results>/tables/benchmark_scores.csv",
+    output:
+        seeds="<results>/tables/relative_by_seed.csv",
+        relative="<results>/tables/relative_performance.csv",
+        comparison="<results>/tables/comparison_with_random.csv",
+    log:
+        "<logs>/compare_benchmarks.log",
+    conda:
+        "../envs/selection.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
         groups=benchmark_groups,
     shell:
-        "python {input.code[0]:q} --benchmarks {params.benchmarks:q} --runs {params.runs:q} --budgets {input.budgets:q}"
-        " --tasks {params.tasks:q} --groups {params.groups:q} --out-scores {output.scores:q}"
-        " --out-seeds {output.seeds:q} --out-relative {output.relative:q}"
-        " --out-comparison {output.comparison:q} 2> {log:q}"
+        "python {input.code[0]:q} --scores {input.scores:q} --groups {params.groups:q} --out-seeds {output.seeds:q}"
+        " --out-relative {output.relative:q} --out-comparison {output.comparison:q} 2> {log:q}"
 
 
 rule tabulate_subsets:

@@ -1,4 +1,4 @@
-"""Say how far a run is: finished files of each stage, and the last line of each log being written.
+"""Say how far a run is: finished files of each stage, and the last lines of the logs being written.
 
 Reads `snakemake --summary` from standard input and the logs of the run; see `make status`.
 """
@@ -17,6 +17,7 @@ STAGES = (  # folders and files of a run, left to right
     *("checkpoints", "benchmarks", "tables", "figures"),
 )
 RECENT = 300  # seconds
+SHOWN = 10  # logs
 STATES = ("finished", "outdated", "missing")
 
 
@@ -52,19 +53,19 @@ def count_files(summary: Iterable[Mapping[str, str]], results: Path) -> dict[str
 
 
 def recent_logs(folder: Path, now: float) -> list[str]:
-    """Path and last line of each log that was written to lately, the latest first."""
+    """Path and last line of the logs that were written to lately, the latest few first."""
     logs = [(path.stat().st_mtime, path) for path in folder.rglob("*.log")]
     lines = []
     for written, path in sorted(logs, reverse=True):
-        if now - written < RECENT:
-            text = path.read_text(encoding="utf-8", errors="replace").strip()
-            last = text.splitlines()[-1] if text else "(nothing yet)"
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
+        if text and now - written < RECENT:
+            last = text.splitlines()[-1]
             lines.append(f"{path.relative_to(folder)}, {now - written:.0f} s ago: {last[:120]}")
-    return lines
+    return lines[:SHOWN]
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Print a line for each stage, then the logs."""
+    """Print a line for each stage, then, where something is still to be done, the logs."""
     results = build_parser().parse_args(argv).results
     counts = count_files(csv.DictReader(sys.stdin, delimiter="\t"), results)
     if not counts:
@@ -72,8 +73,8 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{'stage':<20}{''.join(f'{state:>10}' for state in STATES)}")
     for stage, states in counts.items():
         print(f"{stage:<20}{''.join(f'{states[state]:>10}' for state in STATES)}")
-    for line in recent_logs(results / "logs", time.time()):
-        print(line)
+    if any(states["finished"] < states.total() for states in counts.values()):
+        print(*recent_logs(results / "logs", time.time()), sep="\n")
 
 
 if __name__ == "__main__":

@@ -175,9 +175,10 @@ def table_files():
     names = ["subset_composition", "subset_overlap", "cost"]
     if budget_tables():
         names += ["budgets"]
+    if TESTED and experiment_runs():
+        names += ["benchmark_scores"]
     if compares():
-        names += ["benchmark_scores", "relative_by_seed", "relative_performance"]
-        names += ["comparison_with_random"]
+        names += ["relative_by_seed", "relative_performance", "comparison_with_random"]
     if scored_methods():
         names += ["score_distribution"]
     if selects("icons"):

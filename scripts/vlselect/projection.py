@@ -12,6 +12,7 @@ All of them scale so that the expectation of <φ(a), φ(b)> is <a, b>.
 
 import hashlib
 import importlib.util
+import logging
 import math
 from typing import Protocol
 
@@ -20,6 +21,8 @@ from trak.projectors import BasicProjector, CudaProjector, ProjectionType
 
 from vlselect.shifted import ShiftedProjection
 from vlselect.splitmix import mix, random_bits
+
+logger = logging.getLogger(__name__)
 
 TYPES = ("sjlt", "shifted", "rademacher", "normal")
 IMPLEMENTATIONS = ("auto", "basic", "cuda")
@@ -248,6 +251,10 @@ class DenseProjection:
                 **common, proj_type=ProjectionType(kind), max_batch_size=CUDA_ROWS
             )
         else:
+            what = (
+                "its %d x %d matrix is made anew for every batch, which is slow; shifted needs none"
+            )
+            logger.warning(f"gradients.projection.type %s: {what}", kind, size, dim)
             self._projector = BasicProjector(
                 **common, proj_type=ProjectionType(kind), block_size=BASIC_COLUMNS
             )

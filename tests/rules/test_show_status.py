@@ -21,6 +21,7 @@ def test_a_line_for_each_stage_in_their_order(tmp_path, monkeypatch, capsys):
     logs = tmp_path / "results/x/logs"
     logs.mkdir(parents=True)
     (logs / "now.log").write_text("first\n12:00:00 INFO records: 10 of 20\n")
+    (logs / "empty.log").touch()
     (logs / "old.log").write_text("long ago\n")
     os.utime(logs / "old.log", (0, 0))
     monkeypatch.setattr(sys, "stdin", io.StringIO(SUMMARY))
@@ -34,3 +35,14 @@ def test_a_line_for_each_stage_in_their_order(tmp_path, monkeypatch, capsys):
     ]
     assert lines[4][0] == "now.log," and lines[4][-3:] == ["10", "of", "20"]
     assert len(lines) == 5
+
+
+def test_logs_of_a_finished_run_are_not_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results/x/logs").mkdir(parents=True)
+    (tmp_path / "results/x/logs/now.log").write_text("done\n")
+    finished = [line for line in SUMMARY.splitlines() if "pending" not in line]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(finished)))
+    show_status.main(["results/x"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["stage", "pool"]

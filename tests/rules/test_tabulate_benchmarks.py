@@ -1,7 +1,8 @@
-"""The entry tabulate_benchmarks: from JSON files to the four tables of performance."""
+"""The entries tabulate_benchmarks and compare_benchmarks: from JSON files to four tables."""
 
 import json
 
+import compare_benchmarks
 import pytest
 import tabulate_benchmarks
 
@@ -34,7 +35,12 @@ def run(folder, *more):
     tabulate_benchmarks.main(
         [
             *("--benchmarks", str(folder), "--runs", *RUNS, "--tasks", "counting", "reading"),
-            *("--out-scores", str(out / "s.csv"), "--out-seeds", str(out / "b.csv")),
+            *("--out", str(out / "s.csv")),
+        ]
+    )
+    compare_benchmarks.main(
+        [
+            *("--scores", str(out / "s.csv"), "--out-seeds", str(out / "b.csv")),
             *("--out-relative", str(out / "r.csv"), "--out-comparison", str(out / "c.csv"), *more),
         ]
     )

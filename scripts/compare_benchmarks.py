@@ -1,0 +1,54 @@
+"""Compare benchmark scores with finetuning on the whole pool, and with random selection.
+
+Reads benchmark_scores.csv; writes the relative performance of every seed, its mean over seeds with
+a 95 % interval, and its difference from random selection.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from vlselect import comparison, log, relative, tables
+
+logger = logging.getLogger(__name__)
+TABLES = ("relative_by_seed", "relative_performance", "comparison_with_random")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    epilog = "".join(f"columns of {table}.csv:\n{tables.describe(table)}\n" for table in TABLES)
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scores", type=Path, required=True, help="benchmark_scores.csv")
+    parser.add_argument(
+        "--groups",
+        type=json.loads,
+        default={},
+        help="JSON object: subtask to the benchmark that it is a part of",
+    )
+    for out, table in zip(("seeds", "relative", "comparison"), TABLES, strict=True):
+        parser.add_argument(f"--out-{out}", type=Path, required=True, help=f"{table}.csv")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the three tables."""
+    args = build_parser().parse_args(argv)
+    log.start()
+    scores = tables.read_table(args.scores, "benchmark_scores")
+    by_seed = relative.relative_by_seed(relative.merge_groups(scores, args.groups))
+    tables.write_table(by_seed, "relative_by_seed", args.out_seeds)
+    performance = relative.relative_performance(by_seed)
+    tables.write_table(performance, "relative_performance", args.out_relative)
+    for row in performance[performance["task"] == tables.MEAN].to_dict("records"):
+        logger.info("%(model)s %(method)s %(ratio)s: score %(score).2f, %(relative).2f %%", row)
+    compared = comparison.comparison_with_random(by_seed)
+    tables.write_table(compared, "comparison_with_random", args.out_comparison)
+    for row in compared.to_dict("records"):
+        logger.info("%(model)s %(method)s %(ratio)s: %(difference)+.2f vs random, %(verdict)s", row)
+
+
+if __name__ == "__main__":
+    main()
