@@ -36,8 +36,9 @@ def start(level: int = logging.INFO) -> None:
         force=True,
     )
     sys.excepthook = _report
-    gc.freeze()  # what was imported stays
-    gc.set_threshold(*COLLECTION)
+    if gc.get_threshold() != COLLECTION:  # the first time: what was imported stays
+        gc.freeze()
+        gc.set_threshold(*COLLECTION)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     if "SLURM_JOB_ID" in os.environ:
