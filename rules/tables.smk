@@ -30,17 +30,17 @@ rule tabulate_benchmarks:
         " --budgets {input.budgets:q} --tasks {params.tasks:q} --out {output:q} 2> {log:q}"
 
 
-rule compare_benchmarks:
+rule tabulate_comparisons:
     """What the runs keep of the full pool's performance, and how they differ from random."""
     input:
-        code=code("compare_benchmarks.py"),
+        code=code("tabulate_comparisons.py"),
         scores="<results>/tables/benchmark_scores.csv",
     output:
         seeds="<results>/tables/relative_by_seed.csv",
         relative="<results>/tables/relative_performance.csv",
         comparison="<results>/tables/comparison_with_random.csv",
     log:
-        "<logs>/compare_benchmarks.log",
+        "<logs>/tabulate_comparisons.log",
     conda:
         "../envs/selection.yaml"
     threads: 1

@@ -1,10 +1,10 @@
-"""The entries tabulate_benchmarks and compare_benchmarks: from JSON files to four tables."""
+"""The entries tabulate_benchmarks and tabulate_comparisons: from JSON files to four tables."""
 
 import json
 
-import compare_benchmarks
 import pytest
 import tabulate_benchmarks
+import tabulate_comparisons
 
 from vlselect import tables
 
@@ -38,7 +38,7 @@ def run(folder, *more):
             *("--out", str(out / "s.csv")),
         ]
     )
-    compare_benchmarks.main(
+    tabulate_comparisons.main(
         [
             *("--scores", str(out / "s.csv"), "--out-seeds", str(out / "b.csv")),
             *("--out-relative", str(out / "r.csv"), "--out-comparison", str(out / "c.csv"), *more),
