@@ -8,6 +8,8 @@ import importlib
 import json
 import time
 
+from vlselect import log
+
 
 def load(loader: str, path: str) -> None:
     """Load a model as the job did: its log says which of our modules it came through."""
@@ -33,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     begin = time.perf_counter()
     for module in arguments.modules:
         importlib.import_module(module)
+    log.start()  # as each script does next
     imported = time.perf_counter()
     if arguments.load:
         load(*arguments.load)

@@ -10,6 +10,7 @@ dry runs, of the run's config and of the one for LLaVA-665K.
 import argparse
 import json
 import logging
+import math
 import os
 import re
 import subprocess
@@ -120,7 +121,8 @@ def tabulate(
 
 def _row(rule: str, sums: Mapping[str, float], seen: float = float("nan")) -> dict:
     """One row of overhead.csv."""
-    share = sum(sums[part] for part in PARTS) / sums["seconds"]
+    paid = sum(sums[part] for part in PARTS)
+    share = paid / sums["seconds"] if sums["seconds"] else math.nan  # a log has whole seconds
     return {"rule": rule, **sums, "share": share, "seen": seen}
 
 
