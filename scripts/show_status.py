@@ -57,11 +57,12 @@ def recent_logs(folder: Path, now: float) -> list[str]:
     logs = [(path.stat().st_mtime, path) for path in folder.rglob("*.log")]
     lines = []
     for written, path in sorted(logs, reverse=True):
-        text = path.read_text(encoding="utf-8", errors="replace").strip()
-        if text and now - written < RECENT:
+        if now - written >= RECENT or len(lines) == SHOWN:
+            break
+        if text := path.read_text(encoding="utf-8", errors="replace").strip():
             last = text.splitlines()[-1]
             lines.append(f"{path.relative_to(folder)}, {now - written:.0f} s ago: {last[:120]}")
-    return lines[:SHOWN]
+    return lines
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -74,7 +75,8 @@ def main(argv: list[str] | None = None) -> None:
     for stage, states in counts.items():
         print(f"{stage:<20}{''.join(f'{states[state]:>10}' for state in STATES)}")
     if any(states["finished"] < states.total() for states in counts.values()):
-        print(*recent_logs(results / "logs", time.time()), sep="\n")
+        for line in recent_logs(results / "logs", time.time()):
+            print(line)
 
 
 if __name__ == "__main__":
