@@ -20,6 +20,8 @@ from vlselect.chat import MaskError, Span
 from vlselect.collation import SEQUENCES, Batch, Encoded
 from vlselect.records import IMAGE_MARKER, Record
 
+TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")  # by which some models tell images apart
+
 logger = logging.getLogger(__name__)
 
 
@@ -42,6 +44,8 @@ class VLM:
         Tokens that whole conversations are cut to, from the right; None cuts nothing.
     turn_ends : list of int
         Ids of the special tokens with which the chat template closes what the assistant says.
+    positions : int or None
+        Tokens that the language model has positions for, where its config says so.
     """
 
     def __init__(
@@ -75,9 +79,11 @@ class VLM:
         tokens |= {getattr(processor, name, None) for name in ("image_token", "boi_token")}
         self._image_tokens = sorted(tokens - {None, IMAGE_MARKER})
         special = special_tokens(self.tokenizer)
-        self._special = np.array(list(special.values()))
+        self._special = frozenset(special.values())
         self._closings = chat.turn_closings(self._render, list(special))
         self.turn_ends = [special[token] for token in self._closings]
+        text_config = model.config.get_text_config()
+        self.positions = getattr(text_config, "max_position_embeddings", None)
 
     @property
     def device(self) -> torch.device:
@@ -88,11 +94,6 @@ class VLM:
     def language_layers(self) -> torch.nn.ModuleList:
         """The decoder layers of the language model, first to last."""
         return self.model.get_decoder().layers
-
-    @property
-    def positions(self) -> int | None:
-        """Tokens that the language model has positions for, where its config says so."""
-        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
     def encode(self, record: Record, images: Sequence[Image.Image]) -> Encoded:
         """Tokenise one whole conversation and find its masks.
@@ -204,7 +205,7 @@ class VLM:
                 text=[text],
                 images=[list(images)] if images else None,
                 return_tensors="pt",
-                return_mm_token_type_ids=True,
+                return_mm_token_type_ids=not self._arguments.isdisjoint(TOKEN_TYPES),
                 return_text_replacement_offsets=True,
                 **first,
             )
@@ -214,12 +215,12 @@ class VLM:
         shifts = shifts if len(shifts) else []  # none may have become an empty tensor
         again = self.tokenizer(chat.expand(text, shifts), return_offsets_mapping=True, **first)
         ids = output["input_ids"][0].numpy()
-        if again["input_ids"] != ids.tolist():
+        if again["input_ids"] != (tokens := ids.tolist()):
             name = type(self.processor).__name__
             raise self._refusal(record, f"{name} changes the text that the chat template wrote")
         offsets = np.asarray(again["offset_mapping"])  # (T, 2)
         image = ids == self._image_id
-        special = np.isin(ids, self._special)
+        special = np.array([token in self._special for token in tokens], dtype=bool)
         response = chat.cover(offsets, [chat.shift(span, shifts) for span in responses])
         instruction = chat.cover(offsets, [chat.shift(span, shifts) for span in instructions])
         inputs = {
