@@ -1,8 +1,9 @@
 """Spherical k-means over stored activations, and checks of what comes out.
 
-faiss trains on the float16 rows as they are and decodes them in blocks, so training takes two
-bytes a value; assignment streams over the whole array. Block sizes are constants: they, and the
-number of threads, are all that the last bits of a centroid depend on beside the data and the seed.
+Few rows are trained on as float32, many as the float16 that they are stored as, which faiss decodes
+in blocks, twice in every iteration: the centroids are the same. Assignment streams over the whole
+array. Block sizes are constants: they, and the number of threads, are all that the last bits of a
+centroid depend on beside the data and the seed.
 """
 
 import logging
@@ -18,6 +19,7 @@ from vlselect.store import ShardedArray
 logger = logging.getLogger(__name__)
 
 ROWS = 4096
+VALUES = 1 << 28  # as many are trained on as float32: 1 GiB
 SAMPLES_PER_CLUSTER = 66.5  # COINCIDE's setting: 10,000 clusters of 665k samples
 DEVICES = ("cpu", "gpu")
 ENOUGH_PER_CENTROID = 39  # fewer, and faiss itself would warn
@@ -116,9 +118,12 @@ def train(
     settings.decode_block_size = ROWS
     width = samples.shape[1]
     kmeans = faiss.Clustering(width, clusters, settings)
-    half = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_fp16)  # codes are float16
-    codes = np.ascontiguousarray(samples, dtype="<f2").view(np.uint8)
-    kmeans.train_encoded(codes, half, _index(width, device))
+    if samples.size <= VALUES:
+        kmeans.train(np.ascontiguousarray(samples, dtype=np.float32), _index(width, device))
+    else:
+        half = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_fp16)  # codes: float16
+        codes = np.ascontiguousarray(samples, dtype="<f2").view(np.uint8)
+        kmeans.train_encoded(codes, half, _index(width, device))
     steps = [kmeans.iteration_stats.at(i) for i in range(kmeans.iteration_stats.size())]
     logger.info(
         "k-means: %d samples, %d clusters, %d iterations, %d splits, mean cosine %.4f",
@@ -160,10 +165,11 @@ def assign(
     blocks = progress(array.blocks(ROWS), total=-(-n // ROWS), description="assignment")
     for start, block in blocks:
         here = slice(start, start + len(block))
-        norms = np.sqrt(squared_norms(block))
+        rows = np.ascontiguousarray(block, dtype=np.float32)
+        norms = np.sqrt(squared_norms(rows))
         if not norms.all():
             raise ValueError(f"the activations of row {start + int(np.argmin(norms))} are all zero")
-        products, nearest = index.search(np.ascontiguousarray(block, dtype=np.float32), 1)
+        products, nearest = index.search(rows, 1)
         cluster[here] = nearest[:, 0]
         distance[here] = np.clip(1 - products[:, 0] / norms, 0, 2)
     return cluster, distance

@@ -1,6 +1,6 @@
 """How much of a copy each sample is of another in its cluster: the thresholds of SemDeDup."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from vlselect.kernel import inner
 from vlselect.log import progress
 
 ROWS = 2048
+VALUES = 1 << 26  # of rows that are read in one pass: 256 MiB
 DECIMALS = 6  # float16 features tell no more; exact copies tie, whatever their rounding
 ALONE = 2.0  # above the tolerance of any pair: 1 - cosine is at most 2
 
@@ -51,26 +52,63 @@ def tolerance(
     order = np.lexsort([key, cluster])  # stable: equal keys stay in the order of ids
     starts = np.flatnonzero(np.diff(cluster[order], prepend=-1))
     values = np.empty(len(cluster))
-    for members in progress(np.split(order, starts[1:]), description="similar pairs"):
-        for here, highest in _highest_earlier(embeddings, members):
+    clusters = progress(np.split(order, starts[1:]), description="similar pairs")
+    for members, rows in _with_rows(embeddings, clusters):
+        for here, highest in _highest_earlier(rows, len(members)):
             values[members[here]] = 1 - highest
     return np.round(np.clip(values, 0, ALONE), DECIMALS) + 0.0  # no negative zeros
 
 
+def _with_rows(
+    embeddings: Embeddings, clusters: Iterable[np.ndarray]
+) -> Iterator[tuple[np.ndarray, Callable[[slice], np.ndarray]]]:
+    """Give each cluster, and what reads its rows.
+
+    As many clusters as VALUES allows are read together, in the order of the files; a cluster that
+    is larger is read whenever its rows are asked for.
+    """
+    room = VALUES // embeddings.shape[1]
+    buffer = np.empty((min(room, len(embeddings)), embeddings.shape[1]), np.float32)
+    for together in _batches(clusters, room):
+        places = np.concatenate(together)
+        if len(places) > room:
+            yield places, lambda here, places=places: embeddings[places[here]]
+            continue
+        by_row = np.argsort(embeddings.rows[places])
+        for start in range(0, len(places), ROWS):
+            here = by_row[start : start + ROWS]
+            buffer[here] = embeddings[places[here]]
+        ends = np.cumsum([len(members) for members in together])
+        for members, end in zip(together, ends, strict=True):
+            yield members, buffer[end - len(members) : end].__getitem__
+
+
+def _batches(clusters: Iterable[np.ndarray], room: int) -> Iterator[list[np.ndarray]]:
+    """Put clusters together up to `room` rows; a larger one stays alone."""
+    together, count = [], 0
+    for members in clusters:
+        if together and count + len(members) > room:
+            yield together
+            together, count = [], 0
+        together.append(members)
+        count += len(members)
+    yield together
+
+
 def _highest_earlier(
-    embeddings: Embeddings, members: np.ndarray
+    rows: Callable[[slice], np.ndarray], n: int
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Highest cosine of each member with those before it, in blocks; -1 for the very first.
+    """Highest cosine of each of n rows with those before it, in blocks; -1 for the very first.
 
     Memory is ROWS x ROWS, however large the cluster.
     """
-    for start in range(0, len(members), ROWS):
-        here = slice(start, start + ROWS)
-        block = embeddings[members[here]]
+    for start in range(0, n, ROWS):
+        here = slice(start, min(start + ROWS, n))
+        block = rows(here)
         cosines = inner(block, block)
-        cosines[np.triu_indices(len(block))] = -1.0  # itself and later ones do not count
+        np.copyto(cosines, -1.0, where=np.tri(len(block), dtype=bool).T)  # itself and later ones
         highest = cosines.max(axis=1)
         for other in range(0, start, ROWS):
-            earlier = embeddings[members[other : other + ROWS]]
+            earlier = rows(slice(other, other + ROWS))
             np.maximum(highest, inner(block, earlier).max(axis=1), out=highest)
         yield here, highest

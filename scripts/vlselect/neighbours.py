@@ -21,6 +21,10 @@ INDEXES = ("auto", "exact", "ivf")
 EXACT_UP_TO = 100_000  # samples; the exact search is quadratic
 POINTS_PER_LIST = 64
 
+# All products by BLAS: for blocks of few values (128,000), faiss 1.15 has loops of its own, which
+# on one thread take four to eight times as long.
+faiss.cvar.distance_compute_blas_threshold = 0
+
 
 def nearest(
     embeddings: Embeddings,
@@ -63,17 +67,21 @@ def nearest(
     ValueError
         If k or the index is not as above.
     """
-    n = len(embeddings)
+    n, width = embeddings.shape
     if not 1 <= k < n:
         raise ValueError(f"{k} neighbours cannot be found among {n} samples")
     built = make_index(embeddings, index, n_lists, n_probe, memory_gb, seed)
+    exact = isinstance(built, faiss.IndexFlat)
+    stored = (
+        faiss.rev_swig_ptr(built.get_xb(), n * width).reshape(n, width) if exact else embeddings
+    )
     wanted = min(n, 2 * k + 1)  # itself, and spare ones that exact distances may put first
     neighbours, squared = np.empty((n, k), np.int64), np.empty((n, k))
     blocks = progress(embeddings.blocks(ROWS), total=-(-n // ROWS), description="neighbours")
     for start, block in blocks:
         here = slice(start, start + len(block))
         candidates = _candidates(built, block, wanted, np.arange(start, start + len(block)), k)
-        neighbours[here], squared[here] = _refine(embeddings, block, candidates, k)
+        neighbours[here], squared[here] = _refine(stored, block, candidates, k)
     return neighbours, squared
 
 
@@ -131,13 +139,13 @@ def _candidates(built, block: np.ndarray, wanted: int, own: np.ndarray, k: int) 
 
 
 def _refine(
-    embeddings: Embeddings, block: np.ndarray, candidates: np.ndarray, k: int
+    stored: Embeddings | np.ndarray, block: np.ndarray, candidates: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give the k nearest candidates and their exact squared distances: two arrays (n, k)."""
     squared = np.full(candidates.shape, np.inf)
     for column, places in enumerate(candidates.T):
         real = np.flatnonzero(places >= 0)
-        difference = block[real].astype(np.float64) - embeddings[places[real]]
+        difference = block[real].astype(np.float64) - stored[places[real]]
         squared[real, column] = np.einsum("nd,nd->n", difference, difference)
     order = np.lexsort([candidates, squared], axis=1)[:, :k]
     return np.take_along_axis(candidates, order, 1), np.take_along_axis(squared, order, 1)

@@ -51,7 +51,9 @@ def test_separate_directions_are_found(tmp_path):
         assert len(np.unique(label[cluster == c])) == 1
 
 
-def test_same_seed_same_bits_for_any_number_of_threads():
+@pytest.mark.parametrize("values", [0, clusters.VALUES])
+def test_same_seed_same_bits_for_any_number_of_threads(values, monkeypatch):
+    monkeypatch.setattr(clusters, "VALUES", values)
     samples, _ = blobs(n=4200, k=10, d=32, noise=0.4)  # more than one block to decode
     results = []
     for threads in (1, 2, 1):
@@ -60,6 +62,13 @@ def test_same_seed_same_bits_for_any_number_of_threads():
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
     assert not np.array_equal(results[0], clusters.train(samples, 12, iterations=6, seed=1))
+
+
+def test_few_rows_give_the_same_bits_as_if_they_were_many(monkeypatch):
+    samples, _ = blobs(n=4200, k=10, d=32, noise=0.4)
+    few = clusters.train(samples, 12, iterations=6)
+    monkeypatch.setattr(clusters, "VALUES", samples.size - 1)
+    np.testing.assert_array_equal(clusters.train(samples, 12, iterations=6), few)
 
 
 def test_assignment_is_the_highest_cosine(tmp_path):

@@ -48,6 +48,14 @@ def test_blocks_do_not_matter(tmp_path, monkeypatch):
         np.testing.assert_array_equal(deduplication.tolerance(embeddings, cluster, distance), whole)
 
 
+@pytest.mark.parametrize("room", [1, 40, 90])  # of 33 to 47 rows each: none fits, some, two do
+def test_clusters_may_be_read_alone_or_together(tmp_path, monkeypatch, room):
+    embeddings, cluster, distance = setting(tmp_path)
+    whole = deduplication.tolerance(embeddings, cluster, distance)
+    monkeypatch.setattr(deduplication, "VALUES", room * embeddings.shape[1])
+    np.testing.assert_array_equal(deduplication.tolerance(embeddings, cluster, distance), whole)
+
+
 def test_copies_tie_at_zero(tmp_path):
     values = np.tile(np.array([[0.3, -1.7, 2.9]], np.float16), (50, 1))
     embeddings = Embeddings(array_of(tmp_path, values), make_pool(50)["sample_id"], True)
