@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 from transformers import AutoModel, AutoProcessor, CLIPModel
 
 from vlselect import images, log
-from vlselect.loading import explained, pick_device
+from vlselect.loading import explained, prepare_device
 from vlselect.records import IMAGE_MARKER, Record
 from vlselect.samples import Samples
 from vlselect.store import BLOCK
@@ -55,7 +55,7 @@ class CLIP:
 
     @classmethod
     def load(cls, arguments: argparse.Namespace) -> "CLIP":
-        """Load the CLIP that the flags of `loading.add_model_arguments` name, and fix the threads.
+        """Load the CLIP that the flags of `loading.add_model_arguments` name.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class CLIP:
         ValueError
             If the model is no CLIP, or is to be quantised.
         """
-        torch.set_num_threads(arguments.threads)
+        device = prepare_device(arguments)
         path, revision = arguments.model, arguments.revision
         if arguments.quantisation:
             raise ValueError(f"model {path!r}: a CLIP is not quantised; set `quantisation: null`")
@@ -76,7 +76,7 @@ class CLIP:
             model = AutoModel.from_pretrained(path, **options, **where)
         if not isinstance(model, CLIPModel):
             raise ValueError(f"model {path!r} is a {type(model).__name__}, not a CLIPModel")
-        model = model.to(pick_device(arguments.device)).eval()
+        model = model.to(device).eval()
         logger.info("loaded %s (%s parameters) on %s", path, model.num_parameters(), model.device)
         return cls(model, processor, str(path), revision or "", arguments.batch_size)
 

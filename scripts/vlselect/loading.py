@@ -19,6 +19,7 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
+from vlselect.heap import keep_freed_memory
 from vlselect.processors import load_processor
 from vlselect.vlm import VLM
 
@@ -45,13 +46,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_from_arguments(arguments: argparse.Namespace) -> VLM:
-    """Load the model that the flags of `add_model_arguments` name, and fix the thread number."""
-    torch.set_num_threads(arguments.threads)
+    """Load the model that the flags of `add_model_arguments` name, where `prepare_device` says."""
+    device = prepare_device(arguments)
     return load_vlm(
         arguments.model,
         revision=arguments.revision,
         dtype=arguments.dtype,
-        device=arguments.device,
+        device=str(device),
         attention=arguments.attention,
         quantisation=arguments.quantisation,
         trust_remote_code=arguments.trust_remote_code,
@@ -60,6 +61,15 @@ def load_from_arguments(arguments: argparse.Namespace) -> VLM:
         max_length=arguments.max_length,
         workers=arguments.workers,
     )
+
+
+def prepare_device(arguments: argparse.Namespace) -> torch.device:
+    """Fix the number of threads of this process and pick its device; on a CPU keep its memory."""
+    torch.set_num_threads(arguments.threads)
+    device = pick_device(arguments.device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    return device
 
 
 def pick_device(device: str) -> torch.device:

@@ -27,6 +27,7 @@ from vlselect.digits.files import pool_record, write_images
 from vlselect.digits.mixture import draw_mixture
 from vlselect.digits.scenes import CELL, IMAGE_SIZE
 from vlselect.digits.vocabulary import WORDS
+from vlselect.heap import keep_freed_memory
 from vlselect.loading import load_vlm
 from vlselect.lora import attach_lora
 from vlselect.samples import Samples
@@ -86,6 +87,7 @@ def options(description: str, rounds: int) -> argparse.ArgumentParser:
 def subjects(arguments: argparse.Namespace, sizes: Mapping[str, int]) -> Iterator[Subject]:
     """Make each model that was asked for, one after the other, and time it on one thread."""
     torch.set_num_threads(1)
+    keep_freed_memory()  # as a job on a CPU does
     for name in arguments.models:
         with tempfile.TemporaryDirectory() as folder:
             yield make(name, Path(folder) / name, arguments.samples or sizes[name])

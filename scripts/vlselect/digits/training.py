@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vlselect import store
 from vlselect.digits.scenes import Scene, render
+from vlselect.heap import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 def fix_randomness(seed: int, threads: int) -> None:
     """Make every later torch operation of this process repeatable, bit for bit."""
     torch.set_num_threads(threads)
+    keep_freed_memory()
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(seed)
     logger.info("seed %d, %d threads, on the CPU", seed, threads)
