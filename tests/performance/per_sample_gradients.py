@@ -2,10 +2,12 @@
 
 Every contender gets the same encoded samples. Ours and the ordinary step, which gives no gradients
 of samples and is the floor, go through the batches that the pipeline forms of them; ours once more
-with few tokens in a batch, as `models.<name>.batch_tokens` sets it.
+with few tokens in a batch, as `models.<name>.batch_tokens` sets it. The operations of matrix
+products (torch's own count) over the time are held against the rate of one large product.
 """
 
 import math
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ from references import (
     require_exact,
     training_step,
 )
+from torch.utils.flop_counter import FlopCounterMode
 
 from vlselect.batching import by_length
 from vlselect.collation import Batch, Encoded
@@ -91,6 +94,24 @@ def contenders(subject: Subject) -> tuple[list[Encoded], dict[str, Callable], di
     return encoded, timed, checks
 
 
+def product_rate(side: int = 2048, repeats: int = 3) -> float:
+    """Operations a second of one thread's product of two large matrices; the best of some."""
+    a, b = torch.rand(2, side, side)
+    seconds = []
+    for _ in range(repeats):
+        begin = time.process_time()
+        torch.mm(a, b)
+        seconds.append(time.process_time() - begin)
+    return 2 * side**3 / min(seconds)
+
+
+def operations(run: Callable) -> int:
+    """Floating-point operations of the products of matrices in one run."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
 def why_not(error: Exception) -> str:
     """Say where a contender failed, below its own code, and what the error was."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" in f.filename]
@@ -110,6 +131,7 @@ def measure(subject: Subject, rounds: int) -> list[dict]:
         except (RuntimeError, NotImplementedError) as error:
             reasons[name] = why_not(error)
     running = {name: run for name, run in timed.items() if name not in reasons}
+    rate, counted = product_rate(), {name: operations(run) for name, run in running.items()}
     seconds = in_turns(running, rounds, warm=WARM[subject.name])
     lengths = [len(sample) for sample in encoded]
     rows = []
@@ -123,6 +145,9 @@ def measure(subject: Subject, rounds: int) -> list[dict]:
             "times_ordinary_step": ratio(seconds[name], seconds["ordinary step"])
             if ran else math.nan,
             "times_ours": ratio(seconds[name], seconds["ours"]) if ran else math.nan,
+            "gflop_per_sample": counted[name] / 1e9 / len(lengths) if ran else math.nan,
+            "share_of_product_rate": counted[name] / rate / sorted(seconds[name])[rounds // 2]
+            if ran else math.nan,
             "worst_error": errors.get(name, math.nan), "rounds": rounds,
             "why_not": reasons.get(name, ""),
         })  # fmt: skip

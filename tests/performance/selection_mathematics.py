@@ -155,6 +155,8 @@ def compare(method: str, n: int, folder: Path, rounds: int, given_up: dict) -> l
         name: Run(why_not=given_up[name]) if name in given_up else alone(method, name, folder)
         for name in case.contenders
     }
+    if runs["ours"].why_not:
+        raise ValueError(f"{case.title}, ours: {runs['ours'].why_not}")
     given_up |= {
         name: f"{run.why_not} already at {n:,} samples"
         for name, run in runs.items()
