@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlselect import loading, log
-from vlselect.checkpoint import load_checkpoint, merge_adapter, replacing_directory
+from vlselect.checkpoint import load_checkpoint, merge_adapter
+from vlselect.folders import replacing_directory
 
 logger = logging.getLogger(__name__)
 

@@ -5,10 +5,6 @@ peft, slow to import, is imported only where there is an adapter.
 """
 
 import logging
-import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,24 +19,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ADAPTER_CONFIG = "adapter_config.json"
-
-
-@contextmanager
-def replacing_directory(path: str | Path) -> Iterator[Path]:
-    """Give a new directory beside `path`; put it in its place if the block succeeds.
-
-    A reader never sees half a checkpoint. What was at `path` before is removed.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def save_checkpoint(model: "PreTrainedModel | PeftModel", directory: str | Path) -> None:

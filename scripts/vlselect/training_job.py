@@ -11,9 +11,10 @@ from types import MappingProxyType
 import pandas as pd
 
 from vlselect import loading, log, processes
-from vlselect.checkpoint import replacing_directory, save_checkpoint
+from vlselect.checkpoint import save_checkpoint
 from vlselect.finetune import train
 from vlselect.finetune_settings import Settings
+from vlselect.folders import replacing_directory
 from vlselect.samples import Samples, add_samples_arguments
 from vlselect.training_log import LOG_NAME
 from vlselect.vlm import VLM

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from vlselect import images
-from vlselect.checkpoint import load_checkpoint, replacing_directory, save_checkpoint
+from vlselect.checkpoint import load_checkpoint, save_checkpoint
 from vlselect.finetune import train
 from vlselect.finetune_settings import Settings
+from vlselect.folders import replacing_directory
 from vlselect.loading import load_vlm
 from vlselect.samples import Samples
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from vlselect import images
-from vlselect.checkpoint import load_checkpoint, merge_adapter, replacing_directory, save_checkpoint
+from vlselect.checkpoint import load_checkpoint, merge_adapter, save_checkpoint
 from vlselect.features import extract_features
 from vlselect.finetune import prepare_model, train
 from vlselect.finetune_settings import Settings
+from vlselect.folders import replacing_directory
 from vlselect.loading import is_quantised, load_vlm
 from vlselect.samples import Samples
 
