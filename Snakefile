@@ -34,6 +34,7 @@ if not config["cached"]:
 
 include: "rules/figures.smk"
 include: "rules/messages.smk"
+include: "rules/scheduler.smk"
 
 
 checked(check_references, config, NEEDS_VALIDATION)

@@ -1,9 +1,10 @@
-"""Measure gradients, projections, the whole job and waiting for samples, and draw the figure."""
+"""Measure gradients, projections, the whole job, waiting and memory, and draw the figure."""
 
 import argparse
 from pathlib import Path
 
 import end_to_end
+import kept_memory
 import models
 import per_sample_gradients
 import plot_gradients
@@ -24,11 +25,13 @@ def main(argv: list[str] | None = None) -> None:
         projections.main([*out, *few, "--dims", "64", "--seeds", "1"])
         end_to_end.main([*out, *few, "--dim", "64"])
         waiting.main([*out, *few, "--samples", "130"])
+        kept_memory.main([*out, *few])
     else:
         per_sample_gradients.main(out)
         projections.main(out)
         end_to_end.main(out)
         waiting.main([*out, "--models", "tiny"])  # the larger one is busy itself
+        kept_memory.main(out)
     plot_gradients.main([str(arguments.out)])
 
 

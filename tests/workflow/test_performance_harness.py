@@ -21,7 +21,7 @@ def tables(tmp_path_factory):
         stdout=subprocess.DEVNULL,
     )
     assert (out / "gradients.png").stat().st_size > 10_000
-    names = ("per_sample_gradients", "projection", "end_to_end", "waiting")
+    names = ("per_sample_gradients", "projection", "end_to_end", "waiting", "kept_memory")
     found = {}
     for name in names:
         with (out / f"{name}.csv").open(newline="", encoding="utf-8") as file:
@@ -56,6 +56,13 @@ def test_the_whole_job_is_done_by_all_that_can(tables):
 def test_waiting_is_a_share_with_helpers_and_without(tables):
     assert [row["workers"] for row in tables["waiting"]] == ["0", "1"]
     assert all(0 < float(row["waiting"]) < 1 for row in tables["waiting"])
+
+
+def test_memory_is_kept_or_given_back(tables):
+    given_back, kept = tables["kept_memory"]
+    assert (given_back["kept"], kept["kept"]) == ("False", "True")
+    assert float(kept["ms_per_sample"]) > 0 and float(kept["peak_gib"]) > 0
+    assert float(kept["page_faults_per_sample"]) <= float(given_back["page_faults_per_sample"])
 
 
 def test_a_wrong_gradient_is_not_timed(monkeypatch):
