@@ -1,6 +1,7 @@
 """Spares Snakemake work that grows with the number of jobs that have ended. Reads and writes nothing."""
 
-DEFAULT_LIMIT = (100, 1)  # submissions in so many seconds: Snakemake's own, where nobody sets another
+# Snakemake's own, where nobody sets another: submissions, in so many seconds.
+DEFAULT_LIMIT = (100, 1)
 
 
 onstart:
