@@ -88,6 +88,7 @@ def main(argv: list[str] | None = None) -> None:
     with threadpool_limits(args.threads):
         with log.timed("k-means"):
             sample = array[rows]
+            clusters.require_finite(sample, rows)
             centroids = clusters.train(sample, asked, args.iterations, args.seed, args.device)
             del sample
         with log.timed("assignment"):

@@ -1,5 +1,7 @@
 """Sharded arrays on disk for tests."""
 
+import numpy as np
+
 from vlselect import store
 
 
@@ -16,3 +18,13 @@ def write_shards(folder, values, shards=1, **metadata):
             writer.write(slice(None), values[rows.start : rows.stop])
         paths.append(path)
     return paths[::-1]
+
+
+def poison(array, row):
+    """Put a NaN into the only file of a float16 array behind the writer's back."""
+    (path,) = array.paths
+    start = path.stat().st_size - array.shape[0] * array.shape[1] * 2
+    values = np.memmap(path, np.float16, "r+", start, array.shape)
+    values[row, 0] = np.nan
+    values.flush()
+    return store.ShardedArray([path])

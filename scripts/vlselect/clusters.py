@@ -7,11 +7,13 @@ centroid depend on beside the data and the seed.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import faiss
 import numpy as np
 
+from vlselect import half
 from vlselect.kernel import inner, squared_norms
 from vlselect.log import progress
 from vlselect.store import ShardedArray
@@ -83,6 +85,13 @@ def training_rows(
     return np.sort(np.random.default_rng(seed).choice(n_rows, taken, replace=False))
 
 
+def require_finite(activations: np.ndarray, rows: Sequence[int] | np.ndarray) -> None:
+    """Raise ValueError for the first of `rows` whose activations (n, d) hold NaN or infinity."""
+    finite = half.finite_rows(activations)
+    if not finite.all():
+        raise ValueError(f"the activations of row {rows[int(np.argmin(finite))]} are not finite")
+
+
 def train(
     samples: np.ndarray, clusters: int, iterations: int = 50, seed: int = 0, device: str = "cpu"
 ) -> np.ndarray:
@@ -121,9 +130,9 @@ def train(
     if samples.size <= VALUES:
         kmeans.train(np.ascontiguousarray(samples, dtype=np.float32), _index(width, device))
     else:
-        half = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_fp16)  # codes: float16
+        stored = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_fp16)  # float16
         codes = np.ascontiguousarray(samples, dtype="<f2").view(np.uint8)
-        kmeans.train_encoded(codes, half, _index(width, device))
+        kmeans.train_encoded(codes, stored, _index(width, device))
     steps = [kmeans.iteration_stats.at(i) for i in range(kmeans.iteration_stats.size())]
     logger.info(
         "k-means: %d samples, %d clusters, %d iterations, %d splits, mean cosine %.4f",
@@ -165,6 +174,7 @@ def assign(
     blocks = progress(array.blocks(ROWS), total=-(-n // ROWS), description="assignment")
     for start, block in blocks:
         here = slice(start, start + len(block))
+        require_finite(block, range(start, start + len(block)))
         rows = np.ascontiguousarray(block, dtype=np.float32)
         norms = np.sqrt(squared_norms(rows))
         if not norms.all():

@@ -188,9 +188,8 @@ def _finite_blocks(array: ShardedArray, what: str) -> Iterator[tuple[int, np.nda
     for start, stored in _read_ahead(array.blocks(ROWS)):
         finite = half.finite_rows(stored)
         if not finite.all():
-            raise ValueError(
-                f"{what} gradient of row {start + int(np.argmin(finite))} is not finite"
-            )
+            row = start + int(np.argmin(finite))
+            raise ValueError(f"{array.path_of(row)}: {what} gradient of row {row} is not finite")
         block = buffer[: len(stored)]
         half.to_float32(stored, block)
         yield start, block

@@ -193,6 +193,10 @@ class ShardedArray:
             self._shards[part].read(rows[here] - self._starts[part], here, out)
         return out
 
+    def path_of(self, row: int) -> Path:
+        """Path of the shard that a row is in."""
+        return self.paths[int(np.searchsorted(self._starts, row, side="right")) - 1]
+
     def blocks(self, rows: int = 8192) -> Iterator[tuple[int, np.ndarray]]:
         """Go through the array in blocks cut on multiples of `rows`, whatever the shards.
 

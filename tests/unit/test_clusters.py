@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 import pytest
-from array_files import write_shards
+from array_files import poison, write_shards
 from performance.straightforward import lloyd
 from threadpoolctl import threadpool_limits
 
@@ -89,6 +89,16 @@ def test_assignment_does_not_depend_on_shards(tmp_path, monkeypatch):
     whole = clusters.assign(array_of(tmp_path / "1", samples), centroids)
     parts = clusters.assign(array_of(tmp_path / "3", samples, shards=3), centroids)
     np.testing.assert_array_equal(whole, parts)
+
+
+def test_activations_that_are_not_finite_are_named(tmp_path):
+    samples, _ = blobs(noise=0.5)
+    centroids = clusters.train(samples, 7)
+    with pytest.raises(ValueError, match="the activations of row 5 are not finite"):
+        clusters.assign(poison(array_of(tmp_path, samples), 5), centroids)
+    samples[2, 1] = np.inf
+    with pytest.raises(ValueError, match="the activations of row 30 are not finite"):
+        clusters.require_finite(samples[:4], [10, 20, 30, 40])
 
 
 def test_ties_go_to_the_lowest_cluster(tmp_path):

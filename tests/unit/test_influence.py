@@ -2,8 +2,10 @@
 
 import json
 
+import array_files
 import numpy as np
 import pytest
+from array_files import poison
 
 from vlselect import influence, store
 
@@ -17,26 +19,7 @@ def unit_rows(n_rows, width, seed):
 
 def write_shards(folder, values, n_shards=1, **metadata):
     metadata = {"projection": FINGERPRINT, "model": "m", "revision": ""} | metadata
-    paths = []
-    for number in range(1, n_shards + 1):
-        shard = f"{number}-of-{n_shards}"
-        rows = store.shard_rows(len(values), shard)
-        paths.append(folder / f"shard-{shard}.safetensors")
-        header = metadata | {"rows": f"{rows.start}:{rows.stop}"}
-        shape = (len(rows), values.shape[1])
-        with store.ShardWriter(paths[-1], shape, values.dtype, header) as writer:
-            writer.write(slice(None), values[rows.start : rows.stop])
-    return store.ShardedArray(paths)
-
-
-def poison(array, row):
-    """Put a NaN into a file behind the writer's back."""
-    path = array.paths[0]
-    start = path.stat().st_size - array.shape[0] * array.shape[1] * 2
-    values = np.memmap(path, np.float16, "r+", start, array.shape)
-    values[row, 0] = np.nan
-    values.flush()
-    return store.ShardedArray([path])
+    return store.ShardedArray(array_files.write_shards(folder, values, n_shards, **metadata))
 
 
 def test_influence_agrees_with_all_pairs_in_float64(tmp_path):
@@ -91,9 +74,9 @@ def test_matrices_hold_every_pair_and_change_no_influence(tmp_path):
 def test_a_row_that_is_not_finite_is_named(tmp_path):
     good = write_shards(tmp_path / "good", unit_rows(4200, 8, 0))
     bad = poison(write_shards(tmp_path / "bad", unit_rows(4200, 8, 1)), 4100)
-    with pytest.raises(ValueError, match="pool gradient of row 4100 is not finite"):
+    with pytest.raises(ValueError, match=r"bad.*: pool gradient of row 4100 is not finite"):
         influence.compute(bad, [good])
-    with pytest.raises(ValueError, match="validation gradient of row 4100 is not finite"):
+    with pytest.raises(ValueError, match=r"bad.*: validation gradient of row 4100 is not finite"):
         influence.compute(good, [bad])
 
 
