@@ -80,8 +80,11 @@ def scatter(axes: Axes, rows: list[dict], model: str) -> None:
         axes.plot(x, y, color=tint, marker=style.MARKERS[number], linewidth=1, label=name)
         if name in LABELLED:
             for row, a, b in zip(own, x, y, strict=True):
-                axes.annotate(row["dim"], (a, b), xytext=(6, 3), textcoords="offset points",
-                              fontsize=7, color=style.GREY)  # fmt: skip
+                left = name == "shifted"  # which is left of most others
+                axes.annotate(row["dim"], (a, b), xytext=(-6 if left else 6, 3),
+                              textcoords="offset points", ha="right" if left else "left",
+                              fontsize=7, color=style.GREY, path_effects=style.halo(),
+                              zorder=5)  # fmt: skip
     axes.axvline(0.1, color=style.GREY, linewidth=0.8, linestyle=":")  # what is aimed at
     axes.set(xscale="log", yscale="log", title=f"Projection ({model})")
     axes.set(xlabel="time, share of the backward pass", ylabel="relative error of inner products")
