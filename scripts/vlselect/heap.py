@@ -10,8 +10,8 @@ def keep_freed_memory() -> bool:
     """Let the C library give no freed memory back to the system before the process ends.
 
     By default it maps every large tensor anew, and the system then clears each page as it is first
-    touched: on a CPU an eighth of the time of a larger model's pass.
-    The process stays as large as it once was.
+    touched: on a CPU an eighth of the time of a larger model's pass. The process then stays
+    as large as it once was.
 
     Returns
     -------
