@@ -34,6 +34,7 @@ RESULTS = Path(__file__).resolve().parents[2] / "results/performance"
 SECONDS = 60  # of the processor that one run may take
 MEMORY = 12 << 30  # bytes that it may ask for
 NO_MEMORY = 3  # exit status
+TOLERANCE = 1e-3
 LONG = 10  # seconds; if one takes longer, there is no warming up, and
 FEWER = 2  # rounds
 
@@ -107,10 +108,10 @@ def difference(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarra
     return worst
 
 
-def require_same(name: str, found: Mapping, expected: Mapping, tolerance: float) -> float:
+def require_same(name: str, found: Mapping, expected: Mapping) -> float:
     """Refuse to time contenders whose results differ; give the difference."""
     error = difference(found, expected)
-    if not error < tolerance:
+    if not error < TOLERANCE:
         raise ValueError(f"{name}: the result is off by {error:.2g}")
     return error
 
@@ -162,9 +163,8 @@ def compare(method: str, n: int, folder: Path, rounds: int, given_up: dict) -> l
         if run.why_not and name not in given_up
     }
     done = {name: run for name, run in runs.items() if not run.why_not}
-    expected = done["ours"].arrays
     errors = {
-        name: require_same(f"{case.title}, {name}", expected, run.arrays, case.tolerance)
+        name: require_same(f"{case.title}, {name}", done["ours"].arrays, run.arrays)
         for name, run in done.items()
         if name != "ours"
     }

@@ -4,6 +4,8 @@ Slow and obvious: unit tests hold the library against these functions, and the m
 both. Everything is in memory, all pairs are formed, and whole arrays are looked at for each choice.
 """
 
+from itertools import cycle
+
 import numpy as np
 from scipy.spatial.distance import cdist
 
@@ -145,13 +147,32 @@ def semdedup(highest: np.ndarray, budget: int) -> np.ndarray:
 def lloyd(samples: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One step of spherical k-means: the new centroids (K, d), and each row's cosine to the old.
 
-    A centroid that no row (n, d) is nearest to stays where it is.
+    A centroid that no row (n, d) is nearest to becomes one half of a cluster that is split.
     """
     cosines = samples @ centroids.T  # (n, K)
-    nearest_one, moved = cosines.argmax(axis=1), centroids.copy()
-    for c in range(len(centroids)):
-        own = samples[nearest_one == c]
-        if len(own):
-            total = own.sum(axis=0)
-            moved[c] = total / np.linalg.norm(total)
-    return moved, cosines.max(axis=1)
+    nearest_one = cosines.argmax(axis=1)
+    moved = np.stack([samples[nearest_one == c].sum(axis=0) for c in range(len(centroids))])
+    fill_empty(moved, np.bincount(nearest_one, minlength=len(centroids)))
+    return moved / np.linalg.norm(moved, axis=1, keepdims=True), cosines.max(axis=1)
+
+
+def fill_empty(centroids: np.ndarray, sizes: np.ndarray) -> None:
+    """Split a cluster for each of K that is empty, in place, by the rule and the draws of faiss.
+
+    Clusters are gone through until one is drawn, with a probability that grows with its size; its
+    centroid and the copy of it are then moved apart a little.
+    """
+    draws, spare = np.random.RandomState(1234), sizes.sum() - len(sizes)
+    apart = np.where(np.arange(centroids.shape[1]) % 2, -1, 1) / 1024
+    for empty in np.flatnonzero(sizes == 0):
+        split = next(
+            c
+            for c in cycle(range(len(sizes)))
+            if draws.randint(2**32, dtype=np.uint32) / (2**32 - 1) < (sizes[c] - 1) / spare
+        )
+        centroids[empty], centroids[split] = (
+            centroids[split] * (1 + apart),
+            centroids[split] * (1 - apart),
+        )
+        sizes[empty] = sizes[split] // 2
+        sizes[split] -= sizes[empty]
