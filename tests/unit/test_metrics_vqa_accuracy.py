@@ -71,7 +71,13 @@ def test_contractions_get_their_apostrophes():
 
 @pytest.mark.parametrize(
     ("prediction", "answer"),
-    [("Yes", "yes"), ("Unanswerable", "unanswerable"), ("two", "2"), ("two", "two"), ("Yes.", "Yes")],
+    [
+        ("Yes", "yes"),
+        ("Unanswerable", "unanswerable"),
+        ("two", "2"),
+        ("two", "two"),
+        ("Yes.", "Yes"),
+    ],
 )
 def test_only_the_official_program_leaves_what_all_annotators_agree_on_as_it_is(prediction, answer):
     same, different = [{"answers": [answer] * 10}], [{"answers": [answer] * 9 + ["3"]}]

@@ -2,8 +2,8 @@
 
 Two published programs define it, and differ in when and how they normalise; A-OKVQA's is simpler.
 `variant` names which of them to follow. VQA's own normalises nothing where all annotators gave the
-same answer: to ten times "yes" it scores "Yes" 0. It was made for models that choose from a list of
-answers; for free text, LLaVA's programs and lmms-eval normalise the prediction first.
+same answer: to ten times "yes" it scores "Yes" 0. That is why LLaVA's programs and lmms-eval
+normalise predictions before it.
 """
 
 from collections import Counter
