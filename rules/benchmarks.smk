@@ -33,14 +33,13 @@ rule run_benchmarks:
         workers=workers,
     params:
         tasks=benchmark_flags,
-        max_new_tokens=config["generate"]["max_new_tokens"],
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
         out=subpath(output[0], parent=True),
     shell:
         "python {input.code[0]:q} --checkpoint {input.checkpoint:q} {params.tasks}"
-        " --max-new-tokens {params.max_new_tokens} --max-pixels {params.max_pixels}"
-        " {params.model} --workers {resources.workers} --out {params.out:q} 2> {log:q}"
+        " --max-pixels {params.max_pixels} {params.model} --workers {resources.workers}"
+        " --out {params.out:q} 2> {log:q}"
 
 
 rule run_benchmarks_pretrained:
@@ -69,14 +68,13 @@ rule run_benchmarks_pretrained:
         workers=workers,
     params:
         tasks=benchmark_flags,
-        max_new_tokens=config["generate"]["max_new_tokens"],
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
         out=subpath(output[0], parent=True),
     shell:
         "python {input.code[0]:q} {params.tasks}"
-        " --max-new-tokens {params.max_new_tokens} --max-pixels {params.max_pixels}"
-        " {params.model} --workers {resources.workers} --out {params.out:q} 2> {log:q}"
+        " --max-pixels {params.max_pixels} {params.model} --workers {resources.workers}"
+        " --out {params.out:q} 2> {log:q}"
 
 
 rule answer_by_majority:

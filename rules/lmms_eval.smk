@@ -37,14 +37,12 @@ rule run_lmms_eval:
         gpu=gpus,
     params:
         tasks=benchmark_flags,
-        max_new_tokens=config["generate"]["max_new_tokens"],
         max_pixels=config["pool"]["max_pixels"],
         lmms=lmms_flags,
         out=subpath(output[0], parent=True),
     shell:
         "python {input.code[0]:q} --model {input.model:q} {params.tasks} {params.lmms}"
-        " --max-new-tokens {params.max_new_tokens} --max-pixels {params.max_pixels}"
-        " --out {params.out:q} 2> {log:q}"
+        " --max-pixels {params.max_pixels} --out {params.out:q} 2> {log:q}"
 
 
 rule run_lmms_eval_pretrained:
@@ -75,11 +73,9 @@ rule run_lmms_eval_pretrained:
     params:
         model=model_path,
         tasks=benchmark_flags,
-        max_new_tokens=config["generate"]["max_new_tokens"],
         max_pixels=config["pool"]["max_pixels"],
         lmms=lmms_flags,
         out=subpath(output[0], parent=True),
     shell:
         "python {input.code[0]:q} --model {params.model:q} {params.tasks} {params.lmms}"
-        " --max-new-tokens {params.max_new_tokens} --max-pixels {params.max_pixels}"
-        " --out {params.out:q} 2> {log:q}"
+        " --max-pixels {params.max_pixels} --out {params.out:q} 2> {log:q}"

@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--layout", required=True, help="module of vlselect/layouts/")
     parser.add_argument("--parameters", type=json.loads, required=True, help="its keys, as JSON")
     parser.add_argument("--prompt", nargs="?", help="with {question}; absent: the layout's own")
+    parser.add_argument("--language", required=True, help="of the layout's own prompt")
     for split in SPLITS:
         parser.add_argument(f"--{split}", type=size, required=True, help='"all", share or number')
         parser.add_argument(f"--out-{split}", type=Path, required=True, help="records to write")
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     layout, reasons, given = load_layout(args.layout), Counter(), {}
-    prompt = args.prompt if args.prompt is not None else layout.PROMPT
+    prompt = args.prompt if args.prompt is not None else layout.PROMPTS[args.language]
     args.images.mkdir(parents=True, exist_ok=True)
     with RejectionWriter(args.rejected, ("split", *REJECTED)) as rejected:
 

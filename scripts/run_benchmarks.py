@@ -1,7 +1,8 @@
 """Answer every task's test set with one model and score the answers.
 
 Writes for each task <out>/<task>.parquet (row, sample_id, prediction, answers, score) and
-<out>/<task>.json (task, metric, score from 0 to 100, n and details).
+<out>/<task>.json (task, metric, score from 0 to 100, n, cut - answers that were
+not finished - and details).
 """
 
 import argparse
@@ -23,14 +24,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--task",
-        nargs=5,
+        nargs=6,
         action="append",
         required=True,
-        metavar=("NAME", "METRIC", "OPTIONS", "TEST", "IMAGES"),
-        help="a task, its metric, the metric's options as JSON, test.parquet and image root",
+        metavar=("NAME", "METRIC", "OPTIONS", "TEST", "IMAGES", "TOKENS"),
+        help="a task, its metric, the metric's options as JSON, test.parquet, image root and the "
+        "most tokens of an answer",
     )
     parser.add_argument("--checkpoint", type=Path, help="finetuned; absent: the model as it comes")
-    parser.add_argument("--max-new-tokens", type=int, default=16, help="an answer's length at most")
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
     parser.add_argument("--out", type=Path, required=True, help="directory for the tasks' files")
     loading.add_model_arguments(parser)
@@ -41,19 +42,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run all benchmarks of one checkpoint."""
     arguments = build_parser().parse_args(argv)
     log.start()
-    tasks = [(Benchmark.parse(*task[:4]), Path(task[4])) for task in arguments.task]
+    tasks = [(Benchmark.parse(*task[:4]), Path(task[4]), int(task[5])) for task in arguments.task]
     model = loading.load_from_arguments(arguments)
     if arguments.checkpoint is not None:
         model = load_checkpoint(model, arguments.checkpoint)
-    for benchmark, images in tasks:
+    for benchmark, images, max_new_tokens in tasks:
         samples = Samples(benchmark.test)
         with log.timed(f"{benchmark.task}: {len(samples)} answers"):
-            predictions = generate(
+            predictions, cut = generate(
                 *(model, samples, range(len(samples)), images),
-                max_new_tokens=arguments.max_new_tokens,
+                max_new_tokens=max_new_tokens,
                 max_pixels=arguments.max_pixels,
             )
-        score_task(benchmark, read_examples(benchmark.test), predictions, arguments.out)
+        examples = read_examples(benchmark.test)
+        score_task(benchmark, examples, predictions, arguments.out, cut=sum(cut))
 
 
 if __name__ == "__main__":

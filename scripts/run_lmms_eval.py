@@ -26,11 +26,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--task",
-        nargs=5,
+        nargs=6,
         action="append",
         required=True,
-        metavar=("NAME", "METRIC", "OPTIONS", "TEST", "IMAGES"),
-        help="a task, its metric, the metric's options as JSON, test.parquet and image root",
+        metavar=("NAME", "METRIC", "OPTIONS", "TEST", "IMAGES", "TOKENS"),
+        help="a task, its metric, the metric's options as JSON, test.parquet, image root and the "
+        "most tokens of an answer",
     )
     parser.add_argument("--model", required=True, help="model directory, or hub id")
     parser.add_argument("--adapter", required=True, help="lmms_eval's name of the model class")
@@ -38,7 +39,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", required=True, help="auto, cpu, cuda or cuda:<n>")
     parser.add_argument("--python", required=True, help="interpreter that has lmms_eval")
     parser.add_argument("--threads", type=int, default=1, help="of the model")
-    parser.add_argument("--max-new-tokens", type=int, default=16, help="an answer's length at most")
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
     parser.add_argument("--out", type=Path, required=True, help="directory for the tasks' files")
     return parser
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Answer and score all tasks of one model."""
     args = build_parser().parse_args(argv)
     log.start()
-    tasks = [(Benchmark.parse(*task[:4]), task[4]) for task in args.task]
+    tasks = [(Benchmark.parse(*task[:4]), task[4], int(task[5])) for task in args.task]
     version = ask(
         args.python, "from importlib.metadata import version", "print(version('lmms_eval'))"
     )
@@ -100,20 +100,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.setdefault("device_map", device)
     with tempfile.TemporaryDirectory(prefix="lmms_eval_") as temporary:
         folder = Path(temporary)
-        for benchmark, images in tasks:
+        for benchmark, images, max_new_tokens in tasks:
             written = list(documents(benchmark.test, images, args.max_pixels))
             n_text_only = sum(document["images"] == "[]" for document in written)
             lmms_tasks.check_adapter(args.adapter, benchmark.task, n_text_only)
-            lmms_tasks.write_task(folder, benchmark.task, written, args.max_new_tokens)
-        names = [benchmark.task for benchmark, _ in tasks]
+            lmms_tasks.write_task(folder, benchmark.task, written, max_new_tokens)
+        names = [benchmark.task for benchmark, *_ in tasks]
         command = lmms_tasks.command(args.python, folder, names, args.adapter, arguments, device)
         with log.timed(f"lmms_eval {version}, {args.adapter}: {len(tasks)} tasks"):
             run(command, folder / "cache", args.threads)
-        for benchmark, _ in tasks:
+        for benchmark, _, max_new_tokens in tasks:
             examples = read_examples(benchmark.test)
-            answers, exact = lmms_tasks.read_answers(folder, benchmark.task, len(examples))
+            answers, exact, lengths = lmms_tasks.read_answers(folder, benchmark.task, len(examples))
+            cut = lengths and sum(length >= max_new_tokens for length in lengths)
             backend = {"version": version, "adapter": args.adapter, "exact_match": exact}
-            score_task(benchmark, examples, answers, args.out, lmms_eval=backend)
+            score_task(benchmark, examples, answers, args.out, cut=cut, lmms_eval=backend)
 
 
 if __name__ == "__main__":

@@ -246,7 +246,18 @@ def mmbench(folder: Path) -> dict:
     return {"layout": "mmbench", "questions": str(path)}
 
 
+def mmbench_cn(folder: Path) -> dict:
+    """MMBench in Chinese: the same form, and a prompt in its language."""
+    build = mmbench(folder)
+    table = Path(build["questions"])
+    text = table.read_text(encoding="utf-8").replace("It is plain.", "它是单色的。")
+    table.unlink()
+    path = table.with_name("mmbench_dev_cn_20231003.tsv")
+    path.write_text(text.replace('Which ""colour"" is\nit?', "它是什么颜色？"), encoding="utf-8")
+    return {**build, "questions": str(path), "language": "cn"}
+
+
 BENCHMARKS = {
     writer.__name__: writer
-    for writer in (vqa, textvqa, vizwiz, gqa, science_qa, pope, mme, mmbench)
+    for writer in (vqa, textvqa, vizwiz, gqa, science_qa, pope, mme, mmbench, mmbench_cn)
 }

@@ -28,7 +28,7 @@ def make_task_flags(wildcards):
     flags = ["--layout", build["layout"]]
     keys = json.dumps(layout_parameters(build), sort_keys=True)
     flags += ["--parameters", keys, "--seed", str(build["seed"])]
-    for key in ("validation", "test", "limit", "prompt"):
+    for key in ("validation", "test", "limit", "language", "prompt"):
         if build[key] is not None:
             flags += [f"--{key}", str(build[key])]
     return shlex.join(flags)

@@ -109,32 +109,43 @@ def benchmark_validations(wildcards):
     return expand("<results>/tasks/{task}/validation.parquet", task=tasks)
 
 
-def benchmark_flags(wildcards, input):
-    """A --task flag for each test set: name, metric, its options, test, and image root."""
+def benchmark_flags(wildcards):
+    """A --task flag for each test set: what scores it, image root, tokens of an answer."""
     flags = []
-    for (task, metric, options), test in zip(scoring_parts(), input.tests):
-        images = mixture.task_images(config, task, "test")
-        flags += ["--task", task, metric, options, test, images]
-    return shlex.join(flags)
-
-
-def majority_flags(wildcards, input):
-    """A --task flag for each test set, without images, and a --validation flag where there is one."""
-    flags = []
-    for parts, test in zip(scoring_parts(), input.tests):
-        flags += ["--task", *parts, test]
-    for path in input.validations:
-        flags += ["--validation", Path(path).parent.name, path]
-    return shlex.join(flags)
-
-
-def scoring_parts():
-    """(name, metric, metric's options as JSON) of each tested task."""
     for task in TESTED:
-        settings = config["tasks"][task]
-        yield task, settings["metric"], json.dumps(
-            settings["metric_options"], sort_keys=True
-        )
+        images = mixture.task_images(config, task, "test")
+        flags += [*task_flag(task), images, str(max_new_tokens(task))]
+    return shlex.join(flags)
+
+
+def majority_flags(wildcards):
+    """A --task flag for each test set, and a --validation flag where there is one."""
+    flags = [part for task in TESTED for part in task_flag(task)]
+    for task in TESTED:
+        if task in VALIDATED:
+            flags += ["--validation", task, task_table(task, "validation")]
+    return shlex.join(flags)
+
+
+def task_flag(task):
+    """What scores a task: name, metric, metric's options as JSON, and test set.
+
+    No function of the inputs: Snakemake records no parameter that is, and a changed option would rerun nothing.
+    """
+    settings = config["tasks"][task]
+    options = json.dumps(settings["metric_options"], sort_keys=True)
+    return ["--task", task, settings["metric"], options, task_table(task, "test")]
+
+
+def task_table(task, split):
+    """Where a task's samples are."""
+    return f"results/{config['run']}/tasks/{task}/{split}.parquet"
+
+
+def max_new_tokens(task):
+    """Tokens of an answer, at most: the task's own number, or that of all."""
+    own = config["tasks"][task]["max_new_tokens"]
+    return own or config["generate"]["max_new_tokens"]
 
 
 def config_as_json(wildcards):

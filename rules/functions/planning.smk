@@ -118,7 +118,6 @@ def score_net_stages():
 def checkpoint_stages():
     """Finetuning, and the tests with what comes out of it."""
     limits = ["--max-pixels", str(config["pool"]["max_pixels"])]
-    limits += ["--max-new-tokens", str(config["generate"]["max_new_tokens"])]
     for model in dict.fromkeys(run["model"] for run in experiment_runs()):
         flags = [*training_flags(config["finetune"]), "--subset", "{subset}"]
         yield measured_stage(f"finetune_model/{model}", "finetune_model", model, flags)
@@ -133,6 +132,7 @@ def checkpoint_stages():
             images = mixture.task_images(config, task, "test")
             test = f"{{test:{task}}}"
             flags += ["--task", task, "exact_match", "{}", test, images]
+            flags.append(str(max_new_tokens(task)))
         if TESTED:
             name = f"run_benchmarks/{model}"
             yield measured_stage(name, "run_benchmarks", model, flags, tests=True)

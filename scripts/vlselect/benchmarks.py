@@ -15,6 +15,12 @@ from vlselect.samples import Samples
 
 logger = logging.getLogger(__name__)
 
+# Counts of a summary that a score has to be read with
+NOTICES = {
+    "cut": "were cut at task %s' max_new_tokens",
+    "unparsed": "do not have a form that task %s' metric reads without doubt",
+}
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -106,4 +112,7 @@ def score_task(
         "%s: %s %.2f (n %d)",
         *(benchmark.task, benchmark.metric, summary["score"], summary["n"]),
     )
+    for name, notice in NOTICES.items():
+        if count := summary.get(name):
+            logger.warning(f"%d of %d answers {notice}", count, len(table), benchmark.task)
     return summary

@@ -19,7 +19,7 @@ def generate(
     *,
     max_new_tokens: int,
     max_pixels: int = 50_000_000,
-) -> list[str]:
+) -> tuple[list[str], list[bool]]:
     """Continue each conversation after its last user turn with the likeliest token each time.
 
     Parameters
@@ -39,11 +39,15 @@ def generate(
 
     Returns
     -------
-    list of str
+    answers : list of str
         In the order of `rows`, without special tokens and blanks around them.
+    cut : list of bool
+        Which of them the model had not ended.
     """
     settings = greedy(vlm, max_new_tokens)
+    ends = torch.tensor(settings.eos_token_id)
     answers: dict[int, str] = {}
+    cut: dict[int, bool] = {}
     for batch in batches(
         *(vlm, samples, rows, image_root),
         max_pixels=max_pixels,
@@ -54,8 +58,10 @@ def generate(
             tokens = vlm.model.generate(**batch.inputs, generation_config=settings)
         new = tokens[:, batch.inputs["input_ids"].shape[1] :]  # (B, at most max_new_tokens)
         texts = vlm.tokenizer.batch_decode(new, skip_special_tokens=True)
-        answers.update(zip(batch.rows.tolist(), (text.strip() for text in texts), strict=True))
-    return [answers[row] for row in rows]
+        ended = torch.isin(new, ends.to(new.device)).any(dim=1)  # (B,)
+        for row, text, whole in zip(batch.rows.tolist(), texts, ended.tolist(), strict=True):
+            answers[row], cut[row] = text.strip(), not whole
+    return [answers[row] for row in rows], [cut[row] for row in rows]
 
 
 def greedy(vlm: VLM, max_new_tokens: int) -> GenerationConfig:

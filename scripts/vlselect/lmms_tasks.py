@@ -34,6 +34,7 @@ def write_task(folder: Path, name: str, documents: Iterable[dict], max_new_token
         "doc_to_target": "answers",
         "generation_kwargs": {
             "max_new_tokens": max_new_tokens,
+            "until": [],  # by default some adapters cut an answer at its first empty line
             "do_sample": False,
             "temperature": 0,
             "num_beams": 1,
@@ -91,8 +92,17 @@ def check_output(output: str) -> None:
         raise RuntimeError(f"lmms_eval went on after a failure: {failed[0]}")
 
 
-def read_answers(folder: Path, name: str, n: int) -> tuple[list[str], float]:
-    """Read the answers to one task, in order, and lmms_eval's own exact match in percent.
+def read_answers(folder: Path, name: str, n: int) -> tuple[list[str], float, list[int] | None]:
+    """Read the answers to one task, lmms_eval's own exact match, and the answers' lengths.
+
+    Returns
+    -------
+    answers : list of str
+        In the order of the documents.
+    exact_match : float
+        In percent.
+    lengths : list of int or None
+        Tokens, an end token included; None where the adapter does not count them.
 
     Raises
     ------
@@ -102,15 +112,17 @@ def read_answers(folder: Path, name: str, n: int) -> tuple[list[str], float]:
         If there are not `n` answers.
     """
     samples = _only(folder / "out", f"*_samples_{PREFIX}{name}.jsonl")
-    lines = map(json.loads, samples.read_text(encoding="utf-8").splitlines())
-    answers = {line["doc_id"]: line["filtered_resps"] for line in lines}
-    if sorted(answers) != list(range(n)):
+    lines = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
+    lines.sort(key=lambda line: line["doc_id"])
+    answers = [line["filtered_resps"] for line in lines]
+    if [line["doc_id"] for line in lines] != list(range(n)):
         raise ValueError(f"{samples}: {len(answers)} answers to {n} questions")
-    texts = [a[0] if isinstance(a, list) else a for _, a in sorted(answers.items())]
+    texts = [a[0] if isinstance(a, list) else a for a in answers]
+    counts = [(line.get("token_counts") or [None])[0] or {} for line in lines]
+    lengths = [count.get("output_tokens") for count in counts]
     results = json.loads(_only(folder / "out", "*_results.json").read_text(encoding="utf-8"))
-    return [text.strip() for text in texts], 100 * results["results"][PREFIX + name][
-        "exact_match,none"
-    ]
+    exact = 100 * results["results"][PREFIX + name]["exact_match,none"]
+    return [text.strip() for text in texts], exact, None if None in lengths else lengths
 
 
 def _only(folder: Path, pattern: str) -> Path:

@@ -12,7 +12,7 @@ from vlselect.layouts.registry import FILES, layout_keys, layout_names, load_lay
 SPLITS = ("validation", "test")
 ALL = "all"
 # Keys of `build` that every layout has; the others are the layout's own
-COMMON = {"layout", "images", *SPLITS, "seed", "limit", "prompt"}
+COMMON = {"layout", "images", *SPLITS, "seed", "limit", "language", "prompt"}
 
 
 def name_metrics(config: Mapping) -> None:
@@ -111,6 +111,12 @@ def _problems(task: Mapping) -> Iterator[str]:
     yield from (f"build.{key}: layout {build['layout']} needs it" for key in needed - own.keys())
     for key in sorted(own.keys() - known):
         yield f"build.{key}: layout {build['layout']} does not know it; it has {sorted(known)}"
+    prompts = load_layout(build["layout"]).PROMPTS
+    if build["prompt"] is None and build["language"] not in prompts:
+        yield (
+            f"build.language: layout {build['layout']} has no prompt in {build['language']!r}; "
+            f"it has {', '.join(prompts)}"
+        )
     if build["prompt"] is not None and "{question}" not in build["prompt"]:
         yield f"build.prompt: {build['prompt']!r} has no place {{question}}"
     if build.get("images") and task.get("images", build["images"]) != build["images"]:

@@ -26,9 +26,10 @@ REJECTED = {
     "pope": {"bad_record": 2},
     "mme": {"bad_image": 2},
     "mmbench": {"no_answer": 3},
+    "mmbench_cn": {"no_answer": 3},
 }
 BUILT = {"vqa": 12, "textvqa": 6, "vizwiz": 6, "gqa": 12, "science_qa": 12, "pope": 24, "mme": 36}
-BUILT["mmbench"] = 3 * 3 + 3 * 4
+BUILT["mmbench"] = BUILT["mmbench_cn"] = 3 * 3 + 3 * 4
 
 
 class Built:
@@ -50,6 +51,7 @@ class Built:
 def run(build, out, *, validation="0.34", test="all", seed=0, **options):
     flags = ["--layout", build["layout"], "--parameters", json.dumps(parameters(build))]
     flags += ["--validation", validation, "--test", test, "--seed", str(seed)]
+    flags += ["--language", build.get("language", "en")]
     for key, value in options.items():
         flags += [f"--{key}", str(value)]
     for name in (*SPLITS, "rejected", "summary", "images"):
@@ -135,8 +137,8 @@ def test_the_same_draw_whatever_the_rest(name, builds, built, tmp_path):
 
 def test_a_limit_leaves_whole_questions(name, builds, tmp_path):
     trial = run(builds[name], tmp_path, limit=5, validation="1")
-    full = {"mme": 4, "mmbench": 4, "science_qa": 2 * 5}.get(name, 5)
-    assert trial.summary["built"] == full or (name == "mmbench" and trial.summary["built"] == 3)
+    full = {"mme": {4}, "mmbench": {3, 4}, "mmbench_cn": {3, 4}, "science_qa": {2 * 5}}
+    assert trial.summary["built"] in full.get(name, {5})
 
 
 def test_validation_of_a_fixed_size_is_a_part_of_a_larger_one(builds, tmp_path):
@@ -179,6 +181,25 @@ def test_questions_and_prompts(builds, tmp_path):
     pope = run(builds["pope"], tmp_path / "pope", validation="0")
     assert pope.ids("test")[:2] == ["random-1", "random-2"]
     assert "adversarial-1" in pope.ids("test")
+
+
+def test_mmbench_is_asked_in_its_language(builds, tmp_path):
+    """LLaVA's program asks so of each: the last line of a question."""
+    asked = {
+        "mmbench": "Answer with the option's letter from the given choices directly.",
+        "mmbench_cn": "请直接回答选项字母。",
+    }
+    for name, prompt in asked.items():
+        built = run(builds[name], tmp_path / name)
+        assert all(built.records.values())
+        for record in built.records["test"] + built.records["validation"]:
+            assert record["conversations"][0]["value"].splitlines()[-1] == prompt
+    built = run(builds["mmbench_cn"], tmp_path / "all", validation="0")
+    shown = {r["index"]: r["conversations"][0]["value"] for r in built.records["test"]}
+    question = "它是单色的。\n它是什么颜色？\nA. black\nB. white\nC. red\n"
+    assert shown[1000241] == f"<image>\n{question}请直接回答选项字母。"
+    own = run(builds["mmbench_cn"], tmp_path / "own", prompt="{question}\n?")
+    assert own.records["test"][0]["conversations"][0]["value"].endswith("\n?")
 
 
 def test_mmbench_has_every_shift_once(builds, tmp_path):

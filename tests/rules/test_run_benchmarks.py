@@ -13,12 +13,12 @@ def flags(tiny_vlm, tiny_pool, tmp_path):
     write_task(tiny_pool, tmp_path / "options.parquet", range(9, 14), choices=["a", "no", "3"])
     images = str(tiny_pool / "images")
 
-    def flags(out, *more):
+    def flags(out, *more, tokens="4"):
         return [
             *("--task", "words", "exact_match", "{}", str(tmp_path / "words.parquet"), images),
-            *("--task", "options", "multiple_choice", "{}"),
-            *(str(tmp_path / "options.parquet"), images),
-            *("--model", str(tiny_vlm), "--device", "cpu", "--max-new-tokens", "4"),
+            *(tokens, "--task", "options", "multiple_choice", "{}"),
+            *(str(tmp_path / "options.parquet"), images, "4"),
+            *("--model", str(tiny_vlm), "--device", "cpu"),
             *("--out", str(tmp_path / out), *more),
         ]
 
@@ -38,6 +38,22 @@ def test_every_task_is_scored(flags, tmp_path):
     assert table["sample_id"].tolist() == [f"sample-{i:03d}" for i in range(9)]
     options = json.loads((tmp_path / "out/options.json").read_text())
     assert options["n"] == 5 >= options["unparsed"]
+
+
+def test_each_task_has_its_own_length_and_cut_answers_are_counted(flags, tmp_path, capsys):
+    answers, summaries = {}, {}
+    for tokens in ("1", "4"):
+        run_benchmarks.main(flags(tokens, tokens=tokens))
+        for task in ("words", "options"):
+            table = pd.read_parquet(tmp_path / tokens / f"{task}.parquet")
+            answers[task, tokens] = table["prediction"].tolist()
+            summaries[task, tokens] = json.loads((tmp_path / tokens / f"{task}.json").read_text())
+    assert answers["options", "1"] == answers["options", "4"]
+    assert max(len(a.split()) for a in answers["words", "1"]) == 1
+    assert max(len(a.split()) for a in answers["words", "4"]) > 1
+    cut = summaries["words", "1"]["cut"]
+    assert cut == sum(map(bool, answers["words", "1"])) > 0  # one word, and no end after it
+    assert f"{cut} of 9 answers were cut at task words' max_new_tokens" in capsys.readouterr().err
 
 
 def test_batch_size_does_not_matter(flags, tmp_path):

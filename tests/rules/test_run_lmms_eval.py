@@ -20,8 +20,8 @@ needs_lmms_eval = pytest.mark.skipif(
 
 def flags(tiny_vlm, tiny_pool, test, out):
     return [
-        *("--task", "words", "exact_match", "{}", str(test), str(tiny_pool / "images")),
-        *("--model", str(tiny_vlm), "--device", "cpu", "--max-new-tokens", "6", "--out", str(out)),
+        *("--task", "words", "exact_match", "{}", str(test), str(tiny_pool / "images"), "6"),
+        *("--model", str(tiny_vlm), "--device", "cpu", "--out", str(out)),
     ]
 
 

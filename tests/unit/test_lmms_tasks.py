@@ -44,14 +44,18 @@ def test_a_task_file_is_yaml_that_names_our_functions(documents, tmp_path):
         module, _, function = task[name].rpartition(".")
         assert module == lmms_documents.__name__ and callable(getattr(lmms_documents, function))
     assert task["task"] == "vlselect_vqa" and task["generation_kwargs"]["max_new_tokens"] == 7
+    assert task["generation_kwargs"]["until"] == []  # an empty line in an answer does not end it
     lines = Path(task["dataset_kwargs"]["data_files"]["test"]).read_text().splitlines()
     assert [json.loads(line) for line in lines] == documents
 
 
-def write_output(folder, answers):
+def write_output(folder, answers, counts=None):
     out = folder / "out/model"
     out.mkdir(parents=True)
-    lines = [json.dumps({"doc_id": i, "filtered_resps": text}) for i, text in answers.items()]
+    values = [{"doc_id": i, "filtered_resps": text} for i, text in answers.items()]
+    if counts:
+        values = [{**v, "token_counts": [counts[v["doc_id"]]]} for v in values]
+    lines = map(json.dumps, values)
     (out / "1_samples_vlselect_vqa.jsonl").write_text("\n".join(lines))
     results = {"results": {"vlselect_vqa": {"exact_match,none": 0.5}}}
     (out / "1_results.json").write_text(json.dumps(results))
@@ -59,11 +63,24 @@ def write_output(folder, answers):
 
 def test_answers_come_back_in_the_order_of_the_samples(tmp_path):
     write_output(tmp_path, {1: " no", 0: "yes "})
-    assert lmms_tasks.read_answers(tmp_path, "vqa", 2) == (["yes", "no"], 50.0)
+    assert lmms_tasks.read_answers(tmp_path, "vqa", 2) == (["yes", "no"], 50.0, None)
     with pytest.raises(ValueError, match="2 answers to 3 questions"):
         lmms_tasks.read_answers(tmp_path, "vqa", 3)
     with pytest.raises(FileNotFoundError, match="has 0 files"):
         lmms_tasks.read_answers(tmp_path, "gqa", 2)
+
+
+@pytest.mark.parametrize(
+    ("counts", "lengths"),
+    [
+        ([{"output_tokens": 7}, {"output_tokens": 2}], [7, 2]),
+        ([{"output_tokens": 7}, None], None),
+        ([{"output_tokens": 7}, {}], None),
+    ],
+)
+def test_lengths_are_those_that_the_adapter_counted(tmp_path, counts, lengths):
+    write_output(tmp_path, {1: " no", 0: "yes "}, counts)
+    assert lmms_tasks.read_answers(tmp_path, "vqa", 2) == (["yes", "no"], 50.0, lengths)
 
 
 def test_a_failure_that_an_adapter_goes_over_is_an_error():

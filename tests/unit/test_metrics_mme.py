@@ -42,9 +42,10 @@ def test_points_are_accuracy_and_accuracy_of_whole_images():
     evaluation = evaluate(predictions, examples)
     assert evaluation.scores.tolist() == [1, 1, 1, 0, 0, 1, 1, 1]
     summary = evaluation.summary
-    color = {"n": 4, "points": 125, "accuracy": 75, "accuracy_plus": 50, "other": 1}
+    color = {"n": 4, "points": 125, "accuracy": 75, "accuracy_plus": 50, "unparsed": 1}
     assert summary["subtasks"]["color"] == color
     assert summary["subtasks"]["OCR"]["points"] == 50
+    assert summary["unparsed"] == 1
     assert (summary["score"], summary["perception"], summary["cognition"]) == (175, 175, 200)
     assert evaluate(predictions, examples, total="cognition").summary["score"] == 200
     assert evaluate(predictions, examples, total="both").summary["score"] == 375

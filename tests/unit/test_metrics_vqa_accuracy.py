@@ -69,11 +69,25 @@ def test_contractions_get_their_apostrophes():
     assert CONTRACTIONS["somebody'd"] == "somebodyd"
 
 
-def test_vqa_normalises_only_where_annotators_differ():
-    same, different = [{"answers": ["2"] * 10}], [{"answers": ["2"] * 9 + ["3"]}]
-    assert evaluate(["two"], same).summary["score"] == 0
-    assert evaluate(["two"], different).summary["score"] == 100
-    assert evaluate(["two"], same, variant="textvqa").summary["score"] == 100
+@pytest.mark.parametrize(
+    ("prediction", "answer"),
+    [
+        ("Yes", "yes"),
+        ("Unanswerable", "unanswerable"),
+        ("two", "2"),
+        ("two", "two"),
+        ("Yes.", "Yes"),
+    ],
+)
+def test_only_the_official_program_leaves_what_all_annotators_agree_on_as_it_is(prediction, answer):
+    same, different = [{"answers": [answer] * 10}], [{"answers": [answer] * 9 + ["3"]}]
+    official = 100 if prediction == answer else 0
+    assert evaluate([prediction], same, variant="official").summary["score"] == official
+    for variant in ("vqa", "official", "textvqa"):
+        assert evaluate([prediction], different, variant=variant).summary["score"] == 100
+    assert evaluate([prediction], same, variant="textvqa").summary["score"] == 100
+    summary = evaluate([prediction], same).summary
+    assert (summary["score"], summary["variant"]) == (100, "vqa")
 
 
 def test_unknown_variant_is_refused():
@@ -92,7 +106,9 @@ def test_a_okvqa_compares_letter_by_letter_and_leaves_nobody_out():
 @pytest.mark.parametrize(
     ("variant", "key", "total", "digits"),
     [
-        ("vqa", "vqa_per_question", "vqa_gt_vision_lab", 2),
+        ("official", "vqa_per_question", "vqa_gt_vision_lab", 2),
+        # always normalised: the same, as none of these texts has what TextVQA's program adds
+        ("vqa", "textvqa_per_question", "textvqa_m4c", 4),
         ("textvqa", "textvqa_per_question", "textvqa_m4c", 4),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from vlselect.configuration import ConfigError, check
-from vlselect.layouts.registry import layout_keys, layout_names
+from vlselect.layouts.registry import layout_keys, layout_names, load_layout
 from vlselect.task_builds import expand_builds, files, name_metrics, parameters, sets
 
 SCHEMA = yaml.safe_load(
@@ -82,6 +82,7 @@ WRONG = {
     "build.annotations: layout gqa does not know it": {**GQA, "annotations": "a.json"},
     "build.splits: layout science_qa needs it": {"layout": "science_qa", "questions": "p.json"},
     "build: no file 'none.json'": {"layout": "gqa", "questions": "none.json"},
+    "build.language: layout gqa has no prompt in 'cn'; it has en": {**GQA, "language": "cn"},
     "build.prompt: 'Answer!' has no place {question}": {**GQA, "prompt": "Answer!"},
     "build: neither validation nor test": {**GQA, "test": 0},
     "build.validation: 2.5 is neither": {**GQA, "validation": 2.5},
@@ -106,6 +107,18 @@ def test_two_sources_of_one_split_are_refused(config):
         expand_builds(config(GQA, test="own.json"))
     with pytest.raises(ConfigError, match="tasks.it.images: 'a', but build.images is 'b'"):
         expand_builds(config({**GQA, "images": "b"}, images="a"))
+
+
+def test_a_prompt_of_ones_own_may_be_in_any_language(config):
+    expand_builds(config({**GQA, "language": "cn", "prompt": "{question}\n用一个词回答。"}))
+
+
+def test_every_layout_has_a_prompt_for_each_of_its_languages():
+    languages = {name: set(load_layout(name).PROMPTS) for name in layout_names()}
+    assert languages.pop("mmbench") == {"en", "cn"}
+    assert all(given == {"en"} for given in languages.values())
+    for name in layout_names():
+        assert all("{question}" in prompt for prompt in load_layout(name).PROMPTS.values())
 
 
 def test_every_key_of_every_layout_is_in_the_schema():

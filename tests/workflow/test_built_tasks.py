@@ -71,6 +71,7 @@ def test_a_wrong_build_stops_before_any_job(folder):
 def test_lmms_eval_takes_the_place_of_the_benchmarks(folder):
     config = yaml.safe_load(write_config(folder).read_text())
     config["evaluation"] = {"lmms_eval": {"python": "lmms/bin/python"}}
+    config["tasks"]["gqa"]["max_new_tokens"] = 77
     path = folder / "lmms.yaml"
     path.write_text(yaml.safe_dump(config))
     output = succeeded(snakemake(folder, path, "-n", "-p"))
@@ -78,3 +79,6 @@ def test_lmms_eval_takes_the_place_of_the_benchmarks(folder):
     assert {"run_lmms_eval", "run_lmms_eval_pretrained", "merge_checkpoint"} <= planned
     assert not {"run_benchmarks", "run_benchmarks_pretrained"} & planned
     assert "--adapter llava_hf --python lmms/bin/python" in output
+    for task, tokens in (("gqa", 77), ("pope", config["generate"]["max_new_tokens"])):
+        assert f"--task {task} {task} '{{}}' results/mini/tasks/{task}/test.parquet" in output
+        assert f" {task}/{'images' if task == 'gqa' else 'val2014'} {tokens} " in output

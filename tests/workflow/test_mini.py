@@ -152,6 +152,30 @@ def test_changing_one_parameter_reruns_what_depends_on_it(mini_run, tmp_path):
     assert not again & {"compute_influence", "collect_gradients", "select_coincide"}
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "rules"),
+    [
+        ("metric: exact_match}", "metric: exact_match, max_new_tokens: 9}", set()),
+        (
+            "metric: vqa_accuracy}",
+            "metric: vqa_accuracy, metric_options: {variant: official}}",
+            {"answer_by_majority"},
+        ),
+    ],
+)
+def test_how_a_task_is_answered_and_scored_reruns_its_benchmarks(
+    mini_run, tmp_path, before, after, rules
+):
+    """Snakemake records no parameter that is made from the inputs: these are not."""
+    config = tmp_path / "mini.yaml"
+    text = mini_run.config.read_text()
+    assert text.count(before) == 1
+    config.write_text(text.replace(before, after))
+    again = jobs(succeeded(snakemake(mini_run.folder, config, "-n", root=mini_run.root)))
+    assert {"run_benchmarks", "run_benchmarks_pretrained"} | rules <= again
+    assert not again & ({"answer_by_majority"} - rules | {"finetune_model", "prepare_task"})
+
+
 def test_cached_tables_are_enough_for_the_figures(mini_run, tmp_path):
     folder = tmp_path / "elsewhere"
     shutil.copytree(mini_run.results / "tables", folder / "results/mini/tables")

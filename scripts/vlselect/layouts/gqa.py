@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from vlselect.layouts.question import Question, paths, read_json, text_of
 
 METRIC = "gqa"
-PROMPT = "{question}\nAnswer the question using a single word or phrase."
+PROMPTS = {"en": "{question}\nAnswer the question using a single word or phrase."}
 WHOLE = False
 
 

@@ -17,7 +17,10 @@ from vlselect.layouts.question import LETTERS, Question, paths, text_of, with_op
 from vlselect.records import Rejection
 
 METRIC = "mmbench"
-PROMPT = "{question}\nAnswer with the option's letter from the given choices directly."
+PROMPTS = {
+    "en": "{question}\nAnswer with the option's letter from the given choices directly.",
+    "cn": "{question}\n请直接回答选项字母。",
+}
 WHOLE = True  # a question counts where it is right in every shift
 EMBEDDED = True  # images are written out
 SHIFT = 10**6

@@ -12,7 +12,7 @@ from vlselect.layouts.question import Question, yes_or_no
 from vlselect.records import Rejection
 
 METRIC = "mme"
-PROMPT = "{question}\nAnswer the question using a single word or phrase."
+PROMPTS = {"en": "{question}\nAnswer the question using a single word or phrase."}
 WHOLE = True  # accuracy⁺ looks at both questions of an image
 SUFFIXES = (".jpg", ".png", ".jpeg")
 REQUEST = "Please answer yes or no."  # ends every question; LLaVA-1.5 puts its prompt in its place

@@ -12,7 +12,7 @@ from vlselect.layouts.question import Question, name_of, paths, text_of, yes_or_
 from vlselect.records import Rejection
 
 METRIC = "pope"
-PROMPT = "{question}\nAnswer the question using a single word or phrase."
+PROMPTS = {"en": "{question}\nAnswer the question using a single word or phrase."}
 WHOLE = False
 
 

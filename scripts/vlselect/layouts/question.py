@@ -3,7 +3,7 @@
 A layout is a module of this folder that says how one benchmark's own files are read (`registry`):
 
     METRIC       metric of the tasks built from it, where the config names none
-    PROMPT       how a question is put to the model; {question} stands for its text
+    PROMPTS      by language, how a question is put to the model; {question} stands for its text
     WHOLE        True where a test set must have all questions about an image, or none
     entries(**files) -> iterator of (name, item)
     question(name, item) -> Question

@@ -9,7 +9,7 @@ from vlselect.layouts.question import LETTERS, Question, read_json, text_of, wit
 from vlselect.records import Rejection
 
 METRIC = "science_qa"
-PROMPT = "{question}\nAnswer with the option's letter from the given choices directly."
+PROMPTS = {"en": "{question}\nAnswer with the option's letter from the given choices directly."}
 WHOLE = False
 
 

@@ -11,7 +11,7 @@ from vlselect.layouts.question import Question, name_of, paths, read_json, text_
 from vlselect.records import Rejection
 
 METRIC = "vqa_accuracy"
-PROMPT = "{question}\nAnswer the question using a single word or phrase."
+PROMPTS = {"en": "{question}\nAnswer the question using a single word or phrase."}
 WHOLE = False
 COCO = "COCO_{data_subtype}_{image_id:0>12}.jpg"
 BY_ID = "{image_id}.jpg"

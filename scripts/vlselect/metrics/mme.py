@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vlselect.metrics.evaluation import Evaluation, Example, field, pairs
-from vlselect.metrics.yes_no import gold_label
+from vlselect.metrics.yes_no import first_word, gold_label
 
 SUBTASKS = {
     "perception": (
@@ -43,7 +43,8 @@ def evaluate(
     Evaluation
         In the summary: `score` in points; `n`; `perception` and `cognition`, where they have
         subtasks here; `subtasks`, each with n, points, accuracy, accuracy_plus (in percent) and
-        other, the number of answers that were neither yes nor no.
+        unparsed, the number of answers that do not begin with the yes or no that they count as
+        (most count as neither, and are wrong); `unparsed` in all.
 
     Raises
     ------
@@ -58,14 +59,16 @@ def evaluate(
     if total not in (*SUBTASKS, "both"):
         raise ValueError(f"total {total!r} is none of {(*SUBTASKS, 'both')}")
     scores, subtasks = [], defaultdict(lambda: defaultdict(list))
-    others = Counter()
+    unparsed = Counter()
     for prediction, answers, example in pairs(predictions, examples):
         subtask, said = _subtask(example), parse(prediction)
         scores.append(float(said == gold_label(answers, example)))
         subtasks[subtask][tuple(field(example, "images"))].append(scores[-1])
-        others[subtask] += said == "other"
+        unparsed[subtask] += first_word(prediction) != said
     known = [name for names in SUBTASKS.values() for name in names]
-    rates = {name: _rates(name, subtasks[name], others[name]) for name in known if name in subtasks}
+    rates = {
+        name: _rates(name, subtasks[name], unparsed[name]) for name in known if name in subtasks
+    }
     totals = {
         name: sum(rates[subtask]["points"] for subtask in subtasks if subtask in rates)
         for name, subtasks in SUBTASKS.items()
@@ -75,7 +78,7 @@ def evaluate(
         raise ValueError(f"no predictions to score: MME's {total} needs subtasks of its own")
     points = sum(totals.values()) if total == "both" else totals[total]
     summary = {"score": points, "n": len(scores), "total": total, **totals, "subtasks": rates}
-    return Evaluation(np.array(scores), summary)
+    return Evaluation(np.array(scores), {**summary, "unparsed": unparsed.total()})
 
 
 def parse(text: str) -> str:
@@ -91,7 +94,7 @@ def _subtask(example: Example) -> str:
     return name
 
 
-def _rates(name: str, images: dict[tuple, list[float]], other: int) -> dict:
+def _rates(name: str, images: dict[tuple, list[float]], unparsed: int) -> dict:
     """Accuracies of one subtask from the scores of each image's questions."""
     for image, scores in images.items():
         if len(scores) != 2:
@@ -103,5 +106,5 @@ def _rates(name: str, images: dict[tuple, list[float]], other: int) -> dict:
         "points": accuracy + accuracy_plus,
         "accuracy": accuracy,
         "accuracy_plus": accuracy_plus,
-        "other": other,
+        "unparsed": unparsed,
     }

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vlselect.metrics.evaluation import Evaluation, Example, pairs
-from vlselect.metrics.yes_no import gold_label
+from vlselect.metrics.yes_no import first_word, gold_label
 
 NEGATIONS = {"No", "no", "not"}
 
@@ -31,7 +31,7 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
         In the summary, all in percent: `score`, the mean of the categories' F1 (as LLaVA-1.5
         reports POPE), `accuracy` of all samples, and `categories`, each with n, accuracy,
         precision, recall, f1 and yes_ratio. A precision, recall or F1 with nothing to divide by
-        is 0.
+        is 0. `unparsed` counts answers that do not begin with the yes or no that they count as.
 
     Raises
     ------
@@ -43,9 +43,11 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
     Li et al., Evaluating Object Hallucination in Large Vision-Language Models, EMNLP 2023
     (arXiv 2305.10355), and its program evaluate.py.
     """
-    scores, groups = [], defaultdict(list)
+    scores, unparsed, groups = [], 0, defaultdict(list)
     for prediction, answers, example in pairs(predictions, examples):
-        said, right = parse(prediction) == "yes", gold_label(answers, example) == "yes"
+        label = parse(prediction)
+        unparsed += first_word(prediction) != label
+        said, right = label == "yes", gold_label(answers, example) == "yes"
         category = (example.get("record") or {}).get("category", "all")
         groups[str(category)].append((said, right))
         scores.append(float(said == right))
@@ -59,6 +61,7 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
         "n": len(scores),
         "accuracy": accuracy,
         "categories": categories,
+        "unparsed": unparsed,
     }
     return Evaluation(np.array(scores), summary)
 

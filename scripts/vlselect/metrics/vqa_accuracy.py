@@ -1,7 +1,9 @@
 """Soft accuracy of open answers against several annotators' answers, as VQA and TextVQA score it.
 
 Two published programs define it, and differ in when and how they normalise; A-OKVQA's is simpler.
-`variant` names which of them to follow.
+`variant` names which of them to follow. VQA's own normalises nothing where all annotators gave the
+same answer: to ten times "yes" it scores "Yes" 0. That is why LLaVA's programs and lmms-eval
+normalise predictions before it.
 """
 
 from collections import Counter
@@ -10,7 +12,7 @@ from collections.abc import Sequence
 from vlselect.metrics.evaluation import Evaluation, Example, pairs, summarise
 from vlselect.metrics.vqa_normalisation import normalise_textvqa, normalise_vqa
 
-VARIANTS = ("vqa", "textvqa", "aokvqa")
+VARIANTS = ("vqa", "official", "textvqa", "aokvqa")
 
 
 def evaluate(
@@ -27,9 +29,10 @@ def evaluate(
         What the model wrote.
     examples : sequence of mapping
         With `answers`, one for each annotator (ten in the published data sets).
-    variant : {"vqa", "textvqa", "aokvqa"}
-        ``vqa`` (VQA v2, OK-VQA, VizWiz) normalises only where the annotators' answers are not all
-        the same; ``textvqa`` normalises always; ``aokvqa`` compares letter by letter. A-OKVQA's
+    variant : {"vqa", "official", "textvqa", "aokvqa"}
+        ``vqa`` (VQA v2, OK-VQA, VizWiz) normalises predictions and answers as VQA's program does,
+        but always; ``official`` as that program, only where the annotators' answers are not all
+        the same; ``textvqa`` always, as TextVQA's; ``aokvqa`` compares letter by letter. A-OKVQA's
         questions marked as difficult to answer directly do not belong in its test set.
 
     Returns
@@ -77,10 +80,11 @@ def _prepare(prediction: str, answers: list[str], variant: str) -> tuple[str, li
     """Bring both sides to the form in which the variant's program compares them."""
     if variant == "textvqa":
         return normalise_textvqa(prediction), [normalise_textvqa(answer) for answer in answers]
-    plain = [_one_line(answer) for answer in answers]
-    if len(set(plain)) == 1:
-        return _one_line(prediction), plain
-    return normalise_vqa(prediction), [normalise_vqa(answer) for answer in plain]
+    if variant == "official":
+        plain = [_one_line(answer) for answer in answers]
+        if len(set(plain)) == 1:
+            return _one_line(prediction), plain
+    return normalise_vqa(prediction), [normalise_vqa(answer) for answer in answers]
 
 
 def _one_line(text: str) -> str:
