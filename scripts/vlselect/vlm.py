@@ -177,7 +177,7 @@ class VLM:
         return MaskError(f"model {self.path}, sample {record.sample_id!r}: {reason}")
 
     def _find_closings(self) -> tuple[list[str], str | None]:
-        """Tokens with which the template closes turns, and the one for turns that it leaves open."""
+        """Tokens by which the template closes turns, and the one for turns that it leaves open."""
         added = self.tokenizer.added_tokens_decoder.values()
         whole = {token.content for token in added if token.content.strip()}
         whole = (whole | set(special_tokens(self.tokenizer))) - {self.tokenizer.unk_token}
