@@ -13,6 +13,11 @@ from vlselect.records import IMAGE_MARKER, Record
 
 _MARK = re.compile("\ue000(\\d+)\ue001")
 
+_TALK = [
+    {"role": role, "content": [{"type": "text", "text": f"\ue000{i}\ue001"}]}
+    for i, role in enumerate(("user", "assistant", "user", "assistant"))
+]
+
 Span = tuple[int, int]  # first character, one past the last
 Render = Callable[[list[dict]], str]
 
@@ -98,6 +103,14 @@ def locate_texts(
     return text[:stop] if left_open and end and not text[stop:].strip() else text, spans
 
 
+def shows_texts(render: Render) -> bool:
+    """Whether a template shows every text of a short talk as it is."""
+    try:
+        return _MARK.findall(render(_TALK)) == ["0", "1", "2", "3"]
+    except MaskError:
+        return False
+
+
 def turn_closings(render: Render, tokens: Sequence[str], end: str | None = None) -> list[str]:
     """Find the tokens that a template writes right after what the assistant says.
 
@@ -116,11 +129,7 @@ def turn_closings(render: Render, tokens: Sequence[str], end: str | None = None)
         Empty where turns are closed by plain text only. What begins the conversation closes none,
         unless it is the end-of-sequence token or also stands at the conversation's very end.
     """
-    talk = [
-        {"role": role, "content": [{"type": "text", "text": f"\ue000{i}\ue001"}]}
-        for i, role in enumerate(("user", "assistant", "user", "assistant"))
-    ]
-    pieces = _MARK.split(render(talk))
+    pieces = _MARK.split(render(_TALK))
     after = {int(n): literal for n, literal in zip(pieces[1::2], pieces[2::2], strict=True)}
     longest = sorted(tokens, key=len, reverse=True)
     token = re.compile(rf"\s*({'|'.join(map(re.escape, longest)) or '(?!)'})")
@@ -150,6 +159,23 @@ def messages(record: Record) -> list[dict]:
             content += [{"type": "text", "text": piece}] if i in said else []
         chat.append({"role": turn.role, "content": content})
     return chat
+
+
+def with_strings(messages: list[dict]) -> list[dict]:
+    """Turn the content of messages without images into one string, for templates that want it.
+
+    The texts beside images stay parts; some templates look for them under ``content``.
+    """
+    given = []
+    for message in messages:
+        parts = [
+            part | {"content": part["text"]} if part["type"] == "text" else part
+            for part in message["content"]
+        ]
+        texts = [part["text"] for part in parts if part["type"] == "text"]
+        content = texts[0] if len(texts) == len(parts) == 1 else parts
+        given.append({"role": message["role"], "content": content})
+    return given
 
 
 def _mark(messages: list[dict]) -> tuple[list[dict], list[_Text]]:

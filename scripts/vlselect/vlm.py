@@ -81,6 +81,10 @@ class VLM:
         tokens |= {getattr(processor, name, None) for name in ("image_token", "boi_token")}
         self._image_tokens = sorted(tokens - {None, IMAGE_MARKER})
         self._special = frozenset(special_tokens(self.tokenizer).values())
+        self._strings = False  # whether a turn's content is one string where it is text alone
+        if not chat.shows_texts(self._render):
+            self._strings = True
+            self._strings = chat.shows_texts(self._render)
         self._closings, self._end = self._find_closings()
         self.turn_ends = self.tokenizer.convert_tokens_to_ids(
             self._closings or [token for token in [self._end] if token]
@@ -201,6 +205,7 @@ class VLM:
             raise self._refusal(record, error) from error
 
     def _render(self, messages: list[dict]) -> str:
+        messages = chat.with_strings(messages) if self._strings else messages
         try:
             return self.processor.apply_chat_template(messages, tokenize=False)
         except (TemplateError, TypeError) as error:

@@ -30,6 +30,8 @@ PICTURES = [Image.fromarray(RNG.integers(0, 255, (40, w, 3), dtype=np.uint8)) fo
 
 
 def template(name):
+    if (path := FOLDER / name / "chat_template.jinja").is_file():
+        return path.read_text("utf-8")
     return json.loads((FOLDER / f"templates/{name}.json").read_text("utf-8"))["chat_template"]
 
 
@@ -59,6 +61,8 @@ def stand_in(other, tokenizer, image):
 
 MISTRAL = ["<pad>", "</s>", "<s>", "[INST]", "[/INST]", "[IMG]", "[SYSTEM_PROMPT]"]
 MISTRAL += ["[/SYSTEM_PROMPT]"]
+GLM = ["<pad>", "</s>", "<s>", "[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>"]
+GLM += ["<|begin_of_image|>", "<|image|>", "<|end_of_image|>"]
 CASES = {
     "smolvlm-256m-instruct": (published, "<end_of_utterance>"),
     "granite-docling-258m": (published, "<|end_of_text|>"),
@@ -82,8 +86,13 @@ CASES = {
         lambda name: stand_in(name, byte_level(TEXTS, MISTRAL), "[IMG]"),
         "</s>",
     ),
+    "pixtral-12b": (lambda name: stand_in(name, byte_level(TEXTS, MISTRAL), "[IMG]"), "</s>"),
+    "glm-4.1v-9b-thinking": (
+        lambda name: stand_in(name, byte_level(TEXTS, GLM), "<|image|>"),
+        "</s>",
+    ),
 }
-INSERTED = {"llava-v1.6-mistral-7b-hf_older", "llava-1.5-7b-hf"}
+INSERTED = {"llava-v1.6-mistral-7b-hf_older", "llava-1.5-7b-hf", "glm-4.1v-9b-thinking"}
 
 
 def talk(*texts):
