@@ -4,9 +4,9 @@ Transformers fills what a file lacks with random numbers and peft leaves its own
 warning; results would then differ from one load to the next.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 SHOWN = 20  # weights that an error lists by name
@@ -40,7 +40,8 @@ def load_pretrained(kind: type, path: str, **options: object) -> PreTrainedModel
             f"{path} holds an adapter beside or in place of a model: name the base model, or "
             "merge the adapter into it first"
         )
-    shapes = [f"{n}: {list(a)} in place of {list(b)}" for n, a, b in found["mismatched_keys"]]
+    other = [*found["mismatched_keys"], *_quantised_shapes(model)]
+    shapes = [f"{name}: {list(a)} in place of {list(b)}" for name, a, b in other]
     require_none(path, found["missing_keys"], found["unexpected_keys"], shapes)
     return model
 
@@ -72,6 +73,16 @@ def require_none(
             f"the weights in {path} are not those of its model: {'; '.join(filter(None, parts))}. "
             "A checkpoint has to be whole, and of the architecture that its config describes"
         )
+
+
+def _quantised_shapes(model: nn.Module) -> Iterator[tuple[str, Sequence[int], Sequence[int]]]:
+    """Yield name, shape and right shape of wrong quantised weights: transformers skips those."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and not module.weight.is_floating_point():
+            weight = module.weight
+            shape = getattr(getattr(weight, "quant_state", weight), "shape", weight.shape)
+            if tuple(shape) != (right := (module.out_features, module.in_features)):
+                yield f"{name}.weight", shape, right
 
 
 def _list(what: str, names: list[str]) -> str:

@@ -106,3 +106,14 @@ def test_a_checkpoint_that_is_not_whole_is_refused(tiny_vlm, tmp_path, quantisat
     save_file(left, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(WeightsError, match=r"missing .* 1 not of this model \(model\.other"):
         load_vlm(str(folder), device="cpu", quantisation=quantisation)
+
+
+def test_a_weight_of_another_shape_is_refused(tiny_vlm, tmp_path, quantisation):
+    """Transformers compares no shapes of weights that it quantises."""
+    folder = shutil.copytree(tiny_vlm, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in weights if name.endswith("layers.1.self_attn.q_proj.weight"))
+    weights[name] = weights[name][:, :-2].contiguous()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=r"1 of another .*q_proj.weight: \[32, 30\] in place of"):
+        load_vlm(str(folder), device="cpu", quantisation=quantisation)

@@ -162,7 +162,7 @@ def test_the_log_names_the_end_token_once(name, end, caplog):
     with caplog.at_level(logging.INFO, logger="vlselect.vlm"):
         vlm = CASES[name][0](name)
         encode(vlm, THREE), encode(vlm, TEXT)
-    (line,) = [record.getMessage() for record in caplog.records]
+    (line,) = [r.getMessage() for r in caplog.records if r.name == "vlselect.vlm"]
     assert end in line and ("ends no response" in line) == (name in INSERTED)
 
 
