@@ -13,6 +13,7 @@ from vlselect.digits.base import Pretraining
 from vlselect.digits.scenes import CELL, IMAGE_SIZE
 from vlselect.digits.training import fix_randomness
 from vlselect.digits.vocabulary import WORDS
+from vlselect.weights import load_pretrained
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
     fix_randomness(arguments.seed, arguments.threads)
-    tower = CLIPModel.from_pretrained(arguments.vision).vision_model
+    tower = load_pretrained(CLIPModel, arguments.vision).vision_model
     processor = build_processor(WORDS, IMAGE_SIZE, CELL)
     model = build_model(processor, vision=tower.config, seed=arguments.seed)
     model.model.vision_tower.load_state_dict(tower.state_dict())

@@ -56,7 +56,7 @@ SQUARE = {"height": 32, "width": 32}
 
 
 def llava(texts: Iterable[str], layers: int, hidden: int):
-    """LLaVA-1.5: four tokens an image, Vicuna's template, which closes no turn but the last."""
+    """LLaVA-1.5: four tokens an image, Vicuna's template, which closes no turn."""
     tokenizer = fast(
         sentence_piece(texts, ["</s>", "<pad>", "<image>"], "<s>", prefix=True),
         pad_token="<pad>",

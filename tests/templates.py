@@ -4,7 +4,7 @@ None has generation markers. What differs: where images stand, what closes a tur
 the system's text, and whether texts are trimmed.
 """
 
-# Images first; the role in capitals; a blank closes a turn, so the end token follows the last only.
+# Images first; the role in capitals; a blank closes a turn, so each end token is put in.
 VICUNA = (
     "{% for m in messages %}"
     "{% if m.role != 'system' %}{{ m.role | upper }}: {% endif %}"

@@ -13,6 +13,11 @@ from vlselect.records import IMAGE_MARKER, Record
 
 _MARK = re.compile("\ue000(\\d+)\ue001")
 
+_TALK = [
+    {"role": role, "content": [{"type": "text", "text": f"\ue000{i}\ue001"}]}
+    for i, role in enumerate(("user", "assistant", "user", "assistant"))
+]
+
 Span = tuple[int, int]  # first character, one past the last
 Render = Callable[[list[dict]], str]
 
@@ -23,21 +28,24 @@ class MaskError(ValueError):
 
 @dataclass(frozen=True)
 class _Text:
-    """A text part of a message; `ends` its turn where no other part follows."""
+    """A text part of a message; the `last` of its turn, which it `ends` where no image follows."""
 
     role: str
     text: str
+    last: bool
     ends: bool
 
 
 def locate_texts(
-    record: Record, render: Render, closings: Sequence[str] = ()
+    record: Record, render: Render, closings: Sequence[str] = (), end: str | None = None
 ) -> tuple[str, dict[str, list[Span]]]:
     """Render a conversation and find the characters of every text in it, by role.
 
     The same messages are rendered twice, once with a private-use mark for each text. The marks
     show where the template puts the texts; that it changes none of them, but for blanks at their
-    ends, is checked.
+    ends, is checked. A response that the template does not close is closed here: the end comes
+    right after it, before the blanks or the text that the template puts between turns, so that a
+    model learns to end there. Blanks behind the end of the conversation go.
 
     Parameters
     ----------
@@ -46,12 +54,14 @@ def locate_texts(
     render : callable
         Applies a chat template to messages.
     closings : sequence of str
-        Tokens that close an assistant's turn, see `turn_closings`.
+        Tokens with which the template closes an assistant's turn, see `turn_closings`.
+    end : str or None
+        The token that closes the turns which the template leaves open; None leaves them open.
 
     Returns
     -------
     text : str
-        The rendered conversation.
+        The rendered conversation, every response closed.
     spans : dict of str to list of (int, int)
         Spans of the texts of each role: system, user, assistant. An assistant's span includes the
         token that closes the turn.
@@ -79,41 +89,53 @@ def locate_texts(
         stop = _end(text, place, part.text, literal)
         if place < 0 or stop < 0:
             raise _refusal(f"does not render {part.text[:40]!r} as it is")
-        end = close.match(text, stop) if part.role == "assistant" and part.ends else None
-        spans[part.role].append((place, end.end() if end else stop))
-        place = stop + len(literal)
+        start, place, left_open = place, stop + len(literal), False
+        if part.role == "assistant" and part.last:
+            closing = close.match(text, stop)
+            left_open = closing is None and (part.ends or not literal.strip())
+            stop = closing.end() if closing else stop
+        if left_open and end:
+            text = text[:stop] + end + text[stop:]
+            stop, place = stop + len(end), place + len(end)
+        spans[part.role].append((start, stop))
     if place != len(text):
         raise _refusal("ends differently with other texts")
-    return text, spans
+    return text[:stop] if left_open and end and not text[stop:].strip() else text, spans
 
 
-def turn_closings(render: Render, special: Sequence[str]) -> list[str]:
-    """Find the special tokens that a template writes right after what the assistant says.
+def shows_texts(render: Render) -> bool:
+    """Whether a template shows every text of a short talk as it is."""
+    try:
+        return _MARK.findall(render(_TALK)) == ["0", "1", "2", "3"]
+    except MaskError:
+        return False
+
+
+def turn_closings(render: Render, tokens: Sequence[str], end: str | None = None) -> list[str]:
+    """Find the tokens that a template writes right after what the assistant says.
 
     Parameters
     ----------
     render : callable
         Applies a chat template to messages.
-    special : sequence of str
-        The tokenizer's special tokens.
+    tokens : sequence of str
+        The tokens that the tokenizer keeps whole, special and other added ones.
+    end : str or None
+        The tokenizer's end-of-sequence token.
 
     Returns
     -------
     list of str
         Empty where turns are closed by plain text only. What begins the conversation closes none,
-        unless it also stands at its very end.
+        unless it is the end-of-sequence token or also stands at the conversation's very end.
     """
-    talk = [
-        {"role": role, "content": [{"type": "text", "text": f"\ue000{i}\ue001"}]}
-        for i, role in enumerate(("user", "assistant", "user", "assistant"))
-    ]
-    pieces = _MARK.split(render(talk))
+    pieces = _MARK.split(render(_TALK))
     after = {int(n): literal for n, literal in zip(pieces[1::2], pieces[2::2], strict=True)}
-    longest = sorted(special, key=len, reverse=True)
+    longest = sorted(tokens, key=len, reverse=True)
     token = re.compile(rf"\s*({'|'.join(map(re.escape, longest)) or '(?!)'})")
     middle, last = (token.match(after.get(i, "")) for i in (1, 3))
     found = [last[1]] if last else []
-    if middle and middle[1] not in found and middle[1] not in pieces[0]:
+    if middle and middle[1] not in found and (middle[1] == end or middle[1] not in pieces[0]):
         found.append(middle[1])
     return found
 
@@ -139,6 +161,23 @@ def messages(record: Record) -> list[dict]:
     return chat
 
 
+def with_strings(messages: list[dict]) -> list[dict]:
+    """Turn the content of messages without images into one string, for templates that want it.
+
+    The texts beside images stay parts; some templates look for them under ``content``.
+    """
+    given = []
+    for message in messages:
+        parts = [
+            part | {"content": part["text"]} if part["type"] == "text" else part
+            for part in message["content"]
+        ]
+        texts = [part["text"] for part in parts if part["type"] == "text"]
+        content = texts[0] if len(texts) == len(parts) == 1 else parts
+        given.append({"role": message["role"], "content": content})
+    return given
+
+
 def _mark(messages: list[dict]) -> tuple[list[dict], list[_Text]]:
     """Put a numbered private-use mark for each text; give the messages and the texts by number."""
     texts: list[_Text] = []
@@ -147,8 +186,9 @@ def _mark(messages: list[dict]) -> tuple[list[dict], list[_Text]]:
         content = []
         for place, part in enumerate(message["content"], start=1):
             if part["type"] == "text":
-                last = place == len(message["content"])
-                texts.append(_Text(message["role"], part["text"], last))
+                rest = message["content"][place:]
+                last = all(other["type"] != "text" for other in rest)
+                texts.append(_Text(message["role"], part["text"], last, not rest))
                 part = {"type": "text", "text": f"\ue000{len(texts) - 1}\ue001"}
             content.append(part)
         marked.append({"role": message["role"], "content": content})

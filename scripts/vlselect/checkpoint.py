@@ -12,6 +12,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from vlselect.loading import is_quantised
 from vlselect.vlm import VLM
+from vlselect.weights import load_pretrained
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -74,6 +75,8 @@ def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
     ------
     FileNotFoundError
         If the directory holds neither an adapter nor a model.
+    WeightsError
+        If its weights are not just those of the adapter or the model.
     """
     directory = Path(directory)
     if (directory / ADAPTER_CONFIG).is_file():
@@ -83,8 +86,10 @@ def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
     if not (directory / "config.json").is_file():
         raise FileNotFoundError(f"{directory} holds neither {ADAPTER_CONFIG} nor config.json")
     base = vlm.model
-    model = AutoModelForImageTextToText.from_pretrained(
-        directory, dtype=base.dtype, attn_implementation=base.config._attn_implementation
+    model = load_pretrained(
+        *(AutoModelForImageTextToText, str(directory)),
+        dtype=base.dtype,
+        attn_implementation=base.config._attn_implementation,
     ).to(base.device)
     logger.info("loaded %s (%d weights)", directory, model.num_parameters())
     vlm.model = model.eval()

@@ -15,13 +15,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
-from transformers import AutoModel, AutoProcessor, CLIPModel
+from transformers import AutoConfig, AutoModel, AutoProcessor, CLIPModel
 
 from vlselect import images, log
 from vlselect.loading import explained, prepare_device
 from vlselect.records import IMAGE_MARKER, Record
 from vlselect.samples import Samples
 from vlselect.store import BLOCK
+from vlselect.weights import load_pretrained
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,8 @@ class CLIP:
         FileNotFoundError
             If there is no such directory and no revision, or the hub's files are not to be had.
         ValueError
-            If the model is no CLIP, or is to be quantised.
+            If the model is no CLIP, its weights are not just those of one (`WeightsError`), or it
+            is to be quantised.
         """
         device = prepare_device(arguments)
         path, revision = arguments.model, arguments.revision
@@ -73,9 +75,10 @@ class CLIP:
         options |= {"attn_implementation": arguments.attention}
         with explained(path, revision):
             processor = AutoProcessor.from_pretrained(path, **where)
-            model = AutoModel.from_pretrained(path, **options, **where)
-        if not isinstance(model, CLIPModel):
-            raise ValueError(f"model {path!r} is a {type(model).__name__}, not a CLIPModel")
+            kind = AutoConfig.from_pretrained(path, **where).model_type
+            if kind != CLIPModel.config_class.model_type:
+                raise ValueError(f"model {path!r} is of type {kind!r}, not a CLIPModel")
+            model = load_pretrained(AutoModel, path, **options, **where)
         model = model.to(device).eval()
         logger.info("loaded %s (%s parameters) on %s", path, model.num_parameters(), model.device)
         return cls(model, processor, str(path), revision or "", arguments.batch_size)

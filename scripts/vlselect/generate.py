@@ -1,6 +1,7 @@
 """Answers of a model to the last question of each sample, by greedy decoding in batches."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -57,11 +58,19 @@ def generate(
         with torch.inference_mode():
             tokens = vlm.model.generate(**batch.inputs, generation_config=settings)
         new = tokens[:, batch.inputs["input_ids"].shape[1] :]  # (B, at most max_new_tokens)
-        texts = vlm.tokenizer.batch_decode(new, skip_special_tokens=True)
         ended = torch.isin(new, ends.to(new.device)).any(dim=1)  # (B,)
+        texts = vlm.tokenizer.batch_decode(
+            [before_end(row, settings.eos_token_id) for row in new.tolist()],
+            skip_special_tokens=True,
+        )
         for row, text, whole in zip(batch.rows.tolist(), texts, ended.tolist(), strict=True):
             answers[row], cut[row] = text.strip(), not whole
     return [answers[row] for row in rows], [cut[row] for row in rows]
+
+
+def before_end(tokens: list[int], ends: Sequence[int]) -> list[int]:
+    """Tokens of an answer: those before the first that ends it, which may be no special token."""
+    return list(takewhile(lambda token: token not in ends, tokens))
 
 
 def greedy(vlm: VLM, max_new_tokens: int) -> GenerationConfig:

@@ -22,6 +22,7 @@ from transformers import (
 from vlselect.heap import keep_freed_memory
 from vlselect.processors import load_processor
 from vlselect.vlm import VLM
+from vlselect.weights import load_pretrained
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +124,8 @@ def load_vlm(
         If the model needs code of its own and the config does not allow it.
     ModuleNotFoundError
         If quantisation is asked for and bitsandbytes is not installed.
+    WeightsError
+        If the weights are not just those of the model.
 
     References
     ----------
@@ -136,7 +139,7 @@ def load_vlm(
     where = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
     with explained(path, revision):
         processor = load_processor(path, **where)
-        model = AutoModelForImageTextToText.from_pretrained(path, **options, **where)
+        model = load_pretrained(AutoModelForImageTextToText, path, **options, **where)
     if bool(quantisation) != is_quantised(model):
         raise ValueError(
             f"model {path!r} {'stayed' if quantisation else 'is saved'} "

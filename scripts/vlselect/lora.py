@@ -12,10 +12,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from peft.utils.transformers_weight_conversion import (
+    convert_peft_adapter_state_dict_for_transformers,
+)
+from safetensors.torch import load_file
 from torch import nn
 
 from vlselect.vlm import VLM
+from vlselect.weights import require_same
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -115,11 +127,19 @@ def load_adapter(vlm: VLM, folder: str | Path) -> VLM:
     ------
     FileNotFoundError
         If the folder has no safetensors adapter (peft would unpickle another format).
+    WeightsError
+        If the file lacks a weight of the adapter, or holds another.
     """
-    _require_adapter(folder)
-    vlm.model = PeftModel.from_pretrained(
-        vlm.model, str(folder), torch_device=str(vlm.device)
-    ).eval()
+    path = _require_adapter(folder)
+    config = PeftConfig.from_pretrained(str(folder))
+    config.inference_mode = True  # frozen
+    model = PeftModel(vlm.model, config)
+    given = load_file(path, device=str(vlm.device))
+    embeddings = any(".base_layer." in name for name in given)  # peft saves them if it adapts them
+    own = get_peft_model_state_dict(model, save_embedding_layers=embeddings)
+    require_same(path, convert_peft_adapter_state_dict_for_transformers(model, config, given), own)
+    set_peft_model_state_dict(model, given)
+    vlm.model = model.eval()
     return vlm
 
 

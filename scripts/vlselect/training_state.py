@@ -27,6 +27,7 @@ from vlselect.image_roots import ImageRoots
 from vlselect.samples import Samples
 from vlselect.training_log import LOG_NAME
 from vlselect.vlm import VLM
+from vlselect.weights import require_same
 
 logger = logging.getLogger(__name__)
 
@@ -154,11 +155,9 @@ class ResumableTrainer(Trainer):
 
     @torch.no_grad()
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
-        saved = load_file(Path(resume_from_checkpoint) / WEIGHTS)
-        own = changing(self.model)
-        if saved.keys() != own.keys():
-            strange = sorted(saved.keys() ^ own.keys())[0]
-            raise ValueError(f"{resume_from_checkpoint} is of another model: {strange}")
+        path = Path(resume_from_checkpoint) / WEIGHTS
+        saved, own = load_file(path), changing(self.model)
+        require_same(path, saved, own)
         for name, tensor in own.items():
             tensor.copy_(saved[name])
 

@@ -8,6 +8,7 @@ renders and carried to tokens by the tokenizer's offsets, so no template needs s
 import inspect
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from vlselect import chat, collation
 from vlselect.chat import MaskError, Span
 from vlselect.collation import SEQUENCES, Batch, Encoded
-from vlselect.records import IMAGE_MARKER, Record
+from vlselect.records import IMAGE_MARKER, Record, Turn
 
 TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")  # by which some models tell images apart
 
@@ -43,7 +44,8 @@ class VLM:
     max_length : int or None
         Tokens that whole conversations are cut to, from the right; None cuts nothing.
     turn_ends : list of int
-        Ids of the special tokens with which the chat template closes what the assistant says.
+        Ids of the tokens that close what the assistant says: those that the chat template writes,
+        or the end-of-sequence token, which `encode` puts in where the template closes no turn.
     positions : int or None
         Tokens that the language model has positions for, where its config says so.
     """
@@ -78,10 +80,15 @@ class VLM:
         tokens = {self.tokenizer.convert_ids_to_tokens(self._image_id)}
         tokens |= {getattr(processor, name, None) for name in ("image_token", "boi_token")}
         self._image_tokens = sorted(tokens - {None, IMAGE_MARKER})
-        special = special_tokens(self.tokenizer)
-        self._special = frozenset(special.values())
-        self._closings = chat.turn_closings(self._render, list(special))
-        self.turn_ends = [special[token] for token in self._closings]
+        self._special = frozenset(special_tokens(self.tokenizer).values())
+        self._strings = False  # whether a turn's content is one string where it is text alone
+        if not chat.shows_texts(self._render):
+            self._strings = True
+            self._strings = chat.shows_texts(self._render)
+        self._closings, self._end = self._find_closings()
+        self.turn_ends = self.tokenizer.convert_tokens_to_ids(
+            self._closings or [token for token in [self._end] if token]
+        )
         text_config = model.config.get_text_config()
         self.positions = getattr(text_config, "max_position_embeddings", None)
 
@@ -112,15 +119,7 @@ class VLM:
         ValueError
             If the sample is longer than the model has positions for.
         """
-        try:
-            text, spans = chat.locate_texts(record, self._render, self._closings)
-        except MaskError as error:
-            raise self._refusal(record, error) from error
-        start, stop = spans["assistant"][-1]
-        closed = text.endswith(tuple(self._closings), start, stop) if self._closings else False
-        if not closed and not text[stop:].strip() and self.tokenizer.eos_token:
-            text = text[:stop] + self.tokenizer.eos_token
-            spans["assistant"][-1] = (start, len(text))
+        text, spans = self._write(record)
         encoded = self._tokenise(record, text, images, spans["assistant"], spans["user"])
         if self.max_length is not None and len(encoded) > self.max_length:
             logger.info("sample %r is cut from %d tokens", record.sample_id, len(encoded))
@@ -131,12 +130,16 @@ class VLM:
         return encoded
 
     def encode_prompt(self, record: Record, images: Sequence[Image.Image]) -> Encoded:
-        """Tokenise a conversation up to its last user turn, ready for the answer."""
+        """Tokenise a conversation up to its last user turn, ready for the answer.
+
+        It is the beginning of what `encode` makes of the conversation with an answer, up to the
+        blanks before it: tokenizers take them for a part of the answer's first word.
+        """
         last = max(i for i, turn in enumerate(record.turns) if turn.role == "user")
-        try:
-            text = self._render(chat.messages(record)[: last + 1], add_generation_prompt=True)
-        except MaskError as error:
-            raise self._refusal(record, error) from error
+        text, spans = self._write(
+            replace(record, turns=(*record.turns[: last + 1], Turn("assistant", "?")))
+        )
+        text = text[: spans["assistant"][-1][0]].rstrip(" ")
         encoded = self._tokenise(record, text, images, [], [])
         self._require_positions(encoded)
         return encoded
@@ -177,11 +180,34 @@ class VLM:
     def _refusal(self, record: Record, reason: object) -> MaskError:
         return MaskError(f"model {self.path}, sample {record.sample_id!r}: {reason}")
 
-    def _render(self, messages: list[dict], add_generation_prompt: bool = False) -> str:
+    def _find_closings(self) -> tuple[list[str], str | None]:
+        """Tokens by which the template closes turns, and the one for turns that it leaves open."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        whole = {token.content for token in added if token.content.strip()}
+        whole = (whole | set(special_tokens(self.tokenizer))) - {self.tokenizer.unk_token}
+        closings = chat.turn_closings(self._render, sorted(whole), self.tokenizer.eos_token)
+        end = closings[0] if closings else self.tokenizer.eos_token
+        if closings:
+            logger.info("%s: the chat template ends responses with %s", self.path, closings)
+        elif end:
+            what = "the chat template ends no response; each gets the end-of-sequence token"
+            logger.info("%s: %s %r", self.path, what, end)
+        else:
+            what = "neither the chat template nor the tokenizer has a token that ends a response"
+            logger.warning("%s: %s", self.path, what)
+        return closings, end
+
+    def _write(self, record: Record) -> tuple[str, dict[str, list[Span]]]:
+        """Text of a conversation, every response closed, and the places of what is said in it."""
         try:
-            return self.processor.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=add_generation_prompt
-            )
+            return chat.locate_texts(record, self._render, self._closings, self._end)
+        except MaskError as error:
+            raise self._refusal(record, error) from error
+
+    def _render(self, messages: list[dict]) -> str:
+        messages = chat.with_strings(messages) if self._strings else messages
+        try:
+            return self.processor.apply_chat_template(messages, tokenize=False)
         except (TemplateError, TypeError) as error:
             raise MaskError(f"the chat template does not take the conversation: {error}") from error
 

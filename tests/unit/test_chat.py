@@ -63,10 +63,59 @@ def located(template, record, role):
         ),
         # The same token begins and ends the conversation
         ("</s>{% for m in messages %}{{ m.content[0].text }}\n{% endfor %}</s>", ["</s>"]),
+        # The end of a turn begins the conversation, and the last turn has none
+        (
+            "</s>{% for m in messages %}{{ m.content[0].text }}"
+            "{{ '</s>' if m.role == 'assistant' and not loop.last }}{% endfor %}",
+            ["</s>"],
+        ),
     ],
 )
 def test_tokens_that_close_a_turn(template, closings):
-    assert turn_closings(renderer(template), SPECIAL) == closings
+    assert turn_closings(renderer(template), SPECIAL, "</s>") == closings
+
+
+EACH = "{% for m in messages %}{{ m.role }}: {{ m.content[0].text }}"
+OPEN = {
+    "blank": (EACH + " {% endfor %}", "</s>"),
+    "literal": (EACH + "<\\s> {% endfor %}", "</s>"),
+    "text": (EACH + "\n### {% endfor %}", "</s>"),
+    "but the last": (EACH + "{{ '</s>' if loop.last else ' ' }}{% endfor %}", "</s>"),
+    "the last": (EACH + "{{ ' ' if loop.last else '<|im_end|>\n' }}{% endfor %}", "<|im_end|>"),
+    "none": (EACH + "<|im_end|>\n{% endfor %}", "<|im_end|>"),
+    "begins with it": (
+        "</s>" + EACH + "{{ '</s>' if m.role == 'assistant' and not loop.last }}{% endfor %}",
+        "</s>",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OPEN)
+def test_turns_that_a_template_leaves_open_are_closed_once(kind):
+    template, end = OPEN[kind]
+    render = renderer(template)
+    closings = turn_closings(render, SPECIAL, "</s>")
+    record = talk("a", "b", "c", "d", "e", "f")
+    text, spans = locate_texts(record, render, closings, closings[0] if closings else "</s>")
+    said = [text[start:stop] for start, stop in spans["assistant"]]
+    assert said == [answer + end for answer in "bdf"]
+    assert [text[start:stop] for start, stop in spans["user"]] == ["a", "c", "e"]
+    for (_, stop), answer in zip(spans["assistant"], "bdf", strict=True):
+        assert not text[stop:].lstrip().startswith((end, "</s>")), (answer, text)
+    bare = render(messages(record))
+    assert (
+        (text == bare)
+        if kind == "none"
+        else text.replace(end, "").startswith(bare.replace(end, "").rstrip())
+    )
+
+
+def test_only_the_last_text_of_a_turn_ends_it():
+    """The template puts images first, and a blank behind each text."""
+    record = talk("draw", "see <image> or", "<image>?", "this <image>")
+    text, spans = locate_texts(record, renderer(VICUNA), [], "</s>")
+    said = [text[start:stop] for start, stop in spans["assistant"]]
+    assert said == ["see ", " or</s>", "this</s>"] and text.endswith("this</s>")
 
 
 @pytest.mark.parametrize("template", [VICUNA, CHATML, INTERNVL, QWEN, SMOLVLM, GEMMA])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vlselect import images
-from vlselect.generate import generate, greedy
+from vlselect.generate import before_end, generate, greedy
 from vlselect.loading import load_vlm
 from vlselect.samples import Samples
 
@@ -100,3 +100,8 @@ def test_a_models_own_sampling_is_overruled(vlm, samples, tiny_pool, monkeypatch
         monkeypatch.setattr(vlm.model.generation_config, name, value)
     assert generate(vlm, samples, ROWS, tiny_pool / "images", max_new_tokens=4) == expected
     assert json.loads(greedy(vlm, 4).to_json_string())["max_new_tokens"] == 4
+
+
+def test_an_answer_stops_before_the_token_that_ends_it():
+    assert before_end([5, 6, 2, 0, 7], [2, 9]) == [5, 6]
+    assert before_end([5, 6], [2]) == [5, 6] and before_end([2], [2]) == []

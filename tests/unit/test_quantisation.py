@@ -1,10 +1,13 @@
 """Models in 4 and 8 bits: features and LoRA; run where bitsandbytes is installed."""
 
 import csv
+import re
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from vlselect import images
 from vlselect.checkpoint import load_checkpoint, merge_adapter, save_checkpoint
@@ -14,6 +17,7 @@ from vlselect.finetune_settings import Settings
 from vlselect.folders import replacing_directory
 from vlselect.loading import is_quantised, load_vlm
 from vlselect.samples import Samples
+from vlselect.weights import WeightsError
 
 bnb = pytest.importorskip("bitsandbytes")
 KINDS = {"4bit": bnb.nn.Linear4bit, "8bit": bnb.nn.Linear8bitLt}
@@ -85,3 +89,31 @@ def test_lora_learns_and_its_checkpoint_loads(tiny_vlm, tiny_pool, tmp_path, qua
 def test_quantised_weights_are_not_trained_themselves(tiny_vlm, quantisation):
     with pytest.raises(ValueError, match="adapter none: quantised"):
         prepare_model(load(tiny_vlm, quantisation).model, Settings(adapter="none"), 0)
+
+
+@pytest.mark.parametrize(
+    "part", ["multi_modal_projector", r"language_model.*layers\.1\.", "lm_head"]
+)
+def test_a_checkpoint_that_is_not_whole_is_refused(tiny_vlm, tmp_path, quantisation, part):
+    folder = shutil.copytree(tiny_vlm, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    left = {name: weight for name, weight in weights.items() if not re.search(part, name)}
+    save_file(left, folder / "model.safetensors", metadata={"format": "pt"})
+    missing = len(weights) - len(left)
+    with pytest.raises(WeightsError, match=rf"model: {missing} missing \(.*\)\. A"):
+        load_vlm(str(folder), device="cpu", quantisation=quantisation)
+    left["model.other.weight"] = torch.ones(2)
+    save_file(left, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=r"missing .* 1 not of this model \(model\.other"):
+        load_vlm(str(folder), device="cpu", quantisation=quantisation)
+
+
+def test_a_weight_of_another_shape_is_refused(tiny_vlm, tmp_path, quantisation):
+    """Transformers compares no shapes of weights that it quantises."""
+    folder = shutil.copytree(tiny_vlm, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in weights if name.endswith("layers.1.self_attn.q_proj.weight"))
+    weights[name] = weights[name][:, :-2].contiguous()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=r"1 of another .*q_proj.weight: \[32, 30\] in place of"):
+        load_vlm(str(folder), device="cpu", quantisation=quantisation)

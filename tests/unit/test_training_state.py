@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from vlselect.finetune import train
 from vlselect.finetune_settings import Settings
@@ -13,6 +13,7 @@ from vlselect.loading import load_vlm
 from vlselect.samples import Samples
 from vlselect.training_log import TrainingLog
 from vlselect.training_state import changing
+from vlselect.weights import WeightsError
 
 ROWS = [0, 1, 2, 3, 5, 8]
 SETTINGS = {
@@ -76,6 +77,27 @@ def test_no_state_is_saved_where_none_is_asked_for(run, tmp_path):
     run(save_steps=0)
     run(partial=None)
     assert not (tmp_path / "partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda name, weight: {}, r"1 missing \(.*lora_A"),
+        (lambda name, weight: {name: weight[:1]}, r"1 of another shape .*\[1, .* in place of \[2,"),
+        (lambda name, weight: {name: weight, "x": weight + 1}, r"1 not of this model \(x\)"),
+    ],
+    ids=["missing", "shape", "extra"],
+)
+def test_a_state_that_lacks_a_weight_is_refused(run, tmp_path, change, expected):
+    """A first row alone would have been copied into every row."""
+    break_off(run, 3)
+    path = tmp_path / "partial/checkpoint-2/trained.safetensors"
+    weights = load_file(path)
+    name = next(name for name in weights if "lora_A" in name)
+    weights |= change(name, weights.pop(name).clone())
+    save_file({name: weight.contiguous() for name, weight in weights.items()}, path)
+    with pytest.raises(WeightsError, match=expected):
+        run()
 
 
 @pytest.mark.parametrize(
