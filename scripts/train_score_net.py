@@ -38,9 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def draw_rows(sample_ids: Sequence[str], fraction: float | str, seed: int) -> np.ndarray:
-    """Draw round(fraction · N) rows, int64, ascending; another draw than other methods' ones."""
+    """Draw round(fraction · N) rows, int64, ascending."""
     count = budget.size(len(sample_ids), fraction)
-    return np.sort(budget.draw([f"self_filter:{name}" for name in sample_ids], count, seed))
+    return np.sort(budget.draw(sample_ids, count, seed, "self_filter"))
 
 
 def train(arguments: argparse.Namespace, features: store.ShardedArray, samples: Samples):
