@@ -59,6 +59,13 @@ def activation_flags():
     return shlex.join(flags)
 
 
+def attention_flags():
+    """Flags of the attended visual features."""
+    settings = config["features"]["attention"]
+    keys = ("instruction", "layer", "mass")
+    return shlex.join(part for key in keys for part in (f"--{key}", str(settings[key])))
+
+
 def activation_shards(wildcards):
     """The activations that are clustered: those of COINCIDE's model."""
     return gather.pool(

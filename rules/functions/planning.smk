@@ -58,13 +58,9 @@ def wanted_features():
 
 def feature_stages():
     """The forward passes."""
-    attention = config["features"]["attention"]
     own = {
         "extract_features": shlex.split(activation_flags()),
-        "extract_attention": [
-            *("--attention", "eager", "--layer", str(attention["layer"])),
-            *("--mass", str(attention["mass"])),
-        ],
+        "extract_attention": shlex.split(attention_flags()),
         "extract_clip": [],
     }
     for passes, model in wanted_features():
