@@ -112,9 +112,7 @@ rule train_score_net:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         fraction=config["methods"]["self_filter"]["fraction"],
-        net_learning_rate=config["methods"]["self_filter"]["net_learning_rate"],
-        initial_spread=config["methods"]["self_filter"]["initial_spread"],
-        variant=config["methods"]["self_filter"]["variant"],
+        net=score_net_flags(),
         settings=json.dumps(
             config["methods"]["self_filter"]["finetune"], sort_keys=True
         ),
@@ -122,8 +120,7 @@ rule train_score_net:
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --clip {input.clip:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --fraction {params.fraction} --net-learning-rate {params.net_learning_rate}"
-        " --initial-spread {params.initial_spread} --variant {params.variant}"
+        " --fraction {params.fraction} {params.net}"
         " --settings {params.settings:q} --seed {wildcards.seed} {params.model}"
         " --out {output.scores:q} --log {output.steps:q} 2> {log:q}"
 

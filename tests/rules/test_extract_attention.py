@@ -7,6 +7,7 @@ import numpy as np
 import prepare_pool
 import pytest
 from conftest import make_records, write_images
+from usual_flags import usual
 
 from vlselect.samples import Samples
 from vlselect.store import ShardedArray
@@ -19,7 +20,7 @@ def prepare(folder, records):
     flags = ["--records", folder / "mixture.json", "--images", folder / "images"]
     flags += ["--samples", folder / "samples.parquet", "--rejected", folder / "rejected.csv"]
     flags += ["--summary", folder / "summary.json", "--source-key", "task"]
-    prepare_pool.main([*map(str, flags)])
+    prepare_pool.main([*usual(prepare_pool), *map(str, flags)])
     return folder
 
 
@@ -28,8 +29,8 @@ def run(model, pool, folder, shard="1-of-1", extra=(), instruction="question"):
     path = folder / f"shard-{shard}.safetensors"
     flags = ["--samples", pool / "samples.parquet", "--images", pool / "images", "--shard", shard]
     flags += ["--run", "test", "--model", model, "--device", "cpu", "--attended", path]
-    flags += ["--instruction", instruction, "--layer", "1", "--mass", "0.9"]
-    extract_attention.main([*map(str, flags), "--batch-size", "16", *extra])
+    flags += ["--instruction", instruction, "--layer", "1", "--mass", "0.9", "--batch-size", "16"]
+    extract_attention.main([*usual(extract_attention), *map(str, flags), *extra])
     return path
 
 
