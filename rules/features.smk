@@ -71,13 +71,12 @@ rule extract_attention:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
-        layer=config["features"]["attention"]["layer"],
-        mass=config["features"]["attention"]["mass"],
+        attention=attention_flags(),
     shell:
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --shard {params.shard} {params.model} --workers {resources.workers} --attention eager"
-        " --layer {params.layer} --mass {params.mass} --attended {output.attended:q} 2> {log:q}"
+        " {params.attention} --attended {output.attended:q} 2> {log:q}"
 
 
 rule extract_clip:

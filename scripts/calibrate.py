@@ -35,8 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--intake", required=True, help="JSON: other arguments of prepare_pool")
     parser.add_argument("--tasks", nargs="*", default=[], help="names of the tests")
     parser.add_argument("--tests", nargs="*", default=[], type=Path, help="test.parquet of each")
-    parser.add_argument("--samples", type=int, default=64, help="samples to measure with")
-    parser.add_argument("--device", default="auto", help="of the models, for the report")
+    parser.add_argument("--samples", type=int, required=True, help="samples to measure with")
+    parser.add_argument("--device", required=True, help="of the models, for the report")
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
     return parser
 

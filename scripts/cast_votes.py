@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--influence", type=Path, nargs="+", required=True, help="<task>.parquet of who votes"
     )
     parser.add_argument(
-        "--percentile", type=float, default=20, help="each task votes for this share, in percent"
+        "--percentile", type=float, required=True, help="each task votes for this share, in percent"
     )
     parser.add_argument("--out", type=Path, required=True, help="Parquet: the votes")
     return parser

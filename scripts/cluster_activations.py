@@ -23,17 +23,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--activations", nargs="+", required=True, help="all shards of the pool's")
     parser.add_argument("--n-clusters", type=int, help="K; by default one for every 66.5 samples")
-    parser.add_argument("--iterations", type=int, default=50)
+    parser.add_argument("--iterations", type=int, required=True)
     parser.add_argument(
-        "--points-per-centroid", type=int, default=256, help="train on at most K times this many"
+        "--points-per-centroid", type=int, required=True, help="train on at most K times this many"
     )
     parser.add_argument(
-        "--memory-gb", type=float, default=4, help="and on no more than fit in here as float16"
+        "--memory-gb", type=float, required=True, help="and on no more than fit in here as float16"
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", choices=clusters.DEVICES, default="cpu")
-    parser.add_argument("--on-collapse", choices=("error", "warn"), default="error")
-    parser.add_argument("--threads", type=int, default=1, help="fixed: the last bits depend on it")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--device", choices=clusters.DEVICES, required=True)
+    parser.add_argument("--on-collapse", choices=("error", "warn"), required=True)
+    parser.add_argument("--threads", type=int, required=True, help="the last bits depend on it")
     parser.add_argument("--out-assignments", type=Path, required=True, help="Parquet")
     parser.add_argument("--out-centroids", type=Path, required=True, help="safetensors")
     return parser

@@ -33,12 +33,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--keep-norms", nargs="*", default=[], metavar="NAME", help="parts not to normalise"
     )
-    parser.add_argument("--projection", choices=projection.TYPES, default="sjlt")
+    parser.add_argument("--projection", choices=projection.TYPES, required=True)
     parser.add_argument("--dim", type=int, required=True, help="dimension k to project to")
-    parser.add_argument("--projection-seed", type=int, default=0)
-    parser.add_argument("--nonzeros", type=int, default=3, help="of sjlt: targets of a coordinate")
-    parser.add_argument("--implementation", choices=projection.IMPLEMENTATIONS, default="auto")
-    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
+    parser.add_argument("--projection-seed", type=int, required=True)
+    parser.add_argument(
+        "--nonzeros", type=int, required=True, help="of sjlt: targets of each coordinate"
+    )
+    parser.add_argument("--implementation", choices=projection.IMPLEMENTATIONS, required=True)
+    parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
     loading.add_model_arguments(parser)
     return parser

@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--validation", nargs="+", required=True, help="validation gradients, a file for each task"
     )
     parser.add_argument("--groups", default="{}", help='JSON: {"<group>": ["<subtask>", …], …}')
-    parser.add_argument("--threads", type=int, default=1, help="threads of the matrix products")
+    parser.add_argument("--threads", type=int, required=True, help="threads of the matrix products")
     parser.add_argument(
         "--out", type=Path, nargs="+", required=True, help="<task or group>.parquet of each"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vlselect import loading, log, store
-from vlselect.attended import UNATTENDED, extract_attended
+from vlselect.attended import INSTRUCTIONS, UNATTENDED, extract_attended, instruction_rows
 from vlselect.batching import batches
 from vlselect.features import require_images, shard_header, token_width
 from vlselect.samples import Samples, add_samples_arguments
@@ -27,8 +27,10 @@ def build_parser() -> argparse.ArgumentParser:
     add_samples_arguments(parser)
     parser.add_argument("--shard", default="1-of-1", help="shard of the pool, <i>-of-<n>")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
-    parser.add_argument("--layer", type=int, default=1, help="decoder layer, counted from 1")
-    parser.add_argument("--mass", type=float, default=0.9, help="share of attention to pass")
+    about = "tokens whose attention is read: all but responses and images, or the user's words"
+    parser.add_argument("--instruction", choices=INSTRUCTIONS, required=True, help=about)
+    parser.add_argument("--layer", type=int, required=True, help="decoder layer, counted from 1")
+    parser.add_argument("--mass", type=float, required=True, help="share of attention to pass")
     parser.add_argument("--attended", type=Path, required=True, help="shard to write")
     loading.add_model_arguments(parser)
     parser.set_defaults(attention="eager")
@@ -44,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     n_images = samples.frame(["n_images"])["n_images"].to_numpy()
     model = loading.load_from_arguments(arguments)
     parameters = {"layer": arguments.layer, "mass": arguments.mass}
-    fixed = {"kind": "attended", "text_only": "zeros", "unattended": UNATTENDED}
+    fixed = {"kind": "attended", "instruction": arguments.instruction}
+    fixed |= {"text_only": "zeros", "unattended": UNATTENDED}
     code = digest(imported_sources(__file__))
     header = shard_header(arguments.run, rows, model, code, **parameters, **fixed)
     shape = (len(rows), token_width(model.model))
@@ -62,8 +65,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             description="attended features",
         ):
             require_images(batch, n_images[batch.rows])
+            attending = instruction_rows(batch, arguments.instruction, model.special)
             values, unattended = extract_attended(
-                model.model, model.language_layers, batch, **parameters
+                model.model, model.language_layers, batch, attending, **parameters
             )
             writer.write(batch.rows - rows.start, values)
             blind += unattended

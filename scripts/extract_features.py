@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_samples_arguments(parser)
     parser.add_argument("--shard", default="1-of-1", help="shard of the pool, <i>-of-<n>")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
-    parser.add_argument("--variant", choices=VARIANTS, default="released", help="of activations")
+    parser.add_argument("--variant", choices=VARIANTS, required=True, help="of activations")
     parser.add_argument(
         "--layers", type=int, nargs="+", help="decoder layers from 0; by default chosen by depth"
     )

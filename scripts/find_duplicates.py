@@ -25,11 +25,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     parser.add_argument("--features", nargs="+", required=True, help="all shards of the pool's")
     parser.add_argument("--cosine", type=float, required=True, help="near-duplicates reach it")
-    parser.add_argument("--n-probe", type=int, default=16, help="lists searched for each sample")
-    parser.add_argument("--memory-gb", type=float, default=4.0, help="for making the lists")
+    parser.add_argument("--n-probe", type=int, required=True, help="lists searched for each sample")
+    parser.add_argument("--memory-gb", type=float, required=True, help="for making the lists")
     about = "auto: all pairs up to 100,000 samples, else inverted lists"
     parser.add_argument("--index", choices=["auto", "exact", "ivf"], default="auto", help=about)
-    parser.add_argument("--threads", type=int, default=1, help="fixed, so that results are")
+    parser.add_argument("--threads", type=int, required=True, help="results depend on it")
     parser.add_argument("--out", type=Path, required=True, help="Parquet table")
     return parser
 

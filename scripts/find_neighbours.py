@@ -26,9 +26,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     parser.add_argument("--features", nargs="+", required=True, help="all shards of the pool's")
     parser.add_argument(
-        "--parameters", default="{}", help="JSON: normalise, and arguments of neighbours.nearest"
+        "--parameters", required=True, help="JSON: normalise, and arguments of neighbours.nearest"
     )
-    parser.add_argument("--threads", type=int, default=1, help="fixed, so that results are")
+    parser.add_argument("--threads", type=int, required=True, help="results depend on it")
     parser.add_argument("--out", type=Path, required=True, help="Parquet table")
     return parser
 

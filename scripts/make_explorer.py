@@ -25,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     add_samples_arguments(parser)
     parser.add_argument("--run", required=True, help="name of the run, for the title")
-    parser.add_argument("--limit", type=int, default=20_000, help="samples to show, at most")
+    parser.add_argument("--limit", type=int, required=True, help="samples to show, at most")
     parser.add_argument("--subsets", type=Path, required=True, help="folder of the subsets")
     parser.add_argument("--runs", nargs="+", required=True, help="<method>/<name> of each subset")
     parser.add_argument(

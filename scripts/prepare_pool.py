@@ -30,13 +30,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--images", nargs="*", default=[], help=f"{where}; else the records' tables"
     )
-    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image accepted")
+    parser.add_argument("--max-pixels", type=int, required=True, help="largest image accepted")
     what = "key of a record that names its source; of a mixture, <part>=<key>"
     parser.add_argument("--source-key", nargs="*", default=[], help=what)
     what = "a text that no turn may hold"
     parser.add_argument("--forbidden", nargs="*", default=[], metavar="TEXT", help=what)
     what = "refuse a record whose id an earlier one has, or give it the id <id>#2"
-    parser.add_argument("--repeated-ids", choices=REPEATED_IDS, default="reject", help=what)
+    parser.add_argument("--repeated-ids", choices=REPEATED_IDS, required=True, help=what)
     parser.add_argument("--workers", type=int, default=1, help="threads that decode images")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet to write")
     parser.add_argument("--rejected", type=Path, required=True, help="CSV to write")

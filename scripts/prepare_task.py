@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--out-{split}", type=Path, required=True, help="Parquet to write")
     where = "folder, tars or tables of the images; absent: each split's own table"
     parser.add_argument("--images", nargs="?", help=where)
-    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image accepted")
+    parser.add_argument("--max-pixels", type=int, required=True, help="largest image accepted")
     parser.add_argument("--source-key", nargs="?", help="key of a record that names its source")
     parser.add_argument("--workers", type=int, default=1, help="threads that decode images")
     parser.add_argument("--rejected", type=Path, required=True, help="CSV to write")

@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="train on, to twice the samples at most, until lookup accuracy is above this",
     )
     parser.add_argument("--seed", type=int, required=True, help="of the split, scenes and weights")
-    parser.add_argument("--threads", type=int, default=1, help="fixed: sums depend on it")
+    parser.add_argument("--threads", type=int, required=True, help="sums depend on it")
     parser.add_argument("--out", type=Path, required=True, help="folder to save the model in")
     return parser
 

@@ -21,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--scenes", type=int, required=True, help="scenes to train on")
     parser.add_argument("--batch-size", type=int, default=64, help="scenes in a step")
     parser.add_argument("--seed", type=int, required=True, help="of the split, scenes and weights")
-    parser.add_argument("--threads", type=int, default=1, help="fixed: sums depend on it")
+    parser.add_argument("--threads", type=int, required=True, help="sums depend on it")
     parser.add_argument("--out", type=Path, required=True, help="folder to save the CLIP in")
     return parser
 

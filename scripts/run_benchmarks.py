@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
         "most tokens of an answer",
     )
     parser.add_argument("--checkpoint", type=Path, help="finetuned; absent: the model as it comes")
-    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
+    parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
     parser.add_argument("--out", type=Path, required=True, help="directory for the tasks' files")
     loading.add_model_arguments(parser)
     return parser

@@ -38,8 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--arguments", type=json.loads, required=True, help="its own, as JSON")
     parser.add_argument("--device", required=True, help="auto, cpu, cuda or cuda:<n>")
     parser.add_argument("--python", required=True, help="interpreter that has lmms_eval")
-    parser.add_argument("--threads", type=int, default=1, help="of the model")
-    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
+    parser.add_argument("--threads", type=int, required=True, help="of the model")
+    parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
     parser.add_argument("--out", type=Path, required=True, help="directory for the tasks' files")
     return parser
 

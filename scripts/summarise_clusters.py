@@ -22,12 +22,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--activations", nargs="+", required=True, help="all shards of the pool's")
     parser.add_argument("--assignments", type=Path, required=True, help="Parquet: row, cluster")
     parser.add_argument("--centroids", type=Path, required=True, help="safetensors")
-    parser.add_argument("--variant", choices=VARIANTS, default="released")
+    parser.add_argument("--variant", choices=VARIANTS, required=True)
     parser.add_argument(
-        "--max-cosine", type=float, default=0.9, help="released: closer pairs do not count"
+        "--max-cosine", type=float, required=True, help="released: closer pairs do not count"
     )
-    parser.add_argument("--sigma", type=float, default=1.0, help="bandwidth of the kernel")
-    parser.add_argument("--threads", type=int, default=1, help="fixed: the last bits depend on it")
+    parser.add_argument("--sigma", type=float, required=True, help="bandwidth of the kernel")
+    parser.add_argument("--threads", type=int, required=True, help="the last bits depend on it")
     parser.add_argument("--out", type=Path, required=True, help="Parquet: a row per cluster")
     return parser
 

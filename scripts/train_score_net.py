@@ -25,12 +25,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     add_samples_arguments(parser)
     parser.add_argument("--clip", type=Path, nargs="+", required=True, help="CLIP feature shards")
-    parser.add_argument("--fraction", default="1", help="of the pool to train on, in (0, 1]")
-    parser.add_argument("--net-learning-rate", type=float, default=2e-5, help="of the score net")
-    parser.add_argument("--initial-spread", type=float, default=0.02, help="of the net's weights")
-    parser.add_argument("--variant", choices=score_net.VARIANTS, default="paper")
-    parser.add_argument("--settings", default="{}", help="finetuning settings, as JSON")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice and of the training")
+    parser.add_argument("--fraction", required=True, help="of the pool to train on, in (0, 1]")
+    parser.add_argument("--net-learning-rate", type=float, required=True, help="of the score net")
+    parser.add_argument("--initial-spread", type=float, required=True, help="of the net's weights")
+    parser.add_argument("--variant", choices=score_net.VARIANTS, required=True)
+    parser.add_argument("--settings", required=True, help="finetuning settings, as JSON")
+    parser.add_argument("--seed", type=int, required=True, help="of the choice and of the training")
     parser.add_argument("--out", type=Path, required=True, help="Parquet: row, score")
     parser.add_argument("--log", type=Path, required=True, help="CSV: a line for each step")
     loading.add_model_arguments(parser)
@@ -38,9 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def draw_rows(sample_ids: Sequence[str], fraction: float | str, seed: int) -> np.ndarray:
-    """Draw round(fraction · N) rows, int64, ascending; another draw than other methods' ones."""
+    """Draw round(fraction · N) rows, int64, ascending."""
     count = budget.size(len(sample_ids), fraction)
-    return np.sort(budget.draw([f"self_filter:{name}" for name in sample_ids], count, seed))
+    return np.sort(budget.draw(sample_ids, count, seed, "self_filter"))
 
 
 def train(arguments: argparse.Namespace, features: store.ShardedArray, samples: Samples):

@@ -27,9 +27,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def draw_rows(sample_ids: Sequence[str], fraction: float, seed: int) -> np.ndarray:
-    """Draw round(fraction · N) rows, int64, ascending; another draw than the method `random`'s."""
+    """Draw round(fraction · N) rows, int64, ascending."""
     count = budget.size(len(sample_ids), fraction)
-    return np.sort(budget.draw([f"warm_up:{name}" for name in sample_ids], count, seed))
+    return np.sort(budget.draw(sample_ids, count, seed, "warm_up"))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -11,6 +11,7 @@ import prepare_pool
 import pytest
 from PIL import Image
 from tiny_models import save_llava, word_tokenizer
+from usual_flags import usual
 
 pytest_plugins = ["mini_runs", "family_runs"]
 
@@ -67,6 +68,7 @@ def tiny_pool(tmp_path_factory):
     (folder / "mixture.json").write_text(json.dumps(records))
     prepare_pool.main(
         [
+            *usual(prepare_pool),
             *("--records", str(folder / "mixture.json"), "--images", str(folder / "images")),
             *("--samples", str(folder / "samples.parquet")),
             *("--rejected", str(folder / "rejected.csv")),

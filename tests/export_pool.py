@@ -10,6 +10,7 @@ import numpy as np
 import prepare_pool
 import pyarrow.parquet as pq
 from PIL import Image
+from usual_flags import usual
 
 from vlselect.exports.llava import BREAK, SYSTEM_KEY
 from vlselect.samples import Samples
@@ -78,6 +79,7 @@ def prepare(folder: Path, images: list[str], records) -> Samples:
         given = [str(_write(folder / "records.jsonl", records))]
     prepare_pool.main(
         [
+            *usual(prepare_pool),
             *("--records", *given, "--images", *images),
             *("--samples", str(folder / "samples.parquet")),
             *("--rejected", str(folder / "rejected.csv")),

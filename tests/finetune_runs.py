@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import finetune_model
 import pandas as pd
 from running import ROOT
+from usual_flags import usual
 
 SCRIPT = ROOT / "scripts/finetune_model.py"
 SMALL = {"rank": 2, "alpha": 4, "batch_size": 2, "gradient_accumulation": 1}
@@ -18,6 +20,7 @@ def finetune_flags(vlm: Path, pool: Path, out: Path, rows, *, seed: int = 0, **s
     frame = pd.read_parquet(pool / "samples.parquet")
     frame.loc[list(rows), ["row", "sample_id"]].to_parquet(out.parent / "subset.parquet")
     return [
+        *usual(finetune_model),
         *("--samples", str(pool / "samples.parquet")),
         *("--subset", str(out.parent / "subset.parquet")),
         *("--images", str(pool / "images"), "--settings", json.dumps(SMALL | settings)),

@@ -13,7 +13,7 @@ from vlselect.store import ShardedArray
 METHODS = {
     "clip_score": {},
     "coincide": {"temperature": 0.5},
-    "d2_pruning": {},
+    "d2_pruning": {"variant": "released", "gamma_reverse": 0.4},
     "el2n": {},
     "icons": {},
     "perplexity": {},

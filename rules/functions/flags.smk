@@ -59,6 +59,21 @@ def activation_flags():
     return shlex.join(flags)
 
 
+def attention_flags():
+    """Flags of the attended visual features."""
+    settings = config["features"]["attention"]
+    keys = ("instruction", "layer", "mass")
+    return shlex.join(part for key in keys for part in (f"--{key}", str(settings[key])))
+
+
+def score_net_flags():
+    """Flags of Self-Filter's score net."""
+    settings = config["methods"]["self_filter"]
+    keys = ("net_learning_rate", "initial_spread", "variant")
+    flags = [p for k in keys for p in (f"--{k.replace('_', '-')}", str(settings[k]))]
+    return shlex.join(flags)
+
+
 def activation_shards(wildcards):
     """The activations that are clustered: those of COINCIDE's model."""
     return gather.pool(

@@ -58,13 +58,9 @@ def wanted_features():
 
 def feature_stages():
     """The forward passes."""
-    attention = config["features"]["attention"]
     own = {
         "extract_features": shlex.split(activation_flags()),
-        "extract_attention": [
-            *("--attention", "eager", "--layer", str(attention["layer"])),
-            *("--mass", str(attention["mass"])),
-        ],
+        "extract_attention": shlex.split(attention_flags()),
         "extract_clip": [],
     }
     for passes, model in wanted_features():
@@ -110,7 +106,7 @@ def score_net_stages():
     settings = config["methods"]["self_filter"]
     clip = f"{{extract_clip/{settings['clip']}/clip}}"
     flags = [*training_flags(settings["finetune"]), "--clip", clip, "--fraction", "1"]
-    flags += ["--log", "{log}"]
+    flags += ["--log", "{log}", *shlex.split(score_net_flags())]
     name = f"train_score_net/{settings['model']}"
     yield measured_stage(name, "train_score_net", settings["model"], flags)
 

@@ -111,6 +111,5 @@ rule select_coincide:
         "python {input.code[0]:q} --method coincide --samples {input.samples:q} "
         "--signal activations {input.activations:q} --signal assignments {input.assignments:q} "
         "--signal summary {input.summary:q} --parameters {params.parameters:q} "
-        ""
         "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} --threads {params.threads} "
         "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

@@ -16,8 +16,8 @@ declare_method(
             "default": "reference",
         },
         "variant": {
-            "description": "a sample's own score: released: the margin, so that easy samples come first, as in COINCIDE's program; paper: (1 - margin) / 2, difficult ones first (score_d2_pruning)",
-            "enum": ["released", "paper"],
+            "description": "paper: the score (1 - margin) / 2, difficult samples first, and the highest taken each time; released: the same picks with COINCIDE's score, the margin, easy samples first; coincide: that score and the picks of COINCIDE's program, nearly the plain top of the scores after forward messages (score_d2_pruning, select_d2_pruning)",
+            "enum": ["released", "coincide", "paper"],
             "default": "released",
         },
         "k": {
@@ -150,7 +150,7 @@ rule score_d2_pruning:
 
 
 rule select_d2_pruning:
-    """Take the highest again and again; each lowers its neighbours."""
+    """Take the highest again and again, or as COINCIDE's program; each lowers its neighbours."""
     input:
         code=code("select_subset.py", "vlselect/methods/d2_pruning.py"),
         samples="<results>/pool/samples.parquet",
@@ -172,7 +172,7 @@ rule select_d2_pruning:
         runtime=growing(30),
     params:
         limits=limit_flags,
-        parameters=parameters("d2_pruning", "gamma_reverse"),
+        parameters=parameters("d2_pruning", "variant", "gamma_reverse"),
     shell:
         "python {input.code[0]:q} --method d2_pruning --samples {input.samples:q} "
         "--signal scores {input.scores:q} --signal neighbours {input.neighbours:q} "

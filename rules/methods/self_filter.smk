@@ -21,7 +21,7 @@ declare_method(
             "default": "clip",
         },
         "variant": {
-            "description": "loss of a batch: paper averages weight times mean token loss over samples, released averages weighted token losses over tokens (train_score_net)",
+            "description": "loss of a batch: paper averages weight times mean token loss over samples, released, as its authors' program, averages weighted token losses over tokens (train_score_net)",
             "enum": ["paper", "released"],
             "default": "paper",
         },
@@ -39,7 +39,7 @@ declare_method(
             "default": 0,
         },
         "net_learning_rate": {
-            "description": "peak learning rate of the score net; the released program's suits thousands of steps (train_score_net)",
+            "description": "peak learning rate of the score net; the authors' program's suits thousands of steps (train_score_net)",
             "type": "number",
             "exclusiveMinimum": 0,
             "default": 2.0e-5,
@@ -72,7 +72,7 @@ declare_method(
             "default": 10,
         },
         "negative": {
-            "description": "a sample chosen at a negative difficulty raises its neighbours, as in the released program, or leaves them alone (select_self_filter)",
+            "description": "a sample chosen at a negative difficulty raises its neighbours, as in the authors' program, or leaves them alone (select_self_filter)",
             "enum": ["reward", "ignore"],
             "default": "reward",
         },
@@ -112,9 +112,7 @@ rule train_score_net:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         fraction=config["methods"]["self_filter"]["fraction"],
-        net_learning_rate=config["methods"]["self_filter"]["net_learning_rate"],
-        initial_spread=config["methods"]["self_filter"]["initial_spread"],
-        variant=config["methods"]["self_filter"]["variant"],
+        net=score_net_flags(),
         settings=json.dumps(
             config["methods"]["self_filter"]["finetune"], sort_keys=True
         ),
@@ -122,8 +120,7 @@ rule train_score_net:
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --clip {input.clip:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --fraction {params.fraction} --net-learning-rate {params.net_learning_rate}"
-        " --initial-spread {params.initial_spread} --variant {params.variant}"
+        " --fraction {params.fraction} {params.net}"
         " --settings {params.settings:q} --seed {wildcards.seed} {params.model}"
         " --out {output.scores:q} --log {output.steps:q} 2> {log:q}"
 

@@ -6,6 +6,8 @@ loop over it, but not for those that count layers from their config, and would s
 final norm and the logits.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
 from torch import nn
@@ -15,13 +17,51 @@ from vlselect.layers import attention_module, first_tensor
 from vlselect.vlm import Batch
 
 UNATTENDED = "mean of all visual tokens"
+INSTRUCTIONS = ("prompt", "question")
 
 
 class _ForwardStopped(Exception):  # noqa: N818 (a way out of the forward pass, not an error)
     """Raised by the hook on the wanted layer; carries nothing."""
 
 
-def attended_tokens(attention: torch.Tensor, mass: float = 0.9) -> torch.Tensor:
+def instruction_rows(batch: Batch, instruction: str, special: Collection[int]) -> torch.Tensor:
+    """Mark the tokens of each sample whose attention to the image is read.
+
+    Parameters
+    ----------
+    batch : Batch
+        B samples padded to T tokens, with their masks.
+    instruction : {"prompt", "question"}
+        `prompt`, as the paper and its authors' program have it: every token that belongs neither
+        to an image nor to a response, of any turn; the template's own are among them, and so is
+        the special token that closes a response. `question`: the user's words alone.
+    special : collection of int
+        Ids of the tokenizer's special tokens, see `vlm.VLM`.
+
+    Returns
+    -------
+    bool Tensor (B, T)
+
+    Raises
+    ------
+    ValueError
+        If `instruction` is something else.
+
+    References
+    ----------
+    ScalSelect, arXiv 2602.11636 (instruction-conditioned early representation).
+    """
+    if instruction not in INSTRUCTIONS:
+        raise ValueError(f"instruction {instruction!r} is not one of {INSTRUCTIONS}")
+    if instruction == "question":
+        return batch.instruction
+    ids = batch.inputs["input_ids"]
+    closing = torch.isin(ids, torch.tensor(sorted(special), device=ids.device))
+    real = batch.inputs["attention_mask"].bool()
+    return real & ~batch.image & (~batch.response | closing)
+
+
+def attended_tokens(attention: torch.Tensor, mass: float) -> torch.Tensor:
     """Choose the fewest most attended tokens that together pass a share of the attention.
 
     Parameters
@@ -148,11 +188,12 @@ def extract_attended(
     model: nn.Module,
     decoder_layers: nn.ModuleList,
     batch: Batch,
+    rows: torch.Tensor,
     *,
-    layer: int = 1,
-    mass: float = 0.9,
+    layer: int,
+    mass: float,
 ) -> tuple[np.ndarray, list[str]]:
-    """Mean hidden state, after an early layer, of the visual tokens an instruction attends to.
+    """Average, after an early layer, the visual tokens that an instruction attends to.
 
     Parameters
     ----------
@@ -162,6 +203,8 @@ def extract_attended(
         Its language model's decoder layers.
     batch : Batch
         B samples padded to T tokens, with their masks.
+    rows : bool Tensor (B, T)
+        Tokens of the instruction, see `instruction_rows`.
     layer : int
         Decoder layer, counted from 1: layer 1 is ``decoder_layers[0]``, the first. Later layers
         do not run.
@@ -190,9 +233,7 @@ def extract_attended(
         raise ValueError(f"layer {layer} is not one of 1 to {len(decoder_layers)}")
     if not batch.image.any():
         return np.zeros((len(batch), token_width(model)), np.float16), []
-    with AttendedRecorder(
-        decoder_layers[layer - 1], batch.instruction, batch.image, mass
-    ) as recorder:
+    with AttendedRecorder(decoder_layers[layer - 1], rows, batch.image, mass) as recorder:
         model(**batch.inputs, use_cache=False)
     if len(recorder.features) != len(batch):
         raise RuntimeError(f"the forward pass did not reach decoder layer {layer}")

@@ -2,7 +2,8 @@
 
 Every method ends here, so that counts, ties and text-only samples follow one rule. Nothing in this
 module depends on where a sample stands in the pool: ties are broken by sample id, and draws are
-made by a hash of seed and sample id, so the same samples are chosen whatever the pool's order.
+made by a hash of seed, purpose and sample id, so the same samples are chosen whatever the pool's
+order, and draws for different purposes have nothing to do with each other.
 """
 
 import hashlib
@@ -177,11 +178,21 @@ def id_ranks(sample_ids: Sequence[str]) -> np.ndarray:
     return ranks
 
 
-def draw(sample_ids: Sequence[str], budget: int, seed: int) -> np.ndarray:
+def draw(sample_ids: Sequence[str], budget: int, seed: int, purpose: str | None) -> np.ndarray:
     """Draw rows uniformly without replacement, the same samples for any order of the pool.
 
-    Samples are ordered by the 64-bit BLAKE2b hash of "<seed>:<sample_id>" and the first are
-    taken. For a larger budget the same draw goes on: smaller subsets are parts of larger ones.
+    Samples are ordered by the 64-bit BLAKE2b hash of "<seed>:<purpose>:<sample_id>" and the first
+    are taken. For a larger budget the same draw goes on: smaller subsets are parts of larger ones.
+
+    Parameters
+    ----------
+    sample_ids : sequence of str
+    budget : int
+    seed : int
+    purpose : str or None
+        What is drawn for: every purpose has an order of its own. None is that of the method
+        `random`, whose hash has no purpose in it; any other draw that took it would choose the
+        samples that `random` does.
 
     Returns
     -------
@@ -189,7 +200,8 @@ def draw(sample_ids: Sequence[str], budget: int, seed: int) -> np.ndarray:
         In the order drawn.
     """
     _require_room(budget, len(sample_ids))
-    keys = np.array([_hash(f"{seed}:{name}") for name in sample_ids], dtype=np.uint64)
+    salt = f"{seed}:" if purpose is None else f"{seed}:{purpose}:"
+    keys = np.array([_hash(f"{salt}{name}") for name in sample_ids], dtype=np.uint64)
     return np.lexsort([id_ranks(sample_ids), keys])[:budget].astype(np.int64)
 
 
@@ -228,6 +240,7 @@ def with_text_only(
     policy: str = "proportional",
     *,
     sample_ids: Sequence[str],
+    method: str,
 ) -> Selection:
     """Select the highest scores among samples with an image, and say what becomes of the others.
 
@@ -244,6 +257,8 @@ def with_text_only(
         drawn at random, behind all samples with an image; `drop` leaves them out.
     sample_ids : sequence of str, length N
         For ties and for the draw.
+    method : str
+        Whose draw it is: each has its own.
 
     Returns
     -------
@@ -273,7 +288,7 @@ def with_text_only(
     else:
         share = proportional_split(budget, [len(with_image), len(without)])
     best = with_image[top(scores[with_image], share[0], ids[with_image])]
-    drawn = without[draw(ids[without], share[1], seed)]
+    drawn = without[draw(ids[without], share[1], seed, f"{method} text_only")]
     values = np.concatenate([scores[best], np.full(len(drawn), np.nan)])
     return Selection(np.concatenate([best, drawn]), values)
 

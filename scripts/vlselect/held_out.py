@@ -96,10 +96,10 @@ def divide_apart(
 def grouped(names: Sequence[str], groups: Sequence[str], seed: int) -> list[list[int]]:
     """Rows of each group; groups, and rows in them, in the order of the draw."""
     members: dict[str, list[int]] = {}
-    for row in budget.draw(names, len(names), seed).tolist():
+    for row in budget.draw(names, len(names), seed, "questions").tolist():
         members.setdefault(groups[row], []).append(row)
     kinds = list(members)
-    return [members[kinds[i]] for i in budget.draw(kinds, len(kinds), seed)]
+    return [members[kinds[i]] for i in budget.draw(kinds, len(kinds), seed, "images")]
 
 
 def take(

@@ -33,16 +33,16 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say which model to load, where and how."""
     parser.add_argument("--model", required=True, help="local directory, or hub id with --revision")
     parser.add_argument("--revision", help="commit of the hub repository; absent for a directory")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<n>")
+    parser.add_argument("--dtype", required=True, choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--device", required=True, help="auto, cpu, cuda or cuda:<n>")
     parser.add_argument("--attention", help="eager, sdpa or flash_attention_2")
     parser.add_argument("--quantisation", choices=QUANTISATIONS, help="needs bitsandbytes")
-    parser.add_argument("--batch-size", type=int, default=64, help="samples in a batch, at most")
+    parser.add_argument("--batch-size", type=int, required=True, help="samples in a batch")
     parser.add_argument("--batch-tokens", type=int, help="tokens in a batch, at most, with padding")
     parser.add_argument("--max-length", type=int, help="tokens of a sample; longer ones are cut")
     what = "processes that encode samples while the model runs"
     parser.add_argument("--workers", type=int, default=0, help=what)
-    parser.add_argument("--threads", type=int, default=1, help="fixed: sums depend on it")
+    parser.add_argument("--threads", type=int, required=True, help="sums depend on it")
     parser.add_argument("--trust-remote-code", action="store_true", help="run the hub's own code")
 
 

@@ -44,7 +44,7 @@ def add_samples_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say which samples to go through, and where their images lie."""
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     add_images_argument(parser, default=Path())
-    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="largest image allowed")
+    parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
 
 
 class SamplesWriter:

@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "a signal of several Parquet files, known to the method by the files' names"
     parser.add_argument("--tables", help=about, **repeatable)
     parser.add_argument("--parameters", default="{}", help="the method's parameters, as JSON")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, required=True)
     about = "threads of matrix products; fixed, because the last bits of sums depend on it"
     parser.add_argument("--threads", type=int, default=1, help=about)
 

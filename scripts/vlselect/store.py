@@ -18,6 +18,7 @@ import numpy as np
 
 BLOCK = 64
 TENSOR = "values"
+OWN = {"rows", "run", "code"}  # what headers of one array's shards may differ in
 GATHERED = 1 << 30  # bytes of scattered rows that are read in one pass
 PAGE = 4096  # bytes; of narrower rows, several come with every page that is read
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
@@ -153,7 +154,8 @@ class ShardedArray:
     Raises
     ------
     ValueError
-        If the shards leave a gap, overlap, or differ in dtype or row shape.
+        If the shards leave a gap, overlap, or differ in dtype, row shape or header, but for what
+        is each shard's own (`OWN`): they were not made alike.
     """
 
     def __init__(self, paths: Iterable[str | Path]):
@@ -172,6 +174,8 @@ class ShardedArray:
                 raise ValueError(f"{shard.path} holds rows {rows}; rows from {expected} expected")
             if shard.dtype != first.dtype or shard.shape[1:] != first.shape[1:]:
                 raise ValueError(f"{shard.path} differs in dtype or width from {first.path}")
+        for key in sorted(set().union(*self.metadata) - OWN):
+            self.only(key)
         self.dtype = first.dtype
         self.shape = (int(self._starts[-1]), *first.shape[1:])
 

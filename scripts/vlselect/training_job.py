@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of model, samples, settings and output."""
     add_samples_arguments(parser)
-    parser.add_argument("--settings", default="{}", help="finetuning settings, as JSON")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is random")
+    parser.add_argument("--settings", required=True, help="finetuning settings, as JSON")
+    parser.add_argument("--seed", type=int, required=True, help="of all that is random")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to write")
     parser.add_argument(
         "--partial", type=Path, help="folder for states to go on from after a kill (save_steps)"

@@ -98,6 +98,11 @@ class VLM:
         return self.model.device
 
     @property
+    def special(self) -> frozenset[int]:
+        """Ids of the tokenizer's special tokens, see `special_tokens`."""
+        return self._special
+
+    @property
     def language_layers(self) -> torch.nn.ModuleList:
         """The decoder layers of the language model, first to last."""
         return self.model.get_decoder().layers

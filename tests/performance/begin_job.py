@@ -17,7 +17,12 @@ def load(loader: str, path: str) -> None:
 
     parser = argparse.ArgumentParser()
     loading.add_model_arguments(parser)
-    arguments = parser.parse_args(["--model", path])
+    arguments = parser.parse_args(
+        [
+            *("--model", path, "--device", "auto", "--dtype", "float32"),
+            *("--batch-size", "64", "--threads", "1"),
+        ]
+    )
     if loader == "clip":
         from vlselect.clip import CLIP
 

@@ -159,7 +159,8 @@ def _prepare(folder: Path) -> None:
     places |= {"samples": str(folder / "samples.parquet"), "images": str(folder / "images")}
     places |= {"rejected": str(folder / "rejected.csv")}
     with contextlib.redirect_stderr(io.StringIO()):
-        prepare_pool.main([word for key, path in places.items() for word in (f"--{key}", path)])
+        flags = [word for key, path in places.items() for word in (f"--{key}", path)]
+        prepare_pool.main([*flags, "--max-pixels", "50000000", "--repeated-ids", "reject"])
 
 
 def _spread(model: torch.nn.Module) -> None:

@@ -188,9 +188,10 @@ def our_d2(folder: Path) -> Arrays:
     embeddings = Embeddings(rows, pool["sample_id"].to_numpy(object))
     graph = neighbour_table(embeddings, *neighbours.nearest(embeddings, NEIGHBOURS))
     signals = {"likelihood": read(folder, "likelihood"), "neighbours": graph}
-    scores = pd.DataFrame({"score": d2_pruning.score(pool, signals, 0)})
+    scores = d2_pruning.score(pool, signals, 0, variant="released", gamma_forward=1.0)
+    signals["scores"] = pd.DataFrame({"score": scores})
     budget = round(RATIO * len(rows))
-    chosen = d2_pruning.select(pool, {**signals, "scores": scores}, budget, 0)
+    chosen = d2_pruning.select(pool, signals, budget, 0, variant="released", gamma_reverse=0.4)
     return {"picks": chosen.rows}
 
 

@@ -76,6 +76,7 @@ def _pool(size: Size) -> list:
         *("prepare_pool.py", "--records", size.work / f"records-{size.divisor}.json"),
         *("--images", size.work / "images", "--samples", size.out / "samples.parquet"),
         *("--rejected", size.out / "rejected.csv", "--summary", size.out / "summary.json"),
+        *("--max-pixels", 50_000_000, "--repeated-ids", "reject"),
     ]
 
 
@@ -84,27 +85,29 @@ def _influence(size: Size) -> list:
     return [
         *("compute_influence.py", "--pool", *size.shards("gradients"), "--tasks", *tasks),
         *("--validation", *(size.work / f"validation/{task}.safetensors" for task in tasks)),
-        *("--out", *(size.out / f"influence/{task}.parquet" for task in tasks)),
+        *("--threads", 1, "--out", *(size.out / f"influence/{task}.parquet" for task in tasks)),
     ]
 
 
 def _votes(size: Size) -> list:
     influences = [size.out / f"influence/task{i}.parquet" for i in range(TASKS)]
-    return ["cast_votes.py", "--influence", *influences, "--out", size.out / "votes.parquet"]
+    flags = ["--influence", *influences, "--percentile", 20, "--out", size.out / "votes.parquet"]
+    return ["cast_votes.py", *flags]
 
 
 def _leverage(size: Size) -> list:
     return [
         *("score_samples.py", "--method", "scalselect", "--samples", size.out / "samples.parquet"),
         *("--signal", "attended", *size.shards("attended")),
-        *("--parameters", json.dumps({"energy": ENERGY}), "--out", size.out / "leverage.parquet"),
+        *("--parameters", json.dumps({"energy": ENERGY}), "--seed", 0),
+        *("--out", size.out / "leverage.parquet"),
     ]
 
 
 def _export(size: Size) -> list:
     return [
         *("select_subset.py", "--method", "icons", "--samples", size.out / "samples.parquet"),
-        *("--signal", "votes", size.out / "votes.parquet", "--budget", RATIO),
+        *("--signal", "votes", size.out / "votes.parquet", "--budget", RATIO, "--seed", 0),
         *("--out-records", size.out / "icons.json", "--out-rows", size.out / "icons.parquet"),
     ]
 
@@ -113,7 +116,9 @@ def _assignment(size: Size) -> list:
     """Assign to centroids that are samples: no iteration, which would cost as much again each."""
     return [
         *("cluster_activations.py", "--activations", *size.shards("activations")),
-        *("--n-clusters", size.clusters, "--iterations", 0, "--on-collapse", "warn"),
+        *("--n-clusters", size.clusters, "--iterations", 0, "--points-per-centroid", 256),
+        *("--memory-gb", 4, "--seed", 0, "--device", "cpu", "--threads", 1),
+        *("--on-collapse", "warn"),
         *("--out-assignments", size.out / "assignments.parquet"),
         *("--out-centroids", size.out / "centroids.safetensors"),
     ]
@@ -125,13 +130,14 @@ def _summary(size: Size, clusters: str) -> list:
         *("summarise_clusters.py", "--activations", *size.shards("activations")),
         *("--assignments", folder / "assignments.parquet"),
         *("--centroids", folder / "centroids.safetensors"),
+        *("--variant", "released", "--max-cosine", 0.9, "--sigma", 1.0, "--threads", 1),
         *("--out", size.out / f"{clusters}.parquet"),
     ]
 
 
 def _greedy(size: Size, clusters: str) -> list:
     return [
-        *("select_subset.py", "--method", "coincide", "--budget", RATIO),
+        *("select_subset.py", "--method", "coincide", "--budget", RATIO, "--seed", 0),
         *("--samples", size.out / "active.parquet"),
         *("--signal", "activations", *size.shards("activations")),
         *("--signal", "assignments", size.work / clusters / "assignments.parquet"),

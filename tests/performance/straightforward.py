@@ -119,6 +119,30 @@ def d2_pruning(
     return taken
 
 
+def walk_of_coincide(
+    scores: np.ndarray, places: np.ndarray, squared: np.ndarray, budget: int, gamma: float = 0.4
+) -> list[int]:
+    """Picks of COINCIDE's program for D2 pruning, in the order taken; ties: lowest place.
+
+    Once down the list of scores after forward messages: a row that is below the next one by now
+    waits; the best that waits is taken when it is not below the next row of the list.
+    """
+    scores = scores.copy()
+    line, waiting, taken = np.argsort(-scores, kind="stable").tolist(), [], []
+    while len(taken) < budget:
+        best = max(waiting, key=scores.__getitem__, default=None)  # the first of equals
+        if best is not None and (not line or scores[best] >= scores[line[0]]):
+            waiting.remove(best)
+        else:
+            best = line.pop(0)
+            if line and scores[best] < scores[line[0]]:
+                waiting.append(best)
+                continue
+        taken.append(best)
+        scores[places[best]] -= np.exp(-gamma * squared[best]) * scores[best]
+    return taken
+
+
 def highest_earlier(unit: np.ndarray, cluster: np.ndarray, distance: np.ndarray) -> np.ndarray:
     """Highest cosine to any row that comes earlier in the own cluster, by all pairs of it: (n,).
 

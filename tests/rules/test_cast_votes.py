@@ -31,15 +31,15 @@ def test_votes_are_counted_and_ranks_averaged(tmp_path):
 
 
 def test_bad_influences_are_refused(tmp_path):
-    out = str(tmp_path / "votes.parquet")
+    out = "--percentile", "20", "--out", str(tmp_path / "votes.parquet")
     table = np.arange(6, dtype=np.float32).reshape(3, 2)
     paths = write_influence(tmp_path / "a", table, ["x", "votes"])
     with pytest.raises(ValueError, match="votes"):
-        cast_votes.main(["--influence", *paths, "--out", out])
+        cast_votes.main(["--influence", *paths, *out])
     shorter = write_influence(tmp_path / "b", table[:2, :1], ["y"])
     with pytest.raises(ValueError, match=r"y\.parquet does not hold rows 0 to 2"):
-        cast_votes.main(["--influence", paths[0], *shorter, "--out", out])
+        cast_votes.main(["--influence", paths[0], *shorter, *out])
     constant = write_influence(tmp_path / "c", np.zeros((3, 1), np.float32), ["z"])
     with pytest.raises(ValueError, match=r"influence on z is 0\.0 for every sample"):
-        cast_votes.main(["--influence", *constant, "--out", out])
+        cast_votes.main(["--influence", *constant, *out])
     assert not (tmp_path / "votes.parquet").exists()

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from array_files import write_shards
+from usual_flags import usual
 
 from vlselect.store import ShardedArray
 
@@ -23,6 +24,7 @@ def run(folder, values, *flags, shards=1):
     paths = write_shards(folder, values, shards, **HEADER)
     cluster_activations.main(
         [
+            *usual(cluster_activations),
             *("--activations", *map(str, paths)),
             *("--out-assignments", str(folder / "assignments.parquet")),
             *("--out-centroids", str(folder / "centroids.safetensors"), *flags),

@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import make_records, write_images
 from safetensors import safe_open
+from usual_flags import usual
 
 from vlselect import fingerprint, images, projection
 from vlselect.loading import load_vlm
@@ -26,6 +27,7 @@ def pool(tmp_path_factory):
     (folder / "mixture.json").write_text(json.dumps(records))
     prepare_pool.main(
         [
+            *usual(prepare_pool),
             *("--records", str(folder / "mixture.json"), "--images", str(folder / "images")),
             *("--samples", str(folder / "samples.parquet"), "--source-key", "task"),
             *("--rejected", str(folder / "rejected.csv"), "--summary", str(folder / "sum.json")),
@@ -58,6 +60,7 @@ def run(tiny_vlm, pool, adapter):
         tables = samples or [pool / "samples.parquet"] * len(names)
         collect_gradients.main(
             [
+                *usual(collect_gradients),
                 *("--run", "test", "--names", *names, "--samples", *map(str, tables)),
                 *("--images", *[str(pool / "images")] * len(names)),
                 *("--out", *map(str, outs), "--adapter", str(adapter), "--dim", "32"),

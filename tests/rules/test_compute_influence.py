@@ -6,6 +6,7 @@ import compute_influence
 import numpy as np
 import pandas as pd
 import pytest
+from usual_flags import usual
 
 from vlselect import store
 
@@ -26,6 +27,7 @@ def write_shards(folder, n_rows, n_shards=1, seed=0, projection=FINGERPRINT):
 
 def arguments(folder, pool, tasks, groups, matrices=()):
     return [
+        *usual(compute_influence),
         *("--pool", *pool, "--tasks", *tasks, "--validation", *tasks.values()),
         *("--groups", json.dumps(groups)),
         *("--out", *(str(folder / f"{name}.parquet") for name in [*tasks, *groups])),

@@ -4,6 +4,7 @@ import shutil
 
 import count_tokens
 import pandas as pd
+from usual_flags import usual
 
 from vlselect import images, loading
 from vlselect.samples import Samples
@@ -16,7 +17,7 @@ def test_tokens_are_those_of_the_loaded_model(tiny_vlm, tiny_pool, tmp_path):
     flags = [*map(str, flags), "--model", str(bare)]
     for shard in ("1-of-1", "1-of-2", "2-of-2"):
         out = ["--shard", shard, "--out", str(tmp_path / f"{shard}.parquet")]
-        count_tokens.main([*flags, *out])
+        count_tokens.main([*usual(count_tokens), *flags, *out])
     table = pd.read_parquet(tmp_path / "1-of-1.parquet")
     parts = [pd.read_parquet(tmp_path / f"{shard}.parquet") for shard in ("1-of-2", "2-of-2")]
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), table)

@@ -7,6 +7,7 @@ import numpy as np
 import prepare_pool
 import pytest
 from conftest import make_records, write_images
+from usual_flags import usual
 
 from vlselect.samples import Samples
 from vlselect.store import ShardedArray
@@ -19,16 +20,17 @@ def prepare(folder, records):
     flags = ["--records", folder / "mixture.json", "--images", folder / "images"]
     flags += ["--samples", folder / "samples.parquet", "--rejected", folder / "rejected.csv"]
     flags += ["--summary", folder / "summary.json", "--source-key", "task"]
-    prepare_pool.main([*map(str, flags)])
+    prepare_pool.main([*usual(prepare_pool), *map(str, flags)])
     return folder
 
 
-def run(model, pool, folder, shard="1-of-1", extra=()):
+def run(model, pool, folder, shard="1-of-1", extra=(), instruction="question"):
     """Run the script; give the path of its shard."""
     path = folder / f"shard-{shard}.safetensors"
     flags = ["--samples", pool / "samples.parquet", "--images", pool / "images", "--shard", shard]
     flags += ["--run", "test", "--model", model, "--device", "cpu", "--attended", path]
-    extract_attention.main([*map(str, flags), "--batch-size", "16", *extra])
+    flags += ["--instruction", instruction, "--layer", "1", "--mass", "0.9", "--batch-size", "16"]
+    extract_attention.main([*usual(extract_attention), *map(str, flags), *extra])
     return path
 
 
@@ -49,6 +51,7 @@ def test_header_says_how_it_was_made(tiny_vlm, tiny_pool, tmp_path):
     path = run(tiny_vlm, tiny_pool, tmp_path, extra=["--layer", "2", "--mass", "0.8"])
     header = ShardedArray([path]).metadata[0]
     assert header["kind"] == "attended" and header["layer"] == "2" and header["mass"] == "0.8"
+    assert header["instruction"] == "question"
     assert header["text_only"] == "zeros" and header["run"] == "test"
     assert header["model"] == str(tiny_vlm) and len(header["code"]) == 64
 
@@ -57,6 +60,17 @@ def test_any_number_of_shards_holds_the_same_bits(tiny_vlm, long_pool, tmp_path)
     whole = ShardedArray([run(tiny_vlm, long_pool, tmp_path)])
     parts = [run(tiny_vlm, long_pool, tmp_path, f"{i}-of-3") for i in (1, 2, 3)]
     assert ShardedArray(parts)[:].tobytes() == whole[:].tobytes()
+
+
+def test_rows_of_the_prompt_and_of_the_question_are_not_mixed(tiny_vlm, long_pool, tmp_path):
+    paths = [
+        run(tiny_vlm, long_pool, tmp_path, f"{i}-of-2", instruction=instruction)
+        for i, instruction in ((1, "prompt"), (2, "question"))
+    ]
+    with pytest.raises(ValueError, match="do not share one 'instruction'"):
+        ShardedArray(paths)
+    again = run(tiny_vlm, long_pool, tmp_path / "again", "1-of-2")
+    assert (ShardedArray([again])[:] != ShardedArray([paths[0]])[:]).any()
 
 
 def test_attention_without_weights_fails_and_leaves_no_file(tiny_vlm, tiny_pool, tmp_path):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from conftest import WORDS, make_records
 from test_extract_features import prepare
+from usual_flags import usual
 
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
 from vlselect.samples import Samples
@@ -30,7 +31,7 @@ def run(clip, pool, folder, shard="1-of-1"):
     path = folder / f"shard-{shard}.safetensors"
     flags = ["--samples", pool / "samples.parquet", "--images", pool / "images", "--shard", shard]
     flags += ["--run", "test", "--model", clip, "--device", "cpu", "--batch-size", 16]
-    extract_clip.main([*map(str, flags), "--clip", str(path)])
+    extract_clip.main([*usual(extract_clip), *map(str, flags), "--clip", str(path)])
     return path
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import prepare_pool
 import pytest
 from conftest import make_records, write_images
+from usual_flags import usual
 
 from vlselect.features import KINDS
 from vlselect.samples import Samples
@@ -20,7 +21,7 @@ def prepare(folder, records):
     flags = ["--records", folder / "mixture.json", "--images", folder / "images"]
     flags += ["--samples", folder / "samples.parquet", "--rejected", folder / "rejected.csv"]
     flags += ["--summary", folder / "summary.json", "--source-key", "task"]
-    prepare_pool.main([*map(str, flags)])
+    prepare_pool.main([*usual(prepare_pool), *map(str, flags)])
     return folder
 
 
@@ -31,7 +32,7 @@ def run(model, pool, folder, shard="1-of-1", extra=()):
     flags += ["--run", "test", "--model", model, "--device", "cpu", "--batch-size", 16]
     for kind, path in paths.items():
         flags += ["--" + kind.replace("_", "-"), path]
-    extract_features.main([*map(str, flags), *extra])
+    extract_features.main([*usual(extract_features), *map(str, flags), *extra])
     return paths
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from array_files import write_shards
 from feature_files import blobs, make_pool
+from usual_flags import usual
 
 
 def test_pairs_are_rows_of_the_pool(tmp_path):
@@ -13,7 +14,11 @@ def test_pairs_are_rows_of_the_pool(tmp_path):
     features = write_shards(tmp_path, values, shards=2)
     flags = ["--samples", tmp_path / "samples.parquet", "--features", *features]
     find_duplicates.main(
-        [*map(str, flags), "--cosine", "0.97", "--out", str(tmp_path / "duplicates.parquet")]
+        [
+            *usual(find_duplicates),
+            *(*map(str, flags), "--cosine", "0.97"),
+            *("--out", str(tmp_path / "duplicates.parquet")),
+        ]
     )
     table = pd.read_parquet(tmp_path / "duplicates.parquet")
     exact = values.astype(np.float64)

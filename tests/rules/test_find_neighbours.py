@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from array_files import write_shards
 from feature_files import blobs, make_pool
+from usual_flags import usual
 
 
 def run(folder, values, pool, **parameters):
@@ -15,7 +16,7 @@ def run(folder, values, pool, **parameters):
     features = write_shards(folder, values, shards=2)
     flags = ["--samples", folder / "samples.parquet", "--features", *features]
     flags += ["--parameters", json.dumps(parameters), "--out", folder / "neighbours.parquet"]
-    find_neighbours.main([*map(str, flags)])
+    find_neighbours.main([*usual(find_neighbours), *map(str, flags)])
     return pd.read_parquet(folder / "neighbours.parquet")
 
 

@@ -4,6 +4,7 @@ import json
 import finetune_model
 import pandas as pd
 import pytest
+from usual_flags import usual
 
 
 @pytest.fixture
@@ -15,6 +16,7 @@ def flags(tiny_vlm, tiny_pool, tmp_path):
         pool.loc[list(rows), ["row", "sample_id"]].to_parquet(tmp_path / "subset.parquet")
         settings = {"rank": 2, "alpha": 4, "batch_size": 2, "gradient_accumulation": 1} | settings
         return [
+            *usual(finetune_model),
             *("--samples", str(tiny_pool / "samples.parquet")),
             *("--subset", str(tmp_path / "subset.parquet")),
             *("--images", str(tiny_pool / "images"), "--settings", json.dumps(settings)),

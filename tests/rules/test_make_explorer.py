@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageOps
+from usual_flags import usual
 
 from vlselect import images
 from vlselect.explorer.page import encode
@@ -35,6 +36,7 @@ def folder(tmp_path):
 def run(pool, folder, *more):
     make_explorer.main(
         [
+            *usual(make_explorer),
             *("--samples", str(pool / "samples.parquet"), "--images", str(pool / "images")),
             *("--run", "tiny", "--subsets", str(folder / "subsets"), "--runs", RUN),
             *("--scores", "el2n", str(folder / "el2n.parquet")),

@@ -8,6 +8,7 @@ import pandas as pd
 import prepare_task
 import pytest
 from benchmark_files import BENCHMARKS, COLOURS
+from usual_flags import usual
 
 from vlselect.benchmarks import read_examples
 from vlselect.layouts.registry import load_layout
@@ -107,7 +108,7 @@ def prepared(built, images, out):
     for split in SPLITS:
         flags += [f"--{split}", str(built.folder / f"{split}.json")]
         flags += [f"--out-{split}", str(out / f"{split}.parquet")]
-    prepare_task.main([*flags, "--source-key"])
+    prepare_task.main([*usual(prepare_task), *flags, "--source-key"])
     assert pd.read_csv(out / "r.csv").empty
     return out / "validation.parquet", out / "test.parquet"
 

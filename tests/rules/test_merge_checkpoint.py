@@ -6,6 +6,7 @@ import pytest
 import torch
 from finetune_runs import finetune_flags
 from transformers import AutoModelForImageTextToText, AutoProcessor
+from usual_flags import usual
 
 from vlselect import images
 from vlselect.checkpoint import load_checkpoint
@@ -18,7 +19,9 @@ LORA = {"learning_rate": 1e-2, "epochs": 2}
 
 def merge(checkpoint, out, vlm, *flags):
     model = ["--model", str(vlm), "--device", "cpu", *flags]
-    merge_checkpoint.main(["--checkpoint", str(checkpoint), "--out", str(out), *model])
+    merge_checkpoint.main(
+        [*usual(merge_checkpoint), "--checkpoint", str(checkpoint), "--out", str(out), *model]
+    )
 
 
 @pytest.mark.parametrize(

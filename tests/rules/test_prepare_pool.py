@@ -6,6 +6,7 @@ import pandas as pd
 import prepare_pool
 import pytest
 from PIL import Image
+from usual_flags import usual
 
 from vlselect.json_stream import RecordsFileError
 from vlselect.samples import Samples
@@ -76,6 +77,7 @@ def run(tmp_path, images, records, name="out", **flags):
     flags = {"max-pixels": 5000, "source-key": "task", "workers": 2} | flags
     prepare_pool.main(
         [
+            *usual(prepare_pool),
             *("--records", str(records), "--images", str(images)),
             *("--samples", str(outputs[0]), "--rejected", str(outputs[1])),
             *("--summary", str(outputs[2])),

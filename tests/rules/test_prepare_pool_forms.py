@@ -9,6 +9,7 @@ import prepare_pool
 import pytest
 from PIL import Image
 from record_forms import embed, write_json, write_lines, write_parquet, write_saved, write_tar
+from usual_flags import usual
 
 from vlselect import images
 from vlselect.image_roots import ImageRoots
@@ -56,7 +57,8 @@ def run(tmp_path, records, images=None, **flags):
     listed = {"records": records, "images": images, **flags}
     listed = {k: v if isinstance(v, list) else [v] for k, v in listed.items() if v is not None}
     argv = [text for key, values in listed.items() for text in (f"--{key}", *map(str, values))]
-    prepare_pool.main([*argv, *(t for key, path in out.items() for t in (f"--{key}", str(path)))])
+    argv += [text for key, path in out.items() for text in (f"--{key}", str(path))]
+    prepare_pool.main([*usual(prepare_pool), *argv])
     rejected = pd.read_csv(out["rejected"], keep_default_na=False)
     summary = json.loads(out["summary"].read_text())
     return Samples(out["samples"]), rejected, summary

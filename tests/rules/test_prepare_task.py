@@ -6,6 +6,7 @@ import pandas as pd
 import prepare_task
 import pytest
 from PIL import Image
+from usual_flags import usual
 
 from vlselect.samples import Samples
 
@@ -29,7 +30,7 @@ def run(tmp_path):
                 (tmp_path / f"{split}.json").write_text(json.dumps(splits[split]))
                 flags += [tmp_path / f"{split}.json"]
             flags += [f"--out-{split}", tmp_path / f"{split}.parquet"]
-        prepare_task.main([*map(str, flags), "--source-key"])
+        prepare_task.main([*usual(prepare_task), *map(str, flags), "--source-key"])
         rejected = pd.read_csv(tmp_path / "r.csv", keep_default_na=False)
         tables = (Samples(tmp_path / f"{split}.parquet") for split in ("validation", "test"))
         return *tables, rejected

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import run_benchmarks
 from task_files import write_task
+from usual_flags import usual
 
 
 @pytest.fixture
@@ -15,6 +16,7 @@ def flags(tiny_vlm, tiny_pool, tmp_path):
 
     def flags(out, *more, tokens="4"):
         return [
+            *usual(run_benchmarks),
             *("--task", "words", "exact_match", "{}", str(tmp_path / "words.parquet"), images),
             *(tokens, "--task", "options", "multiple_choice", "{}"),
             *(str(tmp_path / "options.parquet"), images, "4"),
@@ -80,6 +82,7 @@ def test_a_checkpoint_is_what_is_scored(flags, adapter, tiny_vlm, tiny_pool, tmp
     }
     finetune_model.main(
         [
+            *usual(finetune_model),
             *("--samples", str(tiny_pool / "samples.parquet")),
             *("--subset", str(tmp_path / "subset.parquet")),
             *("--images", str(tiny_pool / "images"), "--settings", json.dumps(settings)),

@@ -11,6 +11,7 @@ import pytest
 import run_benchmarks
 import run_lmms_eval
 from task_files import write_task
+from usual_flags import usual
 
 PYTHON = os.environ.get("VLSELECT_LMMS_PYTHON")
 needs_lmms_eval = pytest.mark.skipif(
@@ -18,8 +19,9 @@ needs_lmms_eval = pytest.mark.skipif(
 )
 
 
-def flags(tiny_vlm, tiny_pool, test, out):
+def flags(script, tiny_vlm, tiny_pool, test, out):
     return [
+        *usual(script),
         *("--task", "words", "exact_match", "{}", str(test), str(tiny_pool / "images"), "6"),
         *("--model", str(tiny_vlm), "--device", "cpu", "--out", str(out)),
     ]
@@ -34,8 +36,9 @@ def lmms_flags(python):
 def test_it_gives_the_answers_that_run_benchmarks_gives(tiny_vlm, tiny_pool, tmp_path):
     rows = [0, 1, 3, 4, 5, 6]  # one image, two, several turns
     write_task(tiny_pool, tmp_path / "test.parquet", rows)
-    run_benchmarks.main(flags(tiny_vlm, tiny_pool, tmp_path / "test.parquet", tmp_path / "ours"))
-    theirs = flags(tiny_vlm, tiny_pool, tmp_path / "test.parquet", tmp_path / "theirs")
+    given = (tiny_vlm, tiny_pool, tmp_path / "test.parquet")
+    run_benchmarks.main(flags(run_benchmarks, *given, tmp_path / "ours"))
+    theirs = flags(run_lmms_eval, *given, tmp_path / "theirs")
     run_lmms_eval.main([*theirs, *lmms_flags(PYTHON)])
     one, other = (pd.read_parquet(tmp_path / d / "words.parquet") for d in ("ours", "theirs"))
     pd.testing.assert_frame_equal(one, other)
@@ -46,7 +49,8 @@ def test_it_gives_the_answers_that_run_benchmarks_gives(tiny_vlm, tiny_pool, tmp
 
 def test_an_interpreter_without_it_is_an_error(tiny_vlm, tiny_pool, tmp_path):
     write_task(tiny_pool, tmp_path / "test.parquet", [0])
-    arguments = flags(tiny_vlm, tiny_pool, tmp_path / "test.parquet", tmp_path / "out")
+    test = tmp_path / "test.parquet"
+    arguments = flags(run_lmms_eval, tiny_vlm, tiny_pool, test, tmp_path / "out")
     with pytest.raises(RuntimeError, match="has no lmms_eval that works"):
         run_lmms_eval.main([*arguments, *lmms_flags("/bin/false")])
     assert not (tmp_path / "out").exists()

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import score_samples
+from usual_flags import usual
 
 from vlselect import methods
 
@@ -36,6 +37,7 @@ def run(tmp_path, monkeypatch):
         out = tmp_path / "scores.parquet"
         score_samples.main(
             [
+                *usual(score_samples),
                 *("--method", method, "--samples", str(tmp_path / "samples.parquet")),
                 *("--signal", "base", str(tmp_path / "base.parquet"), "--out", str(out), *more),
             ]

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import select_subset
+from usual_flags import usual
 
 from vlselect import methods
 
@@ -54,6 +55,7 @@ def run(folder, samples, method, ratio, *more):
     out = folder / "out.json", folder / "out.parquet"
     select_subset.main(
         [
+            *usual(select_subset),
             *("--method", method, "--samples", str(samples), "--budget", f"ratio-{ratio}"),
             *("--out-records", str(out[0]), "--out-rows", str(out[1]), *more),
         ]
@@ -171,20 +173,20 @@ def test_constraints_give_reasons(tmp_path, samples, limits):
 def test_a_budget_in_samples_or_tokens(tmp_path, samples, limits):
     out = ["--out-records", str(tmp_path / "o.json"), "--out-rows", str(tmp_path / "o.parquet")]
     flags = ["--method", "random", "--samples", str(samples), *out]
-    select_subset.main([*flags, "--budget", "samples-7"])
+    select_subset.main([*usual(select_subset), *flags, "--budget", "samples-7"])
     assert len(pd.read_parquet(tmp_path / "o.parquet")) == 7
     with pytest.raises(ValueError, match="budget samples-11 does not fit a pool of 10 samples"):
-        select_subset.main([*flags, "--budget", "samples-11"])
+        select_subset.main([*usual(select_subset), *flags, "--budget", "samples-11"])
     tokens = ["--tokens", str(tmp_path / "tokens.parquet")]
-    select_subset.main([*flags, "--budget", "tokens-49", *tokens])
+    select_subset.main([*usual(select_subset), *flags, "--budget", "tokens-49", *tokens])
     table = pd.read_parquet(tmp_path / "o.parquet")
     assert len(table) == 4 and (table["tokens"] == 10).all() and "reason" not in table
-    select_subset.main([*flags, "--budget", "tokens-49", *tokens, *limits])
+    select_subset.main([*usual(select_subset), *flags, "--budget", "tokens-49", *tokens, *limits])
     table = pd.read_parquet(tmp_path / "o.parquet")
     assert len(table) == 4 and "s-08" in set(table["sample_id"])
     assert list(table.columns) == ["row", "sample_id", "rank", "score", "reason", "tokens"]
     with pytest.raises(ValueError, match="budget 'tokens' is not"):
-        select_subset.main([*flags, "--budget", "tokens"])
+        select_subset.main([*usual(select_subset), *flags, "--budget", "tokens"])
 
 
 def test_bad_input_is_refused(tmp_path, samples):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import summarise_clusters
 from array_files import write_shards
+from usual_flags import usual
 
 from vlselect import store
 
@@ -30,6 +31,7 @@ def make_files(folder, shards=1, layers="[1, 3]"):
 def run(folder, shard_paths, *flags):
     summarise_clusters.main(
         [
+            *usual(summarise_clusters),
             *("--activations", *map(str, shard_paths)),
             *("--assignments", str(folder / "assignments.parquet")),
             *("--centroids", str(folder / "centroids.safetensors")),

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import warm_up
 from safetensors.torch import load_file
+from usual_flags import usual
 
 from vlselect.samples import Samples
 
@@ -19,6 +20,7 @@ SETTINGS = {
 def run(tiny_vlm, tiny_pool, out, *, seed=0, settings=SETTINGS, fraction="0.25"):
     warm_up.main(
         [
+            *usual(warm_up),
             *("--samples", str(tiny_pool / "samples.parquet")),
             *("--images", str(tiny_pool / "images"), "--fraction", fraction),
             *("--settings", json.dumps(settings), "--seed", str(seed), "--out", str(out)),

@@ -5,7 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from vlselect.attended import attended_tokens, extract_attended, instruction_attention
+from vlselect.attended import (
+    attended_tokens,
+    extract_attended,
+    instruction_attention,
+    instruction_rows,
+)
 from vlselect.loading import load_vlm
 from vlselect.records import Record, Turn
 
@@ -37,12 +42,31 @@ def encoded(vlm):
     return samples
 
 
-def extract(vlm, batch, **parameters):
-    return extract_attended(vlm.model, vlm.language_layers, batch, **parameters)
+def extract(vlm, batch, instruction="question", layer=1, mass=0.9):
+    rows = instruction_rows(batch, instruction, vlm.special)
+    return extract_attended(vlm.model, vlm.language_layers, batch, rows, layer=layer, mass=mass)
+
+
+def slow_rows(vlm, i, sample, instruction):
+    """Places of the instruction's tokens, found by looking for the words of the turns in order."""
+    ids = sample.inputs["input_ids"].tolist()
+    found, start = {"user": [], "assistant": []}, 0
+    for j, text in enumerate(CONVERSATIONS[i][1]):
+        words = text.replace("<image>", " ").split()
+        turn = [t for w in words for t in vlm.tokenizer(w, add_special_tokens=False)["input_ids"]]
+        while ids[start : start + len(turn)] != turn:
+            start += 1
+        found["user" if j % 2 == 0 else "assistant"] += range(start, start + len(turn))
+        start += len(turn)
+    if instruction == "question":
+        return found["user"]
+    image = vlm.tokenizer.convert_tokens_to_ids("<image>")
+    said = set(found["assistant"])
+    return [t for t, token in enumerate(ids) if token != image and t not in said]
 
 
 @torch.no_grad()
-def slow_attended(vlm, sample, layer, mass):
+def slow_attended(vlm, i, sample, layer, mass, instruction):
     """One sample alone, by the formulas, from a whole pass that keeps everything."""
     batch = vlm.collate([sample])
     output = vlm.model(**batch.inputs, output_hidden_states=True, output_attentions=True)
@@ -50,7 +74,7 @@ def slow_attended(vlm, sample, layer, mass):
     if not len(visual):
         return np.zeros(32)
     weights = output.attentions[layer - 1][0].double().numpy().mean(axis=0)  # (T, T)
-    rows = np.flatnonzero(sample.instruction)
+    rows = slow_rows(vlm, i, sample, instruction)
     received = np.array([np.mean([weights[r, v] for r in rows]) for v in visual])
     hidden = output.hidden_states[layer][0].double().numpy()
     if received.sum() == 0:
@@ -65,16 +89,43 @@ def slow_attended(vlm, sample, layer, mass):
     return hidden[kept].mean(axis=0)
 
 
+@pytest.mark.parametrize("instruction", ["prompt", "question"])
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize(("layer", "mass"), [(1, 0.9), (1, 0.5), (3, 0.7)])
-def test_batch_agrees_with_single_samples(vlm, encoded, layer, mass, side):
+def test_batch_agrees_with_single_samples(vlm, encoded, layer, mass, side, instruction):
     batch = vlm.collate(encoded, padding_side=side)
-    got, unattended = extract(vlm, batch, layer=layer, mass=mass)
+    got, unattended = extract(vlm, batch, instruction, layer, mass)
     assert got.shape == (6, 32) and got.dtype == np.float16
-    assert unattended == ["sample-5"]
-    for values, sample in zip(got.astype(np.float64), encoded, strict=True):
-        expected = slow_attended(vlm, sample, layer, mass)
+    assert unattended == (["sample-5"] if instruction == "question" else [])
+    for i, (values, sample) in enumerate(zip(got.astype(np.float64), encoded, strict=True)):
+        expected = slow_attended(vlm, i, sample, layer, mass, instruction)
         np.testing.assert_allclose(values, expected, rtol=2e-3, atol=2e-4)
+
+
+def test_the_prompt_is_all_but_images_and_what_the_assistant_says(vlm, encoded):
+    batch = vlm.collate(encoded[2:3], padding_side="left")
+    rows = instruction_rows(batch, "prompt", vlm.special)[0]
+    texts = vlm.tokenizer.convert_ids_to_tokens(batch.inputs["input_ids"][0][rows])
+    expected = "<s> USER: which colour ASSISTANT: </s> USER: and then ASSISTANT: </s>"
+    assert texts == expected.split()
+    words = batch.inputs["input_ids"][0][instruction_rows(batch, "question", vlm.special)[0]]
+    assert vlm.tokenizer.convert_ids_to_tokens(words) == ["which", "colour", "and", "then"]
+    with pytest.raises(ValueError, match="'words' is not one of"):
+        instruction_rows(batch, "words", vlm.special)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_belongs_to_no_instruction(vlm, encoded, side):
+    batch = vlm.collate(encoded, padding_side=side)
+    for i, sample in enumerate(encoded):
+        rows = instruction_rows(batch, "prompt", vlm.special)[i].nonzero().flatten()
+        shift = batch.inputs["input_ids"].shape[1] - len(sample) if side == "left" else 0
+        assert (rows - shift).tolist() == slow_rows(vlm, i, sample, "prompt")
+
+
+def test_the_choice_of_rows_changes_the_features(vlm, encoded):
+    got = [extract(vlm, vlm.collate(encoded), one, mass=0.5)[0] for one in ("prompt", "question")]
+    assert (got[0] != got[1]).any()
 
 
 def test_batch_size_changes_nothing(vlm, encoded):
@@ -166,7 +217,7 @@ def test_prefix_agrees_with_a_count_over_random_attention():
         shares = np.sort(attention.astype(np.float64))[::-1] / attention.astype(np.float64).sum()
         count = min(int((np.cumsum(shares) <= 0.9).sum()) + 1, n)
         expected = np.sort(np.argsort(-attention, kind="stable")[:count])
-        assert attended_tokens(torch.from_numpy(attention)).tolist() == expected.tolist()
+        assert attended_tokens(torch.from_numpy(attention), 0.9).tolist() == expected.tolist()
 
 
 def test_attention_is_averaged_over_heads_and_instruction_rows():

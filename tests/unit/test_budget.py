@@ -2,6 +2,8 @@
 
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from hashlib import blake2b
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -109,22 +111,53 @@ def test_top_refuses_a_repeated_id_and_a_budget_beyond_the_pool():
 def test_draw_does_not_depend_on_the_pools_order():
     rng = np.random.default_rng(2)
     ids = np.array([f"sample-{i}" for i in range(50)], dtype=object)
-    chosen = set(ids[budget.draw(ids, 10, 3)])
+    chosen = set(ids[budget.draw(ids, 10, 3, "test")])
     assert len(chosen) == 10
     for _ in range(10):
         shuffled = rng.permutation(ids)
-        assert set(shuffled[budget.draw(shuffled, 10, 3)]) == chosen
-    assert set(ids[budget.draw(ids, 10, 4)]) != chosen
-    assert chosen < set(ids[budget.draw(ids, 20, 3)])
+        assert set(shuffled[budget.draw(shuffled, 10, 3, "test")]) == chosen
+    assert set(ids[budget.draw(ids, 10, 4, "test")]) != chosen
+    assert chosen < set(ids[budget.draw(ids, 20, 3, "test")])
 
 
 def test_draw_is_uniform_over_samples():
     ids = [f"s{i}" for i in range(10)]
     counts = np.zeros(10)
     for seed in range(2000):
-        counts[budget.draw(ids, 3, seed)] += 1
+        counts[budget.draw(ids, 3, seed, "test")] += 1
     # Each count is binomial(2000, 0.3): mean 600, standard deviation 20.5.
     assert np.abs(counts - 600).max() < 5 * 20.5
+
+
+PURPOSES = [None, "warm_up", "self_filter", "explorer", "questions", "scalselect text_only"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_draws_for_different_purposes_share_what_chance_gives(seed):
+    ids, n = [f"s{i}" for i in range(4000)], 800
+    drawn = [set(budget.draw(ids, n, seed, purpose).tolist()) for purpose in PURPOSES]
+    # Hypergeometric: mean 160, standard deviation 10.1; 15 pairs, three seeds.
+    shared = [len(one & other) for one, other in combinations(drawn, 2)]
+    assert max(abs(count - 160) for count in shared) < 4 * 10.2
+
+
+def test_the_order_of_random_is_that_of_a_hash_without_a_purpose():
+    ids = [f"s{i}" for i in range(50)]
+    hashes = [blake2b(f"7:{name}".encode(), digest_size=8).digest() for name in ids]
+    expected = sorted(range(50), key=hashes.__getitem__)[:10]
+    assert budget.draw(ids, 10, 7, None).tolist() == expected
+
+
+def test_text_only_draws_of_methods_share_what_chance_gives():
+    ids = [f"s{i}" for i in range(4000)]
+    scores, has_image = np.arange(4000.0), np.arange(4000) >= 2000
+    chosen = [set(budget.draw(ids, 800, 0, None).tolist())]
+    for method in ("scalselect", "clip_score"):
+        selection = with_text_only(scores, has_image, 800, 0, sample_ids=ids, method=method)
+        chosen.append({row for row in selection.rows.tolist() if row < 2000})
+    # 400 of 2000 each, by `random` about as many: mean 80, standard deviation 7.2 to 8
+    for one, other in combinations(chosen, 2):
+        assert abs(len(one & other) - 80) < 4 * 8
 
 
 def slow_split(n, sizes):
@@ -146,19 +179,23 @@ def test_proportional_split_agrees_with_largest_remainder():
         assert (split <= sizes).all()
 
 
+def with_text_only(*arguments, method="scalselect", **keys):
+    return budget.with_text_only(*arguments, method=method, **keys)
+
+
 def test_text_only_samples_get_their_share():
     ids = [f"s{i}" for i in range(10)]
     has_image = np.arange(10) < 7
     scores = np.where(has_image, np.arange(10.0), np.nan)
-    selection = budget.with_text_only(scores, has_image, 5, 0, sample_ids=ids)
+    selection = with_text_only(scores, has_image, 5, 0, sample_ids=ids)
     selection.check(5, 10)
     assert selection.rows[:3].tolist() == [6, 5, 4]  # 3.5 and 1.5: the first remainder wins
     assert selection.rows[3] == 3
     assert selection.rows[4] >= 7
     assert np.isnan(selection.scores[4])
-    again = budget.with_text_only(scores, has_image, 5, 0, sample_ids=ids)
+    again = with_text_only(scores, has_image, 5, 0, sample_ids=ids)
     assert np.array_equal(selection.rows, again.rows)
-    draws = [budget.with_text_only(scores, has_image, 5, s, sample_ids=ids) for s in range(9)]
+    draws = [with_text_only(scores, has_image, 5, s, sample_ids=ids) for s in range(9)]
     assert len({int(one.rows[4]) for one in draws}) > 1
 
 
@@ -166,30 +203,30 @@ def test_text_only_choice_does_not_depend_on_the_pools_order():
     rng = np.random.default_rng(4)
     ids = np.array([f"s{i}" for i in range(40)], dtype=object)
     scores, has_image = rng.integers(0, 4, 40).astype(float), rng.random(40) < 0.6
-    chosen = set(ids[budget.with_text_only(scores, has_image, 15, 1, sample_ids=ids).rows])
+    chosen = set(ids[with_text_only(scores, has_image, 15, 1, sample_ids=ids).rows])
     order = rng.permutation(40)
-    moved = budget.with_text_only(scores[order], has_image[order], 15, 1, sample_ids=ids[order])
+    moved = with_text_only(scores[order], has_image[order], 15, 1, sample_ids=ids[order])
     assert set(ids[order][moved.rows]) == chosen
 
 
 def test_drop_leaves_text_only_samples_out_and_fails_where_the_rest_is_too_few():
     ids = ["a", "b", "c", "d"]
     has_image = [True, False, True, False]
-    selection = budget.with_text_only([1, 9, 2, 9], has_image, 2, 0, "drop", sample_ids=ids)
+    selection = with_text_only([1, 9, 2, 9], has_image, 2, 0, "drop", sample_ids=ids)
     assert selection.rows.tolist() == [2, 0]
     with pytest.raises(ValueError, match="2 samples with an image, fewer than the budget of 3"):
-        budget.with_text_only([1, 9, 2, 9], has_image, 3, 0, "drop", sample_ids=ids)
+        with_text_only([1, 9, 2, 9], has_image, 3, 0, "drop", sample_ids=ids)
     with pytest.raises(ValueError, match="text_only 'skip'"):
-        budget.with_text_only([1, 9, 2, 9], has_image, 1, 0, "skip", sample_ids=ids)
+        with_text_only([1, 9, 2, 9], has_image, 1, 0, "skip", sample_ids=ids)
 
 
 def test_with_text_only_refuses_nan_for_a_sample_with_an_image():
     with pytest.raises(ValueError, match="NaN"):
-        budget.with_text_only([np.nan, 1.0], [True, False], 1, 0, sample_ids=["a", "b"])
+        with_text_only([np.nan, 1.0], [True, False], 1, 0, sample_ids=["a", "b"])
 
 
 def test_all_or_no_samples_may_be_text_only():
     ids = ["a", "b", "c"]
     nothing = np.full(3, np.nan)
-    budget.with_text_only(nothing, [False] * 3, 2, 0, sample_ids=ids).check(2, 3)
-    budget.with_text_only([1, 2, 3], [True] * 3, 2, 0, sample_ids=ids).check(2, 3)
+    with_text_only(nothing, [False] * 3, 2, 0, sample_ids=ids).check(2, 3)
+    with_text_only([1, 2, 3], [True] * 3, 2, 0, sample_ids=ids).check(2, 3)

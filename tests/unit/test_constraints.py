@@ -203,7 +203,7 @@ def test_random_stays_a_uniform_draw_among_the_eligible(world):
         counts[chosen] += 1
         if seed < 20:
             ids = pool["sample_id"][20:].to_numpy(object)
-            assert chosen.tolist() == (20 + draw(ids, 10, seed)).tolist()
+            assert chosen.tolist() == (20 + draw(ids, 10, seed, None)).tolist()
     assert (counts[:20] == 0).all()
     spread = ((counts[20:] - 100) ** 2).sum() / (400 * 0.25 * 0.75)
     assert 15 < spread < 75  # about chi-squared with 39 degrees of freedom

@@ -9,7 +9,7 @@ import torch
 from model_families import FAMILIES, TEXTS, open_family, paligemma, save_family
 from PIL import Image
 
-from vlselect.attended import extract_attended
+from vlselect.attended import extract_attended, instruction_rows
 from vlselect.chat import MaskError
 from vlselect.features import extract_features
 from vlselect.generate import greedy
@@ -174,13 +174,15 @@ def test_attended_features_stop_early_and_do_not_depend_on_the_batch(folder):
     ran = []
     for i, layer in enumerate(vlm.language_layers):
         layer.register_forward_hook(lambda *_, i=i: ran.append(i))
-    together, unattended = extract_attended(
-        vlm.model, vlm.language_layers, vlm.collate(samples), layer=2
-    )
+
+    def extract(batch):
+        rows = instruction_rows(batch, "prompt", vlm.special)
+        return extract_attended(vlm.model, vlm.language_layers, batch, rows, layer=2, mass=0.9)
+
+    together, unattended = extract(vlm.collate(samples))
     assert set(ran) == {0, 1} and "single" not in unattended
     for i, sample in enumerate(samples):
-        batch = vlm.collate([sample])
-        alone, _ = extract_attended(vlm.model, vlm.language_layers, batch, layer=2)
+        alone, _ = extract(vlm.collate([sample]))
         np.testing.assert_allclose(together[i], alone[0], rtol=2e-3, atol=2e-3)
         assert np.abs(together[i]).any() == bool(ALL[i].images)
 

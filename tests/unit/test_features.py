@@ -200,7 +200,7 @@ def test_other_architectures_need_nothing_of_their_own(text_config):
     )
     layers = model.get_decoder().layers
     got = extract_features(model, layers, batch, layers=[0, 1], variant="paper")
-    attended, _ = extract_attended(model, layers, batch)
+    attended, _ = extract_attended(model, layers, batch, batch.instruction, layer=1, mass=0.9)
     with torch.no_grad():
         output = model(**inputs, output_hidden_states=True)
     nll = torch.nn.functional.cross_entropy(output.logits[0, 8:11], ids[0, 9:])

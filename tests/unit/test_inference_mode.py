@@ -21,7 +21,8 @@ def features(vlm, batch, samples, root):
 
 
 def attended(vlm, batch, samples, root):
-    extract_attended(vlm.model, vlm.language_layers, batch)
+    rows = batch.instruction
+    extract_attended(vlm.model, vlm.language_layers, batch, rows, layer=1, mass=0.9)
 
 
 def answers(vlm, batch, samples, root):

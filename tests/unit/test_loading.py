@@ -29,7 +29,8 @@ raise RuntimeError("the model's own code ran")
 def parse(*flags):
     parser = argparse.ArgumentParser()
     add_model_arguments(parser)
-    return parser.parse_args(["--model", *map(str, flags)])
+    usual = ["--dtype", "float32", "--device", "auto", "--batch-size", "64", "--threads", "1"]
+    return parser.parse_args([*usual, "--model", *map(str, flags)])
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from performance.straightforward import walk_of_coincide
 
-from vlselect.messages import forward, reverse
+from vlselect.messages import forward, reverse, walk
 
 
 def graph(n=80, k=4, seed=0):
@@ -51,6 +52,28 @@ def test_reverse_against_the_loop(low):
         np.testing.assert_array_equal(values, expected[1])
         part, _ = reverse(scores, neighbours, squared, 0.4, 30, ranks)
         np.testing.assert_array_equal(part, rows[:30])
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_walk_against_the_loop(low):
+    for seed in range(5):
+        neighbours, squared = graph(seed=seed)
+        scores = np.round(np.random.default_rng(seed).uniform(low, 1, 80), 1)
+        arguments = (scores, neighbours, squared, 0.4)
+        rows, _ = walk(*arguments, 80, np.arange(80))
+        assert rows.tolist() == walk_of_coincide(scores, neighbours, squared, 80)
+        part, _ = walk(*arguments, 30, np.arange(80))
+        np.testing.assert_array_equal(part, rows[:30])
+        assert set(part) != set(reverse(*arguments, 30, np.arange(80))[0])
+
+
+def test_walk_takes_what_it_put_aside_once_it_is_no_less_than_the_next_in_line():
+    # 0 lowers 1 below 2, which is taken first; 3's score is below what 1 has left
+    neighbours = np.array([[1], [2], [3], [2]])
+    squared = np.array([[1.0], [90.0], [90.0], [90.0]])
+    rows, values = walk(np.array([1.0, 0.9, 0.5, 0.1]), neighbours, squared, 0.4, 4, np.arange(4))
+    assert rows.tolist() == [0, 2, 1, 3]
+    np.testing.assert_allclose(values, [1, 0.5, 0.9 - np.exp(-0.4), 0.1])
 
 
 def test_copies_are_passed_over_until_nothing_else_is_left():

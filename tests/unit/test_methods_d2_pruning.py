@@ -1,4 +1,4 @@
-"""D2 pruning: against all pairs and a plain loop, both variants, and what it does not depend on."""
+"""D2 pruning: against all pairs and a plain loop, all variants, and what it does not depend on."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from vlselect import neighbours
 from vlselect.embeddings import Embeddings
-from vlselect.methods.d2_pruning import score, select
+from vlselect.methods.d2_pruning import VARIANTS, score, select
 
 COLUMNS = json.dumps(["nll", "el2n", "margin"])
 
@@ -39,8 +39,9 @@ def signals_of(folder, pool, values, likelihood, k=5, shards=1):
 
 
 def choose(pool, signals, budget, variant):
-    scores = score(pool, signals, 0, variant=variant)
-    chosen = select(pool, {**signals, "scores": table(scores)}, budget, 0)
+    scores = score(pool, signals, 0, variant=variant, gamma_forward=1.0)
+    signals = {**signals, "scores": table(scores)}
+    chosen = select(pool, signals, budget, 0, variant=variant, gamma_reverse=0.4)
     chosen.check(budget, len(pool))
     return chosen
 
@@ -48,12 +49,16 @@ def choose(pool, signals, budget, variant):
 def naive(values, margin, ids, budget, variant):
     """D2 pruning by its definition, in the order of ids, which decide ties."""
     order = np.argsort(ids)
-    own = np.maximum(margin, 1e-7) if variant == "released" else (1 - margin) / 2
-    graph = plain.nearest(values[order], 5)
-    return order[plain.d2_pruning(own[order], *graph, budget)].tolist()
+    own = (1 - margin) / 2 if variant == "paper" else np.maximum(margin, 1e-7)
+    own, (places, squared) = own[order], plain.nearest(values[order], 5)
+    if variant != "coincide":
+        return order[plain.d2_pruning(own, places, squared, budget)].tolist()
+    scores = own + (np.exp(-squared) * own[places]).sum(axis=1)
+    scores = scores.astype(np.float32).astype(np.float64)  # as they are stored
+    return order[plain.walk_of_coincide(scores, places, squared, budget)].tolist()
 
 
-@pytest.mark.parametrize("variant", ["released", "paper"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_against_the_definition(tmp_path, variant):
     values, likelihood, pool = blobs(150, copies=20), margins(), make_pool(150)
     signals = signals_of(tmp_path, pool, values, likelihood)
@@ -62,6 +67,16 @@ def test_against_the_definition(tmp_path, variant):
     expected = naive(values, margin, pool["sample_id"], 60, variant)
     assert chosen.rows.tolist() == expected
     assert chosen.scores[0] >= chosen.scores[-1]
+
+
+def test_only_coincides_picks_amount_to_the_top_of_the_forward_scores(tmp_path):
+    values, pool = blobs(600, noise=0.5), make_pool(600)
+    signals = signals_of(tmp_path, pool, values, margins(600))
+    scores = score(pool, signals, 0, variant="coincide", gamma_forward=1.0)
+    top = set(np.argsort(-scores)[:120])
+    shared = {v: len(top & set(choose(pool, signals, 120, v).rows)) for v in VARIANTS}
+    assert shared["coincide"] >= 114
+    assert max(shared["released"], shared["paper"]) < 90
 
 
 def test_variants_prefer_easy_or_difficult_samples(tmp_path):
@@ -79,7 +94,7 @@ def test_messages_that_count_for_nothing_are_a_warning(tmp_path, caplog):
     values, pool = blobs(150, noise=9.0), make_pool(150)
     signals = signals_of(tmp_path, pool, values, margins())
     with caplog.at_level(logging.WARNING):
-        score(pool, signals, 0)
+        score(pool, signals, 0, variant="released", gamma_forward=1.0)
     assert "next to nothing" in caplog.text
 
 
@@ -91,7 +106,7 @@ def test_copies_make_room_for_others(tmp_path):
     assert len(np.unique(values[chosen.rows], axis=0)) == 40
 
 
-@pytest.mark.parametrize("variant", ["released", "paper"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_neither_shards_nor_the_order_of_the_pool_matter(tmp_path, variant):
     values, likelihood, pool = blobs(150, copies=20), margins(), make_pool(150)
     likelihood[::3, 2] = 0.25  # ties
@@ -107,10 +122,13 @@ def test_neither_shards_nor_the_order_of_the_pool_matter(tmp_path, variant):
 def test_bad_input_is_an_error(tmp_path):
     pool = make_pool(150)
     signals = signals_of(tmp_path, pool, blobs(150), margins())
+    of, to = {"variant": "paper", "gamma_forward": 1.0}, {"variant": "paper", "gamma_reverse": 0.4}
     with pytest.raises(ValueError, match="'hard'"):
-        score(pool, signals, 0, variant="hard")
+        score(pool, signals, 0, **of | {"variant": "hard"})
+    with pytest.raises(ValueError, match="'hard'"):
+        select(pool, signals, 5, 0, **to | {"variant": "hard"})
     with pytest.raises(ValueError, match="d2_pruning needs the signal 'neighbours'"):
-        score(pool, {"likelihood": signals["likelihood"]}, 0)
+        score(pool, {"likelihood": signals["likelihood"]}, 0, **of)
     for change, message in (
         ({"neighbour_2": 150}, "not rows of the pool"),
         ({"squared_3": np.nan}, "below zero or NaN"),
@@ -118,10 +136,10 @@ def test_bad_input_is_an_error(tmp_path):
     ):
         broken = {**signals, "neighbours": signals["neighbours"].assign(**change)}
         with pytest.raises(ValueError, match=message):
-            score(pool, broken, 0)
+            score(pool, broken, 0, **of)
     scores = table(np.ones(150))
     scores.loc[44, "score"] = np.nan
     with pytest.raises(ValueError, match="row 44 is NaN"):
-        select(pool, {**signals, "scores": scores}, 5, 0)
+        select(pool, {**signals, "scores": scores}, 5, 0, **to)
     with pytest.raises(ValueError, match="budget of 151"):
-        select(pool, {**signals, "scores": table(np.ones(150))}, 151, 0)
+        select(pool, {**signals, "scores": table(np.ones(150))}, 151, 0, **to)

@@ -169,6 +169,20 @@ def test_shared_header_values_have_to_agree(tmp_path, values):
         store.ShardedArray(paths).only("absent")
 
 
+def test_shards_that_were_made_differently_are_not_one_array(tmp_path, values):
+    one = write(tmp_path / "one", values, 2, run="a", code="1", layer="1", instruction="prompt")
+    for key, other in {"layer": "2", "instruction": "question"}.items():
+        given = {"layer": "1", "instruction": "prompt", key: other}
+        two = write(tmp_path / key, values, 2, run="b", code="2", **given)
+        with pytest.raises(ValueError, match=f"do not share one '{key}'"):
+            store.ShardedArray([one[0], two[1]])
+    two = write(tmp_path / "two", values, 2, run="b", code="2", layer="1", instruction="prompt")
+    assert store.ShardedArray([one[0], two[1]]).shape == values.shape
+    two = write(tmp_path / "less", values, 2, layer="1")
+    with pytest.raises(ValueError, match="do not share one 'instruction': .*None"):
+        store.ShardedArray([one[0], two[1]])
+
+
 def test_empty_shards_are_fine(tmp_path, values):
     array = store.ShardedArray(write(tmp_path, values[:10], 3))
     np.testing.assert_array_equal(array[:], values[:10])

@@ -11,6 +11,7 @@ from browsing import DESK, PHONE, chromium, needs_chromium, visiting
 from mini_input import N_GOOD
 from PIL import Image
 from running import snakemake, succeeded
+from usual_flags import usual
 
 pytestmark = needs_chromium
 FIRST, SECOND = "icons/ratio-0.2_seed-0", "coincide/ratio-0.2_seed-0"
@@ -247,6 +248,7 @@ def hostile(tmp_path_factory):
     (folder / "mixture.json").write_text(json.dumps(records))
     prepare_pool.main(
         [
+            *usual(prepare_pool),
             *("--records", str(folder / "mixture.json"), "--images", str(folder / "images")),
             *("--samples", str(folder / "samples.parquet"), "--source-key", "task"),
             *("--rejected", str(folder / "rejected.csv"), "--summary", str(folder / "s.json")),
@@ -259,6 +261,7 @@ def hostile(tmp_path_factory):
     pd.DataFrame({**rows, "rank": ranks, "score": 1.0}).to_parquet(folder / f"{name}.parquet")
     make_explorer.main(
         [
+            *usual(make_explorer),
             *("--samples", str(folder / "samples.parquet"), "--images", str(folder / "images")),
             *("--run", HOSTILE[2], "--subsets", str(folder), "--runs", name),
             *("--votes", str(folder / "v.parquet")),

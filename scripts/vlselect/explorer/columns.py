@@ -15,7 +15,7 @@ def shown_rows(samples: Samples, limit: int) -> np.ndarray:
     if len(samples) <= limit:
         return np.arange(len(samples))
     ids = samples.frame(["sample_id"])["sample_id"].to_numpy(object)
-    return np.sort(draw(ids, limit, seed=0))
+    return np.sort(draw(ids, limit, 0, "explorer"))
 
 
 def collect(

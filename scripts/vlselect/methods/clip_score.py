@@ -83,6 +83,7 @@ def select(
         seed,
         text_only,
         sample_ids=pool["sample_id"].to_numpy(object),
+        method="clip_score",
     )
 
 

@@ -2,8 +2,18 @@
 
 The margin is that of the true token over the best other one, so a high margin is an *easy* sample
 (the area under the margin of AUM, for one model). D2 pruning is meant to take difficult samples
-first; the program behind COINCIDE's table takes the margin as the score all the same. Both are
-here, as `variant`.
+first; the program behind COINCIDE's table takes the margin as the score all the same, and another
+loop than D2 pruning's, which nearly amounts to the plain top of the scores after the forward
+messages. `variant` chooses the score and the loop:
+
+==========  ====================  =========================================================
+variant     a sample's own score  picks
+==========  ====================  =========================================================
+paper       (1 - margin) / 2      the highest each time: [1]_ and its authors' program for
+                                  images (GraphDensitySampler, sum, weighted)
+released    margin                the same; nobody's program as a whole
+coincide    margin                as in COINCIDE's program, see `messages.walk`
+==========  ====================  =========================================================
 
 References
 ----------
@@ -18,13 +28,13 @@ import numpy as np
 import pandas as pd
 
 from vlselect.budget import Selection, id_ranks
-from vlselect.messages import forward, reverse
+from vlselect.messages import forward, reverse, walk
 from vlselect.scoring import likelihood_column, require
 
 logger = logging.getLogger(__name__)
 
-VARIANTS = ("released", "paper")
-LEAST = 1e-7  # released: margins below it count as this much
+VARIANTS = ("released", "coincide", "paper")
+LEAST = 1e-7  # margins below it count as this much, where they are the score
 FAINT = 1e-3  # messages of less than this weight change nothing
 
 
@@ -33,8 +43,8 @@ def score(
     signals: dict,
     seed: int,
     *,
-    variant: str = "released",
-    gamma_forward: float = 1.0,
+    variant: str,
+    gamma_forward: float,
 ) -> np.ndarray:
     """Score of each sample and, by closeness, of its neighbours.
 
@@ -47,9 +57,9 @@ def score(
         neighbour_1 … k (rows), squared_1 … k.
     seed : int
         Not used: nothing is drawn.
-    variant : {"released", "paper"}
-        A sample's own score: `released`: the margin, at least 1e-7 (easy samples high, as in
-        COINCIDE's program); `paper`: (1 - margin) / 2 (difficult samples high).
+    variant : {"released", "coincide", "paper"}
+        A sample's own score: `paper`: (1 - margin) / 2 (difficult samples high); else the margin,
+        at least 1e-7 (easy samples high, as in COINCIDE's program).
     gamma_forward : float
         A message is weighted by exp(-gamma d^2).
 
@@ -63,12 +73,11 @@ def score(
     ValueError
         If a signal is missing, does not fit the pool or is not finite, or the variant is unknown.
     """
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} is not one of {VARIANTS}")
+    _require_variant(variant)
     likelihood = require(signals, "likelihood", "d2_pruning")
     margin = likelihood_column(likelihood, "margin", len(pool)).astype(np.float64)
     neighbours, squared = _graph(signals, len(pool))
-    own = np.maximum(margin, LEAST) if variant == "released" else (1 - margin) / 2
+    own = (1 - margin) / 2 if variant == "paper" else np.maximum(margin, LEAST)
     weight = float(np.median(np.exp(-gamma_forward * squared)))
     logger.info("variant %s; half of the messages weigh more than %.3g", variant, weight)
     if weight < FAINT:
@@ -80,9 +89,15 @@ def score(
 
 
 def select(
-    pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, gamma_reverse: float = 0.4
+    pool: pd.DataFrame,
+    signals: dict,
+    budget: int,
+    seed: int,
+    *,
+    variant: str,
+    gamma_reverse: float,
 ) -> Selection:
-    """Take the highest score again and again, lowering those of its neighbours.
+    """Take the highest score again and again, lowering those of its neighbours; or walk down them.
 
     Parameters
     ----------
@@ -93,6 +108,8 @@ def select(
     budget : int
     seed : int
         Not used: nothing is drawn.
+    variant : {"released", "coincide", "paper"}
+        `coincide`: as `messages.walk`; else the highest each time.
     gamma_reverse : float
         exp(-gamma d^2) times the score of the sample taken is subtracted from its neighbours'.
 
@@ -104,8 +121,9 @@ def select(
     Raises
     ------
     ValueError
-        If a signal is missing or does not fit the pool, or a score is NaN.
+        If a signal is missing or does not fit the pool, a score is NaN, or the variant is unknown.
     """
+    _require_variant(variant)
     scores = require(signals, "scores", "d2_pruning")["score"].to_numpy(np.float64)
     if np.isnan(scores).any():
         raise ValueError(f"the score of row {int(np.argmax(np.isnan(scores)))} is NaN")
@@ -113,7 +131,13 @@ def select(
     ranks = id_ranks(pool["sample_id"].to_numpy(object))
     if budget > len(pool):
         raise ValueError(f"a budget of {budget} does not fit a pool of {len(pool)} samples")
-    return Selection(*reverse(scores, neighbours, squared, gamma_reverse, budget, ranks))
+    take = walk if variant == "coincide" else reverse
+    return Selection(*take(scores, neighbours, squared, gamma_reverse, budget, ranks))
+
+
+def _require_variant(variant: str) -> None:
+    if variant not in VARIANTS:
+        raise ValueError(f"variant {variant!r} is not one of {VARIANTS}")
 
 
 def _graph(signals: dict, n_pool: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,4 +11,4 @@ def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int) -> Selecti
     The draw does not depend on the order of the pool, and with one seed a smaller subset is part
     of every larger one.
     """
-    return Selection(draw(pool["sample_id"].to_numpy(object), budget, seed))
+    return Selection(draw(pool["sample_id"].to_numpy(object), budget, seed, None))

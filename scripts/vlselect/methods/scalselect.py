@@ -86,4 +86,5 @@ def select(
         seed,
         text_only,
         sample_ids=pool["sample_id"].to_numpy(object),
+        method="scalselect",
     )
