@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from closeness import assert_close_vectors, chain
 from PIL import Image
 
 from vlselect.attended import attended_tokens, extract_attended, instruction_attention
 from vlselect.loading import load_vlm
 from vlselect.records import Record, Turn
+
+pytestmark = pytest.mark.numeric
 
 CONVERSATIONS = [
     (1, ["<image>\nwhat digit is this", "three"]),
@@ -74,13 +77,14 @@ def test_batch_agrees_with_single_samples(vlm, encoded, layer, mass, side):
     assert unattended == ["sample-5"]
     for values, sample in zip(got.astype(np.float64), encoded, strict=True):
         expected = slow_attended(vlm, sample, layer, mass)
-        np.testing.assert_allclose(values, expected, rtol=2e-3, atol=2e-4)
+        assert_close_vectors(values, expected, terms=chain(vlm.model), stored="float16")
 
 
 def test_batch_size_changes_nothing(vlm, encoded):
     whole, _ = extract(vlm, vlm.collate(encoded))
     alone = [extract(vlm, vlm.collate([sample]))[0] for sample in encoded]
-    np.testing.assert_allclose(whole, np.concatenate(alone), rtol=2e-3, atol=2e-4)
+    terms = chain(vlm.model)
+    assert_close_vectors(whole, np.concatenate(alone), terms=terms, stored="float16")
 
 
 @pytest.mark.parametrize("layer", [1, 2])
@@ -132,7 +136,7 @@ def test_image_without_instruction_gets_the_mean_of_its_visual_tokens(vlm, encod
     got, unattended = extract(vlm, batch)
     assert unattended == ["sample-2", "sample-5"]
     whole, _ = extract(vlm, vlm.collate(encoded), mass=1.0)
-    np.testing.assert_allclose(got[2], whole[2], rtol=2e-3, atol=2e-4)
+    assert_close_vectors(got[2], whole[2], terms=chain(vlm.model), stored="float16")
 
 
 @pytest.mark.parametrize("layer", [0, 5])

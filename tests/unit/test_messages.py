@@ -5,6 +5,8 @@ import pytest
 
 from vlselect.messages import forward, reverse
 
+pytestmark = pytest.mark.numeric
+
 
 def graph(n=80, k=4, seed=0):
     rng = np.random.default_rng(seed)

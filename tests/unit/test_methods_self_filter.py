@@ -9,6 +9,8 @@ from vlselect.methods import self_filter
 from vlselect.methods.self_filter import select
 from vlselect.store import ShardedArray
 
+pytestmark = pytest.mark.numeric
+
 
 def reference(difficulty, features, ids, budget, gamma=1.0, k=10, negative="reward"):
     """Take the hardest of those left, then walk through all the others by similarity."""
