@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from closeness import assert_close_vectors, chain
+from closeness import assert_close_vectors, chain, distances, rounding
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
@@ -119,6 +119,20 @@ def test_neither_batch_size_nor_order_matters(vlm, encoded):
         parts = [order[:5], order[5:6], order[6:]]
         pieces = [per_sample.gradients(vlm.collate([encoded[i] for i in p])) for p in parts]
     assert_close_vectors(torch.cat(pieces), whole[order], terms=2 * chain(vlm.model))
+
+
+def test_swapped_samples_and_a_mask_off_by_one_token_are_no_rounding(vlm, encoded):
+    batch, terms = vlm.collate(encoded), 2 * chain(vlm.model)
+    with PerSampleGradients(vlm.model) as per_sample:
+        whole = per_sample.gradients(batch)
+        last = batch.response[5].nonzero()[-1]
+        batch.response[5, last] = False
+        off = per_sample.gradients(batch)
+    swapped = whole[[0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 9, 11]]
+    for wrong, places in ((swapped, [9, 10]), (off, [5])):
+        assert np.flatnonzero(distances(wrong, whole) > rounding(terms)).tolist() == places
+        with pytest.raises(AssertionError, match="is off by"):
+            assert_close_vectors(wrong, whole, terms=terms)
 
 
 def test_only_some_layers_adapted_and_nothing_below_them_differentiated(tiny_vlm, encoded):
