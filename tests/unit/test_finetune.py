@@ -157,13 +157,15 @@ def test_recomputing_activations_changes_nothing(run, settings):
 
 @pytest.mark.parametrize("settings", [LORA, WHOLE], ids=["lora", "none"])
 def test_bfloat16_rounds_but_trains(run, settings):
-    """Products are rounded to 8 bits, so losses differ a little; the weights stay float32."""
+    """Each layer rounds what it gives by 2^-9 at most, to and fro; the weights stay float32."""
     _, exact = run(changed(settings, epochs=4, dropout=0))
     model, rounded = run(changed(settings, epochs=4, dropout=0, bf16=True))
     assert {w.dtype for w in model.parameters() if w.requires_grad} == {torch.float32}
     first, second = ([float(line["loss"]) for line in lines] for lines in (exact, rounded))
     assert first != second
-    np.testing.assert_allclose(second[:3], first[:3], rtol=0.03)
+    linear = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
+    layers = sum("lora_" not in name for name in linear)  # one after the other
+    np.testing.assert_allclose(second[:3], first[:3], rtol=2 * layers**0.5 * 2**-9)
     assert np.mean(second[-3:]) < 0.95 * np.mean(second[:3])
 
 
