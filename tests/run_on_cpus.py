@@ -42,7 +42,9 @@ NARROW = {"amx_bf16", "avx512_bf16", "avx512_fp16"}  # what oneDNN computes half
 
 
 def cpu_flags(path: str = "/proc/cpuinfo") -> set[str]:
-    """Return the instruction sets of this CPU as Linux names them."""
+    """Return the instruction sets of this CPU as Linux names them; none where it is not x86."""
+    if not Path(path).exists():
+        return set()
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     return next((set(line.split()[2:]) for line in lines if line.startswith("flags")), set())
 
