@@ -8,13 +8,17 @@ LOADERS := trl llama-factory ms-swift
 BARE_llama-factory := llamafactory==0.9.5
 run_of = $(shell sed -n "s/^run: *[\"']*\([^ \"'\#]*\).*/\1/p" "$(or $(1),config.yaml)")
 
-.PHONY: demo test test-loaders test-conda test-slurm check plan status card report figures size performance clean
+.PHONY: demo test test-cpus test-loaders test-conda test-slurm check plan status card report figures size performance clean
 
 demo: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all
 
 test: $(VENV)/.installed-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+# The unit tests as other CPUs run them: under every set of instructions that this one has.
+test-cpus: $(VENV)/.installed-dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1 $(BIN)/python tests/run_on_cpus.py -- -n 2 tests/unit
 
 # Exports as other programs load them: an environment for each, since their requirements exclude each other.
 test-loaders: $(LOADERS:%=.venv-loaders/%/.installed)

@@ -68,7 +68,7 @@ def chromium() -> Iterator[Browser]:
 def visiting(browser: Browser, file: Path, size: tuple[int, int] = DESK) -> Iterator[Visit]:
     """Open a file; afterwards nothing may have gone wrong or been asked for elsewhere."""
     page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(60_000)
     visit = Visit(page)
     page.goto(file.resolve().as_uri())
     yield visit

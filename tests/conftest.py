@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of busy machines wait f
 import numpy as np
 import prepare_pool
 import pytest
+import torch
 from PIL import Image
 from tiny_models import save_llava, word_tokenizer
 from usual_flags import usual
@@ -18,6 +19,12 @@ pytest_plugins = ["mini_runs", "family_runs"]
 TEXT = """what which colour digit is this the in image how many a b c d red green blue one two three
 four yes no there are describe it is very and then tell me more please 1 2 3 4 . ? ,"""
 WORDS = TEXT.split()
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers():
+    """Let each test draw the same numbers, whatever ran before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

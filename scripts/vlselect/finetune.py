@@ -46,9 +46,10 @@ def train(
 ) -> PreTrainedModel | PeftModel:
     """Finetune on the samples at `rows` and give the trained model, in evaluation mode.
 
-    The same arguments give the same weights: initial LoRA weights, order of the data and dropout
-    all follow from `seed`. On a GPU that needs ``settings.deterministic``. A run that was killed
-    and goes on from a saved state gives the weights and the log of one that was not.
+    The same arguments give the same weights on one kind of machine: initial LoRA weights, order of
+    the data and dropout all follow from `seed`. On a GPU that needs ``settings.deterministic``. A
+    run that was killed and goes on from a saved state gives the weights and the log of one that was
+    not. Another kind of CPU or GPU rounds otherwise, and training enlarges the difference.
 
     Parameters
     ----------

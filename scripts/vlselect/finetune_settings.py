@@ -41,7 +41,7 @@ class Settings:
     gradient_checkpointing : bool
         Recompute activations in the backward pass, to save memory.
     deterministic : bool
-        On a GPU, use deterministic kernels (slower). On a CPU results repeat anyway.
+        On a GPU, use deterministic kernels (slower). On one kind of CPU results repeat anyway.
     cache_mb : int
         Memory for encoded samples, which are then encoded once and not in every epoch; those
         beyond it are encoded anew each time. For each process; with workers, these share it and

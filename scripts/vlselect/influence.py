@@ -12,8 +12,9 @@ law, some 4e-6. The float16 storage before it rounds each element by up to 2^-11
 float32 is never what limits the result.
 
 Reproducibility. Blocks are cut on multiples of `ROWS` pool rows, whatever the shards, so each
-matrix product has the same shape and the same result for any number of shards. How BLAS cuts a
-product among its threads may change last bits, so callers fix the number of threads.
+matrix product has the same shape and, on one kind of CPU, the same result for any number of
+shards. How BLAS cuts a product among its threads may change last bits, so callers fix the number
+of threads.
 
 References
 ----------

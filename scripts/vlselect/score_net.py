@@ -166,7 +166,7 @@ def train(
 
     The softmax is taken over a micro-batch (``settings.batch_size`` samples), as in the released
     program; micro-batches of one optimiser step are averaged. Both learning rates follow the
-    settings' schedule. The same arguments give the same net, as in `finetune.train`.
+    settings' schedule. Results repeat as those of `finetune.train` do.
 
     Parameters
     ----------

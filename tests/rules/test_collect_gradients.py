@@ -5,6 +5,7 @@ import numpy as np
 import prepare_pool
 import pytest
 import torch
+from closeness import assert_close_vectors, chain, rounding
 from conftest import make_records, write_images
 from safetensors import safe_open
 from usual_flags import usual
@@ -84,7 +85,8 @@ def test_rows_are_the_normalised_projections_of_single_gradients(
     shard, _ = run(tmp_path / "shard.safetensors")
     assert shard.shape == (N, 32)
     assert shard.dtype == np.float16
-    np.testing.assert_allclose(np.linalg.norm(shard.astype(float), axis=1), 1, atol=2e-3)
+    norms = np.linalg.norm(shard.astype(float), axis=1)
+    np.testing.assert_allclose(norms, 1, rtol=rounding(32, stored="float16"))
     vlm = load_adapter(load_vlm(str(tiny_vlm), device="cpu"), adapter)
     weights = [p for name, p in vlm.model.named_parameters() if "lora_" in name]
     for weight in weights:
@@ -100,7 +102,7 @@ def test_rows_are_the_normalised_projections_of_single_gradients(
         single = torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)])
         expected = projection.project(phi, single[None])[0]
         expected = (expected / expected.norm()).numpy()
-        np.testing.assert_allclose(shard[row], expected, atol=5e-4)
+        assert_close_vectors(shard[row], expected, terms=2 * chain(vlm.model), stored="float16")
 
 
 def test_one_and_three_shards_hold_the_same_bits(run, tmp_path):
@@ -114,10 +116,11 @@ def test_one_and_three_shards_hold_the_same_bits(run, tmp_path):
     assert np.array_equal(parts[:].view(np.uint16), whole.view(np.uint16))
 
 
-def test_batch_size_changes_rounding_only(run, tmp_path):
+def test_batch_size_changes_rounding_only(run, tiny_vlm, tmp_path):
     one, _ = run(tmp_path / "one.safetensors")
     two, _ = run(tmp_path / "two.safetensors", "--batch-size", "64")
-    np.testing.assert_allclose(one, two, atol=1e-3)
+    terms = 2 * chain(load_vlm(str(tiny_vlm), device="cpu").model)
+    assert_close_vectors(one, two, terms=terms, stored="float16")
 
 
 def test_header_says_where_the_gradients_come_from(run, tiny_vlm, tmp_path):
@@ -141,7 +144,7 @@ def test_parts_are_collected_together_and_can_be_combined(run, tmp_path):
     assert np.array_equal(normalised, whole)
     norms = np.linalg.norm(plain.astype(float), axis=1, keepdims=True)
     assert norms.max() > 1.5 * norms.min()
-    np.testing.assert_allclose(plain / norms, whole, atol=2e-3)
+    assert_close_vectors(plain / norms, whole, terms=32, stored="float16")
     assert [header["part"] for header in headers] == list(names)
     assert [header["normalised"] for header in headers] == ["true", "false"]
     fingerprint.require_same([pool_header, *headers])

@@ -6,6 +6,7 @@ import compute_influence
 import numpy as np
 import pandas as pd
 import pytest
+from closeness import assert_close_sums
 from usual_flags import usual
 
 from vlselect import store
@@ -60,9 +61,12 @@ def test_a_table_for_every_task_and_group(tmp_path, gradients):
         influences[name] = frame["influence"].to_numpy()
     for name, rows in values.items():
         pairs = pool.astype(np.float64) @ rows.astype(np.float64).T
-        np.testing.assert_allclose(influences[name], pairs.mean(axis=1), atol=1e-6)
+        lengths = np.linalg.norm(pool.astype(np.float64), axis=1, keepdims=True)
+        scale = lengths * np.linalg.norm(rows.astype(np.float64), axis=1)  # (200, n)
+        sums = {"terms": pool.shape[1]}
+        assert_close_sums(influences[name], pairs.mean(axis=1), **sums, scale=scale.mean(axis=1))
         matrix = store.ShardedArray([tmp_path / f"out/{name}_matrix.safetensors"])
-        np.testing.assert_allclose(matrix[:], pairs, atol=5e-3)
+        assert_close_sums(matrix[:], pairs, **sums, scale=scale, stored="float16")
         assert matrix.only("task") == name
         assert matrix.only("projection") == FINGERPRINT
     assert np.array_equal(influences["g"], np.maximum(influences["a"], influences["c"]))

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from closeness import assert_close_vectors
 from torch import nn
 
 from vlselect.activations import ActivationRecorder, join_layers, masked_mean, pool_attention
+
+pytestmark = pytest.mark.numeric
 
 
 def slow_vector(attentions, residuals, image, text, variant):
@@ -46,7 +49,7 @@ def test_vectors_agree_with_the_formulas(variant):
         expected = slow_vector(
             attention[:, i].double(), residual[:, i].double(), *masks[i], variant
         )
-        torch.testing.assert_close(got[i].double(), expected, rtol=1e-5, atol=1e-6)
+        assert_close_vectors(got[i], expected, terms=7 + len(expected))
 
 
 def test_vectors_have_unit_length_and_text_only_samples_no_visual_half():
@@ -106,7 +109,7 @@ def test_recorder_sees_chosen_layers_and_leaves_no_hook(variant):
             hidden = layer(hidden_states=hidden)[0]
     inputs = torch.stack([x, 4 * x])[:, 0].double()  # each layer doubles what it gets
     expected = slow_vector(inputs, inputs, *masks[0], variant)
-    torch.testing.assert_close(recorder.vectors()[0].double(), expected, rtol=1e-5, atol=1e-6)
+    assert_close_vectors(recorder.vectors()[0], expected, terms=2 + len(expected))
     for layer in layers:
         assert not layer._forward_pre_hooks and not layer.attn._forward_hooks
 

@@ -7,6 +7,8 @@ import pytest
 
 from vlselect.allocation import allocate, cluster_probabilities, log_probabilities
 
+pytestmark = pytest.mark.numeric
+
 
 def slow_allocation(probability, sizes, budget):
     """Visit by descending probability with exact fractions of what is not yet visited."""

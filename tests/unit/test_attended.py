@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from closeness import assert_close_vectors, chain
 from PIL import Image
 
 from vlselect.attended import (
@@ -13,6 +14,8 @@ from vlselect.attended import (
 )
 from vlselect.loading import load_vlm
 from vlselect.records import Record, Turn
+
+pytestmark = pytest.mark.numeric
 
 CONVERSATIONS = [
     (1, ["<image>\nwhat digit is this", "three"]),
@@ -99,7 +102,7 @@ def test_batch_agrees_with_single_samples(vlm, encoded, layer, mass, side, instr
     assert unattended == (["sample-5"] if instruction == "question" else [])
     for i, (values, sample) in enumerate(zip(got.astype(np.float64), encoded, strict=True)):
         expected = slow_attended(vlm, i, sample, layer, mass, instruction)
-        np.testing.assert_allclose(values, expected, rtol=2e-3, atol=2e-4)
+        assert_close_vectors(values, expected, terms=chain(vlm.model), stored="float16")
 
 
 def test_the_prompt_is_all_but_images_and_what_the_assistant_says(vlm, encoded):
@@ -131,7 +134,8 @@ def test_the_choice_of_rows_changes_the_features(vlm, encoded):
 def test_batch_size_changes_nothing(vlm, encoded):
     whole, _ = extract(vlm, vlm.collate(encoded))
     alone = [extract(vlm, vlm.collate([sample]))[0] for sample in encoded]
-    np.testing.assert_allclose(whole, np.concatenate(alone), rtol=2e-3, atol=2e-4)
+    terms = chain(vlm.model)
+    assert_close_vectors(whole, np.concatenate(alone), terms=terms, stored="float16")
 
 
 @pytest.mark.parametrize("layer", [1, 2])
@@ -183,7 +187,7 @@ def test_image_without_instruction_gets_the_mean_of_its_visual_tokens(vlm, encod
     got, unattended = extract(vlm, batch)
     assert unattended == ["sample-2", "sample-5"]
     whole, _ = extract(vlm, vlm.collate(encoded), mass=1.0)
-    np.testing.assert_allclose(got[2], whole[2], rtol=2e-3, atol=2e-4)
+    assert_close_vectors(got[2], whole[2], terms=chain(vlm.model), stored="float16")
 
 
 @pytest.mark.parametrize("layer", [0, 5])

@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 import torch
+from closeness import chain, rounding
 from PIL import Image
 from torch.nn.functional import cross_entropy, normalize
 
@@ -97,7 +98,7 @@ def test_answer_loss_is_the_models_own(processor, model, examples):
         input_ids=ids, labels=labels, pixel_values=pixels, attention_mask=(ids != 0).long()
     ).loss
     loss = cross_entropy(*base.answer_scores(model, ids, labels, features))
-    assert torch.allclose(loss, own, rtol=1e-5)
+    assert loss.item() == pytest.approx(own.item(), rel=rounding(chain(model)))
 
 
 def test_lookup_accuracy_is_that_of_greedy_generation(processor, model):
@@ -191,7 +192,8 @@ def test_joint_loss_adds_up(clip_processor):
             for p in range(9)
         ]
         expected = expected + weight * sum(losses) / len(losses)
-    assert torch.allclose(vision.joint_loss(clip, heads, batch), expected, rtol=1e-5)
+    loss = vision.joint_loss(clip, heads, batch).item()
+    assert loss == pytest.approx(expected.item(), rel=rounding(chain(clip)))
 
 
 def test_vision_measures_against_a_loop(clip_processor):

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from array_files import write_shards
+from closeness import assert_close_vectors
 
 from vlselect.embeddings import Embeddings
 from vlselect.store import ShardedArray
+
+pytestmark = pytest.mark.numeric
 
 
 def make(folder, n=150, shards=3, normalise=False):
@@ -33,7 +36,7 @@ def test_unit_rows(tmp_path):
     values, _, embeddings = make(tmp_path, normalise=True)
     exact = values[embeddings.rows].astype(np.float64)
     exact /= np.linalg.norm(exact, axis=1, keepdims=True)
-    np.testing.assert_allclose(embeddings[np.arange(150)], exact, atol=1e-7)
+    assert_close_vectors(embeddings[np.arange(150)], exact, terms=6)
 
 
 def test_bad_features_are_errors(tmp_path, monkeypatch):

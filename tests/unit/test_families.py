@@ -6,12 +6,13 @@ import unicodedata
 import numpy as np
 import pytest
 import torch
+from closeness import assert_close_vectors, chain
 from model_families import FAMILIES, TEXTS, open_family, paligemma, save_family
 from PIL import Image
 
 from vlselect.attended import extract_attended, instruction_rows
 from vlselect.chat import MaskError
-from vlselect.features import extract_features
+from vlselect.features import KINDS, extract_features
 from vlselect.generate import greedy
 from vlselect.gradients import PerSampleGradients, response_losses
 from vlselect.lora import attach_lora
@@ -128,7 +129,7 @@ def test_logits_are_the_same_alone_and_in_a_padded_mixed_batch(vlm, side):
     for i, sample in enumerate(samples):
         alone = vlm.model(**vlm.collate([sample]).inputs).logits[0]
         mine = together[i, -len(sample) :] if side == "left" else together[i, : len(sample)]
-        torch.testing.assert_close(mine, alone, rtol=1e-4, atol=1e-4)
+        assert_close_vectors(mine, alone, terms=chain(vlm.model))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -139,7 +140,7 @@ def test_a_batch_of_texts_only(vlm, side):
     for i, sample in enumerate(samples):
         alone = vlm.model(**vlm.collate([sample]).inputs).logits[0]
         mine = together[i, -len(sample) :] if side == "left" else together[i, : len(sample)]
-        torch.testing.assert_close(mine, alone, rtol=1e-4, atol=1e-4)
+        assert_close_vectors(mine, alone, terms=chain(vlm.model))
 
 
 @torch.no_grad()
@@ -150,7 +151,7 @@ def test_responses_are_predicted_from_what_is_before_them_and_from_the_image(vlm
     changed = {**batch.inputs, "input_ids": batch.inputs["input_ids"].clone()}
     changed["input_ids"][0, first:-1] = vlm.tokenizer("x", add_special_tokens=False).input_ids[-1]
     after = vlm.model(**changed).logits[0]
-    torch.testing.assert_close(before[:first], after[:first], rtol=1e-5, atol=1e-5)
+    assert_close_vectors(before[:first], after[:first], terms=chain(vlm.model))
     darker = {**batch.inputs, "pixel_values": batch.inputs["pixel_values"] * 0.5}
     assert (vlm.model(**darker).logits[0, first - 1] - before[first - 1]).abs().max() > 1e-3
 
@@ -165,7 +166,8 @@ def test_features_do_not_depend_on_the_batch(vlm):
         )
         for kind, values in alone.items():
             assert np.abs(values).max() > 0
-            np.testing.assert_allclose(together[kind][i], values[0], rtol=2e-3, atol=2e-3)
+            stored = {"stored": KINDS[kind], "name": kind}
+            assert_close_vectors(together[kind][i], values[0], terms=chain(vlm.model), **stored)
 
 
 def test_attended_features_stop_early_and_do_not_depend_on_the_batch(folder):
@@ -183,7 +185,7 @@ def test_attended_features_stop_early_and_do_not_depend_on_the_batch(folder):
     assert set(ran) == {0, 1} and "single" not in unattended
     for i, sample in enumerate(samples):
         alone, _ = extract(vlm.collate([sample]))
-        np.testing.assert_allclose(together[i], alone[0], rtol=2e-3, atol=2e-3)
+        assert_close_vectors(together[i], alone[0], terms=chain(vlm.model), stored="float16")
         assert np.abs(together[i]).any() == bool(ALL[i].images)
 
 
@@ -206,7 +208,7 @@ def test_lora_is_in_the_language_model_and_its_gradients_are_exact(folder):
         loss = response_losses(model, vlm.collate([sample])).sum()
         expected = torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)])
         assert expected.abs().max() > 1e-3
-        torch.testing.assert_close(together[i], expected, rtol=1e-3, atol=1e-4)
+        assert_close_vectors(together[i], expected, terms=2 * chain(model))
 
 
 def test_generation_in_a_left_padded_batch_is_that_of_single_samples(vlm):

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from closeness import assert_close_vectors, chain, distances, rounding
 from PIL import Image
 from transformers import (
     AutoModelForImageTextToText,
@@ -21,6 +22,8 @@ from vlselect.features import KINDS, extract_features, last_hidden, require_imag
 from vlselect.loading import load_vlm
 from vlselect.records import Record, Turn
 from vlselect.vlm import Batch
+
+pytestmark = pytest.mark.numeric
 
 LAYERS = [0, 2, 3]
 CONVERSATIONS = [
@@ -112,15 +115,17 @@ def slow_features(vlm, sample, variant):
     }
 
 
+def assert_close(vlm, kind, values, expected):
+    assert_close_vectors(values, expected, terms=chain(vlm.model), stored=KINDS[kind], name=kind)
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_batch_agrees_with_single_samples(vlm, encoded, variant, side):
     got = extract(vlm, vlm.collate(encoded, padding_side=side), variant)
     for i, sample in enumerate(encoded):
         for kind, expected in slow_features(vlm, sample, variant).items():
-            values, expected = got[kind][i].astype(np.float64), expected.double().numpy()
-            rtol = 1e-4 if kind == "likelihood" else 2e-3  # float16 holds 11 bits
-            np.testing.assert_allclose(values, expected, rtol=rtol, atol=2e-4, err_msg=kind)
+            assert_close(vlm, kind, got[kind][i], expected)
 
 
 def test_shapes_and_dtypes_are_those_of_the_contract(vlm, encoded):
@@ -135,7 +140,8 @@ def test_shapes_and_dtypes_are_those_of_the_contract(vlm, encoded):
 
 def test_activations_have_unit_length_with_or_without_an_image(vlm, encoded):
     vectors = extract(vlm, vlm.collate(encoded))["activations"].astype(np.float64)
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-3)
+    norms = np.linalg.norm(vectors, axis=1)
+    np.testing.assert_allclose(norms, 1, rtol=rounding(192, stored="float16"))
     visual = vectors.reshape(6, len(LAYERS), 2, 32)[:, :, 0]
     assert [bool(v.any()) for v in visual] == [bool(n) for n, _ in CONVERSATIONS]
 
@@ -145,10 +151,9 @@ def test_batch_size_and_order_change_nothing(vlm, encoded):
     backwards = extract(vlm, vlm.collate(encoded[::-1]))
     singles = [extract(vlm, vlm.collate([sample])) for sample in encoded]
     for kind in KINDS:
-        tolerance = {"rtol": 2e-3, "atol": 2e-4}
-        alone = np.concatenate([s[kind] for s in singles]).astype(np.float64)
-        np.testing.assert_allclose(whole[kind].astype(np.float64), alone, **tolerance)
-        np.testing.assert_allclose(backwards[kind][::-1].astype(np.float64), alone, **tolerance)
+        alone = np.concatenate([single[kind] for single in singles])
+        assert_close(vlm, kind, whole[kind], alone)
+        assert_close(vlm, kind, backwards[kind][::-1], alone)
 
 
 def test_the_faster_attention_gives_the_same(tiny_vlm, vlm, encoded):
@@ -156,7 +161,7 @@ def test_the_faster_attention_gives_the_same(tiny_vlm, vlm, encoded):
     batch = vlm.collate(encoded)
     got, expected = extract(faster, batch), extract(vlm, batch)
     for kind in KINDS:
-        np.testing.assert_allclose(got[kind], expected[kind], rtol=5e-3, atol=5e-4)
+        assert_close(vlm, kind, got[kind], expected[kind])
 
 
 COMMON = {
@@ -204,13 +209,14 @@ def test_other_architectures_need_nothing_of_their_own(text_config):
     with torch.no_grad():
         output = model(**inputs, output_hidden_states=True)
     nll = torch.nn.functional.cross_entropy(output.logits[0, 8:11], ids[0, 9:])
-    assert got["likelihood"][0, 0] == pytest.approx(nll.item(), rel=1e-4)
-    last = output.hidden_states[-1][0, -1].numpy()
-    np.testing.assert_allclose(got["last_token"][0], last, rtol=2e-3, atol=2e-3)
-    assert np.linalg.norm(got["activations"].astype(float)) == pytest.approx(1, rel=1e-3)
+    assert got["likelihood"][0, 0] == pytest.approx(nll.item(), rel=rounding(chain(model)))
+    last, stored = output.hidden_states[-1][0, -1], {"terms": chain(model), "stored": "float16"}
+    assert_close_vectors(got["last_token"][0], last, **stored)
+    norm = np.linalg.norm(got["activations"].astype(float))
+    assert norm == pytest.approx(1, rel=rounding(**stored))
     visual = output.hidden_states[1][0, 1:5].numpy()
     means = [visual[list(c)].mean(axis=0) for k in (1, 2, 3, 4) for c in combinations(range(4), k)]
-    assert min(np.abs(attended[0] - mean).max() for mean in means) < 5e-3
+    assert min(distances(attended[0], mean) for mean in means) <= rounding(**stored)
 
 
 def test_model_is_left_as_it_was(vlm, encoded):

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from closeness import assert_close_vectors, chain, rounding
 from PIL import Image
 from torch.nn import functional
 
@@ -73,12 +74,11 @@ def test_loss_is_that_of_the_response_tokens(run, tiny_vlm, tiny_pool, accumulat
     )
     _, lines = run(settings)
     samples = Samples(tiny_pool / "samples.parquet")
+    vlm = load_vlm(str(tiny_vlm), device="cpu")
     with torch.no_grad():
-        expected = manual_loss(
-            load_vlm(str(tiny_vlm), device="cpu"), samples, ROWS, tiny_pool / "images"
-        )
+        expected = manual_loss(vlm, samples, ROWS, tiny_pool / "images")
     assert len(lines) == 1
-    assert float(lines[0]["loss"]) == pytest.approx(expected, rel=1e-5)
+    assert float(lines[0]["loss"]) == pytest.approx(expected, rel=rounding(chain(vlm.model)))
 
 
 def test_tokens_that_are_no_response_give_no_gradient(tiny_vlm, tiny_pool):
@@ -151,18 +151,21 @@ def test_recomputing_activations_changes_nothing(run, settings):
     frugal, _ = run(changed(settings, gradient_checkpointing=True))
     frugal = weights(frugal)
     for name, weight in weights(plain).items():
-        torch.testing.assert_close(weight, frugal[name], rtol=1e-4, atol=1e-6)
+        steps = {"terms": 3 * 2 * chain(plain), "name": name}
+        assert_close_vectors(frugal[name].flatten(), weight.flatten(), **steps)
 
 
 @pytest.mark.parametrize("settings", [LORA, WHOLE], ids=["lora", "none"])
 def test_bfloat16_rounds_but_trains(run, settings):
-    """Products are rounded to 8 bits, so losses differ a little; the weights stay float32."""
+    """Each layer rounds what it gives by 2^-9 at most, to and fro; the weights stay float32."""
     _, exact = run(changed(settings, epochs=4, dropout=0))
     model, rounded = run(changed(settings, epochs=4, dropout=0, bf16=True))
     assert {w.dtype for w in model.parameters() if w.requires_grad} == {torch.float32}
     first, second = ([float(line["loss"]) for line in lines] for lines in (exact, rounded))
     assert first != second
-    np.testing.assert_allclose(second[:3], first[:3], rtol=0.03)
+    linear = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
+    layers = sum("lora_" not in name for name in linear)  # one after the other
+    np.testing.assert_allclose(second[:3], first[:3], rtol=2 * layers**0.5 * 2**-9)
     assert np.mean(second[-3:]) < 0.95 * np.mean(second[:3])
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from closeness import assert_close_vectors, chain, distances, rounding
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
@@ -13,6 +14,8 @@ from vlselect.gradients import PerSampleGradients, by_sample, normalise, respons
 from vlselect.loading import load_vlm
 from vlselect.lora import attach_lora
 from vlselect.samples import Samples
+
+pytestmark = pytest.mark.numeric
 
 
 def spread(model):
@@ -71,7 +74,7 @@ def reference_gradients(vlm, sample):
     return torch.autograd.grad(reference_loss(vlm, sample), weights)
 
 
-def assert_same_gradients(per_sample, rows, expected, tolerance=1e-4):
+def assert_same_gradients(per_sample, rows, expected, terms):
     """Compare matrix by matrix: relative error of every single parameter matrix."""
     assert rows.shape == (len(expected), per_sample.size)
     for row, matrices in zip(rows, expected, strict=True):
@@ -79,7 +82,7 @@ def assert_same_gradients(per_sample, rows, expected, tolerance=1e-4):
         for place, matrix in zip(per_sample.matrices, matrices, strict=True):
             ours = row[place.offset : place.offset + matrix.numel()].view(matrix.shape)
             assert matrix.norm() > 0, place.name
-            assert (ours - matrix).norm() <= tolerance * matrix.norm(), place.name
+            assert_close_vectors(ours.flatten(), matrix.flatten(), terms=terms, name=place.name)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -92,20 +95,21 @@ def test_agree_with_autograd_on_single_samples_for_every_parameter(vlm, encoded,
         p.numel() for name, p in vlm.model.named_parameters() if "lora_" in name
     )
     expected = [reference_gradients(vlm, sample) for sample in encoded]
-    assert_same_gradients(per_sample, rows, expected)
+    assert_same_gradients(per_sample, rows, expected, 2 * chain(vlm.model))
 
 
 def test_text_only_batch_agrees_with_autograd(vlm, encoded):
     chosen = [sample for sample in encoded if not sample.image.any()]
     with PerSampleGradients(vlm.model) as per_sample:
         rows = per_sample.gradients(vlm.collate(chosen))
-    assert_same_gradients(per_sample, rows, [reference_gradients(vlm, s) for s in chosen])
+    expected = [reference_gradients(vlm, sample) for sample in chosen]
+    assert_same_gradients(per_sample, rows, expected, 2 * chain(vlm.model))
 
 
 def test_losses_are_the_mean_over_response_tokens(vlm, encoded):
     losses = response_losses(vlm.model, vlm.collate(encoded))
     expected = torch.stack([reference_loss(vlm, sample) for sample in encoded])
-    torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-6)
+    assert_close_vectors(losses, expected, terms=chain(vlm.model))
 
 
 def test_neither_batch_size_nor_order_matters(vlm, encoded):
@@ -114,8 +118,21 @@ def test_neither_batch_size_nor_order_matters(vlm, encoded):
         order = [7, 2, 11, 0, 5, 9, 1, 3, 10, 4, 8, 6]
         parts = [order[:5], order[5:6], order[6:]]
         pieces = [per_sample.gradients(vlm.collate([encoded[i] for i in p])) for p in parts]
-    errors = (torch.cat(pieces) - whole[order]).norm(dim=1)
-    assert (errors < 1e-5 * whole[order].norm(dim=1)).all()
+    assert_close_vectors(torch.cat(pieces), whole[order], terms=2 * chain(vlm.model))
+
+
+def test_swapped_samples_and_a_mask_off_by_one_token_are_no_rounding(vlm, encoded):
+    batch, terms = vlm.collate(encoded), 2 * chain(vlm.model)
+    with PerSampleGradients(vlm.model) as per_sample:
+        whole = per_sample.gradients(batch)
+        last = batch.response[5].nonzero()[-1]
+        batch.response[5, last] = False
+        off = per_sample.gradients(batch)
+    swapped = whole[[0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 9, 11]]
+    for wrong, places in ((swapped, [9, 10]), (off, [5])):
+        assert np.flatnonzero(distances(wrong, whole) > rounding(terms)).tolist() == places
+        with pytest.raises(AssertionError, match="is off by"):
+            assert_close_vectors(wrong, whole, terms=terms)
 
 
 def test_only_some_layers_adapted_and_nothing_below_them_differentiated(tiny_vlm, encoded):
@@ -126,7 +143,8 @@ def test_only_some_layers_adapted_and_nothing_below_them_differentiated(tiny_vlm
     with PerSampleGradients(vlm.model) as per_sample:
         rows = per_sample.gradients(vlm.collate(encoded[:4]))
     assert seen == [(0, False), (1, False), (2, True), (3, True)]
-    assert_same_gradients(per_sample, rows, [reference_gradients(vlm, s) for s in encoded[:4]])
+    expected = [reference_gradients(vlm, sample) for sample in encoded[:4]]
+    assert_same_gradients(per_sample, rows, expected, 2 * chain(vlm.model))
 
 
 def test_no_parameter_gets_a_gradient_and_trainability_is_put_back(tiny_vlm, encoded):
@@ -166,7 +184,7 @@ def test_streaming_into_a_projection_is_projecting_the_whole(vlm, encoded):
             per_sample.stream(batch, accumulator.add)
             found, expected = accumulator.result(), projection.project(phi, whole)
             if kind == "shifted":  # its sums are float32, in another order
-                torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+                assert_close_vectors(found, expected, terms=per_sample.size / 32)
             else:
                 assert torch.equal(found, expected)
 
@@ -268,7 +286,8 @@ def test_layers_that_run_twice_never_or_on_other_shapes(n):
                 assert ".idle." in place.name or ".unused." in place.name
                 assert (ours == 0).all()
             else:
-                assert (ours.view_as(matrix) - matrix).norm() < 1e-4 * matrix.norm(), place.name
+                flat = matrix.flatten()
+                assert_close_vectors(ours, flat, terms=2 * chain(model), name=place.name)
 
 
 def test_flattening_follows_the_named_parameters():
@@ -332,8 +351,8 @@ def test_every_row_is_projected_once_whatever_the_batch_size(tiny_vlm, samples, 
     short = collect(vlm, samples, tiny_pool, range(24))
     assert sorted(whole) == sorted(small) == sorted(short) == list(range(24))
     for row in whole:
-        torch.testing.assert_close(whole[row], small[row], rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(whole[row], short[row], rtol=1e-4, atol=1e-5)
+        for other in (small, short):
+            assert_close_vectors(other[row], whole[row], terms=2 * chain(vlm.model))
 
 
 def test_too_little_gpu_memory_halves_the_batch(tiny_vlm, samples, tiny_pool, monkeypatch, caplog):
@@ -359,7 +378,7 @@ def test_too_little_gpu_memory_halves_the_batch(tiny_vlm, samples, tiny_pool, mo
     assert limits == sorted(limits, reverse=True) and limits[-1] == vlm.batch_tokens <= 200
     assert max(passed) > 100  # no smaller than needed
     for row in range(24):
-        torch.testing.assert_close(result[row], expected[row], rtol=1e-4, atol=1e-5)
+        assert_close_vectors(result[row], expected[row], terms=2 * chain(vlm.model))
 
     def no_memory(self, batch, consume):
         raise torch.OutOfMemoryError("simulated")

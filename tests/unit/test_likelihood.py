@@ -4,9 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from closeness import assert_close_vectors
 from torch import nn
 
 from vlselect.likelihood import CHUNK, ResponseHead, mean_signals, token_signals
+
+pytestmark = pytest.mark.numeric
 
 
 def slow_signals(logits, target):
@@ -26,7 +29,7 @@ def test_signals_agree_with_the_definitions(scale):
     got = token_signals(logits, targets)
     for row, target, signals in zip(logits, targets, got, strict=True):
         expected = torch.tensor(slow_signals(row, target))
-        torch.testing.assert_close(signals.double(), expected.double(), rtol=2e-5, atol=1e-7)
+        assert_close_vectors(signals, expected, terms=11)
 
 
 def test_nearly_sure_predictions_keep_their_digits():
@@ -71,7 +74,7 @@ def test_means_go_over_each_samples_own_tokens():
         stop = start + int(predicted[i].sum())
         own = [slow_signals(logits[t], targets[t]) for t in range(start, stop)]
         expected = torch.tensor(own, dtype=torch.float64).mean(dim=0)
-        torch.testing.assert_close(got[i].double(), expected, rtol=1e-5, atol=1e-6)
+        assert_close_vectors(got[i], expected, terms=5 + stop - start)
         start = stop
 
 

@@ -6,6 +6,8 @@ from performance.straightforward import walk_of_coincide
 
 from vlselect.messages import forward, reverse, walk
 
+pytestmark = pytest.mark.numeric
+
 
 def graph(n=80, k=4, seed=0):
     rng = np.random.default_rng(seed)

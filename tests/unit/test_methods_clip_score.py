@@ -6,6 +6,8 @@ from feature_files import array_of, make_pool, table
 
 from vlselect.methods.clip_score import score, select
 
+pytestmark = pytest.mark.numeric
+
 
 def setting(n=60, width=8, text_only=15):
     rng = np.random.default_rng(0)

@@ -8,6 +8,8 @@ from performance import straightforward as plain
 
 from vlselect.mmd import greedy, whole_kernel
 
+pytestmark = pytest.mark.numeric
+
 
 def exact_mmd(kernel, chosen):
     """MMD^2 of a cluster and a part of it, as an exact fraction, from the definition."""

@@ -8,6 +8,8 @@ from vlselect import near_duplicates
 from vlselect.embeddings import Embeddings
 from vlselect.near_duplicates import find_pairs
 
+pytestmark = pytest.mark.numeric
+
 IDS = [f"s{i:04d}" for i in np.random.default_rng(3).permutation(400)]
 
 

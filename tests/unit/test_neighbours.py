@@ -9,6 +9,8 @@ from threadpoolctl import threadpool_limits
 from vlselect import neighbours
 from vlselect.embeddings import Embeddings
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture(autouse=True)
 def one_thread():

@@ -3,10 +3,13 @@ import math
 
 import pytest
 import torch
+from closeness import assert_close_vectors
 from trak.projectors import BasicProjector, ProjectionType
 
 from vlselect import projection, shifted
 from vlselect import splitmix as splitmix64
+
+pytestmark = pytest.mark.numeric
 
 CPU = torch.device("cpu")
 KINDS = projection.TYPES
@@ -55,7 +58,7 @@ def test_sparse_projection_is_the_slow_matrix(nonzeros):
     expected = x.double() @ slow_matrix(500, 48, 3, nonzeros)
     result = projection.project(make(nonzeros=nonzeros), x)
     assert result.dtype == torch.float32
-    torch.testing.assert_close(result.double(), expected, rtol=1e-6, atol=1e-6)
+    assert_close_vectors(result, expected, terms=1)  # its sums are float64
 
 
 def slow_shifted_matrix(size, dim, seed):
@@ -78,7 +81,8 @@ def test_shifted_projection_is_the_slow_matrix(dim, cached, monkeypatch):
     x, matrix = vectors(), slow_shifted_matrix(500, dim, 3)
     result = projection.project(make("shifted", dim=dim), x)
     assert result.dtype == torch.float32
-    torch.testing.assert_close(result.double(), x.double() @ matrix, rtol=1e-5, atol=1e-5)
+    runs, norms = math.ceil(500 / dim), x.norm(dim=1)
+    assert_close_vectors(result, x.double() @ matrix, terms=runs, scale=norms)
     assert (matrix != 0).sum(dim=1).tolist() == [1] * 500
 
 
@@ -124,15 +128,15 @@ def test_result_does_not_depend_on_how_the_vector_is_cut_nor_on_the_order(kind, 
     expected = projection.project(phi, x)
     monkeypatch.setattr(projection, "CHUNK", 1 << 16)
     assert torch.equal(projection.project(phi, x), expected)
-    tolerance = 1e-6 if kind == "shifted" else 0  # its sums are float32
     for cuts in ([0, 1, 2, 250, 499, 500], [0, 137, 500]):
         for order in (1, -1):
             accumulator = phi.begin(len(x))
             for a, b in list(zip(cuts, cuts[1:], strict=False))[::order]:
                 accumulator.add(a, x[:, a:b])
-            torch.testing.assert_close(
-                accumulator.result(), expected, rtol=tolerance, atol=10 * tolerance
-            )
+            if kind == "shifted":  # its sums are float32
+                assert_close_vectors(accumulator.result(), expected, terms=math.ceil(500 / 48))
+            else:
+                assert torch.equal(accumulator.result(), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -143,14 +147,14 @@ def test_blocks_of_the_same_coordinates_add_up_and_absent_ones_are_zero(kind):
     accumulator.add(100, x[:, 100:200])
     doubled = torch.zeros_like(x)
     doubled[:, 100:200] = 2 * x[:, 100:200]
-    torch.testing.assert_close(accumulator.result(), projection.project(phi, doubled))
+    assert_close_vectors(accumulator.result(), projection.project(phi, doubled), terms=500)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_linear(kind):
     phi, a, b = make(kind), vectors(seed=1), vectors(seed=2)
     total = projection.project(phi, a) + 0.5 * projection.project(phi, b)
-    torch.testing.assert_close(projection.project(phi, a + 0.5 * b), total, rtol=1e-4, atol=1e-4)
+    assert_close_vectors(projection.project(phi, a + 0.5 * b), total, terms=500)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -158,8 +162,8 @@ def test_rows_do_not_see_each_other(kind):
     phi, x = make(kind), vectors()
     order = torch.tensor([4, 0, 5, 2, 1, 3])
     expected = projection.project(phi, x)
-    torch.testing.assert_close(projection.project(phi, x[order]), expected[order])
-    torch.testing.assert_close(projection.project(phi, x[2:3]), expected[2:3])
+    assert_close_vectors(projection.project(phi, x[order]), expected[order], terms=500)
+    assert_close_vectors(projection.project(phi, x[2:3]), expected[2:3], terms=500)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,6 +9,8 @@ from vlselect import subspace
 from vlselect.store import ShardedArray
 from vlselect.subspace import dominant_subspace, leverage
 
+pytestmark = pytest.mark.numeric
+
 
 def make_rows(n=200, d=12, seed=0, dtype=np.float16):
     rng = np.random.default_rng(seed)

@@ -8,6 +8,8 @@ import pytest
 from vlselect import transferability as module
 from vlselect.transferability import text_half, transferability
 
+pytestmark = pytest.mark.numeric
+
 LAYERS, WIDTH = 3, 4
 
 

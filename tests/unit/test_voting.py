@@ -5,6 +5,8 @@ import pytest
 
 from vlselect import voting
 
+pytestmark = pytest.mark.numeric
+
 
 def random_tables(count=40, seed=0):
     rng = np.random.default_rng(seed)

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def fix_randomness(seed: int, threads: int) -> None:
-    """Make every later torch operation of this process repeatable, bit for bit."""
+    """Make later torch operations of this process repeatable, bit for bit on one kind of CPU."""
     torch.set_num_threads(threads)
     keep_freed_memory()
     torch.use_deterministic_algorithms(True)

@@ -1,0 +1,46 @@
+"""make test-cpus: what this CPU lacks is left out and said, and one failure is a failure."""
+
+from types import SimpleNamespace
+
+import pytest
+import run_on_cpus
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Environments and commands of what would be started; under avx2 it fails."""
+    calls = []
+
+    def run(command, env):
+        calls.append((env.get("ATEN_CPU_CAPABILITY"), command[3:]))
+        return SimpleNamespace(returncode=int(env.get("ATEN_CPU_CAPABILITY") == "avx2"))
+
+    monkeypatch.setattr(run_on_cpus.subprocess, "run", run)
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
+    return calls
+
+
+def test_sets_that_the_cpu_has_are_run(started, monkeypatch, capsys):
+    monkeypatch.setattr(run_on_cpus, "cpu_flags", lambda: {"sse4_2", "avx2", "amx_bf16"})
+    assert run_on_cpus.main([]) == 1
+    assert started == [
+        (None, ["tests/unit"]),
+        ("avx2", ["tests/unit"]),
+        ("default", ["tests/unit"]),
+    ]
+    said = capsys.readouterr().out
+    assert said.startswith("oneDNN has amx_bf16\n") and "avx2: failed (1)\nsse: passed" in said
+    assert "avx512: left out: this CPU has no avx512bw, avx512f" in said
+
+
+def test_sets_and_tests_can_be_chosen(started, monkeypatch):
+    monkeypatch.setattr(run_on_cpus, "cpu_flags", lambda: {"sse4_2"})
+    assert run_on_cpus.main(["--sets", "sse", "--", "-m", "numeric", "tests/unit"]) == 0
+    assert started == [("default", ["-m", "numeric", "tests/unit"])]
+
+
+def test_flags_are_those_of_the_first_core(tmp_path):
+    path = tmp_path / "cpuinfo"
+    path.write_text("model name : x\nflags\t\t: fpu avx2 sse4_2\n\nflags : fpu\n")
+    assert run_on_cpus.cpu_flags(str(path)) == {"fpu", "avx2", "sse4_2"}
+    assert run_on_cpus.cpu_flags(str(tmp_path / "none")) == set()
