@@ -1,7 +1,7 @@
 """Finetune a vision-language model on chosen samples with the transformers Trainer.
 
-The loss is the mean cross-entropy over the response tokens of a batch (of all its accumulated
-micro-batches together), as the Trainer normalises it: long responses weigh more than short ones.
+The loss is the mean cross-entropy over the response tokens of an optimiser step, of all its
+micro-batches together (`training_loss`): long responses weigh more than short ones.
 """
 
 import logging
@@ -24,6 +24,7 @@ from vlselect.lora import attach_lora
 from vlselect.samples import Samples
 from vlselect.training_data import ResponseCollator, SampleDataset
 from vlselect.training_log import LOG_NAME, TrainingLog
+from vlselect.training_loss import StepLoss
 from vlselect.training_state import ResumableTrainer, TrainingStates, describe_inputs
 from vlselect.vlm import VLM
 
@@ -112,6 +113,7 @@ def train(
                 args=arguments,
                 train_dataset=dataset,
                 data_collator=ResponseCollator(vlm),
+                compute_loss_func=StepLoss(model.config),
                 callbacks=[callback, *([states] if states else [])],
             )
             trainer.remove_callback(PrinterCallback)
@@ -266,6 +268,7 @@ def training_arguments(
         # a text-only batch leaves the projector without a gradient
         ddp_find_unused_parameters=True if settings.processes > 1 else None,
         label_names=["labels"],
+        average_tokens_across_devices=True,  # a step's tokens are those of all processes
     )
     if arguments.n_gpu > 1:  # the Trainer would silently spread each batch over all of them
         arguments._n_gpu = 1
