@@ -153,19 +153,21 @@ def _check_run(rows: Sequence[int], settings: Settings) -> None:
 
 
 @contextmanager
-def out_of_memory_explained(settings: Settings) -> Iterator[None]:
+def out_of_memory_explained(settings: Settings, batch_advice: str = "") -> Iterator[None]:
     """Say which settings help where the GPU's memory does not suffice.
 
     The batch is not halved silently: that would change where sums are rounded, so that two GPUs
-    gave two results for one config.
+    gave two results for one config. `batch_advice` says what a smaller batch changes where it is
+    more than that.
     """
     try:
         yield
     except torch.OutOfMemoryError as error:
         advice = [
-            f"lower finetune.batch_size, now {settings.batch_size}, and raise finetune."
+            batch_advice
+            or f"lower finetune.batch_size, now {settings.batch_size}, and raise finetune."
             f"gradient_accumulation, now {settings.gradient_accumulation}, by as much: an optimiser"
-            " step then sees as many samples"
+            " step then sees as many samples, and its loss stays the mean over their tokens"
         ]
         if not settings.gradient_checkpointing:
             advice.append("set finetune.gradient_checkpointing: true")
