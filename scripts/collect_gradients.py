@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vlselect import fingerprint, loading, log, projection, store, vlm
-from vlselect.gradients import PerSampleGradients, normalise, project_gradients
+from vlselect.gradients import PerSampleGradients, normalise, project_gradients, require_norms
 from vlselect.image_roots import ImageRoots
 from vlselect.lora import adapter_digest, load_adapter
 from vlselect.samples import Samples
@@ -84,10 +84,13 @@ def write_shard(
         for batch, losses, projected in project_gradients(
             *(model, samples, rows, images, per_sample, phi), max_pixels=arguments.max_pixels
         ):
-            values = projected.cpu().numpy()
+            found = (projected.cpu().numpy(), losses.cpu().numpy(), batch.sample_ids)
             if normalised:
-                values = normalise(values, losses.cpu().numpy(), batch.sample_ids)
-            writer.write(batch.rows - rows.start, values)
+                values = normalise(*found)
+            else:
+                require_norms(*found)
+                values = found[0]
+            writer.write(batch.rows - rows.start, values, batch.sample_ids)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -62,7 +62,8 @@ def matrix_header(pool: ShardedArray, task: str) -> dict[str, str]:
     origin = ("projection", *influence.ORIGIN)
     header = {key: pool.only(key) for key in origin if key in pool.metadata[0]}
     code = digest(imported_sources(Path(__file__)))
-    return {"rows": f"0:{len(pool)}", "task": task, "code": code, **header}
+    own = {"rows": f"0:{len(pool)}", "kind": f"influence on {task}", "task": task}
+    return {**own, "code": code, **header}
 
 
 def main(argv: list[str] | None = None) -> None:

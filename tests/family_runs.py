@@ -1,4 +1,4 @@
-"""Which families of models the workflow test runs with: three, or all on ``--all-families``.
+"""Which families of models the slow tests run with: a few, or all on ``--all-families``.
 
 A plugin of conftest.py. The adapter's unit tests see all families in any case.
 """
@@ -6,16 +6,22 @@ A plugin of conftest.py. The adapter's unit tests see all families in any case.
 import pytest
 from model_families import FAMILIES
 
-USUAL = ("qwen2_5_vl", "smolvlm", "gemma3")  # those that differ most from LLaVA and one another
+USUAL = {
+    # those that differ most from LLaVA and one another
+    "workflow_family": ("qwen2_5_vl", "smolvlm", "gemma3"),
+    # one whose own loss counts the tokens of a step, and one whose own does not
+    "launched_family": ("llava", "qwen2_5_vl"),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the flag."""
-    parser.addoption("--all-families", action="store_true", help="the workflow with every family")
+    parser.addoption("--all-families", action="store_true", help="slow tests with every family")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test with an argument `workflow_family` one family at a time."""
-    if "workflow_family" in metafunc.fixturenames:
-        families = FAMILIES if metafunc.config.getoption("--all-families") else USUAL
-        metafunc.parametrize("workflow_family", families)
+    """Give a test with such an argument one family at a time."""
+    for argument, usual in USUAL.items():
+        if argument in metafunc.fixturenames:
+            families = FAMILIES if metafunc.config.getoption("--all-families") else usual
+            metafunc.parametrize(argument, families)

@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoModel, AutoProcessor, CLIPModel
 
 from vlselect import images, log
+from vlselect.half import to_stored
 from vlselect.loading import explained, prepare_device
 from vlselect.records import IMAGE_MARKER, Record
 from vlselect.samples import Samples
@@ -172,7 +173,8 @@ def extract_clip(
         texts = clip.embed_texts([conversation_text(record) for record in records])
         values = torch.stack([normalize(means, dim=-1), texts], dim=1)  # (n, image or text, d)
         _require_unit(values, records)
-        yield block, values.flatten(1).numpy().astype(np.float16)
+        sample_ids = [record.sample_id for record in records]
+        yield block, to_stored(values.flatten(1).numpy(), np.float16, "clip", sample_ids)
 
 
 def _require_unit(values: Tensor, records: Sequence[Record]) -> None:

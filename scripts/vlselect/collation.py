@@ -78,8 +78,13 @@ class Batch:
 
     @property
     def labels(self) -> Tensor:
-        """Token ids (B, T) int64 where the loss counts, -100 elsewhere."""
-        return self.inputs["input_ids"].masked_fill(~self.response, IGNORED)
+        """Token ids (B, T) int64 where the loss counts, -100 elsewhere.
+
+        Nothing comes before a row's first token, so none predicts it.
+        """
+        labels = self.inputs["input_ids"].masked_fill(~self.response, IGNORED)
+        labels[:, 0] = IGNORED
+        return labels
 
 
 def collate(

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from vlselect.activations import ActivationRecorder, masked_mean
+from vlselect.half import to_stored
 from vlselect.likelihood import ResponseHead, mean_signals
 from vlselect.vlm import VLM, Batch
 
@@ -45,17 +46,9 @@ def to_finite(
     Raises
     ------
     ValueError
-        If a vector is not finite in that dtype; the message names kind and sample.
+        If that dtype cannot hold a vector (`half.to_stored`); names kind and sample.
     """
-    array = values.float().cpu().numpy()
-    with np.errstate(over="ignore"):  # an overflow becomes infinite, and that is an error below
-        stored = array.astype(dtype)
-    bad = np.flatnonzero(~np.isfinite(stored).all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"{kind} of sample {sample_ids[bad[0]]!r} is not finite as {np.dtype(dtype)}"
-        )
-    return stored
+    return to_stored(values.float().cpu().numpy(), dtype, kind, sample_ids)
 
 
 def require_tokens(mask: torch.Tensor, what: str, sample_ids: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Finetune a vision-language model on chosen samples with the transformers Trainer.
 
-The loss is the mean cross-entropy over the response tokens of a batch (of all its accumulated
-micro-batches together), as the Trainer normalises it: long responses weigh more than short ones.
+The loss is the mean cross-entropy over the response tokens of an optimiser step, of all its
+micro-batches together (`training_loss`): long responses weigh more than short ones.
 """
 
 import logging
@@ -24,6 +24,7 @@ from vlselect.lora import attach_lora
 from vlselect.samples import Samples
 from vlselect.training_data import ResponseCollator, SampleDataset
 from vlselect.training_log import LOG_NAME, TrainingLog
+from vlselect.training_loss import StepLoss
 from vlselect.training_state import ResumableTrainer, TrainingStates, describe_inputs
 from vlselect.vlm import VLM
 
@@ -113,6 +114,7 @@ def train(
                 args=arguments,
                 train_dataset=dataset,
                 data_collator=ResponseCollator(vlm),
+                compute_loss_func=StepLoss(model.config),
                 callbacks=[callback, *([states] if states else [])],
             )
             trainer.remove_callback(PrinterCallback)
@@ -152,19 +154,21 @@ def _check_run(rows: Sequence[int], settings: Settings) -> None:
 
 
 @contextmanager
-def out_of_memory_explained(settings: Settings) -> Iterator[None]:
+def out_of_memory_explained(settings: Settings, batch_advice: str = "") -> Iterator[None]:
     """Say which settings help where the GPU's memory does not suffice.
 
     The batch is not halved silently: that would change where sums are rounded, so that two GPUs
-    gave two results for one config.
+    gave two results for one config. `batch_advice` says what a smaller batch changes where it is
+    more than that.
     """
     try:
         yield
     except torch.OutOfMemoryError as error:
         advice = [
-            f"lower finetune.batch_size, now {settings.batch_size}, and raise finetune."
+            batch_advice
+            or f"lower finetune.batch_size, now {settings.batch_size}, and raise finetune."
             f"gradient_accumulation, now {settings.gradient_accumulation}, by as much: an optimiser"
-            " step then sees as many samples"
+            " step then sees as many samples, and its loss stays the mean over their tokens"
         ]
         if not settings.gradient_checkpointing:
             advice.append("set finetune.gradient_checkpointing: true")
@@ -267,6 +271,7 @@ def training_arguments(
         # a text-only batch leaves the projector without a gradient
         ddp_find_unused_parameters=True if settings.processes > 1 else None,
         label_names=["labels"],
+        average_tokens_across_devices=True,  # a step's tokens are those of all processes
     )
     if arguments.n_gpu > 1:  # the Trainer would silently spread each batch over all of them
         arguments._n_gpu = 1

@@ -33,7 +33,8 @@ class Settings:
         Peak, share of the steps until it, and the Trainer's name of the course after it.
     batch_size, gradient_accumulation : int
         Samples in a micro-batch, and micro-batches in an optimiser step. Their product is what an
-        optimiser step sees, whatever the number of processes.
+        optimiser step sees, whatever the number of processes. Its loss is the mean over the
+        response tokens of all of them (`training_loss`).
     weight_decay, max_grad_norm, betas : float, float, (float, float)
         Of AdamW and the clipping before it; ``max_grad_norm`` 0 clips nothing.
     bf16 : bool

@@ -279,8 +279,9 @@ def project_gradients(
         Not normalised.
     """
     for batch in batches(vlm, samples, rows, image_root, max_pixels=max_pixels):
-        accumulator = projection.begin(len(batch))
+        accumulator = None
         try:
+            accumulator = projection.begin(len(batch))
             losses = per_sample.stream(batch, accumulator.add)
             projected = accumulator.result()
         except torch.OutOfMemoryError:
@@ -302,10 +303,10 @@ def project_gradients(
         )
 
 
-def normalise(values: np.ndarray, losses: np.ndarray, sample_ids: Sequence[str]) -> np.ndarray:
-    """Divide projected gradients by their L2 norms.
+def require_norms(values: np.ndarray, losses: np.ndarray, sample_ids: Sequence[str]) -> np.ndarray:
+    """Compute the L2 norms of projected gradients, which have to be finite and above zero.
 
-    A sample whose loss is exactly 0 may have a zero gradient: its row stays zero, with a warning.
+    A sample whose loss is exactly 0 may have a zero gradient, with a warning.
 
     Parameters
     ----------
@@ -315,7 +316,7 @@ def normalise(values: np.ndarray, losses: np.ndarray, sample_ids: Sequence[str])
 
     Returns
     -------
-    float32 array (n, k)
+    float64 array (n,)
 
     Raises
     ------
@@ -327,7 +328,16 @@ def normalise(values: np.ndarray, losses: np.ndarray, sample_ids: Sequence[str])
         if norms[i] != 0 or losses[i] != 0:
             raise ValueError(
                 f"the gradient of sample {sample_ids[i]!r} has norm {norms[i]} at a loss of "
-                f"{losses[i]:.6g}: it cannot be normalised"
+                f"{losses[i]:.6g}: it has no direction"
             )
         logger.warning("sample %r has loss 0 and a zero gradient, kept as zeros", sample_ids[i])
+    return norms
+
+
+def normalise(values: np.ndarray, losses: np.ndarray, sample_ids: Sequence[str]) -> np.ndarray:
+    """Divide projected gradients (n, k) by their norms (see `require_norms`), to float32 (n, k).
+
+    Rows of zeros, of samples whose loss is exactly 0, stay.
+    """
+    norms = require_norms(values, losses, sample_ids)
     return (values / np.where(norms == 0, 1, norms)[:, None]).astype(np.float32)

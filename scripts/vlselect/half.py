@@ -1,10 +1,13 @@
-"""Float16 to float32 by integer arithmetic: the same bits as numpy's own conversion, sooner.
+"""To float16, refusing what it cannot hold, and from float16 to float32.
 
-A float16's exponent and fraction, moved to where a float32 has its own, make a number that is
-2^-112 times as large, subnormal ones included: exponents are counted from 15 there and from 127
-here. One product with 2^112, which is exact, puts that right. Infinity and NaN would come out
-finite, so they are looked for first.
+The latter by integer arithmetic: the same bits as numpy's own conversion, sooner. A float16's
+exponent and fraction, moved to where a float32 has its own, make a number that is 2^-112 times as
+large, subnormal ones included: exponents are counted from 15 there and from 127 here. One product
+with 2^112, which is exact, puts that right. Infinity and NaN would come out finite, so they are
+looked for first.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,6 +15,43 @@ VALUES = 1 << 17  # converted at a time: they stay in the processor's cache
 _KEPT = np.int32(-0x70002000)  # 0x8fffe000: sign, and what a float16 has of exponent and fraction
 _SCALE = np.float32(2.0**112)
 _INFINITE, _MINUS_INFINITE = np.int16(0x7C00), np.uint16(0xFC00)
+
+
+def to_stored(
+    values: np.ndarray, dtype: type | np.dtype, kind: str, names: Sequence[str | int]
+) -> np.ndarray:
+    """Cast rows of floats to the dtype they are stored in.
+
+    Single values may round to zero, and rows that are zero stay.
+
+    Parameters
+    ----------
+    values : float array (n, …)
+    dtype : float dtype
+    kind : str
+        What the rows are, for the error.
+    names : sequence of str or int
+        Their sample ids, or their numbers where ids are not known.
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite, overflows, or is zero in that dtype alone; names it.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        stored = values.astype(dtype)
+    axes = tuple(range(1, values.ndim))
+    infinite = ~np.isfinite(stored).all(axis=axes)
+    vanished = values.any(axis=axes) & ~stored.any(axis=axes)
+    if not (infinite | vanished).any():
+        return stored
+    bad = int(np.argmax(infinite | vanished))
+    name, largest = names[bad], np.abs(values[bad]).max()
+    what = f"{kind} of sample {name!r}" if isinstance(name, str) else f"{kind} of row {name}"
+    if not np.isfinite(largest):
+        raise ValueError(f"{what} is not finite as {np.dtype(dtype)}")
+    fault = "overflows" if infinite[bad] else "underflows to zero"
+    raise ValueError(f"{what} {fault} as {np.dtype(dtype)}: its largest value is {largest:.3g}")
 
 
 def finite_rows(values: np.ndarray) -> np.ndarray:

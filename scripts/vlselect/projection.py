@@ -272,10 +272,15 @@ class DenseProjection:
         }
 
     def apply(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Project whole vectors: float32 (B, p) to float32 (B, k)."""
-        rows = CUDA_ROWS if self.implementation == "cuda" else max(1, len(vectors))
-        parts = [self._projector.project(part, model_id=0) for part in vectors.split(rows)]
-        return torch.cat(parts) / math.sqrt(self.dim)
+        """Project whole vectors: float32 (B, p) to float32 (B, k).
+
+        fast_jl casts them to float16; so they are scaled to unit norm, in place, and back again.
+        """
+        if self.implementation == "basic":
+            return self._projector.project(vectors, model_id=0) / math.sqrt(self.dim)
+        norms = _scale_to_units(vectors)
+        parts = [self._projector.project(part, model_id=0) for part in vectors.split(CUDA_ROWS)]
+        return torch.cat(parts) * norms / math.sqrt(self.dim)
 
     def _require_possible(self) -> None:
         if self.implementation not in IMPLEMENTATIONS:
@@ -324,6 +329,17 @@ class DenseBuffer:
     def result(self) -> torch.Tensor:
         """Give the projected batch, float32 Tensor (B, k)."""
         return self._projection.apply(self._vectors)
+
+
+def _scale_to_units(rows: torch.Tensor) -> torch.Tensor:
+    """Scale rows (B, p) to unit norm in place, zeros aside, and return their norms (B, 1)."""
+    norms = rows.new_ones(len(rows), 1)
+    for order in (math.inf, 2):  # the largest value first: its square may not be a float32
+        scales = torch.linalg.vector_norm(rows, order, dim=1, keepdim=True)
+        scales = scales.where(scales != 0, 1)
+        rows /= scales
+        norms *= scales
+    return norms
 
 
 def _require_inside(size: int, offset: int, block: torch.Tensor) -> None:

@@ -19,6 +19,7 @@ from transformers import Trainer, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import enable_full_determinism
 
+from vlselect.collation import IGNORED
 from vlselect.finetune import out_of_memory_explained, prepare_model, training_arguments
 from vlselect.finetune_settings import Settings
 from vlselect.likelihood import response_sums
@@ -32,6 +33,10 @@ logger = logging.getLogger(__name__)
 
 ALONE = ("workers", "save_steps", "processes")  # settings that are left as they are
 VARIANTS = ("paper", "released")
+SMALLER_BATCH = (
+    "lower finetune.batch_size of the score net, now {}, which changes the method: its softmax "
+    "compares the samples of a micro-batch"
+)
 
 
 class ScoreNet(nn.Module):
@@ -125,14 +130,27 @@ class JointModel(nn.Module):
 class JointCollator:
     """Stack encoded samples and look up their CLIP features."""
 
-    def __init__(self, vlm: VLM, features: ShardedArray):
-        self._vlm, self._features = vlm, features
+    def __init__(self, vlm: VLM, features: ShardedArray, variant: str):
+        self._vlm, self._features, self._variant = vlm, features, variant
 
     def __call__(self, samples: Sequence[Encoded]) -> dict[str, Batch | torch.Tensor]:
-        """Give the arguments of `JointModel.forward`, padded on the right."""
+        """Return the arguments of `JointModel.forward`, padded on the right, and `labels`.
+
+        Labels are not `IGNORED` at what the loss is a mean over, which the Trainer counts for a
+        whole step: samples (paper) or their response tokens (released).
+        """
         batch = self._vlm.collate(samples, padding_side="right")
         features = torch.from_numpy(self._features[batch.rows].astype(np.float32))
-        return {"batch": batch, "features": features}
+        labels = batch.labels if self._variant == "released" else torch.from_numpy(batch.rows)
+        return {"batch": batch, "features": features, "labels": labels}
+
+
+def step_part(
+    outputs: dict[str, torch.Tensor], labels: torch.Tensor, num_items_in_batch: torch.Tensor
+) -> torch.Tensor:
+    """Weigh a micro-batch's loss by its share of what the step's loss is a mean over."""
+    counted = (labels != IGNORED).sum().to(outputs["loss"].device)
+    return outputs["loss"] * (counted / num_items_in_batch)
 
 
 def joint_optimiser(
@@ -165,8 +183,9 @@ def train(
     """Train the VLM's adapter and the score net on the samples at `rows`; give the net.
 
     The softmax is taken over a micro-batch (``settings.batch_size`` samples), as in the released
-    program; micro-batches of one optimiser step are averaged. Both learning rates follow the
-    settings' schedule. Results repeat as those of `finetune.train` do.
+    program; the loss of an optimiser step is the mean over the samples (``paper``) or tokens
+    (``released``) of all its micro-batches. Both learning rates follow the settings' schedule.
+    Results repeat as those of `finetune.train` do.
 
     Parameters
     ----------
@@ -215,7 +234,7 @@ def train(
     model = prepare_model(vlm.model, settings, seed)
     if settings.gradient_checkpointing:  # the Trainer would ask the joint module, which cannot
         model.activation_checkpointing_enable({"use_reentrant": False})
-        settings = replace(settings, gradient_checkpointing=False)
+    plain = replace(settings, gradient_checkpointing=False)
     net = ScoreNet(features.shape[1], initial_spread, seed).to(vlm.device)
     joint = JointModel(model, net, variant)
     dataset = SampleDataset(
@@ -224,14 +243,15 @@ def train(
     with tempfile.TemporaryDirectory() as scratch, TrainingLog(log_path) as callback:
         trainer = Trainer(
             model=joint,
-            args=training_arguments(settings, len(rows), seed, vlm.device, scratch),
+            args=training_arguments(plain, len(rows), seed, vlm.device, scratch),
             train_dataset=dataset,
-            data_collator=JointCollator(vlm, features),
+            data_collator=JointCollator(vlm, features, variant),
+            compute_loss_func=step_part,
             callbacks=[callback],
             optimizers=(joint_optimiser(joint, settings, net_learning_rate), None),
         )
         trainer.remove_callback(PrinterCallback)
-        with out_of_memory_explained(settings):
+        with out_of_memory_explained(settings, SMALLER_BATCH.format(settings.batch_size)):
             trainer.train()
     return net.eval()
 

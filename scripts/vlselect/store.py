@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vlselect.half import to_stored
+
 BLOCK = 64
 TENSOR = "values"
 OWN = {"rows", "run", "code"}  # what headers of one array's shards may differ in
@@ -100,6 +102,8 @@ class ShardWriter:
     def __init__(self, path, shape: Sequence[int], dtype, metadata: Mapping[str, str]):
         self.shape, self.dtype = tuple(shape), np.dtype(dtype)
         self._replacing = replacing(path)
+        self._first = int(metadata.get("rows", "0:").partition(":")[0])
+        self._kind = metadata.get("kind", TENSOR)
         self._header = _encode_header(self.shape, self.dtype, metadata)
         self._written = np.zeros(self.shape[0], dtype=bool)
 
@@ -116,16 +120,19 @@ class ShardWriter:
         )
         return self
 
-    def write(self, rows: slice | np.ndarray, values: np.ndarray) -> None:
-        """Put values at rows counted from the shard's own start; NaN and infinity are errors."""
+    def write(
+        self, rows: slice | np.ndarray, values: np.ndarray, sample_ids: Sequence[str] | None = None
+    ) -> None:
+        """Put values at rows counted from the shard's own start.
+
+        Floats that the shard's dtype cannot hold are errors (`half.to_stored`), which name the
+        sample, or else the row of the whole array.
+        """
         values = np.asarray(values)
-        with np.errstate(over="ignore"):  # an overflow becomes infinity, which is looked for below
-            cast = values.astype(self.dtype)
-        if self.dtype.kind == "f" and not np.isfinite(cast).all():
-            axes = tuple(range(1, cast.ndim))
-            bad = np.arange(self.shape[0])[rows][~np.isfinite(cast).all(axis=axes)]
-            raise ValueError(f"values of shard row {bad[0]} are not finite as {self.dtype}")
-        self._values[rows] = cast
+        if self.dtype.kind == "f":
+            names = sample_ids or np.arange(self._first, self._first + self.shape[0])[rows].tolist()
+            values = to_stored(values, self.dtype, self._kind, names)
+        self._values[rows] = values
         self._written[rows] = True
 
     def __exit__(self, kind, error, trace) -> bool | None:

@@ -150,6 +150,27 @@ def test_parts_are_collected_together_and_can_be_combined(run, tmp_path):
     fingerprint.require_same([pool_header, *headers])
 
 
+@pytest.mark.parametrize(
+    ("scale", "fault"),
+    [(1e-12, "underflows to zero as float16"), (1e9, "overflows as float16"), (0, "has norm 0")],
+)
+def test_a_kept_norm_that_cannot_be_stored_names_the_sample(
+    run, pool, tmp_path, monkeypatch, scale, fault
+):
+    name = Samples(pool / "samples.parquet").frame(["sample_id"])["sample_id"][70]
+    project = collect_gradients.project_gradients
+
+    def spoil(*args, **options):
+        for batch, losses, projected in project(*args, **options):
+            projected[torch.from_numpy(batch.rows == 70)] *= scale
+            yield batch, losses, projected
+
+    monkeypatch.setattr(collect_gradients, "project_gradients", spoil)
+    with pytest.raises(ValueError, match=f"sample {name!r} {fault}"):
+        run(tmp_path / "x", "--shard", "2-of-3", "--keep-norms", "pool")
+    assert not list(tmp_path.iterdir())
+
+
 def test_shards_of_other_projections_are_told_apart(run, tmp_path):
     one, header = run(tmp_path / "one.safetensors", "--shard", "3-of-3")
     for i, more in enumerate([("--projection", "rademacher"), ("--projection-seed", "1")]):

@@ -80,7 +80,8 @@ def collated(vlm, samples, features, image_root, rows=ROWS):
             vlm.encode(record, [images.load(image_root, n, 10**6) for n in record.images])
         )
         encoded[-1].row = row
-    return JointCollator(vlm, features)(encoded)
+    inputs = JointCollator(vlm, features, "paper")(encoded)
+    return {name: inputs[name] for name in ("batch", "features")}
 
 
 @pytest.mark.parametrize("variant", score_net.VARIANTS)
@@ -191,6 +192,35 @@ def test_accumulated_micro_batches_are_averaged(run, vlm):
     both = run(changed(**slow, gradient_accumulation=2), initial_spread=0)[1]
     assert len(halves) == 2 and len(both) == 1
     assert both[0] == pytest.approx(np.mean(halves), rel=rounding(chain(vlm.model)))
+
+
+@pytest.mark.parametrize("variant", score_net.VARIANTS)
+def test_the_loss_of_a_step_does_not_depend_on_how_its_samples_are_cut(
+    run, vlm, samples, tiny_pool, variant
+):
+    """Five samples in micro-batches of two: the last has one. All weights are 1."""
+    rows = [0, 1, 4, 5, 10]  # of one to three turns
+    tokens = [token_losses(vlm, samples, row, tiny_pool / "images") for row in rows]
+    each = [np.mean(t) for t in tokens] if variant == "paper" else np.concatenate(tokens)
+    start = {"initial_spread": 0, "variant": variant, "rows": rows}
+    _, whole = run(changed(batch_size=5), **start)
+    _, parts = run(changed(batch_size=2, gradient_accumulation=3), **start)
+    assert len(whole) == len(parts) == 1
+    for loss in (whole[0], parts[0]):  # six digits in the log
+        assert loss == pytest.approx(np.mean(each), rel=1e-5)
+
+
+def test_too_little_memory_says_that_a_smaller_batch_is_another_softmax(run, monkeypatch):
+    def fail(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("transformers.Trainer.training_step", fail)
+    with pytest.raises(MemoryError) as caught:
+        run(changed(gradient_checkpointing=True))
+    assert "batch_size of the score net, now 6" in str(caught.value)
+    assert "softmax" in str(caught.value)
+    assert "gradient_checkpointing" not in str(caught.value)  # it is on
+    assert "gradient_accumulation" not in str(caught.value)
 
 
 def test_the_net_has_its_own_learning_rate(run):
