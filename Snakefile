@@ -6,6 +6,9 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
+# The cost files then say how many GPUs and processes each job had: see vlselect/costs.py.
+workflow.output_settings.benchmark_extended = True
+
 
 # A config of one's own stands alone: nothing of the default is mixed in.
 if not workflow.overwrite_configfiles:

@@ -30,6 +30,7 @@ if config.get("gradients"):
             mem_mb=growing(24000),
             runtime=growing(480),
             gpu=warm_up_gpus,
+            processes=training_processes(config["gradients"]["warm_up"]["finetune"]),
         params:
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],

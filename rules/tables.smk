@@ -193,8 +193,8 @@ rule tabulate_costs:
         runtime=growing(10),
     params:
         costs=costs_folder,
-        stages=selection_stages,
+        selections=selection_jobs,
         runs=checkpoint_names(),
     shell:
-        "python {input.code[0]:q} --costs {params.costs:q} --stages {params.stages:q}"
+        "python {input.code[0]:q} --costs {params.costs:q} --selections {params.selections:q}"
         " --runs {params.runs:q} --budgets {input.budgets:q} --out {output:q} 2> {log:q}"

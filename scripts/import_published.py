@@ -2,7 +2,8 @@
 
 Reads a CSV with a row for each method (one of them `full`) and a column for each benchmark, in the
 unit that it was published in; optionally columns `ratio` and `seed`, a column of stated relative
-performance to check ours against, and a CSV of wall-clock hours (level, method, ratio, hours).
+performance to check ours against, and a CSV of costs (level, method, ratio, and hours of wall-clock
+time or device_hours).
 Writes the tables that the figures of performance and cost need. A config of two lines then draws
 them: `run: <name>` and `cached: true`.
 """
@@ -30,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tolerance", type=float, default=0.1, help="largest difference to it, in points"
     )
-    parser.add_argument("--hours", type=Path, help="published wall-clock times, CSV")
+    parser.add_argument("--hours", type=Path, help="published costs, CSV")
     parser.add_argument("--out", type=Path, required=True, help="results/<run>/tables")
     return parser
 

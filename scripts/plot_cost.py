@@ -1,4 +1,4 @@
-"""Draw cost against relative performance: selection and finetuning, by wall-clock time.
+"""Draw cost against relative performance: selection and finetuning, by device-seconds.
 
 Reads cost.csv and relative_performance.csv.
 """
@@ -14,10 +14,10 @@ from vlselect import costs, style, tables
 
 MOST_LABELS = 14  # points that are labelled one by one
 NOTE = (
-    "Wall-clock time of the jobs one after another, mean over seeds; a stage that several methods "
-    "use counts for each. Vertical lines: 95 % t interval over seeds."
+    "Device-seconds: time of each job times its GPUs or processes, mean over seeds; a stage that "
+    "several methods use counts for each. Vertical lines: 95 % t interval over seeds."
 )
-PUBLISHED = "Wall-clock time as published; pale bars: only selection and finetuning together."
+PUBLISHED = "Time as published; pale bars: only selection and finetuning together."
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -71,7 +71,7 @@ def points(axes: Axes, rows: list[dict]) -> None:
     axes.axhline(100.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0)
     axes.axvline(100.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0)
     axes.set_xlim(0, 1.08 * max([100.0, *(row["total"] for row in rows)]))
-    axes.set_xlabel("selection + finetuning, wall-clock time,\n% of finetuning on the full pool")
+    axes.set_xlabel("selection + finetuning,\n% of finetuning on the full pool")
     axes.set_ylabel("relative performance,\n% of finetuning on the full pool")
     axes.margins(y=0.12)
     style.grid(axes, "both")

@@ -23,10 +23,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--costs", type=Path, required=True, help="folder of the benchmark files")
     parser.add_argument(
-        "--stages",
+        "--selections",
         type=json.loads,
         required=True,
-        help="JSON object: method to the rules (or folders below them) that its selection needs",
+        help="JSON list: [subsets, benchmark files behind each of them]",
     )
     parser.add_argument(
         "--runs", nargs="+", required=True, help="model/method/<budget>_seed-<s>, in table order"
@@ -43,7 +43,8 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     shares = tables.read_shares(args.budgets)
     runs = [tables.Run.parse(run, shares) for run in args.runs]
-    rows = costs.method_rows(args.costs, args.stages, runs, args.finetuning)
+    behind = {subset: files for subsets, files in args.selections for subset in subsets}
+    rows = costs.method_rows(args.costs, behind, runs, args.finetuning)
     rows += costs.rule_rows(args.costs)
     table = tables.write_table(rows, "cost", args.out)
     unmeasured = int((table["jobs"] == 0).sum())

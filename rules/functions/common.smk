@@ -23,7 +23,6 @@ from vlselect.task_builds import expand_builds, name_metrics
 from yaml import safe_load
 
 RULES = Path(workflow.basedir) / "rules"
-STAGES = {}  # method → rules whose cost is the cost of selecting by it
 NEEDS_VALIDATION = set()  # methods that read validation gradients
 
 
@@ -35,12 +34,11 @@ def checked(action, *arguments):
         raise WorkflowError(f"The config is not right:\n{error}")
 
 
-def declare_method(name, stages, parameters, needs_validation=False):
+def declare_method(name, parameters, needs_validation=False):
     """Tell the workflow of a selection method: called at the top of rules/methods/<name>.smk.
 
-    stages: rules before its own select job that its selection costs; parameters: JSON schema of its config entry's keys.
+    parameters: JSON schema of its config entry's keys.
     """
-    STAGES[name] = stages
     if needs_validation:
         NEEDS_VALIDATION.add(name)
     schema = {"type": "object", "additionalProperties": False, "properties": parameters}

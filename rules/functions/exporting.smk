@@ -21,8 +21,8 @@ def card_code(wildcards):
 
 def card_sections(wildcards):
     """Sections of the config that a method's choice depends on, beside its own entry."""
-    stages = STAGES[wildcards.method]
-    return ["gradients"] if "collect_gradients" in stages else []
+    jobs = jobs_of_subset("{method}/{budget}_seed-{seed}".format(**wildcards))
+    return ["gradients"] if "collect_gradients" in {rule for rule, *_ in jobs} else []
 
 
 def export_code(wildcards):

@@ -46,14 +46,8 @@ def shard_flags(kinds):
 
 def wanted_features():
     """(name of its rule, model) of every forward pass over the pool, as the methods ask for them."""
-    found = {}
-    for method, stages in STAGES.items():
-        settings = config["methods"][method]
-        for name in stages:
-            passes, _, model = name.partition("/")
-            if passes in MODEL_RULES:
-                found[passes, model.format(**settings) or settings["model"]] = None
-    return sorted(found)
+    jobs = set().union(*(jobs_of_subset(f"{m}/ratio-1.0_seed-0") for m in METHODS))
+    return sorted({(rule, model) for rule, model, _ in jobs if rule in MODEL_RULES})
 
 
 def feature_stages():

@@ -152,19 +152,6 @@ def benchmark_groups(wildcards):
     return json.dumps({task: group for task, group in tasks.items() if group})
 
 
-def selection_stages(wildcards):
-    """The stages that each method's selection costs, as JSON.
-
-    A stage may name one of the method's parameters: "extract_features/{model}" counts the jobs
-    of the method's own model only.
-    """
-    filled = {
-        method: [stage.format(**config["methods"][method]) for stage in stages]
-        for method, stages in STAGES.items()
-    }
-    return json.dumps(filled, sort_keys=True)
-
-
 def coincide_temperature(wildcards):
     """Temperature of COINCIDE's allocation."""
     return config["methods"]["coincide"]["temperature"]

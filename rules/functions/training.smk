@@ -7,29 +7,31 @@ from vlselect.launching import launch_command
 from vlselect.model_checks import check_models
 
 
+def training_processes(settings):
+    """Processes of a training job."""
+    return settings.get("processes", 1)
+
+
 def launcher(settings):
     """The program that starts a training script: Python, or accelerate for several processes."""
-    processes = settings.get("processes", 1)
-    return shlex.join(launch_command(processes, config["threads"]))
+    return shlex.join(launch_command(training_processes(settings), config["threads"]))
 
 
 def training_threads(settings):
     """Threads of a training job: those of each process, and its workers."""
-    return settings.get("processes", 1) * (
-        config["threads"] + settings.get("workers", 0)
-    )
+    each = config["threads"] + settings.get("workers", 0)
+    return training_processes(settings) * each
 
 
 def finetune_gpus(wildcards):
     """GPUs of a finetuning: one for each process."""
-    return gpus(wildcards) * config["finetune"].get("processes", 1)
+    return gpus(wildcards) * training_processes(config["finetune"])
 
 
 def warm_up_gpus(wildcards):
     """GPUs of the warm-up: one for each process."""
-    return gpus(wildcards) * config["gradients"]["warm_up"]["finetune"].get(
-        "processes", 1
-    )
+    settings = config["gradients"]["warm_up"]["finetune"]
+    return gpus(wildcards) * training_processes(settings)
 
 
 def unquantised_flags(wildcards):

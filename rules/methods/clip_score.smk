@@ -7,7 +7,6 @@ subsets/clip_score/<budget>_seed-<s>.{json,parquet}.
 
 declare_method(
     "clip_score",
-    stages=["extract_clip/{model}", "score_clip_score"],
     parameters={
         "model": {
             "description": "CLIP that embeds images and texts, a name from `models` (extract_clip)",

@@ -6,7 +6,6 @@ clustered; writes subsets/coincide/<budget>_seed-<s>.{json,parquet}.
 
 declare_method(
     "coincide",
-    stages=["extract_features", "cluster_activations", "summarise_clusters"],
     parameters={
         "model": {
             "description": "small reference model whose activations are clustered, a name from `models` (extract_features)",

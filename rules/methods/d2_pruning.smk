@@ -8,7 +8,6 @@ subsets/d2_pruning/<budget>_seed-<s>.{json,parquet}, the same for every seed.
 
 declare_method(
     "d2_pruning",
-    stages=["extract_features/{model}", "find_neighbours", "score_d2_pruning"],
     parameters={
         "model": {
             "description": "reference model whose hidden states and margins are read, a name from `models` (extract_features)",

@@ -6,7 +6,6 @@ Reads pool/samples.parquet and features/<model>/likelihood/; writes scores/el2n/
 
 declare_method(
     "el2n",
-    stages=["extract_features/{model}", "score_el2n"],
     parameters={
         "model": {
             "description": "reference model that predicts the responses, a name from `models` (extract_features)",

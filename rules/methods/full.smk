@@ -3,7 +3,7 @@
 Reads pool/samples.parquet; writes subsets/full/ratio-1.0_seed-<s>.{json,parquet}.
 """
 
-declare_method("full", stages=[], parameters={})
+declare_method("full", parameters={})
 
 
 rule select_full:

@@ -6,10 +6,6 @@ influence/<task>.parquet; writes subsets/icons/<budget>_seed-<s>.{json,parquet}.
 
 declare_method(
     "icons",
-    stages=[
-        *("warm_up", "collect_gradients", "collect_validation_gradients"),
-        *("compute_influence", "cast_votes"),
-    ],
     parameters={
         "percentile": {
             "description": "each task votes for its most influential samples, this many percent of the pool (cast_votes)",

@@ -6,7 +6,6 @@ Reads pool/samples.parquet and features/<model>/likelihood/; writes scores/perpl
 
 declare_method(
     "perplexity",
-    stages=["extract_features/{model}", "score_perplexity"],
     parameters={
         "model": {
             "description": "reference model that predicts the responses, a name from `models` (extract_features)",

@@ -3,7 +3,7 @@
 Reads pool/samples.parquet; writes subsets/random/<budget>_seed-<s>.{json,parquet}.
 """
 
-declare_method("random", stages=[], parameters={})
+declare_method("random", parameters={})
 
 
 rule select_random:

@@ -7,7 +7,6 @@ subsets/scalselect/<budget>_seed-<s>.{json,parquet}.
 
 declare_method(
     "scalselect",
-    stages=["extract_attention", "score_scalselect"],
     parameters={
         "model": {
             "description": "target model before instruction tuning, a name from `models` (extract_attention)",

@@ -8,7 +8,6 @@ subsets/self_filter/<budget>_seed-<s>.{json,parquet}. The seed of the scores is 
 
 declare_method(
     "self_filter",
-    stages=["extract_clip/{clip}", "train_score_net"],
     parameters={
         "model": {
             "description": "VLM that is trained together with the score net, a name from `models` (train_score_net)",

@@ -7,7 +7,6 @@ subsets/self_sup/<budget>_seed-<s>.{json,parquet}, the same for every seed.
 
 declare_method(
     "self_sup",
-    stages=["extract_features/{model}", "score_self_sup"],
     parameters={
         "model": {
             "description": "reference model whose hidden states of the last token are clustered, a name from `models` (extract_features)",

@@ -7,7 +7,6 @@ sample stays) and subsets/semdedup/<budget>_seed-<s>.{json,parquet}, the same fo
 
 declare_method(
     "semdedup",
-    stages=["extract_features/{model}", "score_semdedup"],
     parameters={
         "model": {
             "description": "reference model whose hidden states of the last token are compared, a name from `models` (extract_features)",

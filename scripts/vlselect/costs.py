@@ -1,15 +1,21 @@
 """What the jobs cost, from the benchmark files that Snakemake writes.
 
 A benchmark file (``<costs>/<rule>/….jsonl``) has one JSON object per run of a job, with the
-wall-clock seconds `s`, `cpu_time` in seconds and `max_rss` in MB. Snakemake takes CPU time and
-memory by looking at the process every half second, later every 30 s: they are lower bounds,
-and "NA" for a job that ended before the first look.
+wall-clock seconds `s`, `cpu_time` in seconds, `max_rss` in MB and the job's `resources`. It is of
+the attempt that succeeded: time lost in failed ones is not in it. Snakemake takes CPU time and
+memory by looking at the process every half second, later every 30 s: they are lower bounds, and
+"NA" for a job that ended before the first look.
+
+A job's devices are the GPUs that it holds (`gpu`) or, where these are more, the processes of its
+launch (`processes`: those that train together; neither threads nor workers that read ahead). So a
+job in one process without a GPU holds one device while it runs.
 """
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +25,31 @@ from vlselect.tables import MEAN, REFERENCE, Run
 
 logger = logging.getLogger(__name__)
 
+SHARDS = re.compile(r"\*-of-(\d+)$")
+
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one or more jobs, as if they ran one after another.
+    """Cost of one or more jobs.
 
-    `wall` and `cpu` are seconds, `peak` is MB (the largest of any one job); NaN throughout and
-    no jobs: nothing was measured.
+    `wall`, `device` and `cpu` are seconds that add up over the jobs, `elapsed` the seconds where
+    those of a stage run side by side, `peak` is MB (the largest of any one job); NaN throughout and
+    no jobs: nothing was measured. `unstated` jobs do not say which devices they had.
     """
 
     jobs: float = 0
     unsampled: float = 0
     wall: float = float("nan")
+    device: float = float("nan")
+    elapsed: float = float("nan")
     cpu: float = float("nan")
     peak: float = float("nan")
+    unstated: float = 0
+
+
+def devices(resources: Mapping) -> int:
+    """Devices that a job with these resources holds: GPUs or processes, and at least one."""
+    return max(1, int(resources.get("gpu", 0)), int(resources.get("processes", 1)))
 
 
 def read_job(path: Path) -> Cost:
@@ -47,14 +64,16 @@ def read_job(path: Path) -> Cost:
     try:
         runs = [json.loads(line) for line in lines]
         wall = float(np.mean([float(run["s"]) for run in runs])) if runs else float("nan")
+        held = max((devices(run.get("resources", {})) for run in runs), default=1)
         sampled = [run for run in runs if run["cpu_time"] != "NA" and run["max_rss"] != "NA"]
         cpu = sum(float(run["cpu_time"]) for run in sampled) / max(len(sampled), 1)
         peak = max((float(run["max_rss"]) for run in sampled), default=0.0)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a benchmark file in JSON lines: {error!r}") from error
     if not runs:
         raise ValueError(f"{path}: is empty")
-    return Cost(1, int(not sampled), wall, cpu, peak)
+    unstated = int(any("resources" not in run for run in runs))
+    return Cost(1, int(not sampled), wall, wall * held, wall, cpu, peak, unstated)
 
 
 def total(costs: Iterable[Cost]) -> Cost:
@@ -62,98 +81,84 @@ def total(costs: Iterable[Cost]) -> Cost:
     costs = list(costs)
     if any(np.isnan(cost.wall) for cost in costs):
         return Cost()
-    return Cost(
-        sum(cost.jobs for cost in costs),
-        sum(cost.unsampled for cost in costs),
-        sum(cost.wall for cost in costs),
-        sum(cost.cpu for cost in costs),
-        max((cost.peak for cost in costs), default=0.0),
-    )
+    summed = ("jobs", "unsampled", "unstated", "wall", "device", "elapsed", "cpu")
+    sums = {name: sum(getattr(cost, name) for cost in costs) for name in summed}
+    return Cost(**sums, peak=max((cost.peak for cost in costs), default=0.0))
+
+
+def side_by_side(costs: Iterable[Cost]) -> Cost:
+    """The same, of jobs that run at the same time: the longest is what has elapsed."""
+    costs = list(costs)
+    return replace(total(costs), elapsed=max((cost.elapsed for cost in costs), default=0.0))
 
 
 def mean(costs: Sequence[Cost]) -> Cost:
     """Mean of alternatives (the seeds of one run); not measured if one of them was not."""
     if not costs:
         return Cost()
-    together = total(costs)
-    n = len(costs)
-    return Cost(
-        round(together.jobs / n),
-        round(together.unsampled / n),
-        together.wall / n,
-        together.cpu / n,
-        together.peak,
-    )
+    together, n = total(costs), len(costs)
+    counts = {name: round(getattr(together, name) / n) for name in ("jobs", "unsampled")}
+    seconds = {name: getattr(together, name) / n for name in ("wall", "device", "elapsed", "cpu")}
+    return replace(together, **counts, **seconds)
 
 
-def stage_cost(folder: Path, stage: str) -> Cost:
-    """Cost of all jobs of a stage: of a rule, or of a folder below it.
+def stage_cost(folder: Path, name: str) -> Cost:
+    """Cost of a job, or of all shards of a stage.
 
     Parameters
     ----------
     folder : Path
         The costs folder of the run.
-    stage : str
-        A rule ("warm_up"), or a rule and the beginning of its jobs' names
-        ("extract_features/reference").
+    name : str
+        The benchmark file below it, without ``.jsonl``: "cast_votes/all", or with ``*`` for the
+        number of each shard: "extract_features/reference/*-of-4".
 
     Returns
     -------
     Cost
-        Not measured (and a warning) if there is no benchmark file.
+        Not measured (and a warning) if a benchmark file is missing.
     """
-    place = folder / stage
-    files = [place.with_name(f"{place.name}.jsonl")]
-    files = [path for path in files if path.is_file()] + sorted(place.rglob("*.jsonl"))
-    if not files:
-        logger.warning("no benchmark files of %s: its cost is left empty", place)
-        return Cost()
-    return total(read_job(path) for path in files)
-
-
-def run_cost(folder: Path, rule: str, runs: Sequence[Run], with_model: bool) -> Cost:
-    """Mean cost over the given runs (seeds) of one job of a rule.
-
-    The job's benchmark file is ``<rule>/[<model>/<method>/]<budget>_seed-<s>.jsonl``.
-    """
-    costs = []
-    for run in runs:
-        place = folder / rule
-        if with_model:
-            place = place / run.model / run.method
-        path = place / f"{run.label}.jsonl"
+    shards = SHARDS.search(name)
+    numbers = range(1, int(shards[1]) + 1) if shards else [None]
+    paths = [folder / f"{name.replace('*', str(number))}.jsonl" for number in numbers]
+    for path in paths:
         if not path.is_file():
-            logger.warning("no benchmark file %s: the cost of %s is left empty", path, rule)
+            logger.warning("no benchmark file %s: the cost is left empty", path)
             return Cost()
-        costs.append(read_job(path))
-    return mean(costs)
+    return side_by_side(map(read_job, paths))
 
 
 def rule_rows(folder: Path) -> list[dict]:
     """A row of ``cost.csv`` for every rule that left benchmark files, by name."""
-    rules = sorted({path.relative_to(folder).parts[0] for path in folder.rglob("*.jsonl")})
-    names = [rule.removesuffix(".jsonl") for rule in rules]
-    return [_row("rule", name, stage_cost(folder, name)) for name in dict.fromkeys(names)]
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*.jsonl")):
+        files.setdefault(path.relative_to(folder).parts[0].removesuffix(".jsonl"), []).append(path)
+    costs = {rule: side_by_side(map(read_job, files[rule])) for rule in sorted(files)}
+    unstated = [rule for rule, cost in costs.items() if cost.unstated]
+    if unstated:
+        logger.warning("jobs of %s do not say their devices: one is counted", ", ".join(unstated))
+    return [_row("rule", rule, cost) for rule, cost in costs.items()]
 
 
 def method_rows(
-    folder: Path, stages: Mapping[str, Sequence[str]], runs: Sequence[Run], finetuning: str
+    folder: Path, selections: Mapping[str, Sequence[str]], runs: Sequence[Run], finetuning: str
 ) -> list[dict]:
     """Rows of ``cost.csv`` for selection, finetuning and both, of each method and ratio.
 
-    Selection is everything that a method needs beyond the prepared pool to name one subset:
-    its stages, also where another method uses the same ones, and the job that writes the
-    subset. Finetuning is one checkpoint. Seeds are alternatives: their mean counts.
+    Selection is everything that a method needs beyond the prepared pool and tasks to name one
+    subset, also where another method uses the same. Finetuning is one checkpoint. Seeds are
+    alternatives: their mean counts.
 
     Parameters
     ----------
     folder : Path
         The costs folder of the run.
-    stages : mapping of str to sequence of str
-        For each method the stages (see `stage_cost`) that its selection needs. Of its own rule
-        ``select_<method>`` only the jobs of the ratio in question count, listed or not.
+    selections : mapping of str to sequence of str
+        For each subset, ``<method>/<budget>_seed-<s>``, the benchmark files (see `stage_cost`) of
+        all jobs behind it; ``{subset}`` in one stands for the last part of the subset's name.
     runs : sequence of Run
-        The checkpoints.
+        The checkpoints, of which the benchmark files are
+        ``<finetuning>/<model>/<method>/<budget>_seed-<s>.jsonl``.
     finetuning : str
         Name of the finetuning rule.
 
@@ -165,23 +170,24 @@ def method_rows(
     Raises
     ------
     ValueError
-        If the stages of a method are not given.
+        If the jobs behind a subset are not given.
     """
     groups: dict[tuple[str, str, str], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.model, run.method, run.ratio), []).append(run)
+    behind = {run: _jobs_behind(selections, run) for run in runs}
+    names = dict.fromkeys(name for jobs in behind.values() for name in jobs)
+    costs = {name: stage_cost(folder, name) for name in names}
     finetuned = {
-        key: run_cost(folder, finetuning, seeds, with_model=True) for key, seeds in groups.items()
+        (model, method, ratio): mean(
+            [stage_cost(folder, f"{finetuning}/{model}/{method}/{run.label}") for run in seeds]
+        )
+        for (model, method, ratio), seeds in groups.items()
     }
-    full = {key[0]: cost.wall for key, cost in finetuned.items() if key[1] == REFERENCE}
+    full = {key[0]: cost.device for key, cost in finetuned.items() if key[1] == REFERENCE}
     rows = []
     for (model, method, ratio), seeds in groups.items():
-        if method not in stages:
-            raise ValueError(f"method {method}: nobody says which rules its selection needs")
-        own_rule = f"select_{method}"
-        shared = [stage_cost(folder, stage) for stage in stages[method] if stage != own_rule]
-        own = run_cost(folder, own_rule, seeds, with_model=False)
-        selection = total([*shared, own])
+        selection = mean([total(costs[name] for name in behind[run]) for run in seeds])
         finetune = finetuned[model, method, ratio]
         levels = {
             "selection": selection,
@@ -189,9 +195,17 @@ def method_rows(
             "total": total([selection, finetune]),
         }
         for level, cost in levels.items():
-            share = 100.0 * cost.wall / full.get(model, float("nan"))
+            share = 100.0 * cost.device / full.get(model, float("nan"))
             rows.append(_row(level, method, cost, model, ratio, share))
     return rows
+
+
+def _jobs_behind(selections: Mapping[str, Sequence[str]], run: Run) -> list[str]:
+    """The benchmark files of all jobs behind the subset of a run."""
+    subset = f"{run.method}/{run.label}"
+    if subset not in selections:
+        raise ValueError(f"subset {subset}: the jobs that its selection needs are not given")
+    return [name.replace("{subset}", run.label) for name in selections[subset]]
 
 
 def beside_performance(cost: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:
@@ -230,7 +244,9 @@ def _row(
         "ratio": ratio,
         "jobs": int(cost.jobs),
         "unsampled": int(cost.unsampled),
+        "device_seconds": cost.device,
         "wall_seconds": cost.wall,
+        "elapsed_seconds": cost.elapsed,
         "cpu_seconds": cost.cpu,
         "peak_memory_mb": cost.peak,
         "relative_to_full": relative_to_full,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from vlselect.tables import MEAN, REFERENCE, ratio_order
+from vlselect.tables import MEAN, REFERENCE, TABLES, ratio_order
 
 METRIC = "published"
 
@@ -89,13 +89,14 @@ def check_means(performance: pd.DataFrame, stated: Sequence[float], tolerance: f
 
 
 def published_cost(hours: pd.DataFrame, model: str) -> pd.DataFrame:
-    """Rows of ``cost.csv`` from published wall-clock times.
+    """Rows of ``cost.csv`` from published times.
 
     Parameters
     ----------
     hours : DataFrame
-        Columns level (``selection``, ``finetuning`` or ``total``), method, ratio, hours. One row
-        has to be the finetuning of ``full``.
+        Columns level (``selection``, ``finetuning`` or ``total``), method, ratio, and `hours` of
+        wall-clock time or `device_hours`, such as GPU-hours: shares are of whichever is published.
+        One row has to be the finetuning of ``full``.
     model : str
         The finetuned model.
 
@@ -108,21 +109,27 @@ def published_cost(hours: pd.DataFrame, model: str) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the time of finetuning on the full pool is not there.
+        If the time of finetuning on the full pool is not there, or there are both kinds of hours.
     """
+    kinds = {"hours": "wall_seconds", "device_hours": "device_seconds"}
+    published = [kind for kind in kinds if kind in hours.columns]
+    if len(published) != 1:
+        raise ValueError(f"needs one column of {list(kinds)}, has {published}")
     full = hours[(hours["method"] == REFERENCE) & (hours["level"] == "finetuning")]
     if len(full) != 1:
         raise ValueError(f"needs one row with the hours of finetuning on {REFERENCE!r}")
-    parts = [full, full.assign(level="selection", hours=0.0), full.assign(level="total")]
+    none = full.assign(level="selection", **{published[0]: 0.0})
+    parts = [full, none, full.assign(level="total")]
     others = hours[hours["method"] != REFERENCE]
     others = others.iloc[np.argsort([ratio_order(r) for r in others["ratio"]], kind="stable")]
     rows = pd.concat([*parts, others], ignore_index=True)
-    wall = 3600.0 * rows["hours"].astype(float)
+    seconds = 3600.0 * rows[published[0]].astype(float)
     table = pd.DataFrame({"level": rows["level"], "name": rows["method"], "model": model})
     table["ratio"] = rows["ratio"]
-    table["jobs"], table["unsampled"], table["wall_seconds"] = 0, 0, wall
-    table["cpu_seconds"] = table["peak_memory_mb"] = np.nan
-    table["relative_to_full"] = 100.0 * wall / wall.iloc[0]
+    table["jobs"] = table["unsampled"] = 0
+    table = table.reindex(columns=list(TABLES["cost"]))  # what is not published stays empty
+    table[kinds[published[0]]] = seconds
+    table["relative_to_full"] = 100.0 * seconds / seconds.iloc[0]
     return table
 
 

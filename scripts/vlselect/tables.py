@@ -149,10 +149,12 @@ TABLES = {
         "ratio": ("text", "ratio of the subset; empty for a rule"),
         "jobs": ("integer", "number of jobs behind the row; 0: none of ours was measured"),
         "unsampled": ("integer", "jobs that ended before CPU time and memory could be sampled"),
-        "wall_seconds": ("real", "wall-clock seconds, summed as if one job ran after another"),
+        "device_seconds": ("real", "wall seconds of each job × its GPUs or processes, summed"),
+        "wall_seconds": ("real", "wall seconds, summed as if one job ran after another"),
+        "elapsed_seconds": ("real", "the same with the jobs of each stage side by side"),
         "cpu_seconds": ("real", "CPU seconds seen by Snakemake's sampling (a lower bound)"),
         "peak_memory_mb": ("real", "largest resident memory of any one of the jobs, MB"),
-        "relative_to_full": ("real", "100 wall_seconds / wall_seconds of finetuning on `full`"),
+        "relative_to_full": ("real", "100 device_seconds / those of finetuning on `full`"),
     },
 }
 

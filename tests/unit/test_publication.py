@@ -62,7 +62,23 @@ def test_costs_are_shares_of_finetuning_on_the_full_pool():
     assert table["level"].tolist() == ["finetuning", "selection", "total", "total", "total"]
     assert table["relative_to_full"].tolist() == [100.0, 0.0, 100.0, 20.0, 50.0]
     assert table["wall_seconds"].tolist()[-1] == 25 * 3600
-    assert table["cpu_seconds"].isna().all() and set(table["jobs"]) == {0}
+    unsaid = ["device_seconds", "elapsed_seconds", "cpu_seconds", "peak_memory_mb"]
+    assert table[unsaid].isna().all(axis=None) and set(table["jobs"]) == {0}
+
+
+def test_published_gpu_hours_are_device_seconds():
+    rows = hours(("finetuning", "full", "1.0", "80"), ("selection", "icons", "0.2", "20"))
+    table = publication.published_cost(rows.rename(columns={"hours": "device_hours"}), "llava")
+    assert table["device_seconds"].tolist() == [80 * 3600, 0, 80 * 3600, 20 * 3600]
+    assert table["wall_seconds"].isna().all()
+    assert table["relative_to_full"].tolist() == [100.0, 0.0, 100.0, 25.0]
+
+
+def test_published_costs_are_in_one_kind_of_hours():
+    rows = hours(("finetuning", "full", "1.0", "50"))
+    for wrong in (rows.drop(columns="hours"), rows.assign(device_hours="400")):
+        with pytest.raises(ValueError, match="one column of"):
+            publication.published_cost(wrong, "llava")
 
 
 def test_costs_need_the_full_pool():

@@ -104,6 +104,20 @@ def test_every_job_left_its_cost(mini_run):
     assert {path.name for path in (mini_run.results / "costs").iterdir()} == rules
 
 
+def test_costs_say_how_many_devices_each_job_had(mini_run):
+    files = sorted((mini_run.results / "costs").rglob("*.jsonl"))
+    resources = [json.loads(path.read_text())["resources"] for path in files]
+    trained = [held for path, held in zip(files, resources, strict=True) if "processes" in held]
+    assert len(trained) == 1 + len(RUNS) * len(SEEDS)  # the warm-up and the checkpoints
+    assert {(held["processes"], held["gpu"]) for held in trained} == {(1, 0)}
+    cost = pd.read_csv(mini_run.results / "tables/cost.csv")
+    assert cost["device_seconds"].notna().all()
+    assert cost["device_seconds"].tolist() == cost["wall_seconds"].tolist()
+    assert (cost["elapsed_seconds"] <= cost["wall_seconds"]).all()
+    log = (mini_run.results / "logs/tabulate_costs.log").read_text()
+    assert "do not say their devices" not in log
+
+
 def test_second_run_has_nothing_to_do(mini_run):
     again = succeeded(snakemake(mini_run.folder, mini_run.config, "-c2", root=mini_run.root))
     assert jobs(again) == set() and "Nothing to be done" in again
