@@ -28,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--parameters", default="{}", help="JSON: normalise, and arguments of neighbours.nearest"
     )
+    parser.add_argument("--seed", type=int, default=0, help="of inverted lists")
     parser.add_argument("--threads", type=int, default=1, help="fixed, so that results are")
     parser.add_argument("--out", type=Path, required=True, help="Parquet table")
     return parser
@@ -53,9 +54,9 @@ def main(argv: list[str] | None = None) -> None:
     settings = json.loads(args.parameters)
     array = store.ShardedArray(args.features)
     embeddings = Embeddings(array, ids, normalise=settings.pop("normalise", False))
-    logger.info("features %s, parameters %s", array.shape, args.parameters)
+    logger.info("features %s, parameters %s, seed %d", array.shape, args.parameters, args.seed)
     with threadpool_limits(args.threads), log.timed("neighbours"):
-        places, squared = neighbours.nearest(embeddings, **settings)
+        places, squared = neighbours.nearest(embeddings, seed=args.seed, **settings)
     logger.info("squared distances: median %.4g, largest %.4g", np.median(squared), squared.max())
     store.write_parquet(neighbour_table(embeddings, places, squared), args.out)
 
