@@ -19,7 +19,7 @@ rule make_explorer:
         clusters=of_first_run(
             "coincide", "<results>/clusters/seed-{seed}/assignments.parquet"
         ),
-        scores=first_scores().values(),
+        scores=list(first_scores().values()),
         subsets=subset_rows(METHODS),
     output:
         page="<results>/explorer.html",
