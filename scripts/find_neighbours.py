@@ -28,9 +28,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--parameters", default="{}", help="JSON: normalise, and arguments of neighbours.nearest"
     )
-    parser.add_argument("--seed", type=int, required=True, help="of inverted lists")
     parser.add_argument("--threads", type=int, default=1, help="fixed, so that results are")
     parser.add_argument("--out", type=Path, required=True, help="Parquet table")
+    parser.add_argument("--seed", type=int, required=True, help="of inverted lists")
     return parser
 
 

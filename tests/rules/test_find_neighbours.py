@@ -13,15 +13,8 @@ from feature_files import blobs, make_pool
 def run(folder, values, pool, seed=0, **parameters):
     pool.to_parquet(folder / "samples.parquet")
     features = write_shards(folder, values, shards=2)
-    flags = ["--samples", folder / "samples.parquet", "--features", *features]
-    flags += [
-        "--parameters",
-        json.dumps(parameters),
-        "--seed",
-        seed,
-        "--out",
-        folder / "neighbours.parquet",
-    ]
+    flags = ["--samples", folder / "samples.parquet", "--features", *features, "--seed", seed]
+    flags += ["--parameters", json.dumps(parameters), "--out", folder / "neighbours.parquet"]
     find_neighbours.main([*map(str, flags)])
     return pd.read_parquet(folder / "neighbours.parquet")
 
