@@ -1,8 +1,8 @@
 """Concept-skill clusters of the pool.
 
 Reads features/<model>/activations/ of the model that methods.coincide names; writes
-clusters/assignments.parquet (row, cluster, distance), clusters/centroids.safetensors and
-clusters/summary.parquet (cluster, size, transferability, density).
+clusters/seed-<s>/assignments.parquet (row, cluster, distance), …/centroids.safetensors and
+…/summary.parquet (cluster, size, transferability, density). The seed is that of the k-means.
 """
 
 if "coincide" in METHODS:
@@ -13,12 +13,12 @@ if "coincide" in METHODS:
             code=code("cluster_activations.py"),
             activations=activation_shards,
         output:
-            assignments="<results>/clusters/assignments.parquet",
-            centroids="<results>/clusters/centroids.safetensors",
+            assignments="<results>/clusters/seed-{seed}/assignments.parquet",
+            centroids="<results>/clusters/seed-{seed}/centroids.safetensors",
         log:
-            "<logs>/cluster_activations.log",
+            "<logs>/cluster_activations/seed-{seed}.log",
         benchmark:
-            "<costs>/cluster_activations/all.jsonl"
+            "<costs>/cluster_activations/seed-{seed}.jsonl"
         conda:
             branch(
                 clustering_gpus,
@@ -43,14 +43,14 @@ if "coincide" in METHODS:
         input:
             code=code("summarise_clusters.py"),
             activations=activation_shards,
-            assignments="<results>/clusters/assignments.parquet",
-            centroids="<results>/clusters/centroids.safetensors",
+            assignments="<results>/clusters/seed-{seed}/assignments.parquet",
+            centroids="<results>/clusters/seed-{seed}/centroids.safetensors",
         output:
-            summary="<results>/clusters/summary.parquet",
+            summary="<results>/clusters/seed-{seed}/summary.parquet",
         log:
-            "<logs>/summarise_clusters.log",
+            "<logs>/summarise_clusters/seed-{seed}.log",
         benchmark:
-            "<costs>/summarise_clusters/all.jsonl"
+            "<costs>/summarise_clusters/seed-{seed}.jsonl"
         conda:
             "../envs/selection.yaml"
         threads: config["threads"]

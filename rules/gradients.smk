@@ -1,8 +1,9 @@
 """Projected per-sample gradients of a warmed-up model, for the pool and the tasks' validation sets.
 
 Reads pool/samples.parquet, tasks/<task>/validation.parquet, the images and a model; writes
-gradients/<model>/warm_up/ (LoRA adapter, training_log.csv, rows.csv) and shards of
-gradients/<model>/pool/ and gradients/<model>/<task>/.
+gradients/<model>/seed-<s>/warm_up/ (LoRA adapter, training_log.csv, rows.csv) and shards of
+gradients/<model>/seed-<s>/pool/ and gradients/<model>/seed-<s>/<task>/. The seed is that of the warm-up
+and, where the config fixes no other, of the projection.
 """
 
 if config.get("gradients"):
@@ -14,11 +15,11 @@ if config.get("gradients"):
             samples="<results>/pool/samples.parquet",
             model=model_files,
         output:
-            directory("<results>/gradients/{model}/warm_up"),
+            directory("<results>/gradients/{model}/seed-{seed}/warm_up"),
         log:
-            "<logs>/warm_up/{model}.log",
+            "<logs>/warm_up/{model}/seed-{seed}.log",
         benchmark:
-            "<costs>/warm_up/{model}.jsonl"
+            "<costs>/warm_up/{model}/seed-{seed}.jsonl"
         conda:
             branch(
                 warm_up_gpus,
@@ -35,7 +36,7 @@ if config.get("gradients"):
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
             fraction=config["gradients"]["warm_up"]["fraction"],
-            seed=config["gradients"]["warm_up"]["seed"],
+            seed="{seed}",
             launch=launcher(config["gradients"]["warm_up"]["finetune"]),
             settings=json.dumps(
                 config["gradients"]["warm_up"]["finetune"], sort_keys=True
@@ -53,13 +54,13 @@ if config.get("gradients"):
             code=code("collect_gradients.py"),
             samples="<results>/pool/samples.parquet",
             model=model_files,
-            adapter="<results>/gradients/{model}/warm_up",
+            adapter="<results>/gradients/{model}/seed-{seed}/warm_up",
         output:
-            "<results>/gradients/{model}/pool/shard-{scatteritem}.safetensors",
+            "<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors",
         log:
-            "<logs>/collect_gradients/{model}/{scatteritem}.log",
+            "<logs>/collect_gradients/{model}/seed-{seed}/{scatteritem}.log",
         benchmark:
-            "<costs>/collect_gradients/{model}/{scatteritem}.jsonl"
+            "<costs>/collect_gradients/{model}/seed-{seed}/{scatteritem}.jsonl"
         conda:
             branch(
                 gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml"
@@ -75,7 +76,7 @@ if config.get("gradients"):
             shard="{scatteritem}",
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
-            projection=projection_flags(),
+            projection=projection_flags,
             model=model_flags,
         shell:
             "python {input.code[0]:q} --run {params.run:q} --names pool --samples {input.samples:q}"
@@ -92,13 +93,13 @@ if config.get("gradients") and VALIDATED:
             code=code("collect_gradients.py"),
             samples=collect("<results>/tasks/{task}/validation.parquet", task=VALIDATED),
             model=model_files(config["gradients"]["model"]),
-            adapter=f"<results>/gradients/{config['gradients']['model']}/warm_up",
+            adapter=f"<results>/gradients/{config['gradients']['model']}/seed-{{seed}}/warm_up",
         output:
             **validation_gradients(),
         log:
-            "<logs>/collect_validation_gradients.log",
+            "<logs>/collect_validation_gradients/seed-{seed}.log",
         benchmark:
-            "<costs>/collect_validation_gradients/all.jsonl"
+            "<costs>/collect_validation_gradients/seed-{seed}.jsonl"
         conda:
             branch(
                 gpus(config["gradients"]["model"]),
@@ -117,7 +118,7 @@ if config.get("gradients") and VALIDATED:
             images=validation_images(),
             max_pixels=config["pool"]["max_pixels"],
             keep_norms=keep_norms(),
-            projection=projection_flags(),
+            projection=projection_flags,
             model=model_flags(config["gradients"]["model"]),
         shell:
             "python {input.code[0]:q} --run {params.run:q} --names {params.names:q}"

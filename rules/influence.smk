@@ -1,9 +1,9 @@
 """Influence of every pool sample on every task.
 
-Reads gradients/<model>/pool/ and gradients/<model>/<task>/; writes influence/<task>.parquet (row,
+Reads gradients/<model>/seed-<s>/pool/ and …/<task>/; writes influence/seed-<s>/<task>.parquet (row,
 influence) for every task with a validation set and for every group of subtasks, all in one pass
-over the pool's gradients. With `methods.icons.keep_matrix` also influence/<task>_matrix.safetensors,
-the inner products with the single validation samples.
+over the pool's gradients. With `methods.icons.keep_matrix` also …/<task>_matrix.safetensors, the
+inner products with the single validation samples.
 """
 
 if config.get("gradients") and VALIDATED:
@@ -13,26 +13,31 @@ if config.get("gradients") and VALIDATED:
         input:
             code=code("compute_influence.py"),
             pool=gather.pool(
-                "<results>/gradients/{model}/pool/shard-{scatteritem}.safetensors",
+                "<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors",
                 model=config["gradients"]["model"],
+                allow_missing=True,
             ),
             validation=collect(
-                "<results>/gradients/{model}/{task}/shard-1-of-1.safetensors",
+                "<results>/gradients/{model}/seed-{seed}/{task}/shard-1-of-1.safetensors",
                 model=config["gradients"]["model"],
                 task=VALIDATED,
+                allow_missing=True,
             ),
         output:
             influence=collect(
-                "<results>/influence/{task}.parquet", task=[*VALIDATED, *GROUPS]
+                "<results>/influence/seed-{seed}/{task}.parquet",
+                task=[*VALIDATED, *GROUPS],
+                allow_missing=True,
             ),
             matrices=collect(
-                "<results>/influence/{task}_matrix.safetensors",
+                "<results>/influence/seed-{seed}/{task}_matrix.safetensors",
                 task=VALIDATED if keeps_matrix() else [],
+                allow_missing=True,
             ),
         log:
-            "<logs>/compute_influence.log",
+            "<logs>/compute_influence/seed-{seed}.log",
         benchmark:
-            "<costs>/compute_influence/all.jsonl"
+            "<costs>/compute_influence/seed-{seed}.jsonl"
         conda:
             "../envs/selection.yaml"
         threads: config["threads"]

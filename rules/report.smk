@@ -1,7 +1,7 @@
 """A page to browse the samples.
 
-Reads pool/samples.parquet, the images and what the methods made of them: votes.parquet, clusters/,
-scores/ and subsets/; writes explorer.html and, beside it, explorer_images/. (`snakemake --report`
+Reads pool/samples.parquet, the images and what the methods made of them: votes/, clusters/ and
+scores/ (of several seeds, the first's) and subsets/; writes explorer.html and, beside it, explorer_images/. (`snakemake --report`
 makes the other half of `make report`, and begins with report/workflow.rst.)
 """
 
@@ -15,11 +15,11 @@ rule make_explorer:
         code=code("make_explorer.py"),
         page=explorer_templates(),
         samples="<results>/pool/samples.parquet",
-        votes="<results>/votes.parquet" if selects("icons") else [],
-        clusters=(
-            "<results>/clusters/assignments.parquet" if selects("coincide") else []
+        votes=of_first_run("icons", "<results>/votes/seed-{seed}.parquet"),
+        clusters=of_first_run(
+            "coincide", "<results>/clusters/seed-{seed}/assignments.parquet"
         ),
-        scores=score_files(),
+        scores=list(first_scores().values()),
         subsets=subset_rows(METHODS),
     output:
         page="<results>/explorer.html",
@@ -39,7 +39,7 @@ rule make_explorer:
         max_pixels=config["pool"]["max_pixels"],
         subsets=subsets_folder,
         runs=subset_names(METHODS),
-        scores=score_flags,
+        scores=first_score_flags,
     shell:
         "python {input.code[0]:q} --run {params.run:q} --limit {params.limit}"
         " --samples {input.samples:q} --images {params.images:q}"

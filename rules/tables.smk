@@ -102,10 +102,10 @@ rule tabulate_scores:
     params:
         scores=score_flags,
         subsets=subsets_folder,
-        runs=subset_names(scored_methods()),
+        runs=run_flags(scored_methods()),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} {params.scores}"
-        " --subsets {params.subsets:q} --runs {params.runs:q} --budgets {input.budgets:q} --out {output:q} 2> {log:q}"
+        " --subsets {params.subsets:q} {params.runs} --budgets {input.budgets:q} --out {output:q} 2> {log:q}"
 
 
 rule tabulate_votes:
@@ -113,8 +113,8 @@ rule tabulate_votes:
     input:
         code=code("tabulate_votes.py"),
         samples="<results>/pool/samples.parquet",
-        votes="<results>/votes.parquet",
-        influence=collect("<results>/influence/{task}.parquet", task=VOTERS),
+        votes=of_runs("icons", "<results>/votes/seed-{seed}.parquet"),
+        influence=of_runs("icons", influence_paths(VOTERS)),
         subsets=subset_rows(["icons"]),
         budgets=budget_tables(),
     output:
@@ -133,11 +133,10 @@ rule tabulate_votes:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         subsets=subsets_folder,
-        runs=subset_names(["icons"]),
+        runs=vote_flags,
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
-        " --max-pixels {params.max_pixels} --votes {input.votes:q}"
-        " --influence {input.influence:q} --subsets {params.subsets:q} --runs {params.runs:q} --budgets {input.budgets:q}"
+        " --max-pixels {params.max_pixels} --subsets {params.subsets:q} {params.runs} --budgets {input.budgets:q}"
         " --out-histogram {output.histogram:q} --out-agreement {output.agreement:q}"
         " --out-extremes {output.extremes:q} 2> {log:q}"
 
@@ -146,8 +145,10 @@ rule tabulate_clusters:
     """What the clusters are like, and how much of each is chosen."""
     input:
         code=code("tabulate_clusters.py"),
-        assignments="<results>/clusters/assignments.parquet",
-        summary="<results>/clusters/summary.parquet",
+        assignments=of_runs(
+            "coincide", "<results>/clusters/seed-{seed}/assignments.parquet"
+        ),
+        summary=of_runs("coincide", "<results>/clusters/seed-{seed}/summary.parquet"),
         subsets=subset_rows(["coincide"]),
         budgets=budget_tables(),
     output:
@@ -163,11 +164,10 @@ rule tabulate_clusters:
     params:
         temperature=coincide_temperature,
         subsets=subsets_folder,
-        runs=subset_names(["coincide"]),
+        runs=cluster_flags,
     shell:
-        "python {input.code[0]:q} --assignments {input.assignments:q} --summary {input.summary:q}"
-        " --temperature {params.temperature} --subsets {params.subsets:q} --runs {params.runs:q} --budgets {input.budgets:q}"
-        " --out {output:q} 2> {log:q}"
+        "python {input.code[0]:q} --temperature {params.temperature} --subsets {params.subsets:q}"
+        " {params.runs} --budgets {input.budgets:q} --out {output:q} 2> {log:q}"
 
 
 # Snakemake does not treat benchmark files as outputs, so they cannot be inputs here. What is asked

@@ -1,7 +1,7 @@
 """Votes of the tasks for their most influential samples.
 
-Reads influence/<task>.parquet of every task that votes (a group in place of its subtasks); writes
-votes.parquet (row, one column per task, votes, mean_rank).
+Reads influence/seed-<s>/<task>.parquet of every task that votes (a group in place of its subtasks);
+writes votes/seed-<s>.parquet (row, one column per task, votes, mean_rank).
 """
 
 if "icons" in METHODS:
@@ -10,13 +10,13 @@ if "icons" in METHODS:
         """One vote per task for each sample at or above a percentile of the task's influence."""
         input:
             code=code("cast_votes.py"),
-            influence=collect("<results>/influence/{task}.parquet", task=VOTERS),
+            influence=influence_paths(VOTERS),
         output:
-            votes="<results>/votes.parquet",
+            votes="<results>/votes/seed-{seed}.parquet",
         log:
-            "<logs>/cast_votes.log",
+            "<logs>/cast_votes/seed-{seed}.log",
         benchmark:
-            "<costs>/cast_votes/all.jsonl"
+            "<costs>/cast_votes/seed-{seed}.jsonl"
         conda:
             "../envs/selection.yaml"
         threads: 1

@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--threads", type=int, required=True, help="results depend on it")
     parser.add_argument("--out", type=Path, required=True, help="Parquet table")
+    parser.add_argument("--seed", type=int, required=True, help="of inverted lists")
     return parser
 
 
@@ -53,9 +54,9 @@ def main(argv: list[str] | None = None) -> None:
     settings = json.loads(args.parameters)
     array = store.ShardedArray(args.features)
     embeddings = Embeddings(array, ids, normalise=settings.pop("normalise", False))
-    logger.info("features %s, parameters %s", array.shape, args.parameters)
+    logger.info("features %s, parameters %s, seed %d", array.shape, args.parameters, args.seed)
     with threadpool_limits(args.threads), log.timed("neighbours"):
-        places, squared = neighbours.nearest(embeddings, **settings)
+        places, squared = neighbours.nearest(embeddings, seed=args.seed, **settings)
     logger.info("squared distances: median %.4g, largest %.4g", np.median(squared), squared.max())
     store.write_parquet(neighbour_table(embeddings, places, squared), args.out)
 

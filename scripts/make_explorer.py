@@ -31,8 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scores", nargs=2, action="append", default=[], metavar=("METHOD", "PATH")
     )
-    parser.add_argument("--votes", nargs="?", help="votes.parquet, if any")
-    parser.add_argument("--clusters", nargs="?", help="clusters/assignments.parquet, if any")
+    parser.add_argument("--votes", nargs="?", help="votes/seed-<s>.parquet, if any")
+    parser.add_argument("--clusters", nargs="?", help="their assignments.parquet, if any")
     parser.add_argument("--out", type=Path, required=True, help="HTML to write")
     parser.add_argument("--out-images", type=Path, required=True, help="folder of sheets beside it")
     return parser

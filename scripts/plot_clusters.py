@@ -43,13 +43,13 @@ def size_legend(figure: Figure, axes: Axes, largest: int) -> None:
 
 def draw(clusters: pd.DataFrame) -> Figure:
     """One panel for each ratio (its first seed)."""
+    clusters = style.first_seed(clusters)
     ratios = sorted(dict.fromkeys(clusters["ratio"]), key=tables.ratio_order)
     figure = style.new_figure(0.7 + 4.0 * len(ratios))
     panels = figure.subplots(len(ratios), 1, squeeze=False)[:, 0]
     largest = int(clusters["size"].max())
     for axes, ratio in zip(panels, ratios, strict=True):
-        own = clusters[clusters["ratio"] == ratio]
-        own = own[own["seed"] == own["seed"].iloc[0]].sort_values("size", ascending=False)
+        own = clusters[clusters["ratio"] == ratio].sort_values("size", ascending=False)
         share = own["allocated"] / own["size"]
         marks = axes.scatter(
             own["density"],
@@ -72,10 +72,10 @@ def draw(clusters: pd.DataFrame) -> Figure:
         style.grid(axes, "both")
     size_legend(figure, panels[0], largest)
     first = clusters.drop_duplicates("cluster")
-    seeds = style.listing(sorted(set(clusters["seed"]), key=int)[:1])
+    seed = style.seed_list(clusters["seed"])
     style.note(
         figure,
-        f"{len(first)} clusters of {first['size'].sum():,} samples; selection seed {seeds}. "
+        f"{len(first)} clusters of {first['size'].sum():,} samples; selection {seed}. "
         "The budget favours high transferability and low density.",
     )
     return figure

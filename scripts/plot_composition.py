@@ -85,8 +85,7 @@ def _small_print(composition: pd.DataFrame) -> str:
     sizes = composition[composition["method"] != tables.REFERENCE].groupby(keys)["n"].sum()
     chosen = style.listing([f"{size:,}" for size in sorted(set(sizes))])
     seeds = sizes.index.get_level_values("seed")
-    over = "mean over selection" if len(set(seeds)) > 1 else "selection"
-    return f"n = {chosen} samples a subset; {over} {style.seed_list(seeds)}."
+    return f"n = {chosen} samples a subset; {style.over_seeds(seeds)}."
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -64,7 +64,8 @@ def sheet(part: Figure | SubFigure, rows: list[dict]) -> None:
 
 
 def draw(extremes: pd.DataFrame) -> Figure:
-    """The most-voted samples above, the least-voted below."""
+    """The most-voted samples above, the least-voted below, of the first seed."""
+    extremes = style.first_seed(extremes)
     groups = {
         extreme: extremes[extremes["extreme"] == extreme].to_dict("records") for extreme in TITLES
     }
@@ -82,7 +83,7 @@ def draw(extremes: pd.DataFrame) -> Figure:
     style.note(
         figure,
         f"{places} samples with an image; among equal votes, those with the highest (above) and "
-        "lowest (below) mean rank over the tasks.",
+        f"lowest (below) mean rank over the tasks; selection {style.seed_list(extremes['seed'])}.",
     )
     return figure
 

@@ -43,7 +43,7 @@ def shares(axes: Axes, own: pd.DataFrame, sources: list[str]) -> None:
     """Columns of numbers to the right: chosen share of each source, one for each ratio."""
     side = {"textcoords": "offset points", "ha": "right", "fontsize": 7.5}
     for i, ratio in enumerate(dict.fromkeys(own["ratio"])):
-        chosen = own[own["ratio"] == ratio].set_index("source")["chosen"]
+        chosen = own[own["ratio"] == ratio].groupby("source")["chosen"].mean()
         x = 28 + 27 * i
         name, grey = style.percent(ratio).replace(" ", ""), {"color": style.GREY}
         axes.annotate(name, (1, 1), (x, 3), xycoords="axes fraction", **side, **grey)
@@ -57,8 +57,8 @@ def shares(axes: Axes, own: pd.DataFrame, sources: list[str]) -> None:
 def draw_method(axes: Axes, own: pd.DataFrame, sources: list[str]) -> None:
     """One method's panel."""
     method = own["method"].iloc[0]
-    facts = own.drop_duplicates("source").set_index("source").loc[sources].reset_index()
-    boxes(axes, facts, style.method_colour(method))
+    facts = style.first_seed(own).drop_duplicates("source").set_index("source")
+    boxes(axes, facts.loc[sources].reset_index(), style.method_colour(method))
     shares(axes, own, sources)
     axes.set_yticks(range(len(sources)), sources)
     axes.set_ylim(len(sources) - 0.4, -0.6)
@@ -98,9 +98,9 @@ def draw(distribution: pd.DataFrame) -> Figure:
 def _small_print(left_out: int) -> str:
     """What boxes and numbers are."""
     text = (
-        "Scores of the pool's samples by source: median, 25 to 75 % (box), 5 to 95 % (line).\n"
-        "Numbers: % of the source's samples that the method takes at the ratio above; "
-        "bold: less than half or more than twice the ratio."
+        "Scores of the pool's samples by source, of the first seed: median, 25 to 75 % (box), "
+        "5 to 95 % (line).\nNumbers: % of the source's samples that the method takes at the ratio "
+        "above, mean over seeds;\nbold: less than half or more than twice the ratio."
     )
     return f"{text}\nThe {left_out} smallest sources are left out." if left_out else text
 

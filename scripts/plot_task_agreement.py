@@ -25,12 +25,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def matrix(agreement: pd.DataFrame, column: str) -> tuple[list[str], np.ndarray]:
-    """Tasks in table order, and the symmetric (T, T) matrix of one column."""
+    """Tasks in table order, and the symmetric (T, T) matrix of one column's means over seeds."""
     tasks = list(dict.fromkeys(agreement["task_a"]))
     values = np.full((len(tasks), len(tasks)), np.nan)
-    for row in agreement.to_dict("records"):
-        a, b = tasks.index(row["task_a"]), tasks.index(row["task_b"])
-        values[a, b] = values[b, a] = row[column]
+    means = agreement.groupby(["task_a", "task_b"], sort=False)[column].mean()
+    for (first, second), value in means.items():
+        a, b = tasks.index(first), tasks.index(second)
+        values[a, b] = values[b, a] = value
     return tasks, values
 
 
@@ -68,7 +69,8 @@ def draw(agreement: pd.DataFrame) -> Figure:
     for axes in (left, right):
         bar = figure.colorbar(axes.images[0], ax=axes, shrink=0.7, pad=0.02)
         bar.outline.set_visible(False)
-    style.note(figure, f"{len(tasks)} voting tasks; over all samples of the pool.")
+    seeds = style.over_seeds(agreement["seed"])
+    style.note(figure, f"{len(tasks)} voting tasks; over all samples of the pool; {seeds}.")
     return figure
 
 

@@ -44,30 +44,30 @@ def draw_subset(axes: Axes, histogram: pd.DataFrame) -> None:
     style.grid(axes, "y")
 
 
-def distinct_subsets(histogram: pd.DataFrame) -> list[tuple[str, list[str], pd.DataFrame]]:
-    """Ratio, seeds and rows of every subset; seeds with equal numbers share one."""
-    found: dict[tuple, tuple[str, list[str], pd.DataFrame]] = {}
-    for (ratio, seed), own in histogram.groupby(["ratio", "seed"], sort=False):
-        numbers = tuple(own[["votes", "n", "selected"]].itertuples(index=False, name=None))
-        found.setdefault((ratio, numbers), (ratio, [], own))[1].append(seed)
-    return list(found.values())
+def mean_subsets(histogram: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Ratio, and rows with the mean numbers over its seeds, as whole samples."""
+    means = histogram.groupby(["ratio", "votes"], sort=False)[["n", "selected"]].mean()
+    rows = means.round().astype(int).reset_index()
+    return list(rows.groupby("ratio", sort=False))
 
 
 def draw(histogram: pd.DataFrame) -> Figure:
-    """One panel for each subset that differs from the others."""
-    subsets = distinct_subsets(histogram)
+    """One panel for each ratio."""
+    subsets = mean_subsets(histogram)
     figure = style.new_figure(0.6 + 3.2 * len(subsets))
     panels = figure.subplots(len(subsets), 1, squeeze=False)[:, 0]
-    for axes, (ratio, seeds, own) in zip(panels, subsets, strict=True):
+    sizes = histogram.groupby(["ratio", "seed"], sort=False)["selected"].sum()
+    for axes, (ratio, own) in zip(panels, subsets, strict=True):
         draw_subset(axes, own)
-        size = f"{style.percent(ratio)} of the pool: {own['selected'].sum():,} samples"
-        axes.set_title(f"{size}, {style.seed_list(seeds)}")
+        size = round(sizes[ratio].mean())
+        axes.set_title(f"{style.percent(ratio)} of the pool: {size:,} samples")
     panels[0].legend(loc="upper right")
-    first = histogram.drop_duplicates("votes")
+    first = subsets[0][1]
     numbers = " Numbers: samples in the pool (selected)." if len(first) <= NUMBERED else ""
     style.note(
         figure,
-        f"{first['n'].sum():,} samples, {first['votes'].max()} voting tasks.{numbers}",
+        f"{histogram.drop_duplicates('votes')['n'].sum():,} samples, {first['votes'].max()} voting"
+        f" tasks; {style.over_seeds(histogram['seed'])}.{numbers}",
     )
     return figure
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 STAGES = (  # folders and files of a run, left to right
-    *("raw", "models", "pool", "tasks", "features", "gradients", "influence", "votes.parquet"),
+    *("raw", "models", "pool", "tasks", "features", "gradients", "influence", "votes"),
     *("clusters", "neighbours", "duplicates.parquet", "scores", "subsets", "exports"),
     *("checkpoints", "benchmarks", "tables", "figures"),
 )

@@ -24,30 +24,41 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"columns of clusters.csv:\n{tables.describe('clusters')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--assignments", type=Path, required=True, help="row, cluster, distance")
-    parser.add_argument("--summary", type=Path, required=True, help="a row per cluster")
+    seeded = {"nargs": 2, "action": "append", "required": True, "metavar": ("SEED", "PATH")}
+    parser.add_argument("--assignments", help="row, cluster, distance; for each seed", **seeded)
+    parser.add_argument("--summary", help="a row per cluster; for each seed", **seeded)
     parser.add_argument("--temperature", type=float, required=True, help="of the allocation")
     parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
     parser.add_argument("--runs", nargs="+", required=True, help="coincide/<budget>_seed-<s>")
+    tables.add_seeds_argument(parser)
     tables.add_budgets_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="clusters.csv")
     return parser
+
+
+def read_summary(path: str, temperature: float) -> pd.DataFrame:
+    """Read the clusters in their order, with the probability of each."""
+    summary = pd.read_parquet(path).sort_values("cluster", ignore_index=True)
+    summary["probability"] = np.exp(
+        log_probabilities(summary["transferability"], summary["density"], temperature)
+    )
+    return summary
 
 
 def main(argv: list[str] | None = None) -> None:
     """Write the table."""
     args = build_parser().parse_args(argv)
     log.start()
-    summary = pd.read_parquet(args.summary).sort_values("cluster", ignore_index=True)
-    assigned = pd.read_parquet(args.assignments).sort_values("row")["cluster"].to_numpy()
-    summary["probability"] = np.exp(
-        log_probabilities(summary["transferability"], summary["density"], args.temperature)
-    )
+    summaries = {seed: read_summary(path, args.temperature) for seed, path in args.summary}
+    assigned = {
+        seed: pd.read_parquet(path).sort_values("row")["cluster"].to_numpy()
+        for seed, path in args.assignments
+    }
     parts, shares = [], tables.read_shares(args.budgets)
-    for name in args.runs:
-        run = tables.Run.parse(name, shares)
+    for name, seed in zip(args.runs, args.seeds, strict=True):
+        run, summary = tables.Run.parse(name, shares), summaries[seed]
         chosen = pd.read_parquet(args.subsets / f"{name}.parquet")["row"].to_numpy()
-        counts = pd.Series(assigned[chosen]).value_counts()
+        counts = pd.Series(assigned[seed][chosen]).value_counts()
         allocated = counts.reindex(summary["cluster"], fill_value=0).to_numpy(np.int64)
         logger.info("%s: %d of %d clusters give", name, (allocated > 0).sum(), len(summary))
         parts.append(summary.assign(ratio=run.ratio, seed=run.seed, allocated=allocated))

@@ -27,16 +27,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     parser.add_argument(
         "--scores",
-        nargs=2,
+        nargs=3,
         action="append",
         required=True,
-        metavar=("METHOD", "PATH"),
-        help="a method and its Parquet of row and score; repeatable, in table order",
+        metavar=("METHOD", "SEED", "PATH"),
+        help="a method, a seed and its Parquet of row and score; repeatable, in table order",
     )
     parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
     parser.add_argument(
         "--runs", nargs="+", required=True, help="method/<budget>_seed-<s> of those methods"
     )
+    tables.add_seeds_argument(parser)
     tables.add_budgets_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="score_distribution.csv")
     return parser
@@ -54,11 +55,13 @@ def main(argv: list[str] | None = None) -> None:
         ].to_numpy()
         for run in args.runs
     }
+    by = dict(zip(subsets, args.seeds, strict=True))
     parts = []
-    for method, path in args.scores:
+    for method, seed, path in args.scores:
         scores = pd.read_parquet(path).sort_values("row")["score"].to_numpy()
-        parts.append(score_distribution(sources, method, scores, subsets))
-        logger.info("%s: %d scores, %d rows", method, len(scores), len(parts[-1]))
+        own = {run: rows for run, rows in subsets.items() if by[run] == seed}
+        parts.append(score_distribution(sources, method, scores, own).assign(seed=seed))
+        logger.info("%s, seed %s: %d scores, %d rows", method, seed, len(scores), len(parts[-1]))
     tables.write_table(pd.concat(parts, ignore_index=True), "score_distribution", args.out)
 
 

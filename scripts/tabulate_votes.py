@@ -33,13 +33,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     add_images_argument(parser, required=True)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image accepted")
-    parser.add_argument("--votes", type=Path, required=True, help="votes.parquet")
-    parser.add_argument(
-        "--influence", type=Path, nargs="+", required=True, help="<task>.parquet of every voter"
-    )
+    seeded = {"action": "append", "required": True}
+    about = "a seed and its votes; repeatable"
+    parser.add_argument("--votes", nargs=2, metavar=("SEED", "PATH"), help=about, **seeded)
+    about = "a seed and its <task>.parquet of every voter; repeatable"
+    parser.add_argument("--influence", nargs="+", metavar=("SEED", "PATH"), help=about, **seeded)
     parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
     parser.add_argument("--runs", nargs="+", required=True, help="icons/<budget>_seed-<s>")
     parser.add_argument("--count", type=int, default=12, help="samples at either extreme")
+    tables.add_seeds_argument(parser)
     tables.add_budgets_argument(parser)
     parser.add_argument("--out-histogram", type=Path, required=True)
     parser.add_argument("--out-agreement", type=Path, required=True)
@@ -55,7 +57,7 @@ def first_exchange(record: Record) -> dict[str, str]:
 
 
 def extremes(args: argparse.Namespace, votes: pd.DataFrame) -> list[dict]:
-    """Rows of ``vote_extremes.csv``."""
+    """Rows of ``vote_extremes.csv`` of one seed."""
     samples = Samples(args.samples)
     has_image = samples.frame(columns=["n_images"])["n_images"].to_numpy() > 0
     counts = votes["votes"].to_numpy(np.int64)
@@ -72,26 +74,37 @@ def extremes(args: argparse.Namespace, votes: pd.DataFrame) -> list[dict]:
     return rows
 
 
+def histogram(args: argparse.Namespace, votes: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Rows of ``votes_histogram.csv``: each subset beside the votes of its own seed."""
+    shares, parts = tables.read_shares(args.budgets), []
+    for name, seed in zip(args.runs, args.seeds, strict=True):
+        rows = pd.read_parquet(args.subsets / f"{name}.parquet")["row"].to_numpy()
+        counts = votes[seed]["votes"].to_numpy(np.int64)
+        n_tasks = len(agreement.voters(votes[seed]))
+        run = tables.Run.parse(name, shares)
+        parts.append(agreement.votes_histogram(counts, n_tasks, {run: rows}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def pairs(votes: pd.DataFrame, paths: list[str]) -> pd.DataFrame:
+    """Rows of ``task_agreement.csv`` of one seed."""
+    influence = {Path(path).stem: pd.read_parquet(path)["influence"] for path in paths}
+    return agreement.task_agreement(pd.DataFrame(influence)[agreement.voters(votes)], votes)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Write the three tables."""
     args = build_parser().parse_args(argv)
     log.start()
-    votes = pd.read_parquet(args.votes)
-    tasks = agreement.voters(votes)
-    logger.info("%d samples, %d voting tasks: %s", len(votes), len(tasks), ", ".join(tasks))
-    shares = tables.read_shares(args.budgets)
-    subsets = {
-        tables.Run.parse(run, shares): pd.read_parquet(args.subsets / f"{run}.parquet")[
-            "row"
-        ].to_numpy()
-        for run in args.runs
-    }
-    histogram = agreement.votes_histogram(votes["votes"].to_numpy(np.int64), len(tasks), subsets)
-    tables.write_table(histogram, "votes_histogram", args.out_histogram)
-    influence = {path.stem: pd.read_parquet(path)["influence"] for path in args.influence}
-    pairs = agreement.task_agreement(pd.DataFrame(influence)[tasks], votes)
-    tables.write_table(pairs, "task_agreement", args.out_agreement)
-    tables.write_table(extremes(args, votes), "vote_extremes", args.out_extremes)
+    votes = {seed: pd.read_parquet(path) for seed, path in args.votes}
+    for seed, table in votes.items():
+        tasks = agreement.voters(table)
+        logger.info("seed %s: %d samples, voting: %s", seed, len(table), ", ".join(tasks))
+    tables.write_table(histogram(args, votes), "votes_histogram", args.out_histogram)
+    parts = [pairs(votes[seed], paths).assign(seed=seed) for seed, *paths in args.influence]
+    tables.write_table(pd.concat(parts), "task_agreement", args.out_agreement)
+    rows = [{"seed": seed} | row for seed, table in votes.items() for row in extremes(args, table)]
+    tables.write_table(rows, "vote_extremes", args.out_extremes)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,8 @@ def card(args: argparse.Namespace, pool: pd.DataFrame, rows: pd.Series, made: Ma
 several, {(chosen["n_turns"] > 1).sum():,} several turns. Images: {chosen["n_images"].sum():,}
 
 ## How it was chosen
-Budget `{args.budget}`, seed {args.seed}. Records and their order are those of the source files.
+Budget `{args.budget}`, seed {args.seed}, also where a `seed` below is null. Records and their order
+are those of the source files.
 
 ```json
 {used}

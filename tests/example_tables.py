@@ -27,8 +27,8 @@ def write_tables(
     ]
     write_benchmarks(folder, runs, models)
     write_subsets(folder, list(dict.fromkeys(Run("", r.method, r.ratio, r.seed) for r in runs)))
-    write_votes(folder, ratios)
-    write_clusters(folder, ratios)
+    write_votes(folder, ratios, seeds=seeds)
+    write_clusters(folder, ratios, seeds)
     write_costs(folder, runs)
     return folder
 
@@ -77,55 +77,71 @@ def write_scores(folder, pool, subsets):
         scores = np.array([levels[source] for source in pool]) + rng.normal(size=len(pool))
         scores = 1000.0 * np.exp(scores) if i == 1 else scores
         scores[pool == pool[0]] = np.nan if i == 2 else scores[pool == pool[0]]
-        parts.append(distribution.score_distribution(list(pool), method, scores, subsets))
+        for seed in sorted({run.seed for run in subsets}) if i % 2 else ["0"]:
+            # scores of each run's own seed, or one for all
+            own = {run: rows for run, rows in subsets.items() if seed == run.seed or not i % 2}
+            table = distribution.score_distribution(list(pool), method, scores, own)
+            parts.append(table.assign(seed=seed))
     content = pd.concat(parts, ignore_index=True)
     tables.write_table(content, "score_distribution", folder / "score_distribution.csv")
 
 
-def write_votes(folder, ratios, tasks=TASKS):
+def write_votes(folder, ratios, tasks=TASKS, seeds=("0",)):
     """Votes of random influences; questions that are long, empty or hold dollar signs."""
     rng = np.random.default_rng(2)
-    influence = pd.DataFrame({task: rng.normal(size=N) for task in tasks})
-    votes = (influence >= influence.quantile(0.8)).astype("uint8")
-    counts, rank = votes.sum(axis=1).to_numpy(np.int64), influence.rank().mean(axis=1).to_numpy()
-    order = np.lexsort((-rank, -counts))
-    subsets = {Run("", "icons", ratio, "0"): order[: int(N * float(ratio))] for ratio in ratios}
-    histogram = agreement.votes_histogram(counts, len(tasks), subsets)
-    tables.write_table(histogram, "votes_histogram", folder / "votes_histogram.csv")
-    pairs = agreement.task_agreement(influence, votes)
-    tables.write_table(pairs, "task_agreement", folder / "task_agreement.csv")
-    most, least = agreement.extreme_rows(counts, rank, np.ones(N, dtype=bool), 12)
+    histogram, pairs, extremes = [], [], []
+    for seed in seeds:
+        influence = pd.DataFrame({task: rng.normal(size=N) for task in tasks})
+        votes = (influence >= influence.quantile(0.8)).astype("uint8")
+        counts = votes.sum(axis=1).to_numpy(np.int64)
+        rank = influence.rank().mean(axis=1).to_numpy()
+        order = np.lexsort((-rank, -counts))
+        runs = [Run("", "icons", ratio, seed) for ratio in ratios]
+        subsets = {run: order[: int(N * float(run.ratio))] for run in runs}
+        histogram.append(agreement.votes_histogram(counts, len(tasks), subsets))
+        pairs.append(agreement.task_agreement(influence, votes).assign(seed=seed))
+        found = agreement.extreme_rows(counts, rank, np.ones(N, dtype=bool), 12)
+        for extreme, members in zip(("most", "least"), found, strict=True):
+            place = {"seed": seed, "extreme": extreme}
+            extremes += [place | row for row in shown(rng, members, counts)]
+    parts = {"votes_histogram": histogram, "task_agreement": pairs}
+    for name, frames in parts.items():
+        tables.write_table(pd.concat(frames), name, folder / f"{name}.csv")
+    tables.write_table(extremes, "vote_extremes", folder / "vote_extremes.csv")
+
+
+def shown(rng, members, counts):
+    """What a contact sheet has of these rows."""
     questions = ["Which digit is red?", "How much is $3 + $4? " * 8, "", "Supercalifragilistic" * 3]
-    rows = []
-    for extreme, members in (("most", most), ("least", least)):
-        for i, row in enumerate(members):
-            size = (24 + 8 * (i % 3), 24, 3)
-            image = Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8))
-            place = {"extreme": extreme, "position": i + 1, "row": row, "votes": counts[row]}
-            words = {"question": questions[i % 4][:160], "answer": "the left one " * (i % 5)}
-            sample = {"sample_id": f"s{row}", "source": "a_source_with_a_rather_long_name"}
-            rows.append(place | words | sample | {"thumbnail": encode_thumbnail(image)})
-    tables.write_table(rows, "vote_extremes", folder / "vote_extremes.csv")
+    for i, row in enumerate(members):
+        size = (24 + 8 * (i % 3), 24, 3)
+        image = Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8))
+        place = {"position": i + 1, "row": row, "votes": counts[row]}
+        words = {"question": questions[i % 4][:160], "answer": "the left one " * (i % 5)}
+        sample = {"sample_id": f"s{row}", "source": "a_source_with_a_rather_long_name"}
+        yield place | words | sample | {"thumbnail": encode_thumbnail(image)}
 
 
-def write_clusters(folder, ratios):
-    """A few clusters."""
+def write_clusters(folder, ratios, seeds):
+    """A few clusters; every seed has one more than the one before."""
     rng = np.random.default_rng(3)
-    size, density = rng.integers(1, 40, 12), rng.uniform(0.3, 1.0, 12)
-    rows = [
-        {
-            "ratio": ratio,
-            "seed": "0",
-            "cluster": cluster,
-            "size": size[cluster],
-            "transferability": 0.1 * cluster,
-            "density": density[cluster],
-            "probability": 1 / 12,
-            "allocated": int(size[cluster] * float(ratio)),
-        }
-        for ratio in ratios
-        for cluster in range(12)
-    ]
+    rows = []
+    for count, seed in enumerate(seeds, 12):
+        size, density = rng.integers(1, 40, count), rng.uniform(0.3, 1.0, count)
+        rows += [
+            {
+                "ratio": ratio,
+                "seed": seed,
+                "cluster": cluster,
+                "size": size[cluster],
+                "transferability": 0.1 * cluster,
+                "density": density[cluster],
+                "probability": 1 / count,
+                "allocated": int(size[cluster] * float(ratio)),
+            }
+            for ratio in ratios
+            for cluster in range(count)
+        ]
     tables.write_table(rows, "clusters", folder / "clusters.csv")
 
 

@@ -6,6 +6,7 @@ No rules here: these are included before any rule, in this order. Last, the imag
 
 include: "budgets.smk"
 include: "common.smk"
+include: "seeds.smk"
 include: "building.smk"
 include: "mixture.smk"
 include: "flags.smk"

@@ -9,11 +9,13 @@ def validation_images():
     return [mixture.task_images(config, name, "validation") for name in VALIDATED]
 
 
-def projection_flags():
-    """Flags of the random projection."""
+def projection_flags(wildcards_or_seed):
+    """Flags of the random projection; its seed is the warm-up's where the config fixes none."""
     projection = config["gradients"]["projection"]
+    seed = getattr(wildcards_or_seed, "seed", wildcards_or_seed)
+    seed = seed if projection["seed"] is None else projection["seed"]
     flags = ["--projection", projection["type"], "--dim", str(projection["dim"])]
-    flags += ["--projection-seed", str(projection["seed"])]
+    flags += ["--projection-seed", str(seed)]
     flags += ["--nonzeros", str(projection["nonzeros"])]
     flags += ["--implementation", projection["implementation"]]
     return shlex.join(flags)
@@ -27,9 +29,9 @@ def maker():
 
 def validation_gradients():
     """Outputs for each task's validation set, named, so that Snakemake's cache can tell them apart."""
-    path = "<results>/gradients/{model}/{task}/shard-1-of-1.safetensors"
+    path = "<results>/gradients/{model}/seed-{seed}/{task}/shard-1-of-1.safetensors"
     model = config["gradients"]["model"]
-    paths = [path.format(model=model, task=task) for task in VALIDATED]
+    paths = expand(path, model=model, task=VALIDATED, allow_missing=True)
     return {f"validation_{i}": path for i, path in enumerate(paths)}
 
 
@@ -85,9 +87,9 @@ def activation_shards(wildcards):
 def clustering_flags(wildcards):
     """Flags of the k-means."""
     settings = config["methods"]["coincide"]
-    flags = []
+    flags = ["--seed", wildcards.seed]
     for key in (
-        *("n_clusters", "iterations", "points_per_centroid", "memory_gb", "seed"),
+        *("n_clusters", "iterations", "points_per_centroid", "memory_gb"),
         *("device", "on_collapse"),
     ):
         if settings[key] is not None:

@@ -87,7 +87,7 @@ def gradient_stages():
     yield measured_stage(f"warm_up/{model}", "warm_up", model, flags)
     flags = ["--run", "calibration", "--names", "pool", "--samples", "{samples}"]
     flags += [*pool_flags(), "--adapter", f"{{warm_up/{model}}}", "--out", "{out}"]
-    flags += shlex.split(projection_flags())
+    flags += shlex.split(projection_flags(0))
     yield measured_stage(
         f"collect_gradients/{model}", "collect_gradients", model, flags
     )

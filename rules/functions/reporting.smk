@@ -9,37 +9,49 @@ def selects(method):
     return any(run["method"] == method for run in experiment_runs())
 
 
-def score_files_by_method():
-    """Score files of the methods that some experiment selects by: where a rule writes one.
+def score_paths():
+    """(method, seed, file) of all scores that subsets of some experiment are chosen by.
 
-    A rule that writes scores/<method>/seed-<s>.parquet is all that it takes; where its seed is a
-    wildcard, it is the method's own parameter.
+    A rule that writes scores/<method>/seed-<s>.parquet is all that it takes.
     """
-    files = {}
+    found = []
+    outputs = [str(path) for known in workflow.rules for path in known.output]
     for method in filter(selects, METHODS):
         folder = f"results/{config['run']}/scores/{method}/"
-        seed = (config["methods"][method] or {}).get("seed", 0)
-        outputs = [str(path) for known in workflow.rules for path in known.output]
         for path in outputs:
             if path.startswith(folder) and path.endswith(".parquet"):
-                files[method] = re.sub(r"\{seed\b[^}]*\}", str(seed), path)
-    return files
+                found += [
+                    (method, str(seed), re.sub(r"\{seed\b[^}]*\}", str(seed), path))
+                    for seed in seeds_of(method)
+                ]
+    return found
 
 
 def scored_methods():
     """Methods of the experiments that leave a score for every sample."""
-    return list(score_files_by_method())
+    return list(dict.fromkeys(method for method, *_ in score_paths()))
 
 
 def score_files():
-    """Their scores."""
-    return list(score_files_by_method().values())
+    """The scores of every seed."""
+    return [path for *_, path in score_paths()]
 
 
 def score_flags(wildcards, input):
+    """A --scores flag for each of them: method, seed and file."""
+    return shlex.join([p for path in score_paths() for p in ("--scores", *path)])
+
+
+def first_scores():
+    """{method: file} of the scores of each method's first seed."""
+    return {method: path for method, _, path in reversed(score_paths())}
+
+
+def first_score_flags(wildcards, input):
     """A --scores flag for each of them: method and file."""
-    pairs = zip(scored_methods(), input.scores, strict=True)
-    return shlex.join([part for pair in pairs for part in ("--scores", *pair)])
+    return shlex.join(
+        [p for pair in first_scores().items() for p in ("--scores", *pair)]
+    )
 
 
 def compares():

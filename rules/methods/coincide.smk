@@ -1,7 +1,7 @@
 """COINCIDE: typical samples of transferable, sparse concept-skill clusters (arXiv 2406.10995).
 
-Reads pool/samples.parquet, clusters/{assignments,summary}.parquet and the activations that were
-clustered; writes subsets/coincide/<budget>_seed-<s>.{json,parquet}.
+Reads pool/samples.parquet, clusters/seed-<s>/{assignments,summary}.parquet and the activations that
+were clustered; writes subsets/coincide/<budget>_seed-<s>.{json,parquet}.
 """
 
 declare_method(
@@ -37,10 +37,10 @@ declare_method(
             "default": 4,
         },
         "seed": {
-            "description": "seed of the k-means (cluster_activations)",
-            "type": "integer",
+            "description": "seed of the k-means; null: that of the run; a number fixes it for all runs, whose intervals then leave its randomness out (cluster_activations)",
+            "type": ["integer", "null"],
             "minimum": 0,
-            "default": 0,
+            "default": None,
         },
         "device": {
             "description": "where the k-means runs; gpu needs faiss's GPU build (cluster_activations)",
@@ -86,8 +86,10 @@ rule select_coincide:
         code=code("select_subset.py", "vlselect/methods/coincide.py"),
         samples="<results>/pool/samples.parquet",
         activations=activation_shards,
-        assignments="<results>/clusters/assignments.parquet",
-        summary="<results>/clusters/summary.parquet",
+        assignments=of_run(
+            "coincide", "<results>/clusters/seed-{seed}/assignments.parquet"
+        ),
+        summary=of_run("coincide", "<results>/clusters/seed-{seed}/summary.parquet"),
         limits=limit_files,
     output:
         records="<results>/subsets/coincide/{budget}_seed-{seed}.json",

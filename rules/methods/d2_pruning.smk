@@ -1,9 +1,8 @@
 """D2 pruning: difficulty and diversity by messages between neighbours (arXiv 2310.07931).
 
 Reads pool/samples.parquet and features/<model>/{likelihood,mean_hidden}/; writes
-neighbours/d2_pruning.parquet (row, neighbour_1 to k, squared_1 to k),
-scores/d2_pruning/seed-<seed of the lists>.parquet (row, score) and
-subsets/d2_pruning/<budget>_seed-<s>.{json,parquet}, the same for every seed.
+neighbours/d2_pruning/seed-<s>.parquet (row, neighbour_1 to k, squared_1 to k),
+scores/d2_pruning/seed-<s>.parquet (row, score) and subsets/d2_pruning/<budget>_seed-<s>.{json,parquet}.
 """
 
 declare_method(
@@ -66,15 +65,13 @@ declare_method(
             "default": 4,
         },
         "seed": {
-            "description": "seed of the inverted lists (find_neighbours)",
-            "type": "integer",
+            "description": "seed of the inverted lists; all pairs (exact) need none; null: that of the run; a number fixes it for all runs, whose intervals then leave its randomness out (find_neighbours)",
+            "type": ["integer", "null"],
             "minimum": 0,
-            "default": 0,
+            "default": None,
         },
     },
 )
-
-D2_PRUNING_SEED = config["methods"]["d2_pruning"]["seed"]
 
 
 rule find_neighbours:
@@ -87,11 +84,11 @@ rule find_neighbours:
             model=config["methods"]["d2_pruning"]["model"],
         ),
     output:
-        "<results>/neighbours/d2_pruning.parquet",
+        "<results>/neighbours/d2_pruning/seed-{seed}.parquet",
     log:
-        "<logs>/find_neighbours.log",
+        "<logs>/find_neighbours/seed-{seed}.log",
     benchmark:
-        "<costs>/find_neighbours/all.jsonl"
+        "<costs>/find_neighbours/seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: config["threads"]
@@ -107,12 +104,12 @@ rule find_neighbours:
             "n_lists",
             "n_probe",
             "memory_gb",
-            "seed",
         ),
         threads=config["threads"],
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --features {input.mean_hidden:q} "
-        "--parameters {params.parameters:q} --threads {params.threads} --out {output:q} 2> {log:q}"
+        "--parameters {params.parameters:q} --seed {wildcards.seed} --threads {params.threads} "
+        "--out {output:q} 2> {log:q}"
 
 
 rule score_d2_pruning:
@@ -124,13 +121,13 @@ rule score_d2_pruning:
             "<results>/features/{model}/likelihood/shard-{scatteritem}.safetensors",
             model=config["methods"]["d2_pruning"]["model"],
         ),
-        neighbours="<results>/neighbours/d2_pruning.parquet",
+        neighbours="<results>/neighbours/d2_pruning/seed-{seed}.parquet",
     output:
-        scores=f"<results>/scores/d2_pruning/seed-{D2_PRUNING_SEED}.parquet",
+        scores="<results>/scores/d2_pruning/seed-{seed}.parquet",
     log:
-        f"<logs>/score_d2_pruning/seed-{D2_PRUNING_SEED}.log",
+        "<logs>/score_d2_pruning/seed-{seed}.log",
     benchmark:
-        f"<costs>/score_d2_pruning/seed-{D2_PRUNING_SEED}.jsonl"
+        "<costs>/score_d2_pruning/seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: config["threads"]
@@ -139,12 +136,11 @@ rule score_d2_pruning:
         runtime=growing(30),
     params:
         parameters=parameters("d2_pruning", "variant", "gamma_forward"),
-        seed=D2_PRUNING_SEED,
         threads=config["threads"],
     shell:
         "python {input.code[0]:q} --method d2_pruning --samples {input.samples:q} "
         "--signal likelihood {input.likelihood:q} --signal neighbours {input.neighbours:q} "
-        "--parameters {params.parameters:q} --seed {params.seed} "
+        "--parameters {params.parameters:q} --seed {wildcards.seed} "
         "--threads {params.threads} --out {output.scores:q} 2> {log:q}"
 
 
@@ -153,8 +149,10 @@ rule select_d2_pruning:
     input:
         code=code("select_subset.py", "vlselect/methods/d2_pruning.py"),
         samples="<results>/pool/samples.parquet",
-        scores=f"<results>/scores/d2_pruning/seed-{D2_PRUNING_SEED}.parquet",
-        neighbours="<results>/neighbours/d2_pruning.parquet",
+        scores=of_run("d2_pruning", "<results>/scores/d2_pruning/seed-{seed}.parquet"),
+        neighbours=of_run(
+            "d2_pruning", "<results>/neighbours/d2_pruning/seed-{seed}.parquet"
+        ),
         limits=limit_files,
     output:
         records="<results>/subsets/d2_pruning/{budget}_seed-{seed}.json",

@@ -1,7 +1,8 @@
 """ICONS: samples that many tasks agree on (arXiv 2501.00654).
 
-Reads pool/samples.parquet and votes.parquet or, for aggregators other than `vote`,
-influence/<task>.parquet; writes subsets/icons/<budget>_seed-<s>.{json,parquet}.
+Reads pool/samples.parquet and votes/seed-<s>.parquet or, for aggregators other than `vote`,
+influence/seed-<s>/<task>.parquet; the seed is the run's, or the one that gradients.warm_up.seed fixes.
+Writes subsets/icons/<budget>_seed-<s>.{json,parquet}.
 """
 
 declare_method(
@@ -47,10 +48,13 @@ rule select_icons:
     input:
         code=code("select_subset.py", "vlselect/methods/icons.py"),
         samples="<results>/pool/samples.parquet",
-        votes="<results>/votes.parquet" if AGGREGATOR == "vote" else [],
-        influence=collect(
-            "<results>/influence/{task}.parquet",
-            task=(
+        votes=of_run(
+            "gradients",
+            "<results>/votes/seed-{seed}.parquet" if AGGREGATOR == "vote" else [],
+        ),
+        influence=of_run(
+            "gradients",
+            influence_paths(
                 [] if AGGREGATOR == "vote" else [SPECIALIST] if SPECIALIST else VOTERS
             ),
         ),

@@ -3,7 +3,7 @@
 Reads pool/samples.parquet, the images, a model and features/<model>/clip/; writes
 scores/self_filter/seed-<s>.parquet (row, score: the difficulty, minus the score net's output
 before the softmax) with training_log_seed-<s>.csv, and
-subsets/self_filter/<budget>_seed-<s>.{json,parquet}. The seed of the scores is the method's own.
+subsets/self_filter/<budget>_seed-<s>.{json,parquet}.
 """
 
 declare_method(
@@ -32,10 +32,10 @@ declare_method(
             "default": 1,
         },
         "seed": {
-            "description": "seed of the draw and of the training (train_score_net)",
-            "type": "integer",
+            "description": "seed of the draw and of the training; null: that of the run; a number fixes it for all runs, whose intervals then leave its randomness out (train_score_net)",
+            "type": ["integer", "null"],
             "minimum": 0,
-            "default": 0,
+            "default": None,
         },
         "net_learning_rate": {
             "description": "peak learning rate of the score net; the authors' program's suits thousands of steps (train_score_net)",
@@ -129,7 +129,7 @@ rule select_self_filter:
     input:
         code=code("select_subset.py", "vlselect/methods/self_filter.py"),
         samples="<results>/pool/samples.parquet",
-        scores=f"<results>/scores/self_filter/seed-{config['methods']['self_filter']['seed']}.parquet",
+        scores=of_run("self_filter", "<results>/scores/self_filter/seed-{seed}.parquet"),
         clip=gather.pool(
             "<results>/features/{model}/clip/shard-{scatteritem}.safetensors",
             model=config["methods"]["self_filter"]["clip"],

@@ -1,8 +1,8 @@
 """Self-supervised prototypes: samples far from the centroid of their cluster (arXiv 2206.14486).
 
 Reads pool/samples.parquet and features/<model>/last_token/; writes
-scores/self_sup/seed-<seed of the k-means>.parquet (row, score: 1 - cosine to the prototype) and
-subsets/self_sup/<budget>_seed-<s>.{json,parquet}, the same for every seed.
+scores/self_sup/seed-<s>.parquet (row, score: 1 - cosine to the prototype) and
+subsets/self_sup/<budget>_seed-<s>.{json,parquet}.
 """
 
 declare_method(
@@ -38,10 +38,10 @@ declare_method(
             "default": 4,
         },
         "seed": {
-            "description": "seed of the k-means (score_self_sup)",
-            "type": "integer",
+            "description": "seed of the k-means; null: that of the run; a number fixes it for all runs, whose intervals then leave its randomness out (score_self_sup)",
+            "type": ["integer", "null"],
             "minimum": 0,
-            "default": 0,
+            "default": None,
         },
         "keep": {
             "description": "samples far from their prototype (hard) or close to it (easy) (select_self_sup)",
@@ -50,8 +50,6 @@ declare_method(
         },
     },
 )
-
-SELF_SUP_SEED = config["methods"]["self_sup"]["seed"]
 
 
 rule score_self_sup:
@@ -64,11 +62,11 @@ rule score_self_sup:
             model=config["methods"]["self_sup"]["model"],
         ),
     output:
-        scores=f"<results>/scores/self_sup/seed-{SELF_SUP_SEED}.parquet",
+        scores="<results>/scores/self_sup/seed-{seed}.parquet",
     log:
-        f"<logs>/score_self_sup/seed-{SELF_SUP_SEED}.log",
+        "<logs>/score_self_sup/seed-{seed}.log",
     benchmark:
-        f"<costs>/score_self_sup/seed-{SELF_SUP_SEED}.jsonl"
+        "<costs>/score_self_sup/seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: config["threads"]
@@ -79,12 +77,11 @@ rule score_self_sup:
         parameters=parameters(
             "self_sup", "n_clusters", "iterations", "points_per_centroid", "memory_gb"
         ),
-        seed=SELF_SUP_SEED,
         threads=config["threads"],
     shell:
         "python {input.code[0]:q} --method self_sup --samples {input.samples:q} "
         "--signal last_token {input.last_token:q} --parameters {params.parameters:q} "
-        "--seed {params.seed} --threads {params.threads} --out {output.scores:q} 2> {log:q}"
+        "--seed {wildcards.seed} --threads {params.threads} --out {output.scores:q} 2> {log:q}"
 
 
 rule select_self_sup:
@@ -92,7 +89,7 @@ rule select_self_sup:
     input:
         code=code("select_subset.py", "vlselect/methods/self_sup.py"),
         samples="<results>/pool/samples.parquet",
-        scores=f"<results>/scores/self_sup/seed-{SELF_SUP_SEED}.parquet",
+        scores=of_run("self_sup", "<results>/scores/self_sup/seed-{seed}.parquet"),
         limits=limit_files,
     output:
         records="<results>/subsets/self_sup/{budget}_seed-{seed}.json",

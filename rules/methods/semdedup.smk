@@ -1,8 +1,8 @@
 """SemDeDup: no two samples of a cluster that are too much alike (arXiv 2303.09540).
 
 Reads pool/samples.parquet and features/<model>/last_token/; writes
-scores/semdedup/seed-<seed of the k-means>.parquet (row, score: the largest epsilon at which the
-sample stays) and subsets/semdedup/<budget>_seed-<s>.{json,parquet}, the same for every seed.
+scores/semdedup/seed-<s>.parquet (row, score: the largest epsilon at which the
+sample stays) and subsets/semdedup/<budget>_seed-<s>.{json,parquet}.
 """
 
 declare_method(
@@ -38,10 +38,10 @@ declare_method(
             "default": 4,
         },
         "seed": {
-            "description": "seed of the k-means (score_semdedup)",
-            "type": "integer",
+            "description": "seed of the k-means; null: that of the run; a number fixes it for all runs, whose intervals then leave its randomness out (score_semdedup)",
+            "type": ["integer", "null"],
             "minimum": 0,
-            "default": 0,
+            "default": None,
         },
         "first": {
             "description": "whether the samples that are least (hard) or most (easy) like their centroid come first in a cluster and so stay (score_semdedup)",
@@ -50,8 +50,6 @@ declare_method(
         },
     },
 )
-
-SEMDEDUP_SEED = config["methods"]["semdedup"]["seed"]
 
 
 rule score_semdedup:
@@ -64,11 +62,11 @@ rule score_semdedup:
             model=config["methods"]["semdedup"]["model"],
         ),
     output:
-        scores=f"<results>/scores/semdedup/seed-{SEMDEDUP_SEED}.parquet",
+        scores="<results>/scores/semdedup/seed-{seed}.parquet",
     log:
-        f"<logs>/score_semdedup/seed-{SEMDEDUP_SEED}.log",
+        "<logs>/score_semdedup/seed-{seed}.log",
     benchmark:
-        f"<costs>/score_semdedup/seed-{SEMDEDUP_SEED}.jsonl"
+        "<costs>/score_semdedup/seed-{seed}.jsonl"
     conda:
         "../../envs/selection.yaml"
     threads: config["threads"]
@@ -84,12 +82,11 @@ rule score_semdedup:
             "memory_gb",
             "first",
         ),
-        seed=SEMDEDUP_SEED,
         threads=config["threads"],
     shell:
         "python {input.code[0]:q} --method semdedup --samples {input.samples:q} "
         "--signal last_token {input.last_token:q} --parameters {params.parameters:q} "
-        "--seed {params.seed} --threads {params.threads} --out {output.scores:q} 2> {log:q}"
+        "--seed {wildcards.seed} --threads {params.threads} --out {output.scores:q} 2> {log:q}"
 
 
 rule select_semdedup:
@@ -97,7 +94,7 @@ rule select_semdedup:
     input:
         code=code("select_subset.py", "vlselect/methods/semdedup.py"),
         samples="<results>/pool/samples.parquet",
-        scores=f"<results>/scores/semdedup/seed-{SEMDEDUP_SEED}.parquet",
+        scores=of_run("semdedup", "<results>/scores/semdedup/seed-{seed}.parquet"),
         limits=limit_files,
     output:
         records="<results>/subsets/semdedup/{budget}_seed-{seed}.json",

@@ -7,7 +7,7 @@ import pandas as pd
 
 from vlselect.tables import Run
 
-NOT_TASKS = ("row", "votes", "mean_rank")  # the columns of votes.parquet that are no task's
+NOT_TASKS = ("row", "votes", "mean_rank")  # the columns of votes that are no task's
 
 
 def voters(votes: pd.DataFrame) -> list[str]:
@@ -67,7 +67,7 @@ def task_agreement(influence: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        The columns of ``task_agreement.csv``, a row for each pair (a task with itself
+        The columns of ``task_agreement.csv`` but the seed, a row for each pair (a task with itself
         included), in column order.
     """
     tasks = list(influence.columns)

@@ -24,14 +24,14 @@ def score_distribution(
     scores : float array, shape (N,)
         NaN where a sample has no score.
     subsets : mapping of Run to int array
-        The chosen rows of each subset.
+        The chosen rows of each subset that was chosen by these scores.
 
     Returns
     -------
     DataFrame
-        The columns of ``score_distribution.csv``: for every ratio a row for every source of the
-        pool, the largest first (ties by name). Quantiles (linear interpolation) are NaN where no
-        sample of the source has a score; shares are means over seeds.
+        The columns of ``score_distribution.csv`` but the seed: for every ratio a row for every
+        source of the pool, the largest first (ties by name). Quantiles (linear interpolation) are
+        NaN where no sample of the source has a score; shares are means over the subsets.
 
     Raises
     ------

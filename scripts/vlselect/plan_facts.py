@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from vlselect import budget
 from vlselect.planning import Rates, Work
+from vlselect.selection_seeds import selection_seeds
 
 MEASURED, RECKONED, UNKNOWN = "measured", "reckoned", "unknown"
 
@@ -77,6 +78,11 @@ class Facts:
         """Width of a kind of features: as measured, or as the model's config says."""
         measured = self.calibration.get("columns", {}).get(model, {})
         return measured.get(kind) or self.widths.get(model, {}).get(kind)
+
+    def seeds(self, section: str, method: str) -> int:
+        """How many seeds a section has in the runs of a method: its files are made for each."""
+        runs = [run for run in self.runs if run["method"] == method]
+        return len(selection_seeds(self.config, section, runs))
 
     def chosen(self, label: str) -> int:
         """Samples in a budget; of tokens it is not known before, and all of the pool is assumed."""

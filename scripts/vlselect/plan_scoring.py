@@ -1,4 +1,7 @@
-"""The plan's stages between features and subsets: clusters, neighbours, scores."""
+"""The plan's stages between features and subsets: clusters, neighbours, scores.
+
+What a seed moves in them is made for each seed that the method's runs have.
+"""
 
 import math
 from collections.abc import Mapping
@@ -50,14 +53,19 @@ def _kmeans(settings: Mapping, rows: int, width: int) -> tuple[int, Work, float]
 def _coincide_stages(facts: Facts, method: str, settings: Mapping) -> list[Stage]:
     names, n = ("cluster_activations", "summarise_clusters"), facts.n_pool
     width = facts.columns(settings["model"], "activations")
+    seeds = facts.seeds(method, method)
     if width is None:
-        return [Stage(name, 1, disk=None) for name in names]
+        return [Stage(name, seeds, disk=None) for name in names]
     count, work, memory = _kmeans(settings, n, width)
     summary = planning.cluster_summary(n, width, count)
     centroids = count * width * 4.0
     return [
-        facts.reckoned(names[0], 1, [work], disk=centroids + n * 8.0, memory=memory),
-        facts.reckoned(names[1], 1, [summary], disk=count * 32.0, memory=2 * centroids),
+        facts.reckoned(
+            *(names[0], seeds, [work] * seeds), disk=seeds * (centroids + n * 8.0), memory=memory
+        ),
+        facts.reckoned(
+            *(names[1], seeds, [summary] * seeds), disk=seeds * count * 32.0, memory=2 * centroids
+        ),
     ]
 
 
@@ -70,30 +78,35 @@ def _scalselect_stages(facts: Facts, method: str, settings: Mapping) -> list[Sta
 
 def _prototype_stages(facts: Facts, method: str, settings: Mapping) -> list[Stage]:
     width, n = facts.columns(settings["model"], "last_token"), facts.n_pool
+    seeds = facts.seeds(method, method)
+    disk = seeds * n * 12.0
     if width is None:
-        return [Stage(f"score_{method}", 1, disk=n * 12.0)]
+        return [Stage(f"score_{method}", seeds, disk=disk)]
     count, work, memory = _kmeans(settings, n, width)
     if method == "semdedup":
         work += planning.similar_pairs(n, width, count)
-    return [facts.reckoned(f"score_{method}", 1, [work], disk=n * 12.0, memory=memory)]
+    return [facts.reckoned(f"score_{method}", seeds, [work] * seeds, disk=disk, memory=memory)]
 
 
 def _neighbour_stages(facts: Facts, method: str, settings: Mapping) -> list[Stage]:
     width, n = facts.columns(settings["model"], "mean_hidden"), facts.n_pool
     exact = settings["index"] == "exact" or (settings["index"] == "auto" and n <= 100_000)
     lists = min(n, settings["n_lists"] or round(4 * math.sqrt(n)))
-    table = n * settings["k"] * 12.0
-    score = facts.reckoned("score_d2_pruning", 1, [planning.stream(n, 6)], disk=n * 12.0)
+    seeds = facts.seeds(method, method)
+    disk, scored = seeds * n * settings["k"] * 12.0, [planning.stream(n, 6)] * seeds
+    score = facts.reckoned("score_d2_pruning", seeds, scored, disk=seeds * n * 12.0)
     if width is None:
-        return [Stage("find_neighbours", 1, disk=table), score]
+        return [Stage("find_neighbours", seeds, disk=disk), score]
     trained = planning.training_rows(n, width, lists, 64, settings["memory_gb"] / 2)
     work = planning.neighbours(n, width, exact, lists, settings["n_probe"], trained)
     memory = n * width * (4.0 if exact else 2.0) + (0 if exact else trained * width * 4.0)
-    return [facts.reckoned("find_neighbours", 1, [work], disk=table, memory=memory), score]
+    found = facts.reckoned("find_neighbours", seeds, [work] * seeds, disk=disk, memory=memory)
+    return [found, score]
 
 
 def _score_net_stages(facts: Facts, method: str, settings: Mapping) -> list[Stage]:
     passes = trained_passes(settings["finetune"])
     size = facts.n_pool * settings["fraction"] * passes
     name = f"train_score_net/{settings['model']}"
-    return [facts.modelled(name, [size], facts.n_pool * 8.0)]
+    seeds = facts.seeds(method, method)
+    return [facts.modelled(name, [size] * seeds, seeds * facts.n_pool * 8.0)]

@@ -10,6 +10,7 @@ from vlselect import planning
 from vlselect.plan_facts import MEASURED, Facts, Stage
 from vlselect.plan_scoring import cluster_count, scoring_stages, trained_passes
 from vlselect.planning import HALF, Work
+from vlselect.selection_seeds import GRADIENTS
 
 FEATURES = {"activations": HALF, "last_token": HALF, "mean_hidden": HALF, "likelihood": 4}
 COLUMNS = ("stage", "jobs", "hours", "device", "disk_gb", "memory_gb", "gpu_memory_gb", "basis")
@@ -86,7 +87,7 @@ def feature_stages(facts: Facts) -> list[Stage]:
 
 
 def gradient_stages(facts: Facts) -> list[Stage]:
-    """Warm-up, gradients, influence and votes of ICONS."""
+    """Warm-up, gradients, influence and votes of ICONS, for each seed that its runs have."""
     config = facts.config
     if "icons" not in config["methods"]:
         return []
@@ -94,24 +95,28 @@ def gradient_stages(facts: Facts) -> list[Stage]:
     model, dim, shards = settings["model"], settings["projection"]["dim"], config["pool"]["shards"]
     tasks, asked = len(facts.validation), sum(facts.validation.values())
     matrix = config["methods"]["icons"].get("keep_matrix", False)
+    seeds = facts.seeds(GRADIENTS, "icons")
     adapter = facts.calibration.get("stages", {}).get(f"warm_up/{model}", {}).get("bytes")
     gradients = f"collect_gradients/{model}"
     passes = (
         settings["warm_up"]["fraction"] * n * trained_passes(settings["warm_up"].get("finetune"))
     )
-    validated = facts.modelled(gradients, [asked], asked * dim * HALF)
+    validated = facts.modelled(gradients, [asked] * seeds, seeds * asked * dim * HALF)
     table = n * tasks * (4 + 8)  # Parquet holds row and influence, row barely compressed
     return [
-        facts.modelled(f"warm_up/{model}", [passes], adapter),
-        facts.modelled(gradients, [n / shards] * shards, n * dim * HALF),
+        facts.modelled(f"warm_up/{model}", [passes] * seeds, adapter and seeds * adapter),
+        facts.modelled(gradients, [n / shards] * shards * seeds, seeds * n * dim * HALF),
         Stage("collect_validation_gradients", *tuple(vars(validated).values())[1:]),
         facts.reckoned(
-            *("compute_influence", 1, [planning.influence(n, dim, tasks, asked, matrix)]),
-            disk=table + (n * asked * 4 if matrix else 0),
+            *("compute_influence", seeds),
+            [planning.influence(n, dim, tasks, asked, matrix)] * seeds,
+            disk=seeds * (table + (n * asked * 4 if matrix else 0)),
             memory=n * tasks * 4.0 + 4 * 4096 * dim * 3,
         ),
         facts.reckoned(
-            "cast_votes", 1, [planning.votes(n, tasks)], disk=n * 10.0, memory=n * tasks * 32.0
+            *("cast_votes", seeds, [planning.votes(n, tasks)] * seeds),
+            disk=seeds * n * 10.0,
+            memory=n * tasks * 32.0,
         ),
     ]
 

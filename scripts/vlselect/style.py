@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -166,6 +167,17 @@ def seed_list(seeds: Iterable[str]) -> str:
     if not seeds:
         return "seeds not stated"
     return f"seed{'s' if len(seeds) > 1 else ''} {listing(seeds)}"
+
+
+def first_seed(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows of the smallest seed."""
+    return table[table["seed"] == min(table["seed"], key=int, default="")]
+
+
+def over_seeds(seeds: Iterable[str]) -> str:
+    """Which selection seeds numbers are the mean over, or the one that they are of."""
+    seeds = set(seeds)
+    return f"{'mean over ' if len(seeds) > 1 else ''}selection {seed_list(seeds)}"
 
 
 def interval_note(seeds: Iterable[str], lines: str) -> str:

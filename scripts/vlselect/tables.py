@@ -25,6 +25,7 @@ _MODEL = ("text", "name of the finetuned model in the config")
 _METHOD = ("text", "selection method; also `pretrained` and `majority` (no finetuning at all)")
 _RATIO = ("text", "share of the pool that was selected, as in the paths or in `budgets.csv`")
 _SEED = ("text", "seed of selection and finetuning; empty where it was not published")
+_SELECTION = ("text", "seed in the paths of what it is made of; 0 where nothing is random in that")
 
 TABLES = {
     "benchmark_scores": {
@@ -90,6 +91,7 @@ TABLES = {
     "score_distribution": {
         "method": _METHOD,
         "ratio": _RATIO,
+        "seed": _SELECTION,
         "source": ("text", "source of the samples"),
         "n": ("integer", "number of pool samples of that source"),
         "n_scored": ("integer", "how many of them have a score"),
@@ -98,7 +100,7 @@ TABLES = {
         "median": ("real", "50 % quantile"),
         "three_quarters": ("real", "75 % quantile"),
         "high": ("real", "95 % quantile"),
-        "chosen": ("real", "share of the n samples that the subset holds, mean over seeds"),
+        "chosen": ("real", "share of the n samples in the subsets by these scores, mean over them"),
     },
     "votes_histogram": {
         "ratio": _RATIO,
@@ -109,13 +111,15 @@ TABLES = {
         "selected": ("integer", "how many of them the ICONS subset of that ratio and seed takes"),
     },
     "task_agreement": {
+        "seed": _SELECTION,
         "task_a": ("text", "voting task"),
-        "task_b": ("text", "voting task, in the order of votes.parquet"),
+        "task_b": ("text", "voting task, in the order of the votes' columns"),
         "spearman": ("real", "rank correlation of the two influences; empty if one is constant"),
         "pearson": ("real", "correlation of the two influences; empty if one is constant"),
         "jaccard": ("real", "samples both vote for / samples either votes for; empty if none"),
     },
     "vote_extremes": {
+        "seed": _SELECTION,
         "extreme": ("text", "`most` or `least`"),
         "position": ("integer", "place in that list, from 1"),
         "row": ("integer", "row of the sample in the pool"),
@@ -271,6 +275,12 @@ def add_budgets_argument(parser: argparse.ArgumentParser) -> None:
     """Add the flag that says what share of the pool budgets in samples and tokens are."""
     about = "budgets.csv, where runs have budgets in samples or tokens"
     parser.add_argument("--budgets", type=Path, nargs="*", default=[], help=about)
+
+
+def add_seeds_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that says with which seed each run's selection was made."""
+    about = "of each run: the seed of what it was chosen by, as in --scores, --votes or --summary"
+    parser.add_argument("--seeds", nargs="+", required=True, help=about)
 
 
 def read_shares(paths: Iterable[Path]) -> dict[str, str]:

@@ -12,10 +12,10 @@ from feature_files import blobs, make_pool
 from usual_flags import usual
 
 
-def run(folder, values, pool, **parameters):
+def run(folder, values, pool, seed=0, **parameters):
     pool.to_parquet(folder / "samples.parquet")
     features = write_shards(folder, values, shards=2)
-    flags = ["--samples", folder / "samples.parquet", "--features", *features]
+    flags = ["--samples", folder / "samples.parquet", "--features", *features, "--seed", seed]
     flags += ["--parameters", json.dumps(parameters), "--out", folder / "neighbours.parquet"]
     find_neighbours.main([*usual(find_neighbours), *map(str, flags)])
     return pd.read_parquet(folder / "neighbours.parquet")
@@ -42,3 +42,11 @@ def test_unknown_parameters_are_errors(tmp_path):
     with pytest.raises(TypeError, match="gamma"):
         run(tmp_path, blobs(20), make_pool(20), k=3, gamma=1)
     assert not (tmp_path / "neighbours.parquet").exists()
+
+
+def test_the_seed_moves_inverted_lists_and_nothing_else(tmp_path):
+    values, pool = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float16), make_pool(400)
+    for index, moves in (("ivf", True), ("exact", False)):
+        settings = {"k": 5, "index": index, "n_lists": 20, "n_probe": 1}
+        first, second = (run(tmp_path, values, pool, seed, **settings) for seed in (0, 1))
+        assert first.equals(second) != moves

@@ -3,6 +3,8 @@
 import functools
 import importlib
 
+import plot_task_agreement
+import plot_votes
 import pytest
 from example_tables import CHOOSERS, ELEVEN, write_costs, write_subsets, write_tables, write_votes
 from matplotlib.text import Text
@@ -181,3 +183,26 @@ def test_the_same_colour_for_a_method_in_every_figure(tmp_path):
         figure = draw(script, tmp_path)
         drawn = [part.get_color() for axes in figure.axes for part in axes.lines]
         assert expected in drawn
+
+
+def test_figures_of_selection_say_which_seeds_they_show(tmp_path):
+    write_tables(tmp_path, seeds=("2", "10"))
+    for script in ("plot_votes", "plot_task_agreement", "plot_composition"):
+        assert "mean over selection seeds 2 and 10" in words(draw(script, tmp_path)), script
+    for script in ("plot_clusters", "plot_contact_sheet"):
+        assert "selection seed 2." in words(draw(script, tmp_path)), script
+    assert "12 clusters of" in words(draw("plot_clusters", tmp_path))  # seed 10 has 13
+    assert "of the first seed" in words(draw("plot_score_distribution", tmp_path))
+
+
+def test_agreement_and_votes_are_means_over_seeds(tmp_path):
+    write_tables(tmp_path, seeds=("0", "1"))
+    agreement = tables.read_table(tmp_path / "task_agreement.csv", "task_agreement")
+    tasks, values = plot_task_agreement.matrix(agreement, "spearman")
+    pair = agreement[(agreement["task_a"] == tasks[0]) & (agreement["task_b"] == tasks[1])]
+    assert len(pair) == 2 and values[0, 1] == values[1, 0] == pair["spearman"].mean()
+    histogram = tables.read_table(tmp_path / "votes_histogram.csv", "votes_histogram")
+    ((_, own),) = plot_votes.mean_subsets(histogram)
+    expected = histogram.groupby("votes")["n"].mean()
+    assert len(set(histogram["n"])) > len(expected)
+    assert (own.set_index("votes")["n"] - expected).abs().max() <= 0.5

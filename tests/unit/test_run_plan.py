@@ -1,8 +1,12 @@
 """The plan of a run: counts of jobs, what is known with and without a calibration."""
 
+from copy import deepcopy
+from dataclasses import replace
+
 import pytest
 
 from vlselect.plan_facts import MEASURED, RECKONED, UNKNOWN, Facts
+from vlselect.plan_scoring import scoring_stages
 from vlselect.run_plan import plan
 
 CONFIG = {
@@ -17,7 +21,7 @@ CONFIG = {
     "gradients": {
         "model": "big",
         "projection": {"dim": 128},
-        "warm_up": {"fraction": 0.1, "finetune": {"epochs": 2}},
+        "warm_up": {"fraction": 0.1, "seed": 0, "finetune": {"epochs": 2}},
     },
     "finetune": {"epochs": 3},
 }
@@ -46,8 +50,8 @@ CALIBRATION = {
 COLUMNS = {"small": {"activations": 80, "last_token": 8, "mean_hidden": 8, "likelihood": 3}}
 
 
-def stages(calibration, widths=COLUMNS):
-    facts = Facts(CONFIG, RUNS, 1000, {"a": 30, "b": 10}, {"a": 5, "b": 5}, widths, calibration)
+def stages(calibration, widths=COLUMNS, config=CONFIG):
+    facts = Facts(config, RUNS, 1000, {"a": 30, "b": 10}, {"a": 5, "b": 5}, widths, calibration)
     return {stage.name: stage for stage in plan(facts)}
 
 
@@ -79,3 +83,36 @@ def test_what_failed_in_the_calibration_is_not_known():
     assert found["extract_attention/big"].seconds is None
     assert found["extract_attention/big"].disk == 1000 * 32 * 2
     assert found["score_scalselect"].basis == RECKONED and found["score_scalselect"].seconds > 1
+
+
+def test_what_the_runs_seeds_move_is_planned_for_each_of_them():
+    moved = deepcopy(CONFIG)
+    moved["gradients"]["warm_up"]["seed"] = None
+    once, each = stages(CALIBRATION), stages(CALIBRATION, config=moved)
+    rules = ("warm_up/big", "collect_gradients/big", "collect_validation_gradients")
+    for name in (*rules, "compute_influence", "cast_votes"):
+        for what in ("jobs", "seconds", "disk"):
+            assert getattr(each[name], what) == pytest.approx(2 * getattr(once[name], what)), name
+        assert each[name].memory == once[name].memory
+    assert {name: s for name, s in each.items() if once[name] == s}.keys() == once.keys() - {
+        *(*rules, "compute_influence", "cast_votes")
+    }
+
+
+@pytest.mark.parametrize(("seed", "jobs"), [(None, 2), (5, 1)])
+def test_scores_with_seeds_are_planned_for_each_or_once(seed, jobs):
+    kmeans = {"model": "small", "seed": seed, "n_clusters": 5, "iterations": 2}
+    kmeans |= {"points_per_centroid": 256, "memory_gb": 1}
+    lists = {"model": "small", "seed": seed, "index": "auto", "n_lists": None, "k": 5}
+    lists |= {"n_probe": 4, "memory_gb": 1}
+    net = {"model": "big", "clip": "clip", "seed": seed, "fraction": 0.5, "finetune": {}}
+    methods = {"coincide": kmeans, "semdedup": kmeans, "self_sup": kmeans}
+    methods |= {"d2_pruning": lists, "self_filter": net}
+    budget = {"model": "big", "budget": "ratio-0.2"}
+    runs = [budget | {"method": method, "seed": s} for method in methods for s in (0, 1)]
+    facts = Facts(CONFIG | {"methods": methods}, runs, 1000, {}, {}, COLUMNS, CALIBRATION)
+    found = {stage.name: stage for stage in scoring_stages(facts)}
+    assert len(found) == 7 and {stage.jobs for stage in found.values()} == {jobs}
+    one = {stage.name: stage for stage in scoring_stages(replace(facts, runs=runs[::2]))}
+    for name, stage in found.items():
+        assert stage.disk == jobs * one[name].disk, name

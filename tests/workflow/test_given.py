@@ -11,8 +11,7 @@ DATA = ("pool", "tasks", "features", "gradients", "influence", "votes", "cluster
 def begin(mini_run, folder, have, given, methods):
     """A folder with these parts of the mini run and nothing else; give the path of its config."""
     for name in have:
-        source, target = mini_run.results / name, folder / "results/mini" / name
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+        shutil.copytree(mini_run.results / name, folder / "results/mini" / name)
     config = yaml.safe_load(mini_run.config.read_text()) | {"given": given, "methods": methods}
     config["experiments"] = {"main": {"methods": list(methods)}}
     path = folder / "given.yaml"
@@ -58,4 +57,4 @@ def test_what_is_given_has_to_be_there(mini_run, tmp_path):
     config = begin(mini_run, tmp_path, ("pool",), [*DATA], {"icons": {}})
     done = snakemake(tmp_path, config, "--cores", "1", "subsets")
     assert done.returncode and "Missing input files" in done.stdout
-    assert "results/mini/votes.parquet" in done.stdout and "Traceback" not in done.stdout
+    assert "results/mini/votes/seed-0.parquet" in done.stdout and "Traceback" not in done.stdout

@@ -61,12 +61,12 @@ def test_subsets_are_the_records_verbatim(run, mixture, method):
 
 
 def test_all_tasks_vote(run):
-    votes = pd.read_parquet(run / "votes.parquet")
+    votes = pd.read_parquet(run / "votes/seed-0.parquet")
     assert set(TASKS) <= set(votes.columns) and len(votes) == 2406
     assert (votes["votes"] == votes[list(TASKS)].sum(axis=1)).all()
     for task in TASKS:
         assert votes[task].sum() == pytest.approx(0.2 * 2406, abs=1)
-        influence = pd.read_parquet(run / f"influence/{task}.parquet")["influence"]
+        influence = pd.read_parquet(run / f"influence/seed-0/{task}.parquet")["influence"]
         assert influence.nunique() > 2000  # every sample its own, not one value for all
 
 

@@ -51,7 +51,7 @@ def made(mini_run):
     """A row for each sample of the pool: id, source, votes, and rank in both selections."""
     pool = pd.read_parquet(mini_run.results / "pool/samples.parquet")
     made = pool[["sample_id", "source"]].copy()
-    votes = pd.read_parquet(mini_run.results / "votes.parquet")
+    votes = pd.read_parquet(mini_run.results / "votes/seed-0.parquet")
     made[["alpha", "votes"]] = votes[["alpha", "votes"]]
     for name in (FIRST, SECOND):
         chosen = pd.read_parquet(mini_run.results / f"subsets/{name}.parquet")

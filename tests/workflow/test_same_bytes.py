@@ -20,6 +20,8 @@ def test_subsets_on_one_core_in_one_shard_are_those_on_two_cores_in_three(
     for path in paths:
         other = tmp_path / "results/mini/subsets" / path.relative_to(mini_run.results / "subsets")
         assert other.read_bytes() == path.read_bytes(), path
-    for name in ("votes.parquet", "clusters/summary.parquet", "scores/scalselect/seed-0.parquet"):
+    seeded = [f"votes/seed-{seed}.parquet" for seed in (0, 1)]
+    seeded += [f"clusters/seed-{seed}/summary.parquet" for seed in (0, 1)]
+    for name in (*seeded, "scores/scalselect/seed-0.parquet"):
         other = tmp_path / "results/mini" / name
         assert other.read_bytes() == (mini_run.results / name).read_bytes(), name
