@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vlselect.metrics.evaluation import Evaluation, Example, pairs
+from vlselect.metrics.evaluation import Evaluation, Example, Parts, pairs
 from vlselect.metrics.yes_no import gold_label
 
 NEGATIONS = {"No", "no", "not"}
@@ -43,11 +43,12 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
     Li et al., Evaluating Object Hallucination in Large Vision-Language Models, EMNLP 2023
     (arXiv 2305.10355), and its program evaluate.py.
     """
-    scores, groups = [], defaultdict(list)
+    scores, groups, counted = [], defaultdict(list), []
     for prediction, answers, example in pairs(predictions, examples):
         said, right = parse(prediction) == "yes", gold_label(answers, example) == "yes"
         category = (example.get("record") or {}).get("category", "all")
         groups[str(category)].append((said, right))
+        counted.append((str(category), said, right))
         scores.append(float(said == right))
     if not scores:
         raise ValueError("no predictions to score")
@@ -60,7 +61,7 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
         "accuracy": accuracy,
         "categories": categories,
     }
-    return Evaluation(np.array(scores), summary)
+    return Evaluation(np.array(scores), summary, _parts(counted, sorted(groups)))
 
 
 def parse(text: str) -> str:
@@ -71,6 +72,16 @@ def parse(text: str) -> str:
     """
     words = text.split(".")[0].replace(",", "").split(" ")
     return "no" if NEGATIONS & set(words) else "yes"
+
+
+def _parts(counted: list[tuple[str, bool, bool]], categories: list[str]) -> Parts:
+    """F1 = 2 · hits / (said yes + is yes), in each category."""
+    names, said, right = zip(*counted, strict=True)
+    said, right = np.array(said, dtype=np.float64), np.array(right, dtype=np.float64)
+    weight = [100 / len(categories)] * len(categories)
+    return Parts(
+        2 * said * right, said + right, weight, np.array([categories.index(n) for n in names])
+    )
 
 
 def _rates(pairs_: np.ndarray) -> dict:
