@@ -34,7 +34,9 @@ rule tabulate_comparisons:
     """What the runs keep of the full pool's performance, and how they differ from random."""
     input:
         code=code("tabulate_comparisons.py"),
-        scores="<results>/tables/benchmark_scores.csv",
+        table="<results>/tables/benchmark_scores.csv",
+        scores=scores(benchmark_names(), "parquet"),
+        budgets=budget_tables(),
     output:
         seeds="<results>/tables/relative_by_seed.csv",
         relative="<results>/tables/relative_performance.csv",
@@ -48,9 +50,12 @@ rule tabulate_comparisons:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        benchmarks=benchmarks_folder,
+        runs=benchmark_names(),
         groups=benchmark_groups,
     shell:
-        "python {input.code[0]:q} --scores {input.scores:q} --groups {params.groups:q} --out-seeds {output.seeds:q}"
+        "python {input.code[0]:q} --scores {input.table:q} --benchmarks {params.benchmarks:q}"
+        " --runs {params.runs:q} --budgets {input.budgets:q} --groups {params.groups:q} --out-seeds {output.seeds:q}"
         " --out-relative {output.relative:q} --out-comparison {output.comparison:q} 2> {log:q}"
 
 

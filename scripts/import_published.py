@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vlselect import comparison, log, publication, relative, tables
+from vlselect import comparison, contrasts, log, publication, relative, tables
 
 logger = logging.getLogger(__name__)
 
@@ -44,11 +44,12 @@ def main(argv: list[str] | None = None) -> None:
     stated = wide.pop(args.stated).astype(float) if args.stated else None
     scores = publication.published_scores(wide, args.model, args.ratio)
     by_seed = relative.relative_by_seed(scores)
-    performance = relative.relative_performance(by_seed)
+    of_models = contrasts.by_model(scores)
+    performance = relative.relative_performance(by_seed, of_models)
     if stated is not None:
         publication.check_means(performance, stated.tolist(), args.tolerance)
         logger.info("relative performance as stated, to ±%g, for all rows", args.tolerance)
-    compared = comparison.comparison_with_random(by_seed)
+    compared = comparison.comparison_with_random(by_seed, of_models)
     written = {
         "benchmark_scores": scores,
         "relative_by_seed": by_seed,

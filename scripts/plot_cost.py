@@ -15,7 +15,7 @@ from vlselect import costs, style, tables
 MOST_LABELS = 14  # points that are labelled one by one
 NOTE = (
     "Device-seconds: time of each job times its GPUs or processes, mean over seeds; a stage that "
-    "several methods use counts for each. Vertical lines: 95 % t interval over seeds."
+    "several methods use counts for each."
 )
 PUBLISHED = "Time as published; pale bars: only selection and finetuning together."
 
@@ -79,7 +79,9 @@ def points(axes: Axes, rows: list[dict]) -> None:
 
 def draw(cost: pd.DataFrame, performance: pd.DataFrame) -> Figure:
     """For each model both views, side by side."""
-    joined = costs.beside_performance(cost, performance)
+    means = performance[performance["task"] == tables.MEAN]
+    means, interval = style.shown_intervals(means)
+    joined = costs.beside_performance(cost, means)
     models = list(dict.fromkeys(joined["model"]))
     if not models:
         figure = style.new_figure(2.0)
@@ -101,7 +103,8 @@ def draw(cost: pd.DataFrame, performance: pd.DataFrame) -> Figure:
         else:
             places = [(row["total"], row["relative"], name_of(row), _colour(row)) for row in rows]
             labelled.append((left, places))
-    style.note(figure, NOTE if joined["selection"].notna().all() else PUBLISHED)
+    text = NOTE if joined["selection"].notna().all() else PUBLISHED
+    style.note(figure, text + (f" Vertical lines: {interval}." if interval else ""))
     for axes, places in labelled:
         style.label_points(axes, places)
     return figure

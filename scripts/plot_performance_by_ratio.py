@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from vlselect import style, tables
 
-NO_LINE = ("pretrained", "majority", tables.REFERENCE)
+NO_LINE = (*tables.UNTRAINED, tables.REFERENCE)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -53,7 +53,7 @@ def draw_model(axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame) -> None:
 
 def draw(performance: pd.DataFrame, seeds: pd.DataFrame) -> Figure:
     """One panel for each model."""
-    means = performance[performance["task"] == tables.MEAN]
+    means, interval = style.shown_intervals(performance[performance["task"] == tables.MEAN])
     seeds = seeds[seeds["task"] == tables.MEAN]
     models = list(dict.fromkeys(means["model"]))
     figure = style.new_figure(4.2 * len(models), width=9.0)
@@ -62,8 +62,8 @@ def draw(performance: pd.DataFrame, seeds: pd.DataFrame) -> Figure:
         draw_model(axes, means[means["model"] == model], seeds[seeds["model"] == model])
         axes.set_title(f"model: {model}")
     panels[0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    trained = seeds.loc[~seeds["method"].isin(NO_LINE[:2]), "seed"]
-    used = style.interval_note(trained, "vertical lines")
+    trained = seeds.loc[~seeds["method"].isin(tables.UNTRAINED), "seed"]
+    used = style.interval_note(trained, "vertical lines", interval)
     style.note(figure, f"Mean over {performance['task'].nunique() - 1} benchmarks; {used}")
     return figure
 

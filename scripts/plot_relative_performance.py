@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vlselect import differences, style, tables
-
-UNTRAINED = ("pretrained", "majority")
+from vlselect.tables import UNTRAINED
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -76,11 +75,14 @@ def draw_model(
     style.grid(axes, "x")
 
 
-def small_print(performance: pd.DataFrame, seeds: pd.DataFrame, scores: pd.DataFrame) -> str:
-    """Numbers of benchmarks and questions (where known), and seeds."""
+def small_print(
+    performance: pd.DataFrame, seeds: pd.DataFrame, scores: pd.DataFrame, interval: str
+) -> str:
+    """Numbers of benchmarks and questions (where known), seeds, and what the lines are."""
     n = scores.drop_duplicates("task")["n"]
     questions = f" ({n.sum():,} questions)" if n.all() else ""
-    used = style.interval_note(seeds.loc[~seeds["method"].isin(UNTRAINED), "seed"], "lines")
+    trained = seeds.loc[~seeds["method"].isin(UNTRAINED), "seed"]
+    used = style.interval_note(trained, "lines", interval)
     return f"Mean over {performance['task'].nunique() - 1} benchmarks{questions}; {used}"
 
 
@@ -88,7 +90,8 @@ def draw(
     performance: pd.DataFrame, seeds: pd.DataFrame, scores: pd.DataFrame, compared: pd.DataFrame
 ) -> Figure:
     """One panel for each model."""
-    means = performance[performance["task"] == tables.MEAN]
+    means, interval = style.shown_intervals(performance[performance["task"] == tables.MEAN])
+    compared, of_difference = style.shown_intervals(compared)
     seeds = seeds[seeds["task"] == tables.MEAN]
     models = list(dict.fromkeys(means["model"]))
     rows = [int((means["model"] == model).sum()) for model in models]
@@ -99,8 +102,8 @@ def draw(
         own = (table[table["model"] == model] for table in (means, seeds, compared))
         draw_model(axes, *own)
         axes.set_title(f"model: {model}")
-    text = small_print(performance, seeds, scores)
-    style.note(figure, text + ("\n" + differences.NOTE if compared["p"].notna().any() else ""))
+    text = small_print(performance, seeds, scores, interval)
+    style.note(figure, text + differences.note(compared, of_difference))
     return figure
 
 

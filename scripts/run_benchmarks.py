@@ -1,7 +1,7 @@
 """Answer every task's test set with one model and score the answers.
 
-Writes for each task <out>/<task>.parquet (row, sample_id, prediction, answers, score) and
-<out>/<task>.json (task, metric, score from 0 to 100, n, cut - answers that were
+Writes for each task <out>/<task>.parquet (row, sample_id, prediction, answers, score, unit,
+unit_score) and <out>/<task>.json (task, metric, score from 0 to 100, n, cut - answers that were
 not finished - and details).
 """
 

@@ -1,7 +1,8 @@
 """Compare benchmark scores with finetuning on the whole pool, and with random selection.
 
-Reads benchmark_scores.csv; writes the relative performance of every seed, its mean over seeds with
-a 95 % interval, and its difference from random selection.
+Reads benchmark_scores.csv and the scores of the questions behind it (<run>/<task>.parquet); writes
+the relative performance of every seed, its mean over seeds and its difference from random
+selection, with 95 % intervals over seeds and questions.
 """
 
 import argparse
@@ -9,7 +10,7 @@ import json
 import logging
 from pathlib import Path
 
-from vlselect import comparison, log, relative, tables
+from vlselect import comparison, contrasts, log, relative, tables
 
 logger = logging.getLogger(__name__)
 TABLES = ("relative_by_seed", "relative_performance", "comparison_with_random")
@@ -22,6 +23,9 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scores", type=Path, required=True, help="benchmark_scores.csv")
+    parser.add_argument("--benchmarks", type=Path, required=True, help="folder of that stage")
+    parser.add_argument("--runs", nargs="+", required=True, help="runs of the table, by their path")
+    tables.add_budgets_argument(parser)
     parser.add_argument(
         "--groups",
         type=json.loads,
@@ -40,11 +44,13 @@ def main(argv: list[str] | None = None) -> None:
     scores = tables.read_table(args.scores, "benchmark_scores")
     by_seed = relative.relative_by_seed(relative.merge_groups(scores, args.groups))
     tables.write_table(by_seed, "relative_by_seed", args.out_seeds)
-    performance = relative.relative_performance(by_seed)
+    read = contrasts.unit_score_reader(args.benchmarks, args.runs, tables.read_shares(args.budgets))
+    of_models = contrasts.by_model(scores, args.groups, read)
+    performance = relative.relative_performance(by_seed, of_models)
     tables.write_table(performance, "relative_performance", args.out_relative)
     for row in performance[performance["task"] == tables.MEAN].to_dict("records"):
         logger.info("%(model)s %(method)s %(ratio)s: score %(score).2f, %(relative).2f %%", row)
-    compared = comparison.comparison_with_random(by_seed)
+    compared = comparison.comparison_with_random(by_seed, of_models)
     tables.write_table(compared, "comparison_with_random", args.out_comparison)
     for row in compared.to_dict("records"):
         logger.info("%(model)s %(method)s %(ratio)s: %(difference)+.2f vs random, %(verdict)s", row)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from vlselect import agreement, comparison, composition, distribution, relative, tables
+from vlselect import agreement, comparison, composition, contrasts, distribution, relative, tables
 from vlselect.tables import Run
 from vlselect.thumbnails import encode_thumbnail
 
@@ -34,25 +34,30 @@ def write_tables(
 
 
 def write_benchmarks(folder, runs, models):
-    """Scores that grow with the ratio, and what follows from them."""
+    """Scores that grow with the ratio, of questions that are hard or easy; what follows of them."""
     rng = np.random.default_rng(0)
     untrained = [Run(model, "pretrained", "0.0", "0") for model in models]
-    rows = []
+    difficulty = {task: rng.normal(0.0, 20.0, N) for task in TASKS}
+    questions, rows = {}, []
     for run in [*runs, *untrained, Run("", "majority", "", "")]:
         level = 40.0 + 50.0 * float(run.ratio or 0) ** 0.5
-        scores = rng.normal(level, 3.0, len(TASKS))
+        for task in TASKS:
+            chance = (rng.normal(level, 3.0) + difficulty[task]) / 100
+            questions[run, task] = pd.Series(100.0 * (rng.random(N) < chance))
         names = {"model": run.model, "method": run.method, "ratio": run.ratio, "seed": run.seed}
         rows += [
-            names | {"task": task, "metric": "exact_match", "score": score, "n": 200}
-            for task, score in zip(TASKS, scores, strict=True)
+            names
+            | {"task": task, "metric": "exact_match", "score": questions[run, task].mean(), "n": N}
+            for task in TASKS
         ]
     scores = pd.DataFrame(rows)
     by_seed = relative.relative_by_seed(scores)
-    performance = relative.relative_performance(by_seed)
+    of_models = contrasts.by_model(scores, read=lambda run, task: questions[run, task])
+    performance = relative.relative_performance(by_seed, of_models)
     tables.write_table(scores, "benchmark_scores", folder / "benchmark_scores.csv")
     tables.write_table(by_seed, "relative_by_seed", folder / "relative_by_seed.csv")
     tables.write_table(performance, "relative_performance", folder / "relative_performance.csv")
-    compared = comparison.comparison_with_random(by_seed)
+    compared = comparison.comparison_with_random(by_seed, of_models)
     tables.write_table(compared, "comparison_with_random", folder / "comparison_with_random.csv")
 
 

@@ -118,7 +118,7 @@ def subsets_folder(wildcards, input):
 
 
 def benchmarks_folder(wildcards, input):
-    """The folder of the benchmarks; the last of them are majority/<task>.json."""
+    """The folder of the benchmarks; the last of them are majority/<task>.{json,parquet}."""
     return Path(input.scores[-1]).parents[1]
 
 
@@ -151,10 +151,10 @@ def benchmark_names():
     return [*checkpoint_names(), *untrained, "majority"]
 
 
-def scores(names):
-    """The scores of these runs on every task."""
+def scores(names, suffix="json"):
+    """The scores of these runs on every task; with "parquet", those of each question."""
     return [
-        f"<results>/benchmarks/{name}/{task}.json" for name in names for task in TESTED
+        f"<results>/benchmarks/{name}/{task}.{suffix}" for name in names for task in TESTED
     ]
 
 

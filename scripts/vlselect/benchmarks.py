@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from vlselect import store
 from vlselect.majority import last_question
+from vlselect.metrics.evaluation import Evaluation, Example
 from vlselect.metrics.registry import check_options, load_metric
+from vlselect.metrics.units import unit_scores
 from vlselect.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -101,9 +104,15 @@ def score_task(
         The summary: task, metric, score (0 to 100; MME's in points), n, and details.
     """
     evaluate = load_metric(benchmark.metric)
-    evaluation = evaluate(predictions, examples.to_dict("records"), **benchmark.options)
+    records = examples.to_dict("records")
+    evaluation = evaluate(predictions, records, **benchmark.options)
+    units, values = _unit_scores(benchmark, evaluation, records)
     table = examples[["row", "sample_id"]].assign(
-        prediction=list(predictions), answers=examples["answers"], score=evaluation.scores
+        prediction=list(predictions),
+        answers=examples["answers"],
+        score=evaluation.scores,
+        unit=units,
+        unit_score=values,
     )
     summary = {"task": benchmark.task, "metric": benchmark.metric, **evaluation.summary, **details}
     store.write_parquet(table, out / f"{benchmark.task}.parquet")
@@ -116,3 +125,18 @@ def score_task(
         if count := summary.get(name):
             logger.warning(f"%d of %d answers {notice}", count, len(table), benchmark.task)
     return summary
+
+
+def _unit_scores(
+    benchmark: Benchmark, evaluation: Evaluation, examples: Sequence[Example]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Units and their scores; −1 and NaN, with a warning, where the metric does not say."""
+    found = unit_scores(evaluation, examples)
+    if found is not None:
+        return found
+    logger.warning(
+        "%s: the score of metric %s is not its samples' mean score, and it states no parts of it: "
+        "there will be no interval over questions",
+        *(benchmark.task, benchmark.metric),
+    )
+    return np.full(len(examples), -1, dtype=np.int32), np.full(len(examples), np.nan)

@@ -1,50 +1,14 @@
-"""How each method compares with random selection, seed by seed, and how sure one can be of it."""
+"""How each method compares with random selection, and how sure one can be of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
-from vlselect.intervals import t_interval
+from vlselect.contrasts import Contrasts
 from vlselect.tables import HIGHER, LOWER, MEAN, UNDECIDED
 
 BASELINE = "random"
-NO_SPREAD = 1e-9  # points; differences this close to each other count as equal: what is left is
-# rounding, and a t test on it would be sure of anything
-
-
-def paired_t_test(differences: Sequence[float]) -> tuple[float, float, float, float]:
-    """Mean of paired differences, its 95 % t interval and the two-sided p of the paired t test.
-
-    Parameters
-    ----------
-    differences : sequence of float
-        One difference per pair.
-
-    Returns
-    -------
-    mean, low, high, p : float
-        ``t = mean / (s / √n)`` with n − 1 degrees of freedom. `low`, `high` and `p` are NaN for
-        a single pair, and where all differences are equal (the spread that the test divides by
-        is zero): neither says how far the mean may be off.
-
-    Raises
-    ------
-    ValueError
-        If there is no difference, or one is not finite.
-
-    References
-    ----------
-    Student (1908), The probable error of a mean, Biometrika 6, section IX (paired comparisons).
-    """
-    mean, low, high = t_interval(differences)
-    sample = np.asarray(differences, dtype=np.float64)
-    nothing = float("nan")
-    if np.ptp(sample) <= NO_SPREAD:  # also of a single pair
-        return mean, nothing, nothing, nothing
-    statistic = mean / (sample.std(ddof=1) / np.sqrt(sample.size))
-    return mean, low, high, float(2.0 * special.stdtr(sample.size - 1, -abs(statistic)))
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
@@ -81,33 +45,45 @@ def verdict(low: float, high: float) -> str:
     return LOWER if high < 0.0 else UNDECIDED
 
 
-def comparison_with_random(by_seed: pd.DataFrame) -> pd.DataFrame:
-    """Compare every method with random selection at the same model and ratio, paired by seed.
+def comparison_with_random(
+    by_seed: pd.DataFrame, contrasts: Mapping[str, Contrasts]
+) -> pd.DataFrame:
+    """Compare every method with random selection at the same model and ratio.
+
+    Not paired by seed: a seed moves other things in another method, so runs of the same seed share
+    nothing. Questions are the same ones, and are paired.
 
     Parameters
     ----------
     by_seed : DataFrame
         As `relative.relative_by_seed` returns it, not rounded.
+    contrasts : mapping of model to Contrasts
+        Of the same scores, see `contrasts.by_model`.
 
     Returns
     -------
     DataFrame
-        The columns of ``comparison_with_random.csv``: a row for every model, method and ratio
-        that shares at least one seed with ``random``, in the order of `by_seed`. `p_holm` is
-        corrected for all tests in the table.
+        The columns of ``comparison_with_random.csv``: a row for every model, method and ratio at
+        which there is ``random``, in the order of `by_seed`. `p_holm` is corrected for all tests in
+        the table.
     """
     means = by_seed[by_seed["task"] == MEAN]
-    own = means[means["method"] != BASELINE]
-    random = means[means["method"] == BASELINE]
-    keys = ["model", "ratio", "seed"]
-    pairs = own.merge(random[[*keys, "relative"]], on=keys, how="inner", suffixes=("", "_random"))
-    pairs["difference"] = pairs["relative"] - pairs["relative_random"]
+    cells = means.groupby(["model", "method", "ratio"], sort=False)["relative"].agg(
+        ["mean", "size"]
+    )
     rows = []
-    for key, pair in pairs.groupby(["model", "method", "ratio"], sort=False):
-        mean, low, high, p = paired_t_test(pair["difference"].to_numpy())
-        names = dict(zip(("model", "method", "ratio"), key, strict=True))
-        numbers = {"n_seeds": len(pair), "difference": mean, "low": low, "high": high, "p": p}
-        rows.append(names | numbers | {"verdict": verdict(low, high)})
+    for (model, method, ratio), own in cells.iterrows():
+        if method == BASELINE or (model, BASELINE, ratio) not in cells.index:
+            continue
+        random, of_model = cells.loc[(model, BASELINE, ratio)], contrasts[model]
+        difference = own["mean"] - random["mean"]
+        weights = of_model.relative(method, ratio) - of_model.relative(BASELINE, ratio)
+        interval = of_model.interval(weights)
+        ends = interval.columns(difference)
+        names = {"model": model, "method": method, "ratio": ratio}
+        numbers = {"n_seeds": int(own["size"]), "n_seeds_random": int(random["size"])}
+        shown = {"p": interval.p(difference), "verdict": verdict(ends["low"], ends["high"])}
+        rows.append(names | numbers | {"difference": difference} | ends | shown)
     for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = float(p_holm)
     return pd.DataFrame(rows)

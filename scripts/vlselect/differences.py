@@ -10,10 +10,24 @@ from vlselect.tables import HIGHER, LOWER
 
 SURE = 0.05  # of p after Holm's correction: the triangle is filled
 HEADING = "difference from random\nat the same ratio, points"
-NOTE = (
-    "Triangles: the 95 % interval of the paired differences leaves zero out; filled: also p < 0.05 "
-    "after Holm's correction."
-)
+
+
+def note(compared: pd.DataFrame, interval: str) -> str:
+    """What the small print says of the differences, on a line of its own; "" if nothing.
+
+    Parameters
+    ----------
+    compared : DataFrame
+        Rows of ``comparison_with_random.csv``.
+    interval : str
+        Its name, see `style.shown_intervals`.
+    """
+    if not interval:
+        return ""
+    text = f"\nDifferences: {interval}."
+    if compared["p"].notna().any():
+        text += " Triangles: it leaves zero out; filled: also p < 0.05 after Holm's correction."
+    return text
 
 
 def signed(value: float, plus: bool = True) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect.intervals import t_interval
+from vlselect.contrasts import Contrasts
 from vlselect.tables import MEAN, REFERENCE, Run
 
 logger = logging.getLogger(__name__)
@@ -147,36 +147,29 @@ def _reference(own: pd.DataFrame, model: str, tasks: list[str]) -> pd.Series:
     return full[tasks].where(full[tasks] > 0.0)
 
 
-def relative_performance(by_seed: pd.DataFrame) -> pd.DataFrame:
-    """Relative performance of each method and ratio, with its 95 % interval over seeds.
-
-    Benchmarks are averaged first, within each seed; the interval is over the seeds' means, so
-    that tasks of different difficulty do not widen it.
+def relative_performance(by_seed: pd.DataFrame, contrasts: Mapping[str, Contrasts]) -> pd.DataFrame:
+    """Relative performance of each method and ratio, with its 95 % intervals.
 
     Parameters
     ----------
     by_seed : DataFrame
         As `relative_by_seed` returns it.
+    contrasts : mapping of model to Contrasts
+        Of the same scores, see `contrasts.by_model`.
 
     Returns
     -------
     DataFrame
-        The columns of ``relative_performance.csv``.
+        The columns of ``relative_performance.csv``. That of `full` is 100 by definition: it has no
+        interval.
     """
     rows = []
     keys = ["model", "method", "ratio", "task"]
     for key, seeds in by_seed.groupby(keys, sort=False):
-        values = seeds["relative"].to_numpy()
-        undefined = np.isnan(values).all()  # `full` scores zero here
-        mean, low, high = (np.nan,) * 3 if undefined else t_interval(values)
-        rows.append(
-            dict(zip(keys, key, strict=True))
-            | {
-                "n_seeds": len(seeds),
-                "score": float(seeds["score"].mean()),
-                "relative": mean,
-                "low": low,
-                "high": high,
-            }
-        )
+        model, method, ratio, task = key
+        of_model, relative = contrasts[model], float(seeds["relative"].mean())
+        weights = of_model.relative(method, ratio, None if task == MEAN else task)
+        numbers = {"n_seeds": len(seeds), "score": float(seeds["score"].mean())}
+        ends = of_model.interval(weights).columns(relative)
+        rows.append(dict(zip(keys, key, strict=True)) | numbers | {"relative": relative} | ends)
     return pd.DataFrame(rows)

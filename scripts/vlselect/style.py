@@ -180,11 +180,35 @@ def over_seeds(seeds: Iterable[str]) -> str:
     return f"{'mean over ' if len(seeds) > 1 else ''}selection {seed_list(seeds)}"
 
 
-def interval_note(seeds: Iterable[str], lines: str) -> str:
-    """What a note says of seeds and intervals, if there can be any."""
+def shown_intervals(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Choose which interval a figure shows, the same kind for all its rows.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of a table with the columns low, high, interval, question_low and question_high.
+
+    Returns
+    -------
+    rows : DataFrame
+        With that interval as low and high: the main one or, where no row has one (a single seed),
+        that over questions alone.
+    name : str
+        What the figure says of it; "" where there is none at all.
+    """
+    if rows["low"].notna().any():
+        levels = rows.loc[rows["low"].notna(), "interval"].unique()
+        return rows, f"95 % interval over {' or '.join(levels)}"
+    questions = rows.assign(low=rows["question_low"], high=rows["question_high"])
+    known = questions["low"].notna().any()
+    return questions, "95 % interval over questions (these checkpoints only)" if known else ""
+
+
+def interval_note(seeds: Iterable[str], lines: str, interval: str) -> str:
+    """What a note says of seeds and of the interval, named by `shown_intervals`."""
     seeds = set(seeds)
-    text = f"finetuning {seed_list(seeds)}"
-    return f"circles: {text}; {lines}: 95 % t interval over them." if len(seeds) > 1 else f"{text}."
+    text = f"{'circles: ' if len(seeds) > 1 else ''}finetuning {seed_list(seeds)}"
+    return f"{text}; {lines}: {interval}." if interval else f"{text}."
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:

@@ -18,12 +18,19 @@ from vlselect import store
 
 MEAN = "mean"  # the `task` of a row that averages over all benchmarks
 REFERENCE = "full"  # the method that everything is measured against
+UNTRAINED = ("pretrained", "majority")  # never finetuned: no seed moves them
 HIGHER, LOWER, UNDECIDED = "higher", "lower", "no difference shown"  # verdicts of a comparison
 RUN_LABEL = re.compile(r"(?P<budget>(ratio|samples|tokens)-(?P<number>[^_/]+))_seed-(?P<seed>\d+)")
 
 _MODEL = ("text", "name of the finetuned model in the config")
 _METHOD = ("text", "selection method; also `pretrained` and `majority` (no finetuning at all)")
 _RATIO = ("text", "share of the pool that was selected, as in the paths or in `budgets.csv`")
+_INTERVAL = {
+    "df": ("real", "degrees of freedom of low and high; empty where there is no interval"),
+    "interval": ("text", "what low and high hold: `seeds and questions`, `seeds` or `none`"),
+    "question_low": ("real", "lower end for other questions alone, with just these checkpoints"),
+    "question_high": ("real", "upper end of that interval"),
+}
 _SEED = ("text", "seed of selection and finetuning; empty where it was not published")
 _SELECTION = ("text", "seed in the paths of what it is made of; 0 where nothing is random in that")
 
@@ -55,18 +62,21 @@ TABLES = {
         "n_seeds": ("integer", "number of seeds behind the row"),
         "score": ("real", "score, mean over seeds"),
         "relative": ("real", f"100 score / score of `{REFERENCE}` (its mean over seeds)"),
-        "low": ("real", "lower end of the 95 % t interval of `relative`; empty with one seed"),
-        "high": ("real", "upper end of that interval; empty with one seed"),
+        "low": ("real", "lower end of its 95 % interval, for other seeds and other questions"),
+        "high": ("real", "upper end of that interval"),
+        **_INTERVAL,
     },
     "comparison_with_random": {
         "model": _MODEL,
         "method": _METHOD,
         "ratio": _RATIO,
-        "n_seeds": ("integer", "number of seeds that the method and `random` have in common"),
-        "difference": ("real", "points of `relative`: method − `random`, mean over those seeds"),
-        "low": ("real", "lower end of its 95 % t interval; empty with one seed or no spread"),
-        "high": ("real", "upper end of that interval; empty likewise"),
-        "p": ("real", "two-sided paired t test, not corrected; empty likewise"),
+        "n_seeds": ("integer", "number of seeds of the method"),
+        "n_seeds_random": ("integer", "number of seeds of `random`"),
+        "difference": ("real", "points of `relative`: method − `random`, means over their seeds"),
+        "low": ("real", "lower end of its 95 % interval, for other seeds and other questions"),
+        "high": ("real", "upper end of that interval"),
+        **_INTERVAL,
+        "p": ("real", "two-sided t test that goes with low and high, not corrected"),
         "p_holm": ("real", "the same, corrected by Holm for all tests of the table"),
         "verdict": ("text", "`higher` or `lower` if the interval leaves zero out, else neither"),
     },

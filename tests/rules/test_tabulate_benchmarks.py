@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 import tabulate_benchmarks
 import tabulate_comparisons
@@ -20,6 +22,13 @@ RUNS = {
 }
 
 
+def write_units(path, score, n=50):
+    """Units whose mean is the score, the first ones right; a last sample does not count."""
+    values = np.clip(score / 100 * n - np.arange(n), 0.0, 1.0) * 100
+    unit, values = [*range(n), -1], [*values, np.nan]
+    pd.DataFrame({"unit": unit, "unit_score": values}).to_parquet(path)
+
+
 @pytest.fixture
 def benchmarks(tmp_path):
     for run, scores in RUNS.items():
@@ -27,6 +36,7 @@ def benchmarks(tmp_path):
         for task, score in zip(("counting", "reading"), scores, strict=True):
             content = {"task": task, "metric": "exact_match", "score": score, "n": 50, "more": {}}
             (tmp_path / run / f"{task}.json").write_text(json.dumps(content))
+            write_units(tmp_path / run / f"{task}.parquet", score)
     return tmp_path
 
 
@@ -41,6 +51,7 @@ def run(folder, *more):
     tabulate_comparisons.main(
         [
             *("--scores", str(out / "s.csv"), "--out-seeds", str(out / "b.csv")),
+            *("--benchmarks", str(folder), "--runs", *RUNS),
             *("--out-relative", str(out / "r.csv"), "--out-comparison", str(out / "c.csv"), *more),
         ]
     )
@@ -62,10 +73,13 @@ def test_tables(benchmarks):
         [100.0, 4225 / 72, 70.0, 15.0, 30.0], rel=1e-2
     )
     assert means["n_seeds"].tolist() == [2, 2, 2, 1, 1]
-    assert means["low"].isna().tolist() == [False, False, False, True, True]
+    assert means["low"].isna().tolist() == [True, False, False, False, False]
+    assert means["interval"].tolist() == ["none", *["seeds and questions"] * 4]
+    inside = means[["low", "question_low", "relative", "question_high", "high"]].iloc[1:]
+    assert (inside.diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
 
 
-def test_comparison_with_random_is_paired_by_seed(benchmarks):
+def test_comparison_with_random(benchmarks):
     _, by_seed, _ = run(benchmarks)
     compared = tables.read_table(benchmarks / "tables/c.csv", "comparison_with_random")
     assert compared["method"].tolist() == ["icons"] and compared["n_seeds"].tolist() == [2]
@@ -73,6 +87,22 @@ def test_comparison_with_random_is_paired_by_seed(benchmarks):
     differences = [means["icons", seed] - means["random", seed] for seed in "01"]
     assert compared.loc[0, "difference"] == pytest.approx(sum(differences) / 2, abs=1e-3)
     assert (compared.loc[0, "verdict"] == "higher") == (compared.loc[0, "low"] > 0)
+
+
+def test_runs_with_other_questions_are_an_error(benchmarks):
+    write_units(benchmarks / "majority/reading.parquet", 10.0, n=49)
+    with pytest.raises(ValueError, match="majority.*reading: has other questions"):
+        run(benchmarks)
+
+
+def test_a_run_whose_questions_are_not_known_leaves_the_seeds(benchmarks, capsys):
+    path = benchmarks / "target/icons/ratio-0.20_seed-1/reading.parquet"
+    pd.read_parquet(path).assign(unit=-1).to_parquet(path)
+    _, _, performance = run(benchmarks)
+    levels = performance.set_index(["method", "task"])["interval"]
+    assert levels["icons", "counting"] == "seeds and questions"
+    assert levels["icons", "reading"] == levels["random", "mean"] == "seeds"
+    assert "target/icons/0.20/1" in capsys.readouterr().err
 
 
 def test_subtasks_of_a_group_become_one_benchmark(benchmarks):

@@ -24,7 +24,9 @@ def test_scores_and_predictions_are_written(tmp_path):
     expected = {"task": "presence", "metric": "exact_match", "score": 50, "n": 2, "seen": 1}
     assert summary == expected == json.loads((tmp_path / "presence.json").read_text())
     table = pd.read_parquet(tmp_path / "presence.parquet")
-    assert list(table) == ["row", "sample_id", "prediction", "answers", "score"]
+    names = ["row", "sample_id", "prediction", "answers", "score", "unit", "unit_score"]
+    assert list(table) == names
+    assert table["unit"].tolist() == [0, 1] and table["unit_score"].tolist() == [100, 0]
     assert table["prediction"].tolist() == ["Yes.", "3"]
     assert table["score"].tolist() == [1, 0]
     assert [list(answers) for answers in table["answers"]] == [["yes"], ["two", "2"]]

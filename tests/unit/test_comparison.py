@@ -1,4 +1,4 @@
-"""Paired comparison with random: against textbook formulas, scipy, and permutations."""
+"""Comparison with random: against scipy, by hand, and under permutations."""
 
 import math
 
@@ -7,62 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from vlselect.comparison import comparison_with_random, holm, paired_t_test, verdict
+from vlselect import contrasts, relative
+from vlselect.comparison import comparison_with_random, holm, verdict
 
 NONE = float("nan")
-
-
-def by_seed(scores, model="target", ratio="0.2"):
-    """Means of relative performance: {method: {seed: value}}."""
-    rows = [
-        {"model": model, "method": m, "ratio": ratio, "seed": s, "task": "mean", "relative": v}
-        for m, seeds in scores.items()
-        for s, v in seeds.items()
-    ]
-    return pd.DataFrame(rows).assign(score=0.0)
-
-
-def test_three_pairs_by_hand():
-    # differences 1, 2, 6: mean 3, s² = 7; t(0.975, 2) = 4.302653 from a printed table. With two
-    # degrees of freedom p = 1 − t / √(t² + 2).
-    mean, low, high, p = paired_t_test([1.0, 2.0, 6.0])
-    half = 4.302653 * math.sqrt(7 / 3)
-    t = 3 / math.sqrt(7 / 3)
-    assert (mean, low, high) == pytest.approx((3.0, 3.0 - half, 3.0 + half), rel=1e-6)
-    assert p == pytest.approx(1 - t / math.sqrt(t * t + 2))
-
-
-def test_as_scipy_for_random_pairs():
-    generator = np.random.default_rng(0)
-    for n in (2, 3, 5, 12):
-        method, random = generator.normal(80, 3, n), generator.normal(78, 3, n)
-        expected = stats.ttest_rel(method, random)
-        mean, low, high, p = paired_t_test(method - random)
-        assert p == pytest.approx(expected.pvalue)
-        assert (low, high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
-        assert mean == pytest.approx(np.mean(method) - np.mean(random))
-
-
-def test_interval_holds_zero_exactly_where_p_is_above_five_percent():
-    generator = np.random.default_rng(1)
-    for _ in range(300):
-        _, low, high, p = paired_t_test(generator.normal(1.0, 1.0, 3))
-        assert (low <= 0.0 <= high) == (p >= 0.05)
-        assert (verdict(low, high) == "no difference shown") == (p >= 0.05)
-
-
-@pytest.mark.parametrize("differences", [[2.5], [2.5, 2.5], [0.0, 0.0, 0.0], [0.1 + 0.2, 0.3]])
-def test_one_pair_or_no_spread_shows_nothing(differences):
-    mean, low, high, p = paired_t_test(differences)
-    assert mean == pytest.approx(np.mean(differences))
-    assert all(math.isnan(value) for value in (low, high, p))
-    assert verdict(low, high) == "no difference shown"
-
-
-@pytest.mark.parametrize("differences", [[], [1.0, NONE]])
-def test_refuses_what_is_no_difference(differences):
-    with pytest.raises(ValueError, match="finite"):
-        paired_t_test(differences)
 
 
 def slow_holm(p):
@@ -101,41 +49,102 @@ def test_a_verdict_needs_an_interval_without_zero():
         assert verdict(low, high) == "no difference shown"
 
 
-def test_pairs_seeds_not_means():
-    """What seeds have in common cancels: a small but steady difference is found."""
+def compared(scores, read=None):
+    by_seed = relative.relative_by_seed(scores)
+    return comparison_with_random(by_seed, contrasts.by_model(scores, read=read))
+
+
+def table_of(runs, model="target", ratio="0.2"):
+    """Scores on one task, {method: {seed: score}}; `full` scores 100 in every seed."""
+    rows = [
+        {"model": model, "method": m, "ratio": ratio if m != "full" else "1.0", "seed": s}
+        | {"task": "t", "score": value}
+        for m, seeds in ({"full": {"0": 100.0}} | runs).items()
+        for s, value in seeds.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_without_questions_it_is_the_t_test_of_scipy_with_pooled_seeds():
+    random, better = [60.0, 75.0, 90.0], [61.0, 76.1, 90.9, 80.0]
+    runs = {"random": dict(zip("012", random, strict=True))}
+    runs["icons"] = dict(zip("0123", better, strict=True))
+    row = compared(table_of(runs)).iloc[0]
+    expected = stats.ttest_ind(better, random, equal_var=True)
+    assert row["p"] == pytest.approx(expected.pvalue, rel=1e-3) and row["df"] == 5
+    low, high = expected.confidence_interval(0.95)
+    # the questions and seeds of `full` are one run here: it has the pooled spread of one seed
+    share = (77.0 - 75.0) / 100.0
+    wider = math.sqrt(1 + share**2 / (1 / 3 + 1 / 4))
+    assert row["high"] - row["low"] == pytest.approx((high - low) * wider, rel=1e-6)
+    assert (row["n_seeds"], row["n_seeds_random"], row["interval"]) == (4, 3, "seeds")
+    assert math.isnan(row["question_low"]) and row["p_holm"] == row["p"]
+
+
+def test_seeds_are_not_paired():
+    """The same scores under other seeds are the same evidence: nothing is shared by a seed."""
     random = {"0": 60.0, "1": 75.0, "2": 90.0}
     better = {"0": 61.0, "1": 76.1, "2": 90.9}
-    table = comparison_with_random(
-        by_seed({"full": {"0": 100.0}, "random": random, "icons": better})
-    )
-    assert table["method"].tolist() == ["full", "icons"]  # at one ratio here, on purpose
-    row = table.set_index("method").loc["icons"]
-    assert row["n_seeds"] == 3 and row["difference"] == pytest.approx(1.0)
-    assert row["verdict"] == "higher" and row["p"] < 0.05
-    assert row["p_holm"] == row["p"]  # `full` has one seed: no test, so nothing to correct for
+    first = compared(table_of({"random": random, "icons": better}))
+    mixed = dict(zip("675", better.values(), strict=True))
+    second = compared(table_of({"random": random, "icons": mixed}))
+    pd.testing.assert_frame_equal(first, second)
+    assert first.loc[0, "difference"] == pytest.approx(1.0)
+    assert first.loc[0, "verdict"] == "no difference shown" and first.loc[0, "p"] > 0.9
 
 
-def test_only_shared_models_ratios_and_seeds_are_compared():
+def test_questions_are_paired():
+    """Questions that are hard for both cancel: a small but steady difference is found."""
+    hard = np.linspace(0.0, 100.0, 50)
+    noise = {run: np.random.default_rng(i).normal(0, 1, 50) for i, run in enumerate("abcdef")}
+    units = {("random", "0"): noise["a"], ("random", "1"): noise["b"]}
+    units |= {("icons", "0"): noise["c"] + 2, ("icons", "1"): noise["d"] + 2}
+    units |= {("full", "0"): noise["e"] + 40, ("full", "1"): noise["f"] + 40}
+    units = {key: pd.Series(values + hard) for key, values in units.items()}
+    runs = {m: {s: units[m, s].mean() for s in "01"} for m in ("full", "random", "icons")}
+    row = compared(table_of(runs), lambda run, task: units[run.method, run.seed]).iloc[0]
+    assert row["interval"] == "seeds and questions" and row["verdict"] == "higher"
+    assert row["question_low"] > 0.0 and row["question_high"] - row["question_low"] < 2.0
+    assert (row["p"] < 0.05) == (row["low"] > 0.0)
+
+
+def test_one_seed_shows_nothing_but_questions():
+    hard = np.linspace(0.0, 100.0, 50)
+    units = {"full": hard + 10, "random": hard, "icons": hard + np.tile([1.0, 3.0], 25)}
+    runs = {method: {"0": values.mean()} for method, values in units.items()}
+    row = compared(table_of(runs), lambda run, task: pd.Series(units[run.method])).iloc[0]
+    assert row["interval"] == "none" and row["verdict"] == "no difference shown"
+    assert all(math.isnan(row[name]) for name in ("low", "high", "df", "p", "p_holm"))
+    assert row["question_low"] < row["difference"] < row["question_high"]
+
+
+def test_only_models_and_ratios_that_have_random_are_compared():
     parts = [
-        by_seed({"random": {"0": 50.0, "1": 60.0}, "icons": {"1": 70.0, "2": 99.0}}),
-        by_seed({"icons": {"0": 99.0}}, ratio="0.4"),
-        by_seed({"icons": {"0": 99.0}}, model="other"),
+        table_of({"random": {"0": 50.0, "1": 60.0}, "icons": {"1": 70.0, "2": 99.0}}),
+        table_of({"icons": {"0": 99.0}}, ratio="0.4")[1:],
+        table_of({"icons": {"0": 99.0}}, model="other"),
     ]
-    table = comparison_with_random(pd.concat(parts, ignore_index=True))
-    assert len(table) == 1
-    row = table.iloc[0]
-    assert (row["n_seeds"], row["difference"]) == (1, 10.0)
-    assert math.isnan(row["p"]) and math.isnan(row["p_holm"])
+    table = compared(pd.concat(parts, ignore_index=True))
+    assert table[["model", "method", "ratio"]].to_numpy().tolist() == [["target", "icons", "0.2"]]
+    assert table.loc[0, "difference"] == pytest.approx(84.5 - 55.0)
+
+
+def test_no_spread_shows_nothing():
+    """Equal runs differ by 5 points with certainty, as far as anybody can see: no interval."""
+    runs = {"random": {"0": 50.0, "1": 50.0}, "icons": {"0": 55.0, "1": 55.0}}
+    row = compared(table_of(runs)).iloc[0]
+    assert row["interval"] == "none" and row["verdict"] == "no difference shown"
+    assert math.isnan(row["low"]) and math.isnan(row["p"]) and row["difference"] == 5.0
 
 
 def test_without_random_there_is_nothing_to_compare():
-    assert comparison_with_random(by_seed({"icons": {"0": 1.0, "1": 2.0}})).empty
+    assert compared(table_of({"icons": {"0": 1.0, "1": 2.0}})).empty
 
 
 def test_order_of_rows_does_not_matter():
     generator = np.random.default_rng(3)
     methods = ("random", "a", "b", "c")
-    scores = by_seed({m: {str(s): generator.normal() for s in range(4)} for m in methods})
-    expected = comparison_with_random(scores).set_index("method").sort_index()
-    mixed = comparison_with_random(scores.sample(frac=1, random_state=0))
+    scores = table_of({m: {str(s): generator.uniform(20, 80) for s in range(4)} for m in methods})
+    expected = compared(scores).set_index("method").sort_index()
+    mixed = compared(scores.sample(frac=1, random_state=0))
     pd.testing.assert_frame_equal(mixed.set_index("method").sort_index(), expected)

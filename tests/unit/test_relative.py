@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vlselect import relative, tables
+from vlselect import contrasts, relative, tables
 
 PUBLISHED = Path(__file__).parents[3] / "shared/reference/published.csv"
 # The rows of that table that the test needs where the file is not there.
@@ -53,6 +53,11 @@ def random_scores(seed):
     )
 
 
+def performance(scores):
+    by_seed = relative.relative_by_seed(scores)
+    return relative.relative_performance(by_seed, contrasts.by_model(scores))
+
+
 def test_gives_back_the_published_column(tmp_path):
     table = published(tmp_path)
     tasks = [column for column in table.columns if column not in ("method", "rel_percent")]
@@ -65,7 +70,7 @@ def test_gives_back_the_published_column(tmp_path):
 
 def test_against_slow_loops():
     scores = random_scores(0)
-    table = relative.relative_performance(relative.relative_by_seed(scores))
+    table = performance(scores)
     for row in table.to_dict("records"):
         seeds = []
         model = "" if row["method"] == "majority" else "target"
@@ -80,29 +85,40 @@ def test_against_slow_loops():
             seeds.append(100 * sum(ratios) / len(ratios))
         assert row["n_seeds"] == len(seeds)
         assert row["relative"] == pytest.approx(sum(seeds) / len(seeds))
-        assert (row["low"] != row["low"]) == (len(seeds) == 1)
+        assert (
+            (row["interval"] == "none") == (row["low"] != row["low"]) == (row["method"] == "full")
+        )
 
 
 def test_full_is_at_a_hundred_on_every_task():
-    table = relative.relative_performance(relative.relative_by_seed(random_scores(1)))
+    table = performance(random_scores(1))
     assert table.loc[table["method"] == "full", "relative"].to_numpy() == pytest.approx(100.0)
 
 
-def test_interval_is_over_seeds_not_tasks():
+def test_tasks_of_different_difficulty_do_not_widen_the_interval():
+    shifts = {"0": 1.0, "1": -1.0}
     runs = {("full", "1.0", s): {"easy": 90.0, "hard": 10.0} for s in "01"}
-    runs |= {("a", "0.2", s): {"easy": 81.0, "hard": 1.0} for s in "01"}
-    table = relative.relative_performance(relative.relative_by_seed(make_scores(runs)))
+    runs |= {("a", "0.2", s): {"easy": 81.0 + x, "hard": 1.0} for s, x in shifts.items()}
+    table = performance(make_scores(runs))
     row = table[(table["method"] == "a") & (table["task"] == "mean")].iloc[0]
     assert row["relative"] == pytest.approx((90 + 10) / 2)
-    assert row["high"] - row["low"] == pytest.approx(0.0)
+    assert row["low"] < 50 < row["high"] and row["high"] - row["low"] < 10
+
+
+def test_runs_without_spread_have_no_interval():
+    runs = {("full", "1.0", s): {"easy": 90.0, "hard": 10.0} for s in "01"}
+    runs |= {("a", "0.2", s): {"easy": 81.0, "hard": 1.0} for s in "01"}
+    table = performance(make_scores(runs))
+    assert table[["low", "high", "df", "question_low"]].isna().all(axis=None)
+    assert set(table["interval"]) == {"none"}
 
 
 def test_row_order_changes_no_number():
     scores = random_scores(2)
     keys = ["model", "method", "ratio", "task"]
     shuffled = scores.sample(frac=1.0, random_state=0)
-    first = relative.relative_performance(relative.relative_by_seed(scores)).set_index(keys)
-    second = relative.relative_performance(relative.relative_by_seed(shuffled)).set_index(keys)
+    first = performance(scores).set_index(keys)
+    second = performance(shuffled).set_index(keys)
     pd.testing.assert_frame_equal(first, second.loc[first.index])
 
 

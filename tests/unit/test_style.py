@@ -4,6 +4,7 @@ import re
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 
 from vlselect import style
@@ -119,8 +120,24 @@ def test_labels_of_close_points_do_not_overlap():
 def test_notes_speak_of_intervals_only_where_there_are_seeds():
     assert style.seed_list([""]) == "seeds not stated"
     assert style.seed_list(["10", "2", "2"]) == "seeds 2 and 10"
-    assert style.interval_note(["7"], "lines") == "finetuning seed 7."
-    assert "lines: 95 % t interval" in style.interval_note(["0", "1"], "lines")
+    assert style.interval_note(["7"], "lines", "") == "finetuning seed 7."
+    text = style.interval_note(["0", "1"], "lines", "95 % interval over seeds")
+    assert text == "circles: finetuning seeds 0 and 1; lines: 95 % interval over seeds."
+
+
+def test_a_figure_shows_one_kind_of_interval_and_names_it():
+    none = float("nan")
+    row = {"low": 1.0, "high": 2.0, "interval": "seeds and questions"}
+    row |= {"question_low": 1.4, "question_high": 1.6}
+    empty = row | {"low": none, "high": none, "interval": "none"}
+    rows, name = style.shown_intervals(pd.DataFrame([row, empty]))
+    assert name == "95 % interval over seeds and questions"
+    assert rows["low"].notna().tolist() == [True, False]  # no other kind beside it
+    rows, name = style.shown_intervals(pd.DataFrame([empty]))
+    assert name == "95 % interval over questions (these checkpoints only)"
+    assert rows[["low", "high"]].to_numpy().tolist() == [[1.4, 1.6]]
+    nothing = pd.DataFrame([empty | {"question_low": none, "question_high": none}])
+    assert style.shown_intervals(nothing)[1] == ""
 
 
 @pytest.mark.parametrize("label", ["", "many"])

@@ -17,6 +17,10 @@ ROW = {
     "relative": 80.0,
     "low": float("nan"),
     "high": float("nan"),
+    "df": float("nan"),
+    "interval": "none",
+    "question_low": 79.0,
+    "question_high": 81.0,
 }
 
 

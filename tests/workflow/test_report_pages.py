@@ -17,7 +17,7 @@ pytestmark = needs_chromium
 FIRST, SECOND = "icons/ratio-0.2_seed-0", "coincide/ratio-0.2_seed-0"
 CAPTIONED = {  # a figure of each category, and words of its caption
     "Subsets": ("composition", "shares of the sources"),
-    "Performance": ("relative_performance", "95 % t interval"),
+    "Performance": ("relative_performance", "over seeds and questions"),
     "Votes": ("votes", "How many tasks vote"),
     "Clusters": ("clusters", "transferability"),
 }

@@ -6,13 +6,37 @@ the config (`registry`). An example is a test sample: `row`, `sample_id`, `image
 the record as it was delivered, where fields lie that only one benchmark has.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 Example = Mapping[str, object]
 LETTERS = list("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a score is made of: Σ_groups weight · Σ numerator / Σ denominator, over its samples.
+
+    Attributes
+    ----------
+    numerator, denominator : float64 array, shape (n,)
+        What each sample adds to both sums of its group. A group whose denominators add up to zero
+        counts as 0.
+    weight : sequence of float, length G
+    group : int array, shape (n,), optional
+        From 0; −1 for samples that do not enter the score. None: all are of group 0.
+    unit : sequence of hashable, length n, optional
+        What is scored as one and would be drawn anew in another test set. None: samples with the
+        same images.
+    """
+
+    numerator: np.ndarray
+    denominator: np.ndarray
+    weight: Sequence[float] = (100.0,)
+    group: np.ndarray | None = None
+    unit: Sequence[Hashable] | None = None
 
 
 @dataclass(frozen=True)
@@ -25,10 +49,14 @@ class Evaluation:
         One score in [0, 1] for each sample.
     summary : dict
         `score` (0 to 100; MME's are points), `n`, and whatever else the metric has to say.
+    parts : Parts, optional
+        What the score is made of, where it is not the mean of `scores`: intervals over questions
+        need it.
     """
 
     scores: np.ndarray
     summary: dict
+    parts: Parts | None = None
 
 
 def summarise(scores: Sequence[float], **details) -> Evaluation:

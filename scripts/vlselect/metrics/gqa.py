@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vlselect.metrics.evaluation import Evaluation, Example, pairs, percentages, summarise
+from vlselect.metrics.evaluation import Evaluation, Example, Parts, pairs, percentages, summarise
 
 
 def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluation:
@@ -64,7 +64,8 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
         **percentages(groups["answer"]),
         **{name: values for name, values in details.items() if values},
     ).summary
-    return Evaluation(scores, summary)
+    parts = Parts(scores, np.ones(len(scores)), group=np.where(balanced, 0, -1))
+    return Evaluation(scores, summary, parts)
 
 
 def normalise(text: str) -> str:

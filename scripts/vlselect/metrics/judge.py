@@ -16,7 +16,7 @@ import numpy as np
 
 from vlselect import log
 from vlselect.metrics.chat_client import ChatClient, ChatError, UnreadableError
-from vlselect.metrics.evaluation import Evaluation, Example, field, pairs
+from vlselect.metrics.evaluation import Evaluation, Example, Parts, field, pairs
 from vlselect.metrics.verdicts import PROTOCOLS, Protocol, fill
 
 logger = logging.getLogger(__name__)
@@ -216,7 +216,8 @@ def _summarise(verdicts: np.ndarray, groups: list[list[str]], summary: dict) -> 
     if members:
         summary["categories"] = {name: _score(verdicts[members[name]]) for name in sorted(members)}
     scores = verdicts[:, 0] if verdicts.shape[1] == 1 else verdicts[:, 1] / 10
-    return Evaluation(scores, summary)
+    below = verdicts[:, 0] if verdicts.shape[1] == 2 else np.ones(len(verdicts))
+    return Evaluation(scores, summary, Parts(verdicts[:, -1], below))
 
 
 def _score(verdicts: np.ndarray) -> float:

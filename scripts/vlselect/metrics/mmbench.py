@@ -13,6 +13,7 @@ from vlselect.metrics.evaluation import (
     LETTERS,
     Evaluation,
     Example,
+    Parts,
     field,
     option_letter,
     pairs,
@@ -87,7 +88,10 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
         details["categories"] = percentages(groups)
     score = summarise(list(right.values())).summary["score"]
     summary = {"score": score, "n": len(scores), **details, "unparsed": unparsed}
-    return Evaluation(np.array(scores), summary)
+    of = [_index(example) % SHIFT for example in examples]
+    weights = np.array([1 / len(questions[question]) for question in of])  # a question counts once
+    hits = np.array([right[question] for question in of])
+    return Evaluation(np.array(scores), summary, Parts(weights * hits, weights, unit=of))
 
 
 def parse_letter(text: str, choices: Sequence[str]) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vlselect.metrics.evaluation import Evaluation, Example, field, pairs
+from vlselect.metrics.evaluation import Evaluation, Example, Parts, field, pairs
 from vlselect.metrics.yes_no import first_word, gold_label
 
 SUBTASKS = {
@@ -78,13 +78,27 @@ def evaluate(
         raise ValueError(f"no predictions to score: MME's {total} needs subtasks of its own")
     points = sum(totals.values()) if total == "both" else totals[total]
     summary = {"score": points, "n": len(scores), "total": total, **totals, "subtasks": rates}
-    return Evaluation(np.array(scores), {**summary, "unparsed": unparsed.total()})
+    summary["unparsed"] = unparsed.total()
+    return Evaluation(np.array(scores), summary, _parts(subtasks, examples, total))
 
 
 def parse(text: str) -> str:
     """Read yes, no or other from the first four characters of an answer, whatever its case."""
     start = text.lower()[:4]
     return next((label for label in ("yes", "no") if label in start), "other")
+
+
+def _parts(subtasks: dict, examples: Sequence[Example], total: str) -> Parts:
+    """Accuracy and accuracy⁺ in one ratio for each subtask: half an image's points a question."""
+    counting = [name for key, names in SUBTASKS.items() if total in (key, "both") for name in names]
+    group, points = [], []
+    for example in examples:
+        subtask, image = _subtask(example), tuple(field(example, "images"))
+        group.append(counting.index(subtask) if subtask in counting else -1)
+        pair = subtasks[subtask][image]
+        points.append((np.mean(pair) + (sum(pair) == 2)) / 2)
+    weight, halves = [100.0] * len(counting), np.full(len(points), 0.5)
+    return Parts(np.array(points), halves, weight, np.array(group))
 
 
 def _subtask(example: Example) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vlselect.metrics.evaluation import Evaluation, Example, pairs
+from vlselect.metrics.evaluation import Evaluation, Example, Parts, pairs
 from vlselect.metrics.yes_no import first_word, gold_label
 
 NEGATIONS = {"No", "no", "not"}
@@ -43,13 +43,14 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
     Li et al., Evaluating Object Hallucination in Large Vision-Language Models, EMNLP 2023
     (arXiv 2305.10355), and its program evaluate.py.
     """
-    scores, unparsed, groups = [], 0, defaultdict(list)
+    scores, unparsed, groups, counted = [], 0, defaultdict(list), []
     for prediction, answers, example in pairs(predictions, examples):
         label = parse(prediction)
         unparsed += first_word(prediction) != label
         said, right = label == "yes", gold_label(answers, example) == "yes"
         category = (example.get("record") or {}).get("category", "all")
         groups[str(category)].append((said, right))
+        counted.append((str(category), said, right))
         scores.append(float(said == right))
     if not scores:
         raise ValueError("no predictions to score")
@@ -63,7 +64,7 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
         "categories": categories,
         "unparsed": unparsed,
     }
-    return Evaluation(np.array(scores), summary)
+    return Evaluation(np.array(scores), summary, _parts(counted, sorted(groups)))
 
 
 def parse(text: str) -> str:
@@ -74,6 +75,16 @@ def parse(text: str) -> str:
     """
     words = text.split(".")[0].replace(",", "").split(" ")
     return "no" if NEGATIONS & set(words) else "yes"
+
+
+def _parts(counted: list[tuple[str, bool, bool]], categories: list[str]) -> Parts:
+    """F1 = 2 · hits / (said yes + is yes), in each category."""
+    names, said, right = zip(*counted, strict=True)
+    said, right = np.array(said, dtype=np.float64), np.array(right, dtype=np.float64)
+    weight = [100 / len(categories)] * len(categories)
+    return Parts(
+        2 * said * right, said + right, weight, np.array([categories.index(n) for n in names])
+    )
 
 
 def _rates(pairs_: np.ndarray) -> dict:

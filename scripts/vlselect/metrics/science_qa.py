@@ -15,6 +15,7 @@ from vlselect.metrics.evaluation import (
     LETTERS,
     Evaluation,
     Example,
+    Parts,
     option_letter,
     pairs,
     summarise,
@@ -75,7 +76,9 @@ def evaluate(
             details[name] = 100 * float(scores[chosen].mean())
     part = scores if subset == "all" else scores[with_image]
     summary = summarise(part, subset=subset, unparsed=letters.count(None), **details).summary
-    return Evaluation(scores, summary)
+    entering = with_image | (subset == "all")
+    parts = Parts(scores, np.ones(len(scores)), group=np.where(entering, 0, -1))
+    return Evaluation(scores, summary, parts)
 
 
 def parse_letter(text: str, n_options: int = len(OPTIONS)) -> str | None:
