@@ -154,7 +154,9 @@ def benchmark_names():
 def scores(names, suffix="json"):
     """The scores of these runs on every task; with "parquet", those of each question."""
     return [
-        f"<results>/benchmarks/{name}/{task}.{suffix}" for name in names for task in TESTED
+        f"<results>/benchmarks/{name}/{task}.{suffix}"
+        for name in names
+        for task in TESTED
     ]
 
 
