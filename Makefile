@@ -18,7 +18,7 @@ test: $(VENV)/.installed-dev
 
 # The unit tests as other CPUs run them: under every set of instructions that this one has.
 test-cpus: $(VENV)/.installed-dev
-	PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1 $(BIN)/python tests/run_on_cpus.py -- -n 2 tests/unit
+	PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1 $(BIN)/python tests/support/run_on_cpus.py -- -n 2 tests/unit
 
 # Exports as other programs load them: an environment for each, since their requirements exclude each other.
 test-loaders: $(LOADERS:%=.venv-loaders/%/.installed)
@@ -70,15 +70,15 @@ figures: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake figures --cores all --configfile "$(or $(CONFIG),config.yaml)"
 
 size: $(VENV)/.installed-dev
-	$(BIN)/python tests/performance/size.py --n 665000 --work .size
+	$(BIN)/python performance/size.py --n 665000 --work .size
 
 # Against other programs': gradients (dattri's row needs `pip install dattri`; an hour on one core), then
 # selection mathematics.
 performance: $(VENV)/.installed-dev
-	PYTHONPATH=scripts HF_HUB_OFFLINE=1 $(BIN)/python tests/performance/gradients.py
-	PYTHONPATH=scripts $(BIN)/python tests/performance/selection_mathematics.py
+	PYTHONPATH=scripts HF_HUB_OFFLINE=1 $(BIN)/python performance/gradients.py
+	PYTHONPATH=scripts $(BIN)/python performance/selection_mathematics.py
 	test ! -d results/digits/costs || PYTHONPATH=scripts:tests HF_HUB_OFFLINE=1 \
-		$(BIN)/python tests/performance/overhead.py --results results/digits
+		$(BIN)/python performance/overhead.py --results results/digits
 
 clean:
 	rm -rf $(VENV) .venv-loaders .snakemake

@@ -2,7 +2,7 @@
 
 Reads pool/samples.parquet, subsets/<method>/…, the images and provenance.json; writes the
 directories exports/<method>/<budget>_seed-<s>/<format>/, whose formats are the modules of
-scripts/vlselect/exports/ that define write(), and subsets/<method>/<budget>_seed-<s>.md.
+scripts/vlselect/subsets/exports/ that define write(), and subsets/<method>/<budget>_seed-<s>.md.
 """
 
 

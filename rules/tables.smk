@@ -1,7 +1,7 @@
 """Tables: everything that the figures and a report need, as small CSV files.
 
 Reads all stages from the pool to benchmarks/ and the costs of the jobs; writes tables/<table>.csv. The
-columns are described in scripts/vlselect/tables.py and by each script's --help.
+columns are described in scripts/vlselect/tables/declarations.py and by each script's --help.
 """
 
 

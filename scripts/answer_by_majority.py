@@ -13,10 +13,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from vlselect import log
-from vlselect.benchmarks import Benchmark, read_examples, score_task
-from vlselect.majority import count_answers, first_exchange, last_question, majority_answers
-from vlselect.samples import Samples
+from vlselect.benchmarks.majority import (
+    count_answers,
+    first_exchange,
+    last_question,
+    majority_answers,
+)
+from vlselect.benchmarks.predictions import Benchmark, read_examples, score_task
+from vlselect.core import log
+from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 

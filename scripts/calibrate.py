@@ -17,9 +17,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from vlselect import calibration, log, store
-from vlselect.calibration_samples import of_pool, of_records, spread, write_rows
-from vlselect.samples import Samples
+from vlselect.core import log, store
+from vlselect.plan import calibration
+from vlselect.plan.calibration_samples import of_pool, of_records, spread, write_rows
+from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 

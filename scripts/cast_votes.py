@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect import log, store, voting
+from vlselect.core import log, store
+from vlselect.gradients import voting
 
 logger = logging.getLogger(__name__)
 OWN_COLUMNS = {"row", "votes", "mean_rank"}

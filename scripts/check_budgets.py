@@ -10,9 +10,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlselect import budget, log, signals, store
-from vlselect.constraints import Constraints, read_constraints
-from vlselect.samples import Samples
+from vlselect.core import log, store
+from vlselect.pool.samples import Samples
+from vlselect.subsets import budget, signals
+from vlselect.subsets.constraints import Constraints, read_constraints
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from vlselect import clusters, log, store
-from vlselect.sources import digest, imported_sources
+from vlselect.clusters import kmeans
+from vlselect.core import log, store
+from vlselect.core.sources import digest, imported_sources
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--memory-gb", type=float, required=True, help="and on no more than fit in here as float16"
     )
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--device", choices=clusters.DEVICES, required=True)
+    parser.add_argument("--device", choices=kmeans.DEVICES, required=True)
     parser.add_argument("--on-collapse", choices=("error", "warn"), required=True)
     parser.add_argument("--threads", type=int, required=True, help="the last bits depend on it")
     parser.add_argument("--out-assignments", type=Path, required=True, help="Parquet")
@@ -39,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def judge(seen: clusters.Examination, on_collapse: str) -> None:
+def judge(seen: kmeans.Examination, on_collapse: str) -> None:
     """Log what the examination saw; raise ValueError on collapse, unless told to warn."""
     logger.info(
         "lowest cosine of centroids %.4f, largest 1%% of the clusters hold %.1f%% of the samples",
@@ -58,7 +59,7 @@ def judge(seen: clusters.Examination, on_collapse: str) -> None:
 
 
 def centroid_header(
-    args: argparse.Namespace, activations: store.ShardedArray, seen: clusters.Examination,
+    args: argparse.Namespace, activations: store.ShardedArray, seen: kmeans.Examination,
     asked: int, trained: int,
 ) -> dict[str, str]:  # fmt: skip
     """Header of the centroids: how they were made, of what, and what was wrong with them."""
@@ -77,8 +78,8 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     array = store.ShardedArray(args.activations)
     n, width = array.shape
-    asked = args.n_clusters or clusters.default_count(n)
-    rows = clusters.training_rows(
+    asked = args.n_clusters or kmeans.default_count(n)
+    rows = kmeans.training_rows(
         n, width, asked, args.points_per_centroid, args.memory_gb, args.seed
     )
     logger.info(
@@ -88,15 +89,15 @@ def main(argv: list[str] | None = None) -> None:
     with threadpool_limits(args.threads):
         with log.timed("k-means"):
             sample = array[rows]
-            clusters.require_finite(sample, rows)
-            centroids = clusters.train(sample, asked, args.iterations, args.seed, args.device)
+            kmeans.require_finite(sample, rows)
+            centroids = kmeans.train(sample, asked, args.iterations, args.seed, args.device)
             del sample
         with log.timed("assignment"):
-            cluster, distance = clusters.assign(array, centroids, args.device)
+            cluster, distance = kmeans.assign(array, centroids, args.device)
         sizes = np.bincount(cluster, minlength=asked)
-        seen = clusters.examine(centroids, sizes)
+        seen = kmeans.examine(centroids, sizes)
     judge(seen, args.on_collapse)
-    centroids, cluster = clusters.drop_empty(centroids, cluster, sizes)
+    centroids, cluster = kmeans.drop_empty(centroids, cluster, sizes)
     header = centroid_header(args, array, seen, asked, len(rows))
     with store.ShardWriter(args.out_centroids, centroids.shape, np.float32, header) as writer:
         writer.write(slice(None), centroids)

@@ -11,12 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
-from vlselect import fingerprint, loading, log, projection, store, vlm
-from vlselect.gradients import PerSampleGradients, normalise, project_gradients, require_norms
-from vlselect.image_roots import ImageRoots
-from vlselect.lora import adapter_digest, load_adapter
-from vlselect.samples import Samples
-from vlselect.sources import digest, imported_sources
+from vlselect.core import log, store
+from vlselect.core.sources import digest, imported_sources
+from vlselect.gradients import fingerprint, projection
+from vlselect.gradients.per_sample import (
+    PerSampleGradients,
+    normalise,
+    project_gradients,
+    require_norms,
+)
+from vlselect.models import loading, vlm
+from vlselect.models.lora import adapter_digest, load_adapter
+from vlselect.pool.image_roots import ImageRoots
+from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 

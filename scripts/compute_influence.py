@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from vlselect import influence, log, store
-from vlselect.sources import digest, imported_sources
-from vlselect.store import ShardedArray, ShardWriter
+from vlselect.core import log, store
+from vlselect.core.sources import digest, imported_sources
+from vlselect.core.store import ShardedArray, ShardWriter
+from vlselect.gradients import influence
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from vlselect import images, loading, log, store
-from vlselect.samples import Samples, add_samples_arguments
+from vlselect.core import log, store
+from vlselect.models import loading
+from vlselect.pool import images
+from vlselect.pool.samples import Samples, add_samples_arguments
 
 logger = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from vlselect import log
-from vlselect.exports.image_files import ImageFiles
-from vlselect.exports.registry import format_names, load_format
-from vlselect.folders import replacing_directory
-from vlselect.image_roots import add_images_argument
-from vlselect.records import Record
-from vlselect.samples import ROW_GROUP, Samples
+from vlselect.core import log
+from vlselect.core.folders import replacing_directory
+from vlselect.pool.image_roots import add_images_argument
+from vlselect.pool.records import Record
+from vlselect.pool.samples import ROW_GROUP, Samples
+from vlselect.subsets.exports.image_files import ImageFiles
+from vlselect.subsets.exports.registry import format_names, load_format
 
 logger = logging.getLogger(__name__)
 

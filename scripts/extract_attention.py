@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from vlselect import loading, log, store
-from vlselect.attended import INSTRUCTIONS, UNATTENDED, extract_attended, instruction_rows
-from vlselect.batching import batches
-from vlselect.features import require_images, shard_header, token_width
-from vlselect.samples import Samples, add_samples_arguments
-from vlselect.sources import digest, imported_sources
+from vlselect.core import log, store
+from vlselect.core.sources import digest, imported_sources
+from vlselect.features.attended import INSTRUCTIONS, UNATTENDED, extract_attended, instruction_rows
+from vlselect.features.forward_pass import require_images, shard_header, token_width
+from vlselect.models import loading
+from vlselect.models.batching import batches
+from vlselect.pool.samples import Samples, add_samples_arguments
 
 logger = logging.getLogger(__name__)
 

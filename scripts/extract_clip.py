@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vlselect import loading, log, store
-from vlselect.clip import CLIP, extract_clip
-from vlselect.features import shard_header
-from vlselect.samples import Samples, add_samples_arguments
-from vlselect.sources import digest, imported_sources
+from vlselect.core import log, store
+from vlselect.core.sources import digest, imported_sources
+from vlselect.features.clip import CLIP, extract_clip
+from vlselect.features.forward_pass import shard_header
+from vlselect.models import loading
+from vlselect.pool.samples import Samples, add_samples_arguments
 
 logger = logging.getLogger(__name__)
 

@@ -6,20 +6,21 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from vlselect import loading, log, store, vlm
-from vlselect.activations import VARIANTS
-from vlselect.batching import batches
-from vlselect.features import (
+from vlselect.core import log, store
+from vlselect.core.sources import digest, imported_sources
+from vlselect.features.activations import VARIANTS
+from vlselect.features.forward_pass import (
     KINDS,
     extract_features,
     require_images,
     shard_header,
     token_width,
 )
-from vlselect.layers import choose_layers
-from vlselect.likelihood import SIGNALS
-from vlselect.samples import Samples, add_samples_arguments
-from vlselect.sources import digest, imported_sources
+from vlselect.features.likelihood import SIGNALS
+from vlselect.models import loading, vlm
+from vlselect.models.batching import batches
+from vlselect.models.layers import choose_layers
+from vlselect.pool.samples import Samples, add_samples_arguments
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from vlselect import log, neighbours, store
-from vlselect.embeddings import Embeddings
-from vlselect.samples import Samples
+from vlselect.clusters import neighbours
+from vlselect.clusters.embeddings import Embeddings
+from vlselect.core import log, store
+from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 

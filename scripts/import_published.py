@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from vlselect import comparison, contrasts, log, publication, relative, tables
+from vlselect.core import log
+from vlselect.tables import comparison, contrasts, declarations, publication, relative
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
         hours = pd.read_csv(args.hours, dtype=str, keep_default_na=False)
         written["cost"] = publication.published_cost(hours, args.model)
     for table, frame in written.items():
-        tables.write_table(frame, table, args.out / f"{table}.csv")
+        declarations.write_table(frame, table, args.out / f"{table}.csv")
         logger.info("%s: %d rows", args.out / f"{table}.csv", len(frame))
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlselect import log
+from vlselect.core import log
 from vlselect.digits.files import benchmark_record, pool_record, write_images, write_records
 from vlselect.digits.mixture import Sample, draw_benchmark, draw_mixture
 from vlselect.digits.vocabulary import TASKS

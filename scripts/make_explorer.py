@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from vlselect import images, log, store
+from vlselect.core import log, store
 from vlselect.explorer.columns import collect, shown_rows
 from vlselect.explorer.page import fill_page
 from vlselect.explorer.sheets import ACROSS, write_sheets
-from vlselect.samples import Samples, add_samples_arguments
+from vlselect.pool import images
+from vlselect.pool.samples import Samples, add_samples_arguments
 
 logger = logging.getLogger(__name__)
 

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from vlselect import held_out, log, store
-from vlselect.layouts.building import group, read_questions, record
-from vlselect.layouts.question import Question
-from vlselect.layouts.registry import load_layout
-from vlselect.samples import REJECTED, RejectionWriter
-from vlselect.task_builds import ALL, SPLITS, sets
+from vlselect.config.task_builds import ALL, SPLITS, sets
+from vlselect.core import log, store
+from vlselect.pool.samples import REJECTED, RejectionWriter
+from vlselect.tasks import held_out
+from vlselect.tasks.layouts.building import group, read_questions, record
+from vlselect.tasks.layouts.question import Question
+from vlselect.tasks.layouts.registry import load_layout
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def size(text: str) -> float | str:
 def build_parser() -> argparse.ArgumentParser:
     """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--layout", required=True, help="module of vlselect/layouts/")
+    parser.add_argument("--layout", required=True, help="module of vlselect/tasks/layouts/")
     parser.add_argument("--parameters", type=json.loads, required=True, help="its keys, as JSON")
     parser.add_argument("--prompt", nargs="?", help="with {question}; absent: the layout's own")
     parser.add_argument("--language", required=True, help="of the layout's own prompt")

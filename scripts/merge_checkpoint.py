@@ -9,9 +9,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlselect import loading, log
-from vlselect.checkpoint import load_checkpoint, merge_adapter
-from vlselect.folders import replacing_directory
+from vlselect.core import log
+from vlselect.core.folders import replacing_directory
+from vlselect.models import loading
+from vlselect.models.checkpoint import load_checkpoint, merge_adapter
 
 logger = logging.getLogger(__name__)
 

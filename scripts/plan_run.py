@@ -13,10 +13,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from vlselect import log, run_plan, store
-from vlselect.hub_cache import has_weights, model_folder
-from vlselect.json_stream import read_records
-from vlselect.plan_facts import Facts, Stage
+from vlselect.core import log, store
+from vlselect.models.hub_cache import has_weights, model_folder
+from vlselect.plan import run_plan
+from vlselect.plan.plan_facts import Facts, Stage
+from vlselect.pool.json_stream import read_records
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vlselect import style, tables
+from vlselect.figures import style
+from vlselect.tables import declarations
 
 SMALLEST, LARGEST = 12.0, 320.0  # marker area, points²
 
@@ -44,7 +45,7 @@ def size_legend(figure: Figure, axes: Axes, largest: int) -> None:
 def draw(clusters: pd.DataFrame) -> Figure:
     """One panel for each ratio (its first seed)."""
     clusters = style.first_seed(clusters)
-    ratios = sorted(dict.fromkeys(clusters["ratio"]), key=tables.ratio_order)
+    ratios = sorted(dict.fromkeys(clusters["ratio"]), key=declarations.ratio_order)
     figure = style.new_figure(0.7 + 4.0 * len(ratios))
     panels = figure.subplots(len(ratios), 1, squeeze=False)[:, 0]
     largest = int(clusters["size"].max())
@@ -84,7 +85,7 @@ def draw(clusters: pd.DataFrame) -> Figure:
 def main(argv: list[str] | None = None) -> None:
     """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
-    clusters = tables.read_table(args.clusters, "clusters")
+    clusters = declarations.read_table(args.clusters, "clusters")
     with style.applied():
         style.save(draw(clusters), args.png, args.svg)
 

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vlselect import style, tables
+from vlselect.figures import style
+from vlselect.tables import declarations
 
 MOST = 20  # sources shown by name; the smallest beyond that are drawn as one
 OTHER = "other sources"
@@ -52,7 +53,7 @@ def draw(composition: pd.DataFrame) -> Figure:
     """The pool, then every method and ratio, in the order of the table."""
     shares = average(composition)
     subsets = list(dict.fromkeys(zip(shares["method"], shares["ratio"], strict=True)))
-    subsets = [pair for pair in subsets if pair[0] != tables.REFERENCE]
+    subsets = [pair for pair in subsets if pair[0] != declarations.REFERENCE]
     sources = list(dict.fromkeys(shares["source"]))
     styles = style.source_styles(sources)
     pool = shares.drop_duplicates("source").set_index("source")["pool_share"]
@@ -82,7 +83,7 @@ def draw(composition: pd.DataFrame) -> Figure:
 def _small_print(composition: pd.DataFrame) -> str:
     """Sizes and seeds."""
     keys = ["method", "ratio", "seed"]
-    sizes = composition[composition["method"] != tables.REFERENCE].groupby(keys)["n"].sum()
+    sizes = composition[composition["method"] != declarations.REFERENCE].groupby(keys)["n"].sum()
     chosen = style.listing([f"{size:,}" for size in sorted(set(sizes))])
     seeds = sizes.index.get_level_values("seed")
     return f"n = {chosen} samples a subset; {style.over_seeds(seeds)}."
@@ -91,7 +92,7 @@ def _small_print(composition: pd.DataFrame) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
-    composition = tables.read_table(args.composition, "subset_composition")
+    composition = declarations.read_table(args.composition, "subset_composition")
     with style.applied():
         style.save(draw(composition), args.png, args.svg)
 

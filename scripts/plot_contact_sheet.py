@@ -11,8 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from vlselect import style, tables
-from vlselect.thumbnails import decode_thumbnail, shorten
+from vlselect.figures import style
+from vlselect.pool.thumbnails import decode_thumbnail, shorten
+from vlselect.tables import declarations
 
 COLUMNS = 6
 HEAD, CHARACTERS, QUESTION_LINES, ANSWER_LINES = 28, 24, 4, 2
@@ -91,7 +92,7 @@ def draw(extremes: pd.DataFrame) -> Figure:
 def main(argv: list[str] | None = None) -> None:
     """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
-    extremes = tables.read_table(args.extremes, "vote_extremes")
+    extremes = declarations.read_table(args.extremes, "vote_extremes")
     with style.applied():
         style.save(draw(extremes), args.png, args.svg)
 

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vlselect import costs, style, tables
+from vlselect.figures import style
+from vlselect.tables import costs, declarations
 
 MOST_LABELS = 14  # points that are labelled one by one
 NOTE = (
@@ -36,7 +37,11 @@ def _colour(row: dict) -> str:
 def name_of(row: dict) -> str:
     """Method and, where it chooses, ratio."""
     name = style.method_name(row["method"])
-    return name if row["method"] == tables.REFERENCE else f"{name}, {style.percent(row['ratio'])}"
+    return (
+        name
+        if row["method"] == declarations.REFERENCE
+        else f"{name}, {style.percent(row['ratio'])}"
+    )
 
 
 def bars(axes: Axes, rows: list[dict]) -> None:
@@ -79,7 +84,7 @@ def points(axes: Axes, rows: list[dict]) -> None:
 
 def draw(cost: pd.DataFrame, performance: pd.DataFrame) -> Figure:
     """For each model both views, side by side."""
-    means = performance[performance["task"] == tables.MEAN]
+    means = performance[performance["task"] == declarations.MEAN]
     means, interval = style.shown_intervals(means)
     joined = costs.beside_performance(cost, means)
     models = list(dict.fromkeys(joined["model"]))
@@ -113,8 +118,8 @@ def draw(cost: pd.DataFrame, performance: pd.DataFrame) -> Figure:
 def main(argv: list[str] | None = None) -> None:
     """Draw the figure from its tables."""
     args = build_parser().parse_args(argv)
-    cost = tables.read_table(args.cost, "cost")
-    performance = tables.read_table(args.performance, "relative_performance")
+    cost = declarations.read_table(args.cost, "cost")
+    performance = declarations.read_table(args.performance, "relative_performance")
     with style.applied():
         style.save(draw(cost, performance), args.png, args.svg)
 

@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vlselect import style, tables
+from vlselect.figures import style
+from vlselect.tables import declarations
 
 NUMBERS_UP_TO = 16  # methods; more would not be readable
 COLUMNS = 2
@@ -64,8 +65,8 @@ def heat_map(axes: Axes, methods: list[str], values: np.ndarray, top: float) -> 
 
 def draw(overlap: pd.DataFrame) -> Figure:
     """One panel for each ratio, all on the same scale."""
-    overlap = overlap[~overlap[["method_a", "method_b"]].isin([tables.REFERENCE]).any(axis=1)]
-    ratios = sorted(dict.fromkeys(overlap["ratio"]), key=tables.ratio_order)
+    overlap = overlap[~overlap[["method_a", "method_b"]].isin([declarations.REFERENCE]).any(axis=1)]
+    ratios = sorted(dict.fromkeys(overlap["ratio"]), key=declarations.ratio_order)
     if not ratios:
         figure = style.new_figure(2.0)
         style.empty(figure, "No two methods chose at the same ratio and seed.")
@@ -94,7 +95,7 @@ def draw(overlap: pd.DataFrame) -> Figure:
 def main(argv: list[str] | None = None) -> None:
     """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
-    overlap = tables.read_table(args.overlap, "subset_overlap")
+    overlap = declarations.read_table(args.overlap, "subset_overlap")
     with style.applied():
         style.save(draw(overlap), args.png, args.svg)
 

@@ -11,9 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vlselect import style, tables
+from vlselect.figures import style
+from vlselect.tables import declarations
 
-NO_LINE = (*tables.UNTRAINED, tables.REFERENCE)
+NO_LINE = (*declarations.UNTRAINED, declarations.REFERENCE)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -53,8 +54,8 @@ def draw_model(axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame) -> None:
 
 def draw(performance: pd.DataFrame, seeds: pd.DataFrame) -> Figure:
     """One panel for each model."""
-    means, interval = style.shown_intervals(performance[performance["task"] == tables.MEAN])
-    seeds = seeds[seeds["task"] == tables.MEAN]
+    means, interval = style.shown_intervals(performance[performance["task"] == declarations.MEAN])
+    seeds = seeds[seeds["task"] == declarations.MEAN]
     models = list(dict.fromkeys(means["model"]))
     figure = style.new_figure(4.2 * len(models), width=9.0)
     panels = figure.subplots(len(models), 1, squeeze=False)[:, 0]
@@ -62,7 +63,7 @@ def draw(performance: pd.DataFrame, seeds: pd.DataFrame) -> Figure:
         draw_model(axes, means[means["model"] == model], seeds[seeds["model"] == model])
         axes.set_title(f"model: {model}")
     panels[0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    trained = seeds.loc[~seeds["method"].isin(tables.UNTRAINED), "seed"]
+    trained = seeds.loc[~seeds["method"].isin(declarations.UNTRAINED), "seed"]
     used = style.interval_note(trained, "vertical lines", interval)
     style.note(figure, f"Mean over {performance['task'].nunique() - 1} benchmarks; {used}")
     return figure
@@ -71,8 +72,8 @@ def draw(performance: pd.DataFrame, seeds: pd.DataFrame) -> Figure:
 def main(argv: list[str] | None = None) -> None:
     """Draw the figure from its tables."""
     args = build_parser().parse_args(argv)
-    performance = tables.read_table(args.performance, "relative_performance")
-    seeds = tables.read_table(args.seeds, "relative_by_seed")
+    performance = declarations.read_table(args.performance, "relative_performance")
+    seeds = declarations.read_table(args.seeds, "relative_by_seed")
     with style.applied():
         style.save(draw(performance, seeds), args.png, args.svg)
 

@@ -11,8 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vlselect import differences, style, tables
-from vlselect.tables import UNTRAINED
+from vlselect.figures import differences, style
+from vlselect.tables import declarations
+from vlselect.tables.declarations import UNTRAINED
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,7 +30,11 @@ def build_parser() -> argparse.ArgumentParser:
 def label(method: str, ratio: str) -> str:
     """Name of a row: the method, and its ratio where it chooses."""
     name = style.method_name(method)
-    return name if method in (*UNTRAINED, tables.REFERENCE) else f"{name}, {style.percent(ratio)}"
+    return (
+        name
+        if method in (*UNTRAINED, declarations.REFERENCE)
+        else f"{name}, {style.percent(ratio)}"
+    )
 
 
 def trained_first(means: pd.DataFrame) -> pd.DataFrame:
@@ -90,9 +95,9 @@ def draw(
     performance: pd.DataFrame, seeds: pd.DataFrame, scores: pd.DataFrame, compared: pd.DataFrame
 ) -> Figure:
     """One panel for each model."""
-    means, interval = style.shown_intervals(performance[performance["task"] == tables.MEAN])
+    means, interval = style.shown_intervals(performance[performance["task"] == declarations.MEAN])
     compared, of_difference = style.shown_intervals(compared)
-    seeds = seeds[seeds["task"] == tables.MEAN]
+    seeds = seeds[seeds["task"] == declarations.MEAN]
     models = list(dict.fromkeys(means["model"]))
     rows = [int((means["model"] == model).sum()) for model in models]
     height = 0.9 + sum(0.36 * count + 0.5 for count in rows)
@@ -110,10 +115,10 @@ def draw(
 def main(argv: list[str] | None = None) -> None:
     """Draw the figure from its tables."""
     args = build_parser().parse_args(argv)
-    performance = tables.read_table(args.performance, "relative_performance")
-    seeds = tables.read_table(args.seeds, "relative_by_seed")
-    scores = tables.read_table(args.scores, "benchmark_scores")
-    compared = tables.read_table(args.comparison, "comparison_with_random")
+    performance = declarations.read_table(args.performance, "relative_performance")
+    seeds = declarations.read_table(args.seeds, "relative_by_seed")
+    scores = declarations.read_table(args.scores, "benchmark_scores")
+    compared = declarations.read_table(args.comparison, "comparison_with_random")
     with style.applied():
         style.save(draw(performance, seeds, scores, compared), args.png, args.svg)
 

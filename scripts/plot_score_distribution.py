@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vlselect import style, tables
+from vlselect.figures import style
+from vlselect.tables import declarations
 
 MOST = 16  # sources shown; the smallest beyond that are left out, and the figure says so
 COLUMNS = 2
@@ -108,7 +109,7 @@ def _small_print(left_out: int) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
-    distribution = tables.read_table(args.distribution, "score_distribution")
+    distribution = declarations.read_table(args.distribution, "score_distribution")
     with style.applied():
         style.save(draw(distribution), args.png, args.svg)
 

@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vlselect import style, tables
+from vlselect.figures import style
+from vlselect.tables import declarations
 
 NUMBERS_UP_TO = 14  # tasks; more would not be readable
 
@@ -77,7 +78,7 @@ def draw(agreement: pd.DataFrame) -> Figure:
 def main(argv: list[str] | None = None) -> None:
     """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
-    agreement = tables.read_table(args.agreement, "task_agreement")
+    agreement = declarations.read_table(args.agreement, "task_agreement")
     with style.applied():
         style.save(draw(agreement), args.png, args.svg)
 

@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vlselect import style, tables
+from vlselect.figures import style
+from vlselect.tables import declarations
 
 METHOD = "icons"
 NUMBERED = 20  # bars; more have no room for numbers
@@ -75,7 +76,7 @@ def draw(histogram: pd.DataFrame) -> Figure:
 def main(argv: list[str] | None = None) -> None:
     """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
-    histogram = tables.read_table(args.histogram, "votes_histogram")
+    histogram = declarations.read_table(args.histogram, "votes_histogram")
     with style.applied():
         style.save(draw(histogram), args.png, args.svg)
 

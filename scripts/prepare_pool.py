@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from vlselect import log, store
-from vlselect.image_roots import ImageRoots
-from vlselect.intake import REPEATED_IDS, Outcome, Tally, examine, read_location
-from vlselect.record_files import by_part, image_location
-from vlselect.records import parse_record
-from vlselect.samples import REJECTED, RejectionWriter, SamplesWriter
+from vlselect.config.record_files import by_part, image_location
+from vlselect.core import log, store
+from vlselect.pool.image_roots import ImageRoots
+from vlselect.pool.intake import REPEATED_IDS, Outcome, Tally, examine, read_location
+from vlselect.pool.records import parse_record
+from vlselect.pool.samples import REJECTED, RejectionWriter, SamplesWriter
 
 logger = logging.getLogger(__name__)
 

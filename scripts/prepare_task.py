@@ -10,12 +10,12 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from vlselect import log
-from vlselect.image_roots import ImageRoots
-from vlselect.intake import Tally, examine, read_location
-from vlselect.record_files import image_location
-from vlselect.records import parse_task_record
-from vlselect.samples import REJECTED, TASK_SCHEMA, RejectionWriter, SamplesWriter
+from vlselect.config.record_files import image_location
+from vlselect.core import log
+from vlselect.pool.image_roots import ImageRoots
+from vlselect.pool.intake import Tally, examine, read_location
+from vlselect.pool.records import parse_task_record
+from vlselect.pool.samples import REJECTED, TASK_SCHEMA, RejectionWriter, SamplesWriter
 
 logger = logging.getLogger(__name__)
 SPLITS = ("validation", "test")

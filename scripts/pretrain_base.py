@@ -7,13 +7,13 @@ from pathlib import Path
 
 from transformers import CLIPModel
 
-from vlselect import log
+from vlselect.core import log
 from vlselect.digits.architecture import build_model, build_processor
 from vlselect.digits.base import Pretraining
 from vlselect.digits.scenes import CELL, IMAGE_SIZE
 from vlselect.digits.training import fix_randomness
 from vlselect.digits.vocabulary import WORDS
-from vlselect.weights import load_pretrained
+from vlselect.models.weights import load_pretrained
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlselect import log
+from vlselect.core import log
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
 from vlselect.digits.scenes import CELL, IMAGE_SIZE
 from vlselect.digits.training import fix_randomness

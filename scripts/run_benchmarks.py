@@ -10,11 +10,12 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlselect import loading, log
-from vlselect.benchmarks import Benchmark, read_examples, score_task
-from vlselect.checkpoint import load_checkpoint
-from vlselect.generate import generate
-from vlselect.samples import Samples
+from vlselect.benchmarks.generation import generate
+from vlselect.benchmarks.predictions import Benchmark, read_examples, score_task
+from vlselect.core import log
+from vlselect.models import loading
+from vlselect.models.checkpoint import load_checkpoint
+from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 

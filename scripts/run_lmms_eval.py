@@ -13,9 +13,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlselect import lmms_tasks, log
-from vlselect.benchmarks import Benchmark, read_examples, score_task
-from vlselect.lmms_documents import documents
+from vlselect.benchmarks import lmms_tasks
+from vlselect.benchmarks.lmms_documents import documents
+from vlselect.benchmarks.predictions import Benchmark, read_examples, score_task
+from vlselect.core import log
 
 logger = logging.getLogger(__name__)
 SCRIPTS = Path(__file__).resolve().parent

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from vlselect import log, signals, store
-from vlselect.samples import Samples
+from vlselect.core import log, store
+from vlselect.pool.samples import Samples
+from vlselect.subsets import signals
 
 logger = logging.getLogger(__name__)
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect import budget, log, signals, store, token_budget
-from vlselect.choosing import Asker
-from vlselect.constraints import read_constraints
-from vlselect.samples import Samples
+from vlselect.core import log, store
+from vlselect.pool.samples import Samples
+from vlselect.subsets import budget, signals, token_budget
+from vlselect.subsets.choosing import Asker
+from vlselect.subsets.constraints import read_constraints
 
 logger = logging.getLogger(__name__)
 

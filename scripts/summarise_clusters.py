@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from vlselect import log, store
-from vlselect.density import VARIANTS, density
-from vlselect.transferability import transferability
+from vlselect.clusters.density import VARIANTS, density
+from vlselect.clusters.transferability import transferability
+from vlselect.core import log, store
 
 logger = logging.getLogger(__name__)
 

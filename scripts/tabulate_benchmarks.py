@@ -4,7 +4,8 @@ import argparse
 import logging
 from pathlib import Path
 
-from vlselect import log, relative, tables
+from vlselect.core import log
+from vlselect.tables import declarations, relative
 
 logger = logging.getLogger(__name__)
 TABLE = "benchmark_scores"
@@ -14,7 +15,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Make the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog=f"columns of {TABLE}.csv:\n{tables.describe(TABLE)}",
+        epilog=f"columns of {TABLE}.csv:\n{declarations.describe(TABLE)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder of that stage")
@@ -25,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="model/method/<budget>_seed-<s>, or a method that has no model; in table order",
     )
     parser.add_argument("--tasks", nargs="+", required=True, help="tasks, in table order")
-    tables.add_budgets_argument(parser)
+    declarations.add_budgets_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help=f"{TABLE}.csv")
     return parser
 
@@ -34,10 +35,10 @@ def main(argv: list[str] | None = None) -> None:
     """Write the table."""
     args = build_parser().parse_args(argv)
     log.start()
-    shares = tables.read_shares(args.budgets)
+    shares = declarations.read_shares(args.budgets)
     scores = relative.benchmark_scores(args.benchmarks, args.runs, args.tasks, shares)
     logger.info("%d scores of %d runs on %d tasks", len(scores), len(args.runs), len(args.tasks))
-    tables.write_table(scores, TABLE, args.out)
+    declarations.write_table(scores, TABLE, args.out)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from vlselect import budget, log, tables, token_budget
-from vlselect.samples import Samples
+from vlselect.core import log
+from vlselect.pool.samples import Samples
+from vlselect.subsets import budget, token_budget
+from vlselect.tables import declarations
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Make the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog=f"columns of budgets.csv:\n{tables.describe('budgets')}",
+        epilog=f"columns of budgets.csv:\n{declarations.describe('budgets')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
@@ -66,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     n = len(Samples(args.samples))
     n_tokens = int(token_budget.read_tokens(args.tokens, n).sum()) if args.tokens else 0
-    table = tables.write_table(budget_rows(args.budgets, n, n_tokens), "budgets", args.out)
+    table = declarations.write_table(budget_rows(args.budgets, n, n_tokens), "budgets", args.out)
     logger.info("%d budgets of %d samples and %d tokens", len(table), n, n_tokens)
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect import log, tables
-from vlselect.allocation import log_probabilities
+from vlselect.core import log
+from vlselect.methods.maths.allocation import log_probabilities
+from vlselect.tables import declarations
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Make the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog=f"columns of clusters.csv:\n{tables.describe('clusters')}",
+        epilog=f"columns of clusters.csv:\n{declarations.describe('clusters')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     seeded = {"nargs": 2, "action": "append", "required": True, "metavar": ("SEED", "PATH")}
@@ -30,8 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--temperature", type=float, required=True, help="of the allocation")
     parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
     parser.add_argument("--runs", nargs="+", required=True, help="coincide/<budget>_seed-<s>")
-    tables.add_seeds_argument(parser)
-    tables.add_budgets_argument(parser)
+    declarations.add_seeds_argument(parser)
+    declarations.add_budgets_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="clusters.csv")
     return parser
 
@@ -54,16 +55,16 @@ def main(argv: list[str] | None = None) -> None:
         seed: pd.read_parquet(path).sort_values("row")["cluster"].to_numpy()
         for seed, path in args.assignments
     }
-    parts, shares = [], tables.read_shares(args.budgets)
+    parts, shares = [], declarations.read_shares(args.budgets)
     for name, seed in zip(args.runs, args.seeds, strict=True):
-        run, summary = tables.Run.parse(name, shares), summaries[seed]
+        run, summary = declarations.Run.parse(name, shares), summaries[seed]
         chosen = pd.read_parquet(args.subsets / f"{name}.parquet")["row"].to_numpy()
         counts = pd.Series(assigned[seed][chosen]).value_counts()
         allocated = counts.reindex(summary["cluster"], fill_value=0).to_numpy(np.int64)
         logger.info("%s: %d of %d clusters give", name, (allocated > 0).sum(), len(summary))
         parts.append(summary.assign(ratio=run.ratio, seed=run.seed, allocated=allocated))
-    columns = list(tables.TABLES["clusters"])
-    tables.write_table(pd.concat(parts, ignore_index=True)[columns], "clusters", args.out)
+    columns = list(declarations.TABLES["clusters"])
+    declarations.write_table(pd.concat(parts, ignore_index=True)[columns], "clusters", args.out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import json
 import logging
 from pathlib import Path
 
-from vlselect import comparison, contrasts, log, relative, tables
+from vlselect.core import log
+from vlselect.tables import comparison, contrasts, declarations, relative
 
 logger = logging.getLogger(__name__)
 TABLES = ("relative_by_seed", "relative_performance", "comparison_with_random")
@@ -18,14 +19,16 @@ TABLES = ("relative_by_seed", "relative_performance", "comparison_with_random")
 
 def build_parser() -> argparse.ArgumentParser:
     """Make the command line."""
-    epilog = "".join(f"columns of {table}.csv:\n{tables.describe(table)}\n" for table in TABLES)
+    epilog = "".join(
+        f"columns of {table}.csv:\n{declarations.describe(table)}\n" for table in TABLES
+    )
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scores", type=Path, required=True, help="benchmark_scores.csv")
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder of that stage")
     parser.add_argument("--runs", nargs="+", required=True, help="runs of the table, by their path")
-    tables.add_budgets_argument(parser)
+    declarations.add_budgets_argument(parser)
     parser.add_argument(
         "--groups",
         type=json.loads,
@@ -41,17 +44,19 @@ def main(argv: list[str] | None = None) -> None:
     """Write the three tables."""
     args = build_parser().parse_args(argv)
     log.start()
-    scores = tables.read_table(args.scores, "benchmark_scores")
+    scores = declarations.read_table(args.scores, "benchmark_scores")
     by_seed = relative.relative_by_seed(relative.merge_groups(scores, args.groups))
-    tables.write_table(by_seed, "relative_by_seed", args.out_seeds)
-    read = contrasts.unit_score_reader(args.benchmarks, args.runs, tables.read_shares(args.budgets))
+    declarations.write_table(by_seed, "relative_by_seed", args.out_seeds)
+    read = contrasts.unit_score_reader(
+        args.benchmarks, args.runs, declarations.read_shares(args.budgets)
+    )
     of_models = contrasts.by_model(scores, args.groups, read)
     performance = relative.relative_performance(by_seed, of_models)
-    tables.write_table(performance, "relative_performance", args.out_relative)
-    for row in performance[performance["task"] == tables.MEAN].to_dict("records"):
+    declarations.write_table(performance, "relative_performance", args.out_relative)
+    for row in performance[performance["task"] == declarations.MEAN].to_dict("records"):
         logger.info("%(model)s %(method)s %(ratio)s: score %(score).2f, %(relative).2f %%", row)
     compared = comparison.comparison_with_random(by_seed, of_models)
-    tables.write_table(compared, "comparison_with_random", args.out_comparison)
+    declarations.write_table(compared, "comparison_with_random", args.out_comparison)
     for row in compared.to_dict("records"):
         logger.info("%(model)s %(method)s %(ratio)s: %(difference)+.2f vs random, %(verdict)s", row)
 

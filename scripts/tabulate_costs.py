@@ -9,7 +9,8 @@ import json
 import logging
 from pathlib import Path
 
-from vlselect import costs, log, tables
+from vlselect.core import log
+from vlselect.tables import costs, declarations
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Make the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog=f"columns of cost.csv:\n{tables.describe('cost')}",
+        epilog=f"columns of cost.csv:\n{declarations.describe('cost')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--costs", type=Path, required=True, help="folder of the benchmark files")
@@ -32,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--runs", nargs="+", required=True, help="model/method/<budget>_seed-<s>, in table order"
     )
     parser.add_argument("--finetuning", default="finetune_model", help="name of that rule")
-    tables.add_budgets_argument(parser)
+    declarations.add_budgets_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="cost.csv")
     return parser
 
@@ -41,12 +42,12 @@ def main(argv: list[str] | None = None) -> None:
     """Write the table."""
     args = build_parser().parse_args(argv)
     log.start()
-    shares = tables.read_shares(args.budgets)
-    runs = [tables.Run.parse(run, shares) for run in args.runs]
+    shares = declarations.read_shares(args.budgets)
+    runs = [declarations.Run.parse(run, shares) for run in args.runs]
     behind = {subset: files for subsets, files in args.selections for subset in subsets}
     rows = costs.method_rows(args.costs, behind, runs, args.finetuning)
     rows += costs.rule_rows(args.costs)
-    table = tables.write_table(rows, "cost", args.out)
+    table = declarations.write_table(rows, "cost", args.out)
     unmeasured = int((table["jobs"] == 0).sum())
     logger.info("%d rows, %d of them without any measurement", len(table), unmeasured)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from vlselect import log, tables
-from vlselect.distribution import score_distribution
-from vlselect.samples import Samples
+from vlselect.core import log
+from vlselect.pool.samples import Samples
+from vlselect.tables import declarations
+from vlselect.tables.score_distribution import score_distribution
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Make the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog=f"columns of score_distribution.csv:\n{tables.describe('score_distribution')}",
+        epilog=f"columns of score_distribution.csv:\n{declarations.describe('score_distribution')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
@@ -37,8 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--runs", nargs="+", required=True, help="method/<budget>_seed-<s> of those methods"
     )
-    tables.add_seeds_argument(parser)
-    tables.add_budgets_argument(parser)
+    declarations.add_seeds_argument(parser)
+    declarations.add_budgets_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="score_distribution.csv")
     return parser
 
@@ -48,9 +49,9 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     sources = Samples(args.samples).frame(columns=["source"])["source"].tolist()
-    shares = tables.read_shares(args.budgets)
+    shares = declarations.read_shares(args.budgets)
     subsets = {
-        tables.Run.parse(run, shares): pd.read_parquet(args.subsets / f"{run}.parquet")[
+        declarations.Run.parse(run, shares): pd.read_parquet(args.subsets / f"{run}.parquet")[
             "row"
         ].to_numpy()
         for run in args.runs
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         own = {run: rows for run, rows in subsets.items() if by[run] == seed}
         parts.append(score_distribution(sources, method, scores, own).assign(seed=seed))
         logger.info("%s, seed %s: %d scores, %d rows", method, seed, len(scores), len(parts[-1]))
-    tables.write_table(pd.concat(parts, ignore_index=True), "score_distribution", args.out)
+    declarations.write_table(pd.concat(parts, ignore_index=True), "score_distribution", args.out)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from vlselect import composition, log, tables
-from vlselect.samples import Samples
+from vlselect.core import log
+from vlselect.pool.samples import Samples
+from vlselect.tables import composition, declarations
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 def build_parser() -> argparse.ArgumentParser:
     """Make the command line."""
     epilog = "".join(
-        f"columns of {table}.csv:\n{tables.describe(table)}\n"
+        f"columns of {table}.csv:\n{declarations.describe(table)}\n"
         for table in ("subset_composition", "subset_overlap")
     )
     parser = argparse.ArgumentParser(
@@ -30,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--runs", nargs="+", required=True, help="method/<budget>_seed-<s>, in table order"
     )
-    tables.add_budgets_argument(parser)
+    declarations.add_budgets_argument(parser)
     parser.add_argument("--out-composition", type=Path, required=True)
     parser.add_argument("--out-overlap", type=Path, required=True)
     return parser
@@ -41,18 +42,18 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     sources = Samples(args.samples).frame(columns=["source"])["source"].tolist()
-    shares = tables.read_shares(args.budgets)
+    shares = declarations.read_shares(args.budgets)
     subsets = {
-        tables.Run.parse(run, shares): pd.read_parquet(args.subsets / f"{run}.parquet")[
+        declarations.Run.parse(run, shares): pd.read_parquet(args.subsets / f"{run}.parquet")[
             "row"
         ].to_numpy()
         for run in args.runs
     }
     logger.info("%d subsets of a pool of %d samples", len(subsets), len(sources))
     content = composition.subset_composition(sources, subsets)
-    tables.write_table(content, "subset_composition", args.out_composition)
+    declarations.write_table(content, "subset_composition", args.out_composition)
     overlap = composition.subset_overlap(len(sources), subsets)
-    tables.write_table(overlap, "subset_overlap", args.out_overlap)
+    declarations.write_table(overlap, "subset_overlap", args.out_overlap)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect import agreement, images, log, tables
-from vlselect.image_roots import add_images_argument
-from vlselect.records import Record
-from vlselect.samples import Samples
-from vlselect.thumbnails import encode_thumbnail, shorten
+from vlselect.core import log
+from vlselect.pool import images
+from vlselect.pool.image_roots import add_images_argument
+from vlselect.pool.records import Record
+from vlselect.pool.samples import Samples
+from vlselect.pool.thumbnails import encode_thumbnail, shorten
+from vlselect.tables import agreement, declarations
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ logger = logging.getLogger(__name__)
 def build_parser() -> argparse.ArgumentParser:
     """Make the command line."""
     epilog = "".join(
-        f"columns of {table}.csv:\n{tables.describe(table)}\n"
+        f"columns of {table}.csv:\n{declarations.describe(table)}\n"
         for table in ("votes_histogram", "task_agreement", "vote_extremes")
     )
     parser = argparse.ArgumentParser(
@@ -41,8 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
     parser.add_argument("--runs", nargs="+", required=True, help="icons/<budget>_seed-<s>")
     parser.add_argument("--count", type=int, default=12, help="samples at either extreme")
-    tables.add_seeds_argument(parser)
-    tables.add_budgets_argument(parser)
+    declarations.add_seeds_argument(parser)
+    declarations.add_budgets_argument(parser)
     parser.add_argument("--out-histogram", type=Path, required=True)
     parser.add_argument("--out-agreement", type=Path, required=True)
     parser.add_argument("--out-extremes", type=Path, required=True)
@@ -76,12 +78,12 @@ def extremes(args: argparse.Namespace, votes: pd.DataFrame) -> list[dict]:
 
 def histogram(args: argparse.Namespace, votes: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Rows of ``votes_histogram.csv``: each subset beside the votes of its own seed."""
-    shares, parts = tables.read_shares(args.budgets), []
+    shares, parts = declarations.read_shares(args.budgets), []
     for name, seed in zip(args.runs, args.seeds, strict=True):
         rows = pd.read_parquet(args.subsets / f"{name}.parquet")["row"].to_numpy()
         counts = votes[seed]["votes"].to_numpy(np.int64)
         n_tasks = len(agreement.voters(votes[seed]))
-        run = tables.Run.parse(name, shares)
+        run = declarations.Run.parse(name, shares)
         parts.append(agreement.votes_histogram(counts, n_tasks, {run: rows}))
     return pd.concat(parts, ignore_index=True)
 
@@ -100,11 +102,11 @@ def main(argv: list[str] | None = None) -> None:
     for seed, table in votes.items():
         tasks = agreement.voters(table)
         logger.info("seed %s: %d samples, voting: %s", seed, len(table), ", ".join(tasks))
-    tables.write_table(histogram(args, votes), "votes_histogram", args.out_histogram)
+    declarations.write_table(histogram(args, votes), "votes_histogram", args.out_histogram)
     parts = [pairs(votes[seed], paths).assign(seed=seed) for seed, *paths in args.influence]
-    tables.write_table(pd.concat(parts), "task_agreement", args.out_agreement)
+    declarations.write_table(pd.concat(parts), "task_agreement", args.out_agreement)
     rows = [{"seed": seed} | row for seed, table in votes.items() for row in extremes(args, table)]
-    tables.write_table(rows, "vote_extremes", args.out_extremes)
+    declarations.write_table(rows, "vote_extremes", args.out_extremes)
 
 
 if __name__ == "__main__":

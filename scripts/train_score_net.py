@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect import budget, loading, log, score_net, store
-from vlselect.finetune_settings import Settings
-from vlselect.samples import Samples, add_samples_arguments
+from vlselect.checkpoints import score_net
+from vlselect.config.finetune_settings import Settings
+from vlselect.core import log, store
+from vlselect.models import loading
+from vlselect.pool.samples import Samples, add_samples_arguments
+from vlselect.subsets import budget
 
 logger = logging.getLogger(__name__)
 

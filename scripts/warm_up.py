@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vlselect import budget, loading
-from vlselect.finetune_settings import Settings
-from vlselect.samples import Samples
-from vlselect.training_job import add_training_arguments, start_logging, train_and_save
+from vlselect.checkpoints.training_job import add_training_arguments, start_logging, train_and_save
+from vlselect.config.finetune_settings import Settings
+from vlselect.models import loading
+from vlselect.pool.samples import Samples
+from vlselect.subsets import budget
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from vlselect import log, store
-from vlselect.digests import digest
-from vlselect.samples import Samples
+from vlselect.core import log, store
+from vlselect.core.digests import digest
+from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from vlselect import log
-from vlselect.digests import digest
-from vlselect.sources import SCRIPTS
-from vlselect.store import write_json
+from vlselect.core import log
+from vlselect.core.digests import digest
+from vlselect.core.sources import SCRIPTS
+from vlselect.core.store import write_json
 
 logger = logging.getLogger(__name__)
 

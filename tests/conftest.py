@@ -6,19 +6,14 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of busy machines wait for each other
 
-import numpy as np
 import prepare_pool
 import pytest
 import torch
-from PIL import Image
+from tiny_inputs import WORDS, make_records, write_images
 from tiny_models import save_llava, word_tokenizer
 from usual_flags import usual
 
 pytest_plugins = ["mini_runs", "family_runs"]
-
-TEXT = """what which colour digit is this the in image how many a b c d red green blue one two three
-four yes no there are describe it is very and then tell me more please 1 2 3 4 . ? ,"""
-WORDS = TEXT.split()
 
 
 @pytest.fixture(autouse=True)
@@ -31,39 +26,6 @@ def same_random_numbers():
 def tiny_vlm(tmp_path_factory):
     """Folder of a saved LLaVA: 4 decoder layers of width 32, four image tokens an image."""
     return save_llava(tmp_path_factory.mktemp("tiny_vlm"), word_tokenizer(WORDS))
-
-
-def make_records(n: int = 24, seed: int = 0) -> list[dict]:
-    """LLaVA records: single and multi-turn, with one image, two or none, from three sources."""
-    rng = np.random.default_rng(seed)
-
-    def say(low: int, high: int) -> str:
-        return " ".join(rng.choice(WORDS[:-3], size=rng.integers(low, high)))
-
-    records = []
-    for i in range(n):
-        images = [f"{'ab'[i % 2]}/{i}-{j}.png" for j in range((1, 1, 0, 1, 2, 1)[i % 6])]
-        turns = []
-        for turn in range(1 + 2 * (i % 5 == 0)):
-            marks = "<image>\n" * len(images) if turn == 0 else ""
-            turns.append({"from": "human", "value": marks + say(2, 9)})
-            turns.append({"from": "gpt", "value": say(1, 6)})
-        record = {"id": f"sample-{i:03d}", "task": "xyz"[i % 3], "conversations": turns}
-        if images:
-            record["image"] = images[0] if len(images) == 1 else images
-        records.append(record)
-    return records
-
-
-def write_images(folder, records, size: int = 40) -> None:
-    """Draw a random picture for every image that the records name."""
-    rng = np.random.default_rng(1)
-    for record in records:
-        names = record.get("image") or []
-        for name in [names] if isinstance(names, str) else names:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            pixels = rng.integers(0, 255, (size, size, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / name)
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,8 @@
 Functions only, for make_task.smk.
 """
 
-from vlselect.task_builds import files as files_of_build
-from vlselect.task_builds import parameters as layout_parameters
+from vlselect.config.task_builds import files as files_of_build
+from vlselect.config.task_builds import parameters as layout_parameters
 
 
 def build_of(wildcards):
@@ -14,7 +14,9 @@ def build_of(wildcards):
 
 def make_task_code(wildcards):
     """The script, and the layout that the task names."""
-    return code("make_task.py", f"vlselect/layouts/{build_of(wildcards)['layout']}.py")
+    return code(
+        "make_task.py", f"vlselect/tasks/layouts/{build_of(wildcards)['layout']}.py"
+    )
 
 
 def make_task_files(wildcards):

@@ -14,12 +14,12 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from vlselect.configuration import ConfigError, check
-from vlselect.configuration import check_formats, check_metrics, check_references
-from vlselect.mixture import check_mixture
-from vlselect.groups import task_groups, voting_tasks
-from vlselect.sources import imported_sources
-from vlselect.task_builds import expand_builds, name_metrics
+from vlselect.config.checks import ConfigError, check
+from vlselect.config.checks import check_formats, check_metrics, check_references
+from vlselect.config.data_files import check_mixture
+from vlselect.config.task_groups import task_groups, voting_tasks
+from vlselect.core.sources import imported_sources
+from vlselect.config.task_builds import expand_builds, name_metrics
 from yaml import safe_load
 
 RULES = Path(workflow.basedir) / "rules"

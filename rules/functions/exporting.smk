@@ -3,7 +3,7 @@
 Functions only, for the Snakefile and rules/exports.smk.
 """
 
-from vlselect.exports.registry import format_names
+from vlselect.subsets.exports.registry import format_names
 
 
 def export_files():
@@ -27,4 +27,4 @@ def card_sections(wildcards):
 
 def export_code(wildcards):
     """The script that exports, and the module of the format."""
-    return code("export_subset.py", f"vlselect/exports/{wildcards.format}.py")
+    return code("export_subset.py", f"vlselect/subsets/exports/{wildcards.format}.py")

@@ -6,7 +6,7 @@ Functions only: rules and functions live in files of their own.
 
 def validation_images():
     """Where the images of each validation set are."""
-    return [mixture.task_images(config, name, "validation") for name in VALIDATED]
+    return [data_files.task_images(config, name, "validation") for name in VALIDATED]
 
 
 def projection_flags(wildcards_or_seed):
@@ -112,7 +112,9 @@ def summary_flags(wildcards):
 def benchmark_code(script):
     """A script that scores, with the metrics that the tasks name."""
     metrics = sorted({config["tasks"][task]["metric"] for task in TESTED})
-    return code(script, *(f"vlselect/metrics/{metric}.py" for metric in metrics))
+    return code(
+        script, *(f"vlselect/benchmarks/metrics/{metric}.py" for metric in metrics)
+    )
 
 
 def benchmark_tests(wildcards):
@@ -130,7 +132,7 @@ def benchmark_flags(wildcards):
     """A --task flag for each test set: what scores it, image root, tokens of an answer."""
     flags = []
     for task in TESTED:
-        images = mixture.task_images(config, task, "test")
+        images = data_files.task_images(config, task, "test")
         flags += [*task_flag(task), images, str(max_new_tokens(task))]
     return shlex.join(flags)
 
@@ -174,8 +176,8 @@ def provenance_inputs():
     """Every file and folder that came from outside the workflow, or stands for it in the demo."""
     files = pool_record_files()
     for task in [] if "tasks" in config["given"] else config["tasks"].values():
-        for split in mixture.SPLITS:
-            files += mixture.task_files(task, split)
+        for split in data_files.SPLITS:
+            files += data_files.task_files(task, split)
         files += files_of_build(task["build"]) if "build" in task else []
     for name in config["models"]:
         files += [

@@ -3,8 +3,8 @@
 Functions only. An argument in braces is a path that calibrate.py puts in.
 """
 
-from vlselect.hub_cache import has_weights
-from vlselect.record_files import TABLES
+from vlselect.models.hub_cache import has_weights
+from vlselect.config.record_files import TABLES
 
 MODEL_RULES = {  # kinds of features that each leaves behind
     "extract_features": ("activations", "last_token", "mean_hidden", "likelihood"),
@@ -119,7 +119,7 @@ def checkpoint_stages():
             *limits,
         ]
         for task in TESTED:  # answers are timed, whatever scores them
-            images = mixture.task_images(config, task, "test")
+            images = data_files.task_images(config, task, "test")
             test = f"{{test:{task}}}"
             flags += ["--task", task, "exact_match", "{}", test, images]
             flags.append(str(max_new_tokens(task)))

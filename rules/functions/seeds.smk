@@ -1,9 +1,9 @@
 """Seeds of selection: what is made with the seed of each run, and what with one seed for all runs.
 
-Functions only. A section is `gradients` or a method (scripts/vlselect/selection_seeds.py).
+Functions only. A section is `gradients` or a method (scripts/vlselect/config/selection_seeds.py).
 """
 
-from vlselect.selection_seeds import GRADIENTS, selection_seed, selection_seeds
+from vlselect.config.selection_seeds import GRADIENTS, selection_seed, selection_seeds
 
 
 def of_run(section, paths):

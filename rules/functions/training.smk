@@ -3,8 +3,8 @@
 Functions only, for the rules.
 """
 
-from vlselect.launching import launch_command
-from vlselect.model_checks import check_models
+from vlselect.checkpoints.launching import launch_command
+from vlselect.config.model_checks import check_models
 
 
 def training_processes(settings):

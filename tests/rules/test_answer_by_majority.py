@@ -4,8 +4,8 @@ import answer_by_majority
 import pandas as pd
 import pytest
 
-from vlselect.records import parse_record, parse_task_record
-from vlselect.samples import SCHEMA, TASK_SCHEMA, SamplesWriter
+from vlselect.pool.records import parse_record, parse_task_record
+from vlselect.pool.samples import SCHEMA, TASK_SCHEMA, SamplesWriter
 
 
 def exchange(i, question, reply, image=False, **more):

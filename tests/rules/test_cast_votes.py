@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vlselect import voting
+from vlselect.gradients import voting
 
 
 def write_influence(folder, table, tasks):

@@ -7,7 +7,7 @@ import pytest
 from array_files import write_shards
 from usual_flags import usual
 
-from vlselect.store import ShardedArray
+from vlselect.core.store import ShardedArray
 
 HEADER = {"run": "r", "model": "m", "revision": "", "layers": "[1, 3]", "variant": "released"}
 

@@ -6,15 +6,16 @@ import prepare_pool
 import pytest
 import torch
 from closeness import assert_close_vectors, chain, rounding
-from conftest import make_records, write_images
 from safetensors import safe_open
+from tiny_inputs import make_records, write_images
 from usual_flags import usual
 
-from vlselect import fingerprint, images, projection
-from vlselect.loading import load_vlm
-from vlselect.lora import attach_lora, load_adapter
-from vlselect.samples import Samples
-from vlselect.store import ShardedArray
+from vlselect.core.store import ShardedArray
+from vlselect.gradients import fingerprint, projection
+from vlselect.models.loading import load_vlm
+from vlselect.models.lora import attach_lora, load_adapter
+from vlselect.pool import images
+from vlselect.pool.samples import Samples
 
 N = 140  # three blocks
 

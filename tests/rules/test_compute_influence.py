@@ -9,7 +9,7 @@ import pytest
 from closeness import assert_close_sums
 from usual_flags import usual
 
-from vlselect import store
+from vlselect.core import store
 
 FINGERPRINT = json.dumps({"type": "sjlt", "dim": 16, "seed": 0, "probe": "ab"})
 

@@ -6,8 +6,9 @@ import count_tokens
 import pandas as pd
 from usual_flags import usual
 
-from vlselect import images, loading
-from vlselect.samples import Samples
+from vlselect.models import loading
+from vlselect.pool import images
+from vlselect.pool.samples import Samples
 
 
 def test_tokens_are_those_of_the_loaded_model(tiny_vlm, tiny_pool, tmp_path):

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from export_pool import RECORDS, choose, draw, expected, export, prepare, read_back
 
-from vlselect.exports.image_files import file_name
+from vlselect.subsets.exports.image_files import file_name
 
 FORMATS = ["llava", "llama_factory", "ms_swift", "trl"]
 ROWS = [1, 3, 4, 7]

@@ -6,11 +6,11 @@ import extract_attention
 import numpy as np
 import prepare_pool
 import pytest
-from conftest import make_records, write_images
+from tiny_inputs import make_records, write_images
 from usual_flags import usual
 
-from vlselect.samples import Samples
-from vlselect.store import ShardedArray
+from vlselect.core.store import ShardedArray
+from vlselect.pool.samples import Samples
 
 
 def prepare(folder, records):

@@ -4,13 +4,12 @@ import extract_clip
 import numpy as np
 import pytest
 from closeness import rounding
-from conftest import WORDS, make_records
-from test_extract_features import prepare
+from tiny_inputs import WORDS, make_records, prepare
 from usual_flags import usual
 
+from vlselect.core.store import ShardedArray
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
-from vlselect.samples import Samples
-from vlselect.store import ShardedArray
+from vlselect.pool.samples import Samples
 
 
 @pytest.fixture(scope="module")

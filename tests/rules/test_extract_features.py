@@ -4,27 +4,15 @@ import json
 
 import extract_features
 import numpy as np
-import prepare_pool
 import pytest
 from closeness import assert_close_vectors, chain
-from conftest import make_records, write_images
+from tiny_inputs import make_records, prepare
 from usual_flags import usual
 
-from vlselect.features import KINDS
-from vlselect.loading import load_vlm
-from vlselect.samples import Samples
-from vlselect.store import ShardedArray
-
-
-def prepare(folder, records):
-    """Write records with their pictures and make samples.parquet of them; give the folder."""
-    write_images(folder / "images", records)
-    (folder / "mixture.json").write_text(json.dumps(records))
-    flags = ["--records", folder / "mixture.json", "--images", folder / "images"]
-    flags += ["--samples", folder / "samples.parquet", "--rejected", folder / "rejected.csv"]
-    flags += ["--summary", folder / "summary.json", "--source-key", "task"]
-    prepare_pool.main([*usual(prepare_pool), *map(str, flags)])
-    return folder
+from vlselect.core.store import ShardedArray
+from vlselect.features.forward_pass import KINDS
+from vlselect.models.loading import load_vlm
+from vlselect.pool.samples import Samples
 
 
 def run(model, pool, folder, shard="1-of-1", extra=()):

@@ -8,11 +8,11 @@ from closeness import assert_close_vectors, chain, rounding
 from finetune_runs import SCRIPT, finetune_flags, start
 from safetensors.torch import load_file
 
-from vlselect.finetune import train
-from vlselect.finetune_settings import Settings
-from vlselect.launching import launch_command
-from vlselect.loading import load_vlm
-from vlselect.samples import Samples
+from vlselect.checkpoints.finetune import train
+from vlselect.checkpoints.launching import launch_command
+from vlselect.config.finetune_settings import Settings
+from vlselect.models.loading import load_vlm
+from vlselect.pool.samples import Samples
 
 ROWS = range(16)  # some of them without images: the projector has no gradient there
 SETTINGS = {
@@ -25,7 +25,7 @@ SETTINGS = {
 BREAKS = f"""
 import os, runpy, sys
 sys.argv[0] = {str(SCRIPT)!r}
-from vlselect.training_log import TrainingLog
+from vlselect.checkpoints.training_log import TrainingLog
 
 on_log = TrainingLog.on_log
 

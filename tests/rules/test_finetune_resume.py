@@ -15,7 +15,7 @@ COMMON = {"gradient_accumulation": 2, "epochs": 3, "learning_rate": 1e-2}
 KILLED = """
 import os, signal, sys
 import finetune_model
-from vlselect.training_log import TrainingLog
+from vlselect.checkpoints.training_log import TrainingLog
 
 on_log = TrainingLog.on_log
 

@@ -3,7 +3,7 @@
 import import_published
 import pytest
 
-from vlselect import tables
+from vlselect.tables import declarations
 
 SCORES = "method,gqa,mme,rel\nfull,50,1500,100\nrandom,40,1350,85\nicons,45,1500,95.0\n"
 HOURS = "level,method,ratio,hours\nfinetuning,full,1.0,50\ntotal,icons,0.2,15\n"
@@ -31,7 +31,7 @@ def test_tables(convert, tmp_path):
             *("comparison_with_random", "cost"),
         ]
     )
-    content = {name: tables.read_table(folder / f"{name}.csv", name) for name in names}
+    content = {name: declarations.read_table(folder / f"{name}.csv", name) for name in names}
     compared = content["comparison_with_random"]
     assert compared["difference"].tolist() == [10.0]
     assert compared["verdict"].tolist() == ["no difference shown"]

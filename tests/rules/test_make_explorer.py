@@ -10,10 +10,10 @@ import pytest
 from PIL import Image, ImageOps
 from usual_flags import usual
 
-from vlselect import images
 from vlselect.explorer.page import encode
 from vlselect.explorer.sheets import ACROSS, TILE, write_sheets
-from vlselect.samples import Samples
+from vlselect.pool import images
+from vlselect.pool.samples import Samples
 
 N, RUN = 24, "icons/ratio-0.2_seed-0"
 

@@ -10,11 +10,11 @@ import pytest
 from benchmark_files import BENCHMARKS, COLOURS
 from usual_flags import usual
 
-from vlselect.benchmarks import read_examples
-from vlselect.layouts.registry import load_layout
-from vlselect.metrics.registry import load_metric
-from vlselect.samples import Samples
-from vlselect.task_builds import parameters
+from vlselect.benchmarks.metrics.registry import load_metric
+from vlselect.benchmarks.predictions import read_examples
+from vlselect.config.task_builds import parameters
+from vlselect.pool.samples import Samples
+from vlselect.tasks.layouts.registry import load_layout
 
 SPLITS = ("validation", "test")
 # What a benchmark must give: reasons of rejection; built questions

@@ -9,10 +9,10 @@ from finetune_runs import finetune_flags
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from usual_flags import usual
 
-from vlselect import images
-from vlselect.checkpoint import load_checkpoint
-from vlselect.loading import load_vlm
-from vlselect.samples import Samples
+from vlselect.models.checkpoint import load_checkpoint
+from vlselect.models.loading import load_vlm
+from vlselect.pool import images
+from vlselect.pool.samples import Samples
 
 ROWS = range(6)
 LORA = {"learning_rate": 1e-2, "epochs": 2}

@@ -9,8 +9,9 @@ import pytest
 from example_tables import CHOOSERS, ELEVEN, write_costs, write_subsets, write_tables, write_votes
 from matplotlib.text import Text
 
-from vlselect import style, tables
-from vlselect.tables import Run
+from vlselect.figures import style
+from vlselect.tables import declarations
+from vlselect.tables.declarations import Run
 
 FIGURES = {  # script: flags and the tables that they take, in the order of draw()
     "plot_relative_performance": {
@@ -54,7 +55,7 @@ def folders(tmp_path_factory):
 
 def draw(script, folder):
     """The figure of a script, laid out."""
-    content = [tables.read_table(folder / f"{t}.csv", t) for t in FIGURES[script].values()]
+    content = [declarations.read_table(folder / f"{t}.csv", t) for t in FIGURES[script].values()]
     with style.applied():
         figure = importlib.import_module(script).draw(*content)
         figure.draw_without_rendering()
@@ -105,8 +106,10 @@ def test_relative_performance_names_every_method_and_says_n_and_seeds(tmp_path):
 
 def test_relative_performance_claims_no_win_where_the_interval_holds_zero(tmp_path):
     seen = words(draw("plot_relative_performance", write_tables(tmp_path)))
-    compared = tables.read_table(tmp_path / "comparison_with_random.csv", "comparison_with_random")
-    shown = compared["verdict"].isin([tables.HIGHER, tables.LOWER]).sum()
+    compared = declarations.read_table(
+        tmp_path / "comparison_with_random.csv", "comparison_with_random"
+    )
+    shown = compared["verdict"].isin([declarations.HIGHER, declarations.LOWER]).sum()
     assert "difference from random" in seen
     assert sum(seen.count(mark) for mark in "\u25b2\u25b3\u25bc\u25bd") == shown
 
@@ -118,9 +121,9 @@ def test_without_random_there_is_no_column_of_differences(tmp_path):
 
 def test_a_published_total_is_drawn_without_its_parts(tmp_path):
     write_tables(tmp_path)
-    cost = tables.read_table(tmp_path / "cost.csv", "cost")
+    cost = declarations.read_table(tmp_path / "cost.csv", "cost")
     known = (cost["level"] == "total") | (cost["name"] == "full")
-    tables.write_table(cost[known], "cost", tmp_path / "cost.csv")
+    declarations.write_table(cost[known], "cost", tmp_path / "cost.csv")
     figure = draw("plot_cost", tmp_path)
     assert "pale bars" in words(figure) and "ICONS, 20 %" in words(figure)
 
@@ -134,7 +137,7 @@ def test_overlap_names_every_pair_and_what_chance_would_give(tmp_path):
 
 def test_a_run_without_scores_or_pairs_says_so(tmp_path):
     for table in ("score_distribution", "subset_overlap"):
-        tables.write_table([], table, tmp_path / f"{table}.csv")
+        declarations.write_table([], table, tmp_path / f"{table}.csv")
     assert "No method" in words(draw("plot_score_distribution", tmp_path))
     assert "No two methods" in words(draw("plot_overlap", tmp_path))
 
@@ -172,7 +175,7 @@ def test_many_tasks(tmp_path):
 
 
 def test_without_images_the_contact_sheet_says_so(tmp_path):
-    tables.write_table([], "vote_extremes", tmp_path / "vote_extremes.csv")
+    declarations.write_table([], "vote_extremes", tmp_path / "vote_extremes.csv")
     assert "No sample has an image" in words(draw("plot_contact_sheet", tmp_path))
 
 
@@ -197,11 +200,11 @@ def test_figures_of_selection_say_which_seeds_they_show(tmp_path):
 
 def test_agreement_and_votes_are_means_over_seeds(tmp_path):
     write_tables(tmp_path, seeds=("0", "1"))
-    agreement = tables.read_table(tmp_path / "task_agreement.csv", "task_agreement")
+    agreement = declarations.read_table(tmp_path / "task_agreement.csv", "task_agreement")
     tasks, values = plot_task_agreement.matrix(agreement, "spearman")
     pair = agreement[(agreement["task_a"] == tasks[0]) & (agreement["task_b"] == tasks[1])]
     assert len(pair) == 2 and values[0, 1] == values[1, 0] == pair["spearman"].mean()
-    histogram = tables.read_table(tmp_path / "votes_histogram.csv", "votes_histogram")
+    histogram = declarations.read_table(tmp_path / "votes_histogram.csv", "votes_histogram")
     ((_, own),) = plot_votes.mean_subsets(histogram)
     expected = histogram.groupby("votes")["n"].mean()
     assert len(set(histogram["n"])) > len(expected)

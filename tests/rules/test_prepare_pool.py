@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from usual_flags import usual
 
-from vlselect.json_stream import RecordsFileError
-from vlselect.samples import Samples
+from vlselect.pool.json_stream import RecordsFileError
+from vlselect.pool.samples import Samples
 
 GOOD = {
     "id": "good-0",

@@ -11,9 +11,9 @@ from PIL import Image
 from record_forms import embed, write_json, write_lines, write_parquet, write_saved, write_tar
 from usual_flags import usual
 
-from vlselect import images
-from vlselect.image_roots import ImageRoots
-from vlselect.samples import Samples
+from vlselect.pool import images
+from vlselect.pool.image_roots import ImageRoots
+from vlselect.pool.samples import Samples
 
 N = 23
 FORMS = {"json": write_json, "lines": write_lines, "parquet": write_parquet, "saved": write_saved}

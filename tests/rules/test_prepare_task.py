@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from usual_flags import usual
 
-from vlselect.samples import Samples
+from vlselect.pool.samples import Samples
 
 QUESTION = {"from": "human", "value": "<image>\nHow many?"}
 ANSWER = {"from": "gpt", "value": "3"}

@@ -7,7 +7,7 @@ import summarise_clusters
 from array_files import write_shards
 from usual_flags import usual
 
-from vlselect import store
+from vlselect.core import store
 
 
 def make_files(folder, shards=1, layers="[1, 3]"):

@@ -8,7 +8,7 @@ import pytest
 import tabulate_benchmarks
 import tabulate_comparisons
 
-from vlselect import tables
+from vlselect.tables import declarations
 
 RUNS = {
     "target/full/ratio-1.0_seed-0": (80.0, 40.0),
@@ -56,9 +56,9 @@ def run(folder, *more):
         ]
     )
     return (
-        tables.read_table(out / "s.csv", "benchmark_scores"),
-        tables.read_table(out / "b.csv", "relative_by_seed"),
-        tables.read_table(out / "r.csv", "relative_performance"),
+        declarations.read_table(out / "s.csv", "benchmark_scores"),
+        declarations.read_table(out / "b.csv", "relative_by_seed"),
+        declarations.read_table(out / "r.csv", "relative_performance"),
     )
 
 
@@ -81,7 +81,7 @@ def test_tables(benchmarks):
 
 def test_comparison_with_random(benchmarks):
     _, by_seed, _ = run(benchmarks)
-    compared = tables.read_table(benchmarks / "tables/c.csv", "comparison_with_random")
+    compared = declarations.read_table(benchmarks / "tables/c.csv", "comparison_with_random")
     assert compared["method"].tolist() == ["icons"] and compared["n_seeds"].tolist() == [2]
     means = by_seed[by_seed["task"] == "mean"].set_index(["method", "seed"])["relative"]
     differences = [means["icons", seed] - means["random", seed] for seed in "01"]

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import tabulate_budgets
 
-from vlselect import tables
+from vlselect.tables import declarations
 
 
 def run(folder, *budgets):
@@ -25,14 +25,16 @@ def test_shares_of_samples_and_of_tokens(tmp_path):
         "samples-2,2,7,0.285714",
         "tokens-7,7,21,0.333333",
     ]
-    shares = tables.read_shares([path])
-    one = tables.Run.parse("m/icons/tokens-7_seed-1", shares)
-    assert one == tables.Run("m", "icons", "0.333333", "1", "tokens-7")
+    shares = declarations.read_shares([path])
+    one = declarations.Run.parse("m/icons/tokens-7_seed-1", shares)
+    assert one == declarations.Run("m", "icons", "0.333333", "1", "tokens-7")
     assert one.label == "tokens-7_seed-1"
-    plain = tables.Run.parse("m/icons/ratio-0.20_seed-1", shares)
-    assert plain == tables.Run("m", "icons", "0.20", "1") and plain.label == "ratio-0.20_seed-1"
+    plain = declarations.Run.parse("m/icons/ratio-0.20_seed-1", shares)
+    assert (
+        plain == declarations.Run("m", "icons", "0.20", "1") and plain.label == "ratio-0.20_seed-1"
+    )
     with pytest.raises(ValueError, match="nobody says what share of the pool samples-9 is"):
-        tables.Run.parse("m/icons/samples-9_seed-1", shares)
+        declarations.Run.parse("m/icons/samples-9_seed-1", shares)
 
 
 def test_budgets_that_tables_could_not_tell_apart_are_errors(tmp_path):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import tabulate_clusters
 
-from vlselect import tables
+from vlselect.tables import declarations
 
 SUMMARY = pd.DataFrame(
     {
@@ -42,7 +42,7 @@ def test_table(tmp_path):
             *("--out", str(tmp_path / "clusters.csv")),
         ]
     )
-    table = tables.read_table(tmp_path / "clusters.csv", "clusters")
+    table = declarations.read_table(tmp_path / "clusters.csv", "clusters")
     assert table["ratio"].tolist() == ["0.5"] * 3 + ["0.2"] * 3
     assert table["seed"].tolist() == ["0"] * 3 + ["1"] * 3
     assert table["cluster"].tolist() == [0, 1, 2] * 2

@@ -4,7 +4,7 @@ import json
 
 import tabulate_costs
 
-from vlselect import tables
+from vlselect.tables import declarations
 
 
 def write_job(path, wall, **resources):
@@ -32,7 +32,7 @@ def test_table(tmp_path):
             *("--finetuning", "train", "--out", str(tmp_path / "cost.csv")),
         ]
     )
-    table = tables.read_table(tmp_path / "cost.csv", "cost")
+    table = declarations.read_table(tmp_path / "cost.csv", "cost")
     assert table["level"].unique().tolist() == ["selection", "finetuning", "total", "rule"]
     rules = table.loc[table["level"] == "rule", "name"].tolist()
     assert rules == ["extract_features", "select_coincide", "select_full", "train"]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import tabulate_scores
 
-from vlselect import tables
+from vlselect.tables import declarations
 
 SUBSETS = {
     "el2n/ratio-0.25_seed-0": [0, 3, 6, 9, 10, 11],
@@ -33,7 +33,7 @@ def test_table(tiny_pool, tmp_path):
             *("--seeds", "0", "0", "0", "1", "--out", str(tmp_path / "t.csv")),
         ]
     )
-    table = tables.read_table(tmp_path / "t.csv", "score_distribution")
+    table = declarations.read_table(tmp_path / "t.csv", "score_distribution")
     assert table["method"].tolist() == ["el2n"] * 3 + ["self_sup"] * 6
     own = table.set_index(["method", "seed", "source"])
     # sources go round: x holds rows 0, 3, …, 21, so its median is 10.5

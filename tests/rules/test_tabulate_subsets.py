@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import tabulate_subsets
 
-from vlselect import tables
+from vlselect.tables import declarations
 
 SUBSETS = {
     "full/ratio-1.0_seed-0": list(range(24)),
@@ -26,13 +26,13 @@ def test_tables(tiny_pool, tmp_path):
             *("--out-overlap", str(tmp_path / "o.csv")),
         ]
     )
-    content = tables.read_table(tmp_path / "c.csv", "subset_composition")
+    content = declarations.read_table(tmp_path / "c.csv", "subset_composition")
     assert len(content) == 4 * 3
     full = content[content["method"] == "full"]
     assert full["share"].tolist() == pytest.approx(full["pool_share"].tolist())
     random = content[content["method"] == "random"].set_index("source")["n"]
     assert random.to_dict() == {"x": 4, "y": 1, "z": 1}  # sources go round: x, y, z, x, …
-    overlap = tables.read_table(tmp_path / "o.csv", "subset_overlap")
+    overlap = declarations.read_table(tmp_path / "o.csv", "subset_overlap")
     assert len(overlap) == 1
     assert overlap.loc[0, "n_common"] == 3
     assert overlap.loc[0, "expected_by_chance"] == pytest.approx(6 * 6 / 24)

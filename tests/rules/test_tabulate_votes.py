@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import tabulate_votes
 
-from vlselect import tables
-from vlselect.thumbnails import decode_thumbnail
+from vlselect.pool.thumbnails import decode_thumbnail
+from vlselect.tables import declarations
 
 N, TASKS = 24, ["p", "q"]
 
@@ -56,8 +56,8 @@ def run(pool, folder, *more):
 
 def test_tables(tiny_pool, folder):
     run(tiny_pool, folder, "--count", "3")
-    histogram = tables.read_table(folder / "h.csv", "votes_histogram")
-    agreement = tables.read_table(folder / "a.csv", "task_agreement")
+    histogram = declarations.read_table(folder / "h.csv", "votes_histogram")
+    agreement = declarations.read_table(folder / "a.csv", "task_agreement")
     for seed in RUNS.values():
         own = histogram[histogram["seed"] == seed]
         votes = pd.read_parquet(folder / f"votes-{seed}.parquet")
@@ -72,7 +72,7 @@ def test_tables(tiny_pool, folder):
 
 def test_extremes_show_samples_with_images_as_they_are(tiny_pool, folder):
     run(tiny_pool, folder, "--count", "3")
-    extremes = tables.read_table(folder / "e.csv", "vote_extremes")
+    extremes = declarations.read_table(folder / "e.csv", "vote_extremes")
     assert extremes["seed"].tolist() == ["0"] * 6 + ["1"] * 6
     assert extremes["extreme"].tolist() == (["most"] * 3 + ["least"] * 3) * 2
     for _, own in extremes.groupby("seed"):

@@ -6,7 +6,7 @@ import warm_up
 from safetensors.torch import load_file
 from usual_flags import usual
 
-from vlselect.samples import Samples
+from vlselect.pool.samples import Samples
 
 SETTINGS = {
     "rank": 2,

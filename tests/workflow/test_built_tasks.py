@@ -9,7 +9,7 @@ import yaml
 from benchmark_files import BENCHMARKS
 from running import HERE, jobs, snakemake, succeeded
 
-from vlselect.samples import Samples
+from vlselect.pool.samples import Samples
 
 RUN = ("vqa", "mmbench")  # the script's own test runs the others
 

@@ -49,7 +49,7 @@ def test_subsets_are_exported_and_only_what_changed_again(folder):
         back = read_back(form, out / form, folder / "data/images")
         assert [sample.name for sample in back] == names
     assert not jobs(run("exports", "-n"))
-    module = root / "scripts/vlselect/exports/trl.py"
+    module = root / "scripts/vlselect/subsets/exports/trl.py"
     module.write_text(module.read_text() + "\n# changed\n")
     planned = run("exports", "-n")
     assert jobs(planned) == {"export_subset", "exports"} and planned.count("trl.log") == 1

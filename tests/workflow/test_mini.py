@@ -148,7 +148,7 @@ def edited(path):
 
 
 def test_editing_a_module_reruns_what_depends_on_it(mini_run):
-    with edited(mini_run.root / "scripts/vlselect/voting.py"):
+    with edited(mini_run.root / "scripts/vlselect/gradients/voting.py"):
         again = jobs(mini_run.dry_run())
     assert {"cast_votes", "select_icons", "tabulate_votes", "plot_votes"} <= again
     assert {"finetune_model", "run_benchmarks", "tabulate_benchmarks"} <= again

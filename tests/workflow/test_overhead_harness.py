@@ -10,13 +10,13 @@ import pytest
 import yaml
 from running import ROOT, snakemake, stand_in, succeeded
 
-HERE = ROOT / "tests/performance"
+HERE = ROOT / "performance"
 RULES = ("plot_overlap", "plot_votes")
 LOG = """\
 [Sat Nov 21 23:59:50 2026]
 localrule score_el2n:
     input: scripts/score_samples.py, scripts/vlselect/methods/el2n.py, \
-scripts/vlselect/__init__.py, scripts/vlselect/store.py, results/a/pool/samples.parquet
+scripts/vlselect/__init__.py, scripts/vlselect/core/store.py, results/a/pool/samples.parquet
     output: results/a/scores/el2n.parquet
     log: results/a/logs/el2n.log
     jobid: 4

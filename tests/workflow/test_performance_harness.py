@@ -8,7 +8,7 @@ import sys
 import pytest
 from running import ROOT
 
-HERE = ROOT / "tests/performance"
+HERE = ROOT / "performance"
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from running import ROOT, jobs, snakemake, succeeded
 
-from vlselect import tables
+from vlselect.tables import declarations
 
 CONFIG = ROOT / "configs/published.yaml"
 TABLES = ROOT / "results/published/tables"
@@ -73,10 +73,12 @@ def test_a_run_that_is_not_cached_still_needs_its_input(tmp_path):
 
 
 def test_rel_is_reproduced():
-    scores = tables.read_table(TABLES / "benchmark_scores.csv", "benchmark_scores")
+    scores = declarations.read_table(TABLES / "benchmark_scores.csv", "benchmark_scores")
     wide = scores.pivot(index="method", columns="task", values="score")
     by_hand = (100 * wide / wide.loc["full"]).mean(axis=1)
-    performance = tables.read_table(TABLES / "relative_performance.csv", "relative_performance")
+    performance = declarations.read_table(
+        TABLES / "relative_performance.csv", "relative_performance"
+    )
     means = performance[performance["task"] == "mean"].set_index("method")["relative"]
     assert means.index.tolist() == list(REL)
     for method, stated in REL.items():
@@ -86,7 +88,7 @@ def test_rel_is_reproduced():
 
 
 def test_the_script_gives_the_shipped_tables(tmp_path):
-    scores = tables.read_table(TABLES / "benchmark_scores.csv", "benchmark_scores")
+    scores = declarations.read_table(TABLES / "benchmark_scores.csv", "benchmark_scores")
     wide = scores.pivot(index="method", columns="task", values="score")
     wide = wide.loc[list(REL), list(dict.fromkeys(scores["task"]))].assign(rel=pd.Series(REL))
     wide.to_csv(tmp_path / "scores.csv")

@@ -10,7 +10,7 @@ import pytest
 from running import ROOT
 from threadpoolctl import threadpool_limits
 
-HERE = ROOT / "tests/performance"
+HERE = ROOT / "performance"
 QUICK = ("mmd-steps", "influence")
 
 

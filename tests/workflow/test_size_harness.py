@@ -5,10 +5,11 @@ import sys
 
 import pandas as pd
 import pytest
-from performance import measure
 from running import ROOT
 
-SCRIPT = ROOT / "tests/performance/size.py"
+from performance import measure
+
+SCRIPT = ROOT / "performance/size.py"
 
 
 def test_harness_measures_what_it_runs(tmp_path):

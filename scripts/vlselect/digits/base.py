@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-from vlselect import log
+from vlselect.core import log
 from vlselect.digits.architecture import FEATURE_LAYER
 from vlselect.digits.questions import QUESTIONS, Example, captioning, lookup
 from vlselect.digits.scenes import Composer

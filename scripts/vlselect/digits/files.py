@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from vlselect import log, store
+from vlselect.core import log, store
 from vlselect.digits.mixture import Sample
 from vlselect.digits.scenes import render
 

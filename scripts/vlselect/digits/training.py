@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from vlselect import store
+from vlselect.core import store
+from vlselect.core.kept_memory import keep_freed_memory
 from vlselect.digits.scenes import Scene, render
-from vlselect.heap import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 from transformers import CLIPModel, CLIPProcessor
 
-from vlselect import log
+from vlselect.core import log
 from vlselect.digits.architecture import FEATURE_LAYER
 from vlselect.digits.questions import describe
 from vlselect.digits.scenes import CELLS, Composer, Scene

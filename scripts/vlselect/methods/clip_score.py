@@ -9,9 +9,9 @@ References
 import numpy as np
 import pandas as pd
 
-from vlselect.budget import Selection, with_text_only
-from vlselect.scoring import require
-from vlselect.store import ShardedArray
+from vlselect.core.store import ShardedArray
+from vlselect.methods.maths.rankings import require
+from vlselect.subsets.budget import Selection, with_text_only
 
 ROWS = 8192
 

@@ -11,10 +11,10 @@ import logging
 import numpy as np
 import pandas as pd
 
-from vlselect.allocation import allocate, log_probabilities
-from vlselect.budget import Selection
-from vlselect.log import progress
-from vlselect.mmd import greedy
+from vlselect.core.log import progress
+from vlselect.methods.maths.allocation import allocate, log_probabilities
+from vlselect.methods.maths.mmd import greedy
+from vlselect.subsets.budget import Selection
 
 logger = logging.getLogger(__name__)
 

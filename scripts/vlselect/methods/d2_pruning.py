@@ -27,9 +27,9 @@ import logging
 import numpy as np
 import pandas as pd
 
-from vlselect.budget import Selection, id_ranks
-from vlselect.messages import forward, reverse, walk
-from vlselect.scoring import likelihood_column, require
+from vlselect.methods.maths.message_passing import forward, reverse, walk
+from vlselect.methods.maths.rankings import likelihood_column, require
+from vlselect.subsets.budget import Selection, id_ranks
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from vlselect.budget import Selection
+from vlselect.subsets.budget import Selection
 
 
 def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int) -> Selection:

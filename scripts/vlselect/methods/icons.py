@@ -8,8 +8,8 @@ References
 import numpy as np
 import pandas as pd
 
-from vlselect import voting
-from vlselect.budget import Selection, top
+from vlselect.gradients import voting
+from vlselect.subsets.budget import Selection, top
 
 
 def select(

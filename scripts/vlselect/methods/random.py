@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from vlselect.budget import Selection, draw
+from vlselect.subsets.budget import Selection, draw
 
 
 def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int) -> Selection:

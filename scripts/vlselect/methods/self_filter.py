@@ -1,6 +1,6 @@
 """Self-Filter: the hardest samples, each of which makes its nearest neighbours less wanted.
 
-Difficulties come from a score net trained jointly with the VLM (`vlselect.score_net`).
+Difficulties come from a score net trained jointly with the VLM (`vlselect.checkpoints.score_net`).
 
 References
 ----------
@@ -15,8 +15,8 @@ import faiss
 import numpy as np
 import pandas as pd
 
-from vlselect.budget import Selection
-from vlselect.embeddings import Embeddings
+from vlselect.clusters.embeddings import Embeddings
+from vlselect.subsets.budget import Selection
 
 logger = logging.getLogger(__name__)
 

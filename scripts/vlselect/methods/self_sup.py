@@ -10,10 +10,10 @@ References
 import numpy as np
 import pandas as pd
 
-from vlselect.budget import Selection
-from vlselect.embeddings import Embeddings
-from vlselect.prototypes import nearest_prototype
-from vlselect.scoring import keep_part, require
+from vlselect.clusters.embeddings import Embeddings
+from vlselect.clusters.prototypes import nearest_prototype
+from vlselect.methods.maths.rankings import keep_part, require
+from vlselect.subsets.budget import Selection
 
 KEEP = {"hard": "top", "easy": "bottom"}
 

@@ -11,11 +11,11 @@ import logging
 import numpy as np
 import pandas as pd
 
-from vlselect.budget import Selection, top
-from vlselect.deduplication import ALONE, tolerance
-from vlselect.embeddings import Embeddings
-from vlselect.prototypes import nearest_prototype
-from vlselect.scoring import require
+from vlselect.clusters.embeddings import Embeddings
+from vlselect.clusters.prototypes import nearest_prototype
+from vlselect.methods.maths.rankings import require
+from vlselect.methods.maths.thresholds import ALONE, tolerance
+from vlselect.subsets.budget import Selection, top
 
 logger = logging.getLogger(__name__)
 

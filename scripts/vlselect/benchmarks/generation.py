@@ -1,0 +1,97 @@
+"""Answers of a model to the last question of each sample, by greedy decoding in batches."""
+
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+
+import torch
+from transformers import GenerationConfig
+
+from vlselect.models.batching import batches
+from vlselect.models.vlm import VLM
+from vlselect.pool.samples import Samples
+
+
+def generate(
+    vlm: VLM,
+    samples: Samples,
+    rows: Sequence[int],
+    image_root: str | Path,
+    *,
+    max_new_tokens: int,
+    max_pixels: int = 50_000_000,
+) -> tuple[list[str], list[bool]]:
+    """Continue each conversation after its last user turn with the likeliest token each time.
+
+    Parameters
+    ----------
+    vlm : VLM
+        The model; prompts are padded on the left, as many at a time as `batches` takes.
+    samples : Samples
+        Test samples; an answer that follows the last user turn is not shown to the model.
+    rows : sequence of int
+        Ascending row indices of `samples`.
+    image_root : str or Path
+        Folder that the samples' image paths are relative to.
+    max_new_tokens : int
+        Answers are cut there if the model does not end them before.
+    max_pixels : int
+        Images above it are errors.
+
+    Returns
+    -------
+    answers : list of str
+        In the order of `rows`, without special tokens and blanks around them.
+    cut : list of bool
+        Which of them the model had not ended.
+    """
+    settings = greedy(vlm, max_new_tokens)
+    ends = torch.tensor(settings.eos_token_id)
+    answers: dict[int, str] = {}
+    cut: dict[int, bool] = {}
+    for batch in batches(
+        *(vlm, samples, rows, image_root),
+        max_pixels=max_pixels,
+        prompts=True,
+        description="generating",
+    ):
+        with torch.inference_mode():
+            tokens = vlm.model.generate(**batch.inputs, generation_config=settings)
+        new = tokens[:, batch.inputs["input_ids"].shape[1] :]  # (B, at most max_new_tokens)
+        ended = torch.isin(new, ends.to(new.device)).any(dim=1)  # (B,)
+        texts = vlm.tokenizer.batch_decode(
+            [before_end(row, settings.eos_token_id) for row in new.tolist()],
+            skip_special_tokens=True,
+        )
+        for row, text, whole in zip(batch.rows.tolist(), texts, ended.tolist(), strict=True):
+            answers[row], cut[row] = text.strip(), not whole
+    return [answers[row] for row in rows], [cut[row] for row in rows]
+
+
+def before_end(tokens: list[int], ends: Sequence[int]) -> list[int]:
+    """Tokens of an answer: those before the first that ends it, which may be no special token."""
+    return list(takewhile(lambda token: token not in ends, tokens))
+
+
+def greedy(vlm: VLM, max_new_tokens: int) -> GenerationConfig:
+    """Set greedy decoding, and unset what a model's own settings would change about it.
+
+    Decoding ends at the tokens that the model's settings name as ends, at the tokenizer's own, and
+    at those with which the chat template closes an answer.
+    """
+    own = vlm.model.generation_config.eos_token_id
+    own = own if isinstance(own, list) else [own]
+    ends = {vlm.tokenizer.eos_token_id, *own, *vlm.turn_ends} - {None}
+    return GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        temperature=1.0,
+        top_p=1.0,
+        top_k=50,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
+        use_cache=True,
+        eos_token_id=sorted(ends),
+        pad_token_id=vlm.tokenizer.pad_token_id or 0,
+    )

@@ -1,0 +1,230 @@
+"""A language model as the judge of free answers, as LLaVA-Bench and MM-Vet are scored.
+
+The judge answers at any chat-completions endpoint of OpenAI's form. Its verdicts are kept on disk,
+so that a second run, and every checkpoint that answers the same, costs no request.
+"""
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from vlselect.benchmarks.metrics.chat_client import ChatClient, ChatError, UnreadableError
+from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, Parts, field, pairs
+from vlselect.benchmarks.metrics.verdicts import PROTOCOLS, Protocol, fill
+from vlselect.core import log
+
+logger = logging.getLogger(__name__)
+
+READINGS = 3  # answers of the judge to one question, until one can be read
+
+
+def evaluate(
+    predictions: Sequence[str],
+    examples: Sequence[Example],
+    *,
+    protocol: str,
+    base_url: str,
+    model: str,
+    cache: str,
+    api_key_env: str | None = None,
+    prompt: str | None = None,
+    request: dict | None = None,
+    timeout: float = 60.0,
+    retries: int = 5,
+    wait: float = 1.0,
+    workers: int = 1,
+) -> Evaluation:
+    """Have a language model judge each prediction beside the reference answer.
+
+    Parameters
+    ----------
+    predictions : sequence of str
+        What the model wrote.
+    examples : sequence of mapping
+        With `question`, `answers` (the first is the reference) and, for ``relative``, the record's
+        ``context``: what the image shows, a text or a list of them. A record's ``category`` or
+        ``capability`` (a text or a list) groups the summary.
+    protocol : {"relative", "graded"}
+        ``relative`` (LLaVA-Bench): reference and prediction get 1 to 10 each, and the score is
+        100 · Σ prediction's / Σ reference's. ``graded`` (MM-Vet): each prediction gets 0 to 1.
+    base_url, model : str
+        The endpoint, such as ``https://host/v1``, and the judge's name there.
+    cache : str
+        Folder for the verdicts, relative to the working directory.
+    api_key_env : str, optional
+        Environment variable that holds the endpoint's key.
+    prompt : str, optional
+        In place of the protocol's own, with its placeholders (see `verdicts`).
+    request : dict, optional
+        Further fields of every request; ``{"max_tokens": 1024}`` by default.
+    timeout, retries, wait
+        As in `ChatClient`.
+    workers : int
+        Requests under way at once.
+
+    Returns
+    -------
+    Evaluation
+        Per sample a tenth of the prediction's score, or its grade. In the summary: `score`, `n`,
+        `judge`, `protocol`, for ``relative`` the mean scores of `reference` and `prediction` times
+        ten, and `categories`: the score of each group.
+
+    Raises
+    ------
+    ValueError
+        If an option is wrong, a sample lacks a field, or all references were judged worthless.
+    ChatError
+        If the judge does not answer or cannot be understood; names the sample.
+
+    References
+    ----------
+    Liu et al., Visual Instruction Tuning, NeurIPS 2023 (arXiv 2304.08485), LLaVA-Bench;
+    Yu et al., MM-Vet, ICML 2024 (arXiv 2308.02490).
+    """
+    options = {"base_url": base_url, "model": model, "timeout": timeout, "retries": retries}
+    check_options(
+        protocol=protocol, api_key_env=api_key_env, workers=workers, request=request, **options
+    )
+    client = ChatClient(
+        **options,
+        cache=Path(cache),
+        api_key=os.environ[api_key_env].strip() if api_key_env else "",
+        request={"max_tokens": 1024} if request is None else dict(request),
+        wait=wait,
+    )
+    rules = PROTOCOLS[protocol]
+    asked = [
+        (example, _prompt(rules, prompt, prediction, answers[0], example))
+        for prediction, answers, example in pairs(predictions, examples)
+    ]
+    if not asked:
+        raise ValueError("no predictions to score")
+    verdicts = _judge_all(client, rules, asked, workers)
+    logger.info("%d verdicts of %s, %d requests", len(asked), model, client.n_sent)
+    summary = {"n": len(asked), "judge": model, "protocol": protocol}
+    groups = [_groups(example) for example, _ in asked]
+    return _summarise(np.array(verdicts, dtype=np.float64), groups, summary)
+
+
+def check_options(
+    *,
+    protocol: str,
+    base_url: str,
+    api_key_env: str | None = None,
+    request: dict | None = None,
+    timeout: float = 60.0,
+    retries: int = 5,
+    workers: int = 1,
+    **_: object,
+) -> None:
+    """Check what can be checked before there is anything to judge.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range, or the key's environment variable is not set.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"judge: protocol {protocol!r} is none of {sorted(PROTOCOLS)}")
+    address = urlsplit(base_url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise ValueError(f"judge: base_url {base_url!r} is not an http or https address")
+    if api_key_env is not None and not os.environ.get(api_key_env, "").strip():
+        raise ValueError(f"judge: the environment variable {api_key_env!r} (api_key_env) is empty")
+    if fixed := {"model", "messages", "temperature", "stream"} & set(request or {}):
+        raise ValueError(f"judge: request may not set {', '.join(sorted(fixed))}")
+    if timeout <= 0 or retries < 0 or workers < 1:
+        raise ValueError("judge: timeout has to be positive, retries 0 or more, workers 1 or more")
+
+
+def _prompt(
+    rules: Protocol, template: str | None, prediction: str, reference: str, example: Example
+) -> str:
+    """Write the judge's task for one sample."""
+    context = field(example, "context") if rules.context else ""
+    values = {
+        "question": str(field(example, "question")),
+        "context": context if isinstance(context, str) else "\n".join(map(str, context)),
+        "reference": reference,
+        "answer": prediction,
+    }
+    return fill(rules.prompt if template is None else template, values)
+
+
+def _judge_all(
+    client: ChatClient, rules: Protocol, asked: list[tuple[Example, str]], workers: int
+) -> list[tuple[float, ...]]:
+    """Get all verdicts, in order; the first failure ends the work that has not begun."""
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [
+            pool.submit(_judge, client, rules, text, str(example.get("sample_id")))
+            for example, text in asked
+        ]
+        try:
+            return [future.result() for future in log.progress(futures, description="judging")]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _judge(client: ChatClient, rules: Protocol, prompt: str, name: str) -> tuple[float, ...]:
+    """Get one verdict; a judge that is not understood is reminded of the form."""
+    messages = [
+        {"role": "system", "content": rules.system},
+        {"role": "user", "content": prompt},
+    ]
+    for _ in range(READINGS):
+        try:
+            return client.ask(messages, rules.parse)
+        except ChatError as error:
+            raise ChatError(f"test sample {name!r}: {error}") from error
+        except UnreadableError as error:
+            problem = error
+            logger.warning("test sample %r: %s", name, error)
+        messages = [
+            *messages,
+            {"role": "assistant", "content": problem.content},
+            {"role": "user", "content": rules.reminder},
+        ]
+    raise ChatError(f"test sample {name!r}: the judge's verdict cannot be read: {problem}")
+
+
+def _groups(example: Example) -> list[str]:
+    """Groups that a sample counts in: its category, or its capabilities."""
+    record = example.get("record") or {}
+    named = record.get("category", record.get("capability"))
+    if named is None:
+        return []
+    return sorted({str(name) for name in (named if isinstance(named, list) else [named])})
+
+
+def _summarise(verdicts: np.ndarray, groups: list[list[str]], summary: dict) -> Evaluation:
+    """Scores and summary from verdicts (n, 1), grades, or (n, 2), reference's and prediction's."""
+    members = defaultdict(list)
+    for row, names in enumerate(groups):
+        for name in names:
+            members[name].append(row)
+    summary = {"score": _score(verdicts), **summary}
+    if verdicts.shape[1] == 2:
+        reference, prediction = 10 * verdicts.mean(axis=0)
+        summary |= {"reference": float(reference), "prediction": float(prediction)}
+    if members:
+        summary["categories"] = {name: _score(verdicts[members[name]]) for name in sorted(members)}
+    scores = verdicts[:, 0] if verdicts.shape[1] == 1 else verdicts[:, 1] / 10
+    below = verdicts[:, 0] if verdicts.shape[1] == 2 else np.ones(len(verdicts))
+    return Evaluation(scores, summary, Parts(verdicts[:, -1], below))
+
+
+def _score(verdicts: np.ndarray) -> float:
+    """Mean grade, or sum of the predictions' scores over that of the references', in percent."""
+    if verdicts.shape[1] == 1:
+        return 100 * float(verdicts.mean())
+    reference, prediction = verdicts.sum(axis=0)
+    if not reference:
+        raise ValueError("the judge gave every reference answer of a group 0: nothing to compare")
+    return 100 * float(prediction / reference)

@@ -1,0 +1,142 @@
+"""Score predictions on one task's test set and write what was predicted beside the score."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vlselect.benchmarks.majority import last_question
+from vlselect.benchmarks.metrics.evaluation import Evaluation, Example
+from vlselect.benchmarks.metrics.registry import check_options, load_metric
+from vlselect.benchmarks.metrics.units import unit_scores
+from vlselect.core import store
+from vlselect.pool.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+# Counts of a summary that a score has to be read with
+NOTICES = {
+    "cut": "were cut at task %s' max_new_tokens",
+    "unparsed": "do not have a form that task %s' metric reads without doubt",
+}
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A task's test set and the metric that scores it.
+
+    Attributes
+    ----------
+    task, metric : str
+        Names from the config.
+    options : dict
+        Keyword arguments of the metric.
+    test : Path
+        The task's test.parquet.
+    """
+
+    task: str
+    metric: str
+    options: dict
+    test: Path
+
+    @classmethod
+    def parse(cls, task: str, metric: str, options: str, test: str) -> "Benchmark":
+        """Read the parts of a --task flag; `options` is a JSON object.
+
+        Raises
+        ------
+        ValueError
+            If the metric does not exist or does not take the options; names the task.
+        """
+        parsed = json.loads(options)
+        if not isinstance(parsed, dict):
+            raise ValueError(f"task {task!r}: metric options {options!r} are not a JSON object")
+        try:
+            check_options(metric, parsed)
+        except ValueError as error:
+            raise ValueError(f"task {task!r}: {error}") from error
+        return cls(task, metric, parsed, Path(test))
+
+
+def read_examples(test: Path) -> pd.DataFrame:
+    """Read what scoring needs of a test set.
+
+    Returns
+    -------
+    DataFrame
+        Columns row, sample_id, images, answers, choices; question, the last user turn without its
+        image markers; and record, the record as it was delivered, parsed.
+    """
+    samples = Samples(test)
+    rows = range(len(samples))
+    return samples.frame(["row", "sample_id", "images", "answers", "choices"]).assign(
+        question=[last_question(record) for record in samples.records(rows)],
+        record=[json.loads(raw) for raw in samples.raw(rows)],
+    )
+
+
+def score_task(
+    benchmark: Benchmark, examples: pd.DataFrame, predictions: Sequence[str], out: Path, **details
+) -> dict:
+    """Score one task and write ``<out>/<task>.parquet`` and ``<out>/<task>.json``.
+
+    Parameters
+    ----------
+    benchmark : Benchmark
+        Task and metric.
+    examples : DataFrame
+        The test set, as `read_examples` gives it.
+    predictions : sequence of str
+        In the order of `examples`.
+    out : Path
+        Directory.
+    **details
+        Put into the summary as they are.
+
+    Returns
+    -------
+    dict
+        The summary: task, metric, score (0 to 100; MME's in points), n, and details.
+    """
+    evaluate = load_metric(benchmark.metric)
+    records = examples.to_dict("records")
+    evaluation = evaluate(predictions, records, **benchmark.options)
+    units, values = _unit_scores(benchmark, evaluation, records)
+    table = examples[["row", "sample_id"]].assign(
+        prediction=list(predictions),
+        answers=examples["answers"],
+        score=evaluation.scores,
+        unit=units,
+        unit_score=values,
+    )
+    summary = {"task": benchmark.task, "metric": benchmark.metric, **evaluation.summary, **details}
+    store.write_parquet(table, out / f"{benchmark.task}.parquet")
+    store.write_json(summary, out / f"{benchmark.task}.json")
+    logger.info(
+        "%s: %s %.2f (n %d)",
+        *(benchmark.task, benchmark.metric, summary["score"], summary["n"]),
+    )
+    for name, notice in NOTICES.items():
+        if count := summary.get(name):
+            logger.warning(f"%d of %d answers {notice}", count, len(table), benchmark.task)
+    return summary
+
+
+def _unit_scores(
+    benchmark: Benchmark, evaluation: Evaluation, examples: Sequence[Example]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Units and their scores; −1 and NaN, with a warning, where the metric does not say."""
+    found = unit_scores(evaluation, examples)
+    if found is not None:
+        return found
+    logger.warning(
+        "%s: the score of metric %s is not its samples' mean score, and it states no parts of it: "
+        "there will be no interval over questions",
+        *(benchmark.task, benchmark.metric),
+    )
+    return np.full(len(examples), -1, dtype=np.int32), np.full(len(examples), np.nan)

@@ -1,0 +1,86 @@
+"""Training samples for the Trainer: encoded when first asked for, kept where memory allows."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset
+
+from vlselect.models.vlm import VLM, Encoded
+from vlselect.pool import images
+from vlselect.pool.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+class SampleDataset(Dataset):
+    """Chosen samples of a pool, encoded lazily; the text of all is held, images are not.
+
+    Parameters
+    ----------
+    vlm : VLM
+        Encodes the conversations.
+    samples : Samples
+        The pool.
+    rows : sequence of int
+        Rows of the pool.
+    image_root : str or Path
+        Folder that the samples' image paths are relative to.
+    max_pixels : int
+        Images above it are errors.
+    cache_bytes : int
+        Encoded samples are kept up to this size, the first come first.
+    """
+
+    def __init__(
+        self,
+        vlm: VLM,
+        samples: Samples,
+        rows: Sequence[int],
+        image_root: str | Path,
+        *,
+        max_pixels: int = 50_000_000,
+        cache_bytes: int = 2**30,
+    ):
+        self._vlm, self._image_root, self._max_pixels = vlm, image_root, max_pixels
+        self._rows = [int(row) for row in rows]
+        self._records = samples.records(self._rows)
+        self._cache: dict[int, Encoded] = {}
+        self._free = cache_bytes
+        logger.info("%d samples to train on", len(self._rows))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Encoded:
+        """Give one encoded sample."""
+        if index in self._cache:
+            return self._cache[index]
+        record = self._records[index]
+        pictures = [images.load(self._image_root, name, self._max_pixels) for name in record.images]
+        encoded = self._vlm.encode(record, pictures)
+        encoded.row = self._rows[index]
+        size = _size(encoded)
+        if size <= self._free:
+            self._free -= size
+            self._cache[index] = encoded
+        return encoded
+
+
+class ResponseCollator:
+    """Stack encoded samples into the model's arguments with labels on response tokens only."""
+
+    def __init__(self, vlm: VLM):
+        self._vlm = vlm
+
+    def __call__(self, samples: Sequence[Encoded]) -> dict[str, torch.Tensor]:
+        """Pad on the right, so that every first token has position 0; tensors are on the CPU."""
+        batch = self._vlm.collate(samples, padding_side="right", device="cpu")
+        return {**batch.inputs, "labels": batch.labels}
+
+
+def _size(encoded: Encoded) -> int:
+    """Bytes of the sample's tensors and masks."""
+    tensors = sum(tensor.nbytes for tensor in encoded.inputs.values())
+    return tensors + encoded.response.nbytes + encoded.instruction.nbytes + encoded.image.nbytes

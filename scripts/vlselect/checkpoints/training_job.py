@@ -1,0 +1,70 @@
+"""A training job as rules see it: flags in, a checkpoint directory out, written by one process."""
+
+import argparse
+import logging
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import pandas as pd
+
+from vlselect.checkpoints import processes
+from vlselect.checkpoints.finetune import train
+from vlselect.checkpoints.training_log import LOG_NAME
+from vlselect.config.finetune_settings import Settings
+from vlselect.core import log
+from vlselect.core.folders import replacing_directory
+from vlselect.models import loading
+from vlselect.models.checkpoint import save_checkpoint
+from vlselect.models.vlm import VLM
+from vlselect.pool.samples import Samples, add_samples_arguments
+
+logger = logging.getLogger(__name__)
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of model, samples, settings and output."""
+    add_samples_arguments(parser)
+    parser.add_argument("--settings", required=True, help="finetuning settings, as JSON")
+    parser.add_argument("--seed", type=int, required=True, help="of all that is random")
+    parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to write")
+    parser.add_argument(
+        "--partial", type=Path, help="folder for states to go on from after a kill (save_steps)"
+    )
+    loading.add_model_arguments(parser)
+
+
+def start_logging() -> None:
+    """Log from the first process only; of the others just what goes wrong."""
+    log.start(logging.INFO if processes.is_first() else logging.WARNING)
+
+
+def train_and_save(
+    vlm: VLM,
+    samples: Samples,
+    rows: Sequence[int],
+    settings: Settings,
+    arguments: argparse.Namespace,
+    tables: Mapping[str, pd.DataFrame] = MappingProxyType({}),
+) -> None:
+    """Finetune on `rows` and write the checkpoint, its log and `tables` (CSV, by file name).
+
+    States to go on from are deleted once the checkpoint is in its place.
+    """
+    run = (vlm, samples, rows, arguments.images, settings, arguments.seed)
+    options = {"max_pixels": arguments.max_pixels, "partial": arguments.partial}
+    if not processes.is_first():
+        train(*run, os.devnull, **options)
+        processes.part()
+        return
+    with replacing_directory(arguments.out) as directory:
+        with log.timed(f"finetuning on {len(rows)} samples"):
+            trained = train(*run, directory / LOG_NAME, **options)
+        processes.part()
+        save_checkpoint(trained, directory)
+        for name, table in tables.items():
+            table.to_csv(directory / name, index=False, lineterminator="\n")
+    if arguments.partial is not None:
+        shutil.rmtree(arguments.partial, ignore_errors=True)

@@ -1,0 +1,101 @@
+"""Pairs of samples whose features point almost the same way.
+
+An index proposes pairs: up to 100,000 samples all pairs are compared, beyond that each sample with
+the lists nearest to it (`neighbours`). The cosines of what is proposed are then reckoned in
+float64. How many pairs the lists miss is measured on some samples, by comparing them with all.
+"""
+
+import logging
+
+import numpy as np
+
+from vlselect.clusters.embeddings import Embeddings
+from vlselect.clusters.neighbours import make_index
+from vlselect.core.log import progress
+
+logger = logging.getLogger(__name__)
+
+ROWS = 512  # samples that are searched for, or refined, at a time
+SLACK = 2e-3  # of squared distances: what float16 lists may get wrong
+EPSILON = 1e-6  # of cosines: copies of a row reach a cosine of 1 up to rounding
+MOST = 50_000_000  # pairs
+PROBED = 256  # samples that recall is measured on
+
+
+def find_pairs(
+    embeddings: Embeddings, cosine: float, **settings
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Find the pairs of samples whose cosine is at least as given.
+
+    Parameters
+    ----------
+    embeddings : Embeddings (N, d)
+        Scaled to unit length.
+    cosine : float
+        In (0, 1].
+    **settings
+        Of the index: index, n_lists, n_probe, memory_gb, seed; see `neighbours.nearest`.
+
+    Returns
+    -------
+    pairs : int64 array, shape (m, 2)
+        Places; the lower one first, pairs in ascending order.
+    cosines : float64 array, shape (m,)
+    recall : float
+        Share of the pairs that are there which were found: exactly 1 for a flat index, else as
+        measured on up to 256 samples.
+
+    Raises
+    ------
+    ValueError
+        If the cosine is out of range, or there are more than 50 million pairs.
+    """
+    if not 0 < cosine <= 1:
+        raise ValueError(f"cosine {cosine} is not in (0, 1]")
+    built = make_index(embeddings, **settings)
+    radius = 2 * (1 - cosine) + SLACK  # |a - b|^2 of unit rows
+    found, total = [], 0
+    blocks = progress(
+        embeddings.blocks(ROWS), total=-(-len(embeddings) // ROWS), description="near-duplicates"
+    )
+    for start, block in blocks:
+        limits, _, other = built.range_search(block, radius)
+        own = start + np.repeat(np.arange(len(block)), np.diff(limits.astype(np.int64)))
+        pairs = np.sort(np.column_stack([own, other])[own != other], axis=1)
+        found.append(_refine(embeddings, np.unique(pairs, axis=0), cosine))
+        total += len(found[-1][0])
+        if total > 2 * MOST:  # each pair comes from both of its samples
+            raise ValueError(f"more than {MOST} pairs reach a cosine of {cosine}: raise it")
+    pairs, first = np.unique(np.concatenate([p for p, _ in found]), axis=0, return_index=True)
+    cosines = np.concatenate([c for _, c in found])[first]
+    recall = 1.0 if not hasattr(built, "nlist") else _recall(embeddings, pairs, cosine)
+    logger.info("%d pairs at cosine %g; recall %.4f", len(pairs), cosine, recall)
+    return pairs, cosines, recall
+
+
+def _refine(
+    embeddings: Embeddings, pairs: np.ndarray, least: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the pairs (m, 2) that reach the cosine in float64, with their cosines (m,)."""
+    cosines = np.empty(len(pairs))
+    for start in range(0, len(pairs), ROWS):
+        here = slice(start, start + ROWS)
+        one, other = (embeddings[column].astype(np.float64) for column in pairs[here].T)
+        norms = np.sqrt(np.einsum("nd,nd->n", one, one) * np.einsum("nd,nd->n", other, other))
+        cosines[here] = np.einsum("nd,nd->n", one, other) / norms
+    near = cosines >= least - EPSILON
+    return pairs[near], np.minimum(cosines[near], 1.0)
+
+
+def _recall(embeddings: Embeddings, pairs: np.ndarray, cosine: float) -> float:
+    """Share of the pairs of some samples, found by comparing them with all, that were found."""
+    n = len(embeddings)
+    probed = np.unique(np.linspace(0, n - 1, min(PROBED, n)).astype(np.int64))
+    asked, true = embeddings[probed], []
+    for start, block in embeddings.blocks(4096):
+        own, other = np.nonzero(asked @ block.T >= cosine - SLACK)
+        near = np.column_stack([probed[own], start + other])
+        true.append(np.sort(near[near[:, 0] != near[:, 1]], axis=1))
+    true, _ = _refine(embeddings, np.unique(np.concatenate(true), axis=0), cosine)
+    keys = (n * p[:, 0] + p[:, 1] for p in (true, pairs))
+    return float(np.isin(*keys).mean()) if len(true) else 1.0

@@ -1,0 +1,151 @@
+"""Nearest neighbours of every sample of the pool, by faiss in blocks, exactly or by inverted lists.
+
+faiss proposes candidates; their distances are then reckoned again in float64 from the stored
+features, so that they do not suffer from faiss's float32 expansion of squares, in which those of
+near copies drown.
+"""
+
+import logging
+
+import faiss
+import numpy as np
+
+from vlselect.clusters import kmeans
+from vlselect.clusters.embeddings import Embeddings
+from vlselect.core.log import progress
+
+logger = logging.getLogger(__name__)
+
+ROWS = 512
+INDEXES = ("auto", "exact", "ivf")
+EXACT_UP_TO = 100_000  # samples; the exact search is quadratic
+POINTS_PER_LIST = 64
+
+# All products by BLAS: for blocks of few values (128,000), faiss 1.15 has loops of its own, which
+# on one thread take four to eight times as long.
+faiss.cvar.distance_compute_blas_threshold = 0
+
+
+def nearest(
+    embeddings: Embeddings,
+    k: int,
+    *,
+    index: str = "auto",
+    n_lists: int | None = None,
+    n_probe: int = 32,
+    memory_gb: float = 4.0,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the k nearest other samples of each sample by Euclidean distance.
+
+    Parameters
+    ----------
+    embeddings : Embeddings (N, d)
+    k : int
+        Neighbours, fewer than N.
+    index : {"auto", "exact", "ivf"}
+        `exact` compares all pairs (quadratic time, float32 copy of the features in memory);
+        `ivf` only with the samples of the `n_probe` nearest of `n_lists` lists (float16 copy);
+        `auto` is exact up to 100,000 samples.
+    n_lists : int, optional
+        By default 4 times the root of N.
+    n_probe : int
+    memory_gb : float
+        Gigabytes that the samples may take that lists are made from, at four bytes a value.
+    seed : int
+        Of the lists.
+
+    Returns
+    -------
+    neighbours : int64 array, shape (N, k)
+        Places, the nearest first; ties: lower place. Never the sample itself.
+    squared : float64 array, shape (N, k)
+        Squared distances.
+
+    Raises
+    ------
+    ValueError
+        If k or the index is not as above.
+    """
+    n, width = embeddings.shape
+    if not 1 <= k < n:
+        raise ValueError(f"{k} neighbours cannot be found among {n} samples")
+    built = make_index(embeddings, index, n_lists, n_probe, memory_gb, seed)
+    exact = isinstance(built, faiss.IndexFlat)
+    stored = (
+        faiss.rev_swig_ptr(built.get_xb(), n * width).reshape(n, width) if exact else embeddings
+    )
+    wanted = min(n, 2 * k + 1)  # itself, and spare ones that exact distances may put first
+    neighbours, squared = np.empty((n, k), np.int64), np.empty((n, k))
+    blocks = progress(embeddings.blocks(ROWS), total=-(-n // ROWS), description="neighbours")
+    for start, block in blocks:
+        here = slice(start, start + len(block))
+        candidates = _candidates(built, block, wanted, np.arange(start, start + len(block)), k)
+        neighbours[here], squared[here] = _refine(stored, block, candidates, k)
+    return neighbours, squared
+
+
+def make_index(
+    embeddings: Embeddings,
+    index: str = "auto",
+    n_lists: int | None = None,
+    n_probe: int = 32,
+    memory_gb: float = 4.0,
+    seed: int = 0,
+):
+    """Build the faiss index of all samples, arguments as in `nearest`: flat, or inverted lists."""
+    if index not in INDEXES:
+        raise ValueError(f"index {index!r} is not one of {INDEXES}")
+    n = len(embeddings)
+    exact = index == "exact" or (index == "auto" and n <= EXACT_UP_TO)
+    if exact:
+        built = faiss.IndexFlatL2(embeddings.shape[1])
+    else:
+        built = _lists(embeddings, n_lists or round(4 * n**0.5), n_probe, memory_gb, seed)
+    for _, block in embeddings.blocks(kmeans.ROWS):
+        built.add(block)
+    logger.info("index over %d samples: %s", n, "exact" if exact else f"{built.nlist} lists")
+    return built
+
+
+def _lists(embeddings: Embeddings, count: int, probe: int, memory_gb: float, seed: int):
+    """Make inverted lists that keep rows as float16, as they are stored, and train them."""
+    n, width = embeddings.shape
+    count = min(count, n)
+    quantiser = faiss.IndexFlatL2(width)
+    kind = faiss.ScalarQuantizer.QT_fp16
+    built = faiss.IndexIVFScalarQuantizer(quantiser, width, count, kind, faiss.METRIC_L2, False)
+    # half of the memory: these rows are float32
+    places = kmeans.training_rows(n, width, count, POINTS_PER_LIST, memory_gb / 2, seed)
+    built.cp.seed, built.cp.min_points_per_centroid = seed, 1
+    built.cp.max_points_per_centroid = len(places)
+    built.train(embeddings[places])
+    built.nprobe = min(probe, count)
+    return built
+
+
+def _candidates(built, block: np.ndarray, wanted: int, own: np.ndarray, k: int) -> np.ndarray:
+    """Places of at least k other samples near each row of a block; own place and none: -1."""
+    _, found = built.search(block, wanted)
+    found[found == own[:, None]] = -1
+    short = np.flatnonzero((found >= 0).sum(axis=1) < k)
+    if len(short):  # the lists that were probed hold too few: look into all of them
+        logger.info("%d samples have too few neighbours in the lists probed", len(short))
+        probe, built.nprobe = built.nprobe, built.nlist
+        _, found[short] = built.search(block[short], wanted)
+        built.nprobe = probe
+        found[found == own[:, None]] = -1
+    return found
+
+
+def _refine(
+    stored: Embeddings | np.ndarray, block: np.ndarray, candidates: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the k nearest candidates and their exact squared distances: two arrays (n, k)."""
+    squared = np.full(candidates.shape, np.inf)
+    for column, places in enumerate(candidates.T):
+        real = np.flatnonzero(places >= 0)
+        difference = block[real].astype(np.float64) - stored[places[real]]
+        squared[real, column] = np.einsum("nd,nd->n", difference, difference)
+    order = np.lexsort([candidates, squared], axis=1)[:, :k]
+    return np.take_along_axis(candidates, order, 1), np.take_along_axis(squared, order, 1)

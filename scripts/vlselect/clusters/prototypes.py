@@ -1,0 +1,66 @@
+"""Prototypes of the pool: centroids of spherical k-means over the samples' features."""
+
+import logging
+
+import numpy as np
+
+from vlselect.clusters import kmeans
+from vlselect.clusters.embeddings import Embeddings
+
+logger = logging.getLogger(__name__)
+
+
+def nearest_prototype(
+    embeddings: Embeddings,
+    n_clusters: int | None = None,
+    *,
+    iterations: int = 50,
+    points_per_centroid: int = 256,
+    memory_gb: float = 4.0,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cluster the pool and find every sample's own prototype.
+
+    Parameters
+    ----------
+    embeddings : Embeddings (N, d)
+        Unit rows.
+    n_clusters : int, optional
+        K; by default one for every 66.5 samples.
+    iterations : int
+    points_per_centroid, memory_gb
+        Limits of the samples that k-means is trained on, see `clusters.training_rows`.
+    seed : int
+        Of the first centroids and, where not all samples fit, of the draw among them.
+
+    Returns
+    -------
+    cluster : int32 array, shape (N,)
+        By place, not by row of the pool. Clusters may be empty, which harms nobody here;
+        prototypes that have collapsed are logged as a warning.
+    distance : float32 array, shape (N,)
+        1 - cosine to the own prototype.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer samples than clusters.
+    """
+    n, width = embeddings.shape
+    count = n_clusters or kmeans.default_count(n)
+    places = kmeans.training_rows(n, width, count, points_per_centroid, memory_gb, seed)
+    samples = np.empty((len(places), width), np.float16)
+    for start in range(0, len(places), kmeans.ROWS):
+        here = slice(start, start + kmeans.ROWS)
+        samples[here] = embeddings[places[here]]
+    centroids = kmeans.train(samples, count, iterations, seed)
+    del samples
+    cluster, distance = kmeans.assign(embeddings, centroids)
+    seen = kmeans.examine(centroids, np.bincount(cluster, minlength=count))
+    logger.info(
+        "%d clusters of %d samples: %d empty, %d equal to another, lowest cosine %.3f",
+        count, n, seen.empty, seen.twins, seen.lowest_cosine,
+    )  # fmt: skip
+    for reason in seen.collapse:
+        logger.warning("the prototypes tell samples apart badly: %s", reason)
+    return cluster, distance

@@ -1,0 +1,98 @@
+"""Transferability of a cluster: how close its centroid is to the other clusters' centroids."""
+
+import logging
+
+import numpy as np
+
+from vlselect.clusters.kernel import inner, squared_norms
+
+logger = logging.getLogger(__name__)
+
+VARIANTS = ("released", "paper")
+ROWS = 512
+
+
+def text_half(vectors: np.ndarray, layers: int) -> np.ndarray:
+    """Take the text part of activation vectors.
+
+    Parameters
+    ----------
+    vectors : array, shape (n, 2 * layers * d)
+        Each layer's d visual values, then its d text values, layer after layer.
+    layers : int
+        Number of layers, at least 1.
+
+    Returns
+    -------
+    array, shape (n, layers * d)
+
+    Raises
+    ------
+    ValueError
+        If the width is not a multiple of 2 * layers.
+    """
+    width = vectors.shape[1]
+    if layers < 1 or width % (2 * layers):
+        raise ValueError(f"activations of width {width} are not two halves of {layers} layers")
+    parts = vectors.reshape(
+        len(vectors), layers, 2, width // (2 * layers)
+    )  # (n, M, visual|text, d)
+    return parts[:, :, 1].reshape(len(vectors), -1)
+
+
+def transferability(
+    centroids: np.ndarray, layers: int, variant: str = "released", max_cosine: float = 0.9
+) -> np.ndarray:
+    """Mean cosine between each centroid and the centroids of all clusters.
+
+    Parameters
+    ----------
+    centroids : float array, shape (K, 2 * layers * d)
+        No row may be zero.
+    layers : int
+        Number of layers that make up a centroid; only `released` needs it.
+    variant : {"released", "paper"}
+        `paper`: whole centroids, all K pairs, the centroid with itself included.
+        `released`: the text halves only, and only the pairs with a cosine of at most
+        `max_cosine`, which leaves out the centroid itself. A cluster that keeps no pair gets
+        `max_cosine`: that is where the mean tends when all its cosines come down to the limit.
+    max_cosine : float
+        Limit of `released`, in (-1, 1).
+
+    Returns
+    -------
+    float64 array, shape (K,)
+
+    Raises
+    ------
+    ValueError
+        If the variant is unknown, the width does not fit the layers, or a centroid (its text
+        half in `released`) is zero.
+
+    References
+    ----------
+    COINCIDE (arXiv 2406.10995), Eq. 5, and the authors' program.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"variant {variant!r} is not one of {VARIANTS}")
+    released = variant == "released"
+    vectors = text_half(centroids, layers) if released else centroids
+    norms = np.sqrt(squared_norms(vectors))
+    if not norms.all():
+        part = "text half of the centroid" if released else "centroid"
+        raise ValueError(f"the {part} of cluster {int(np.argmin(norms))} is zero")
+    sums, counts = np.zeros(len(vectors)), np.zeros(len(vectors), dtype=np.int64)
+    for start in range(0, len(vectors), ROWS):  # never a whole K x K matrix
+        here = slice(start, start + ROWS)
+        cosines = inner(vectors[here], vectors) / (norms[here, None] * norms)
+        keep = cosines <= max_cosine if released else np.ones_like(cosines, dtype=bool)
+        sums[here] = np.where(keep, cosines, 0).sum(axis=1)
+        counts[here] = keep.sum(axis=1)
+    alone = counts == 0
+    if alone.any():
+        logger.warning(
+            "%d of %d clusters have no centroid with a cosine of at most %s; their "
+            "transferability is set to that limit",
+            alone.sum(), len(alone), max_cosine,
+        )  # fmt: skip
+    return np.where(alone, max_cosine, sums / np.maximum(counts, 1))

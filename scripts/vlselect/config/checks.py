@@ -1,0 +1,175 @@
+"""Check a config before any job runs: types and ranges by JSON schema, then its cross-references.
+
+Read by the workflow, so beside the standard library it imports jsonschema only, and what of ours
+does the same.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import jsonschema
+
+from vlselect.benchmarks.metrics.registry import metric_names
+from vlselect.subsets.exports.registry import format_names
+
+
+class ConfigError(ValueError):
+    """Something in the config is wrong; the message names the key."""
+
+
+def check(value: dict, schema: Mapping, where: str = "config") -> None:
+    """Fill the schema's defaults into `value`, then validate it.
+
+    Parameters
+    ----------
+    value : dict
+        A config or a section of it; changed in place.
+    schema : mapping
+        JSON schema (draft 2020-12) with ``default`` where a key may be left out.
+    where : str
+        Begins the key's path in messages.
+
+    Raises
+    ------
+    ConfigError
+        Naming every wrong key, its value and what is allowed.
+    """
+    _fill_defaults(value, schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.path)))
+    if errors:
+        raise ConfigError("\n".join(f"{_path(where, error)}: {_say(error)}" for error in errors))
+
+
+def check_references(config: Mapping, needs_validation: set[str] = frozenset()) -> None:
+    """Check that every name in the config means something that the config defines.
+
+    Parameters
+    ----------
+    config : mapping
+        A config that passed `check`.
+    needs_validation : set of str
+        Methods that read validation gradients.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key and what it points to in vain.
+    """
+    problems = list(_dangling(config))
+    used = {m for e in config["experiments"].values() for m in e["methods"]}
+    for method in sorted(used & needs_validation):
+        problems += [
+            f"tasks.{name}.validation: missing, but method {method!r} needs it"
+            for name, task in config["tasks"].items()
+            if "validation" not in task
+        ]
+        if not config["tasks"]:
+            problems.append(f"tasks: empty, but method {method!r} needs validation data")
+        if "gradients" not in config:
+            problems.append(f"gradients: missing, but method {method!r} needs it")
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def check_metrics(tasks: Mapping) -> None:
+    """Check that the metrics of all tasks exist: modules of benchmarks/metrics/ with an evaluate().
+
+    Raises
+    ------
+    ConfigError
+        Naming the key, its value and the metrics that there are.
+    """
+    known = metric_names()
+    problems = [
+        f"tasks.{name}.metric: no metric {task['metric']!r}; there are {', '.join(known)}"
+        for name, task in tasks.items()
+        if task["metric"] not in known
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def check_formats(formats: Iterable[str]) -> None:
+    """Check that the export formats exist: modules of vlselect/subsets/exports/ with a write().
+
+    Raises
+    ------
+    ConfigError
+        Naming the key, its value and the formats that there are.
+    """
+    known = format_names()
+    problems = [
+        f"export: no format {name!r}; there are {', '.join(known)}"
+        for name in formats
+        if name not in known
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _dangling(config: Mapping) -> Iterator[str]:
+    models, methods = config["models"], config["methods"]
+    for name, parameters in methods.items():
+        for key in ("model", "clip"):
+            if key in (parameters or {}) and parameters[key] not in models:
+                yield f"methods.{name}.{key}: no model {parameters[key]!r} in `models`"
+    if "gradients" in config and config["gradients"]["model"] not in models:
+        yield f"gradients.model: no model {config['gradients']['model']!r} in `models`"
+    for name, experiment in config["experiments"].items():
+        for key, known in (("methods", methods), ("models", models)):
+            for item in experiment[key]:
+                if item not in known:
+                    yield f"experiments.{name}.{key}: no {item!r} in `{key}`"
+    yield from _constraint_problems(config)
+    for name, task in config["tasks"].items():
+        if task.get("group") in config["tasks"]:
+            yield f"tasks.{name}.group: {task['group']!r} is the name of a task"
+
+
+def _constraint_problems(config: Mapping) -> Iterator[str]:
+    constraints = config.get("constraints", {})
+    named = {
+        "token_model": config.get("token_model"),
+        "constraints.duplicates.model": (constraints.get("duplicates") or {}).get("model"),
+    }
+    for key, model in named.items():
+        if model is not None and model not in config["models"]:
+            yield f"{key}: no model {model!r} in `models`"
+    for source in constraints.get("quota", {}):
+        for other in ("minimum", "maximum"):
+            if source in constraints.get(other, {}):
+                yield f"constraints.quota.{source}: also in constraints.{other}"
+
+
+def _fill_defaults(value: object, schema: Mapping) -> None:
+    if not isinstance(value, dict):
+        return
+    for key, child in schema.get("properties", {}).items():
+        if "default" in child and key not in value:
+            value[key] = _copy(child["default"])
+        if key in value:
+            _fill_defaults(value[key], child)
+    other = schema.get("additionalProperties")
+    if isinstance(other, Mapping):
+        for key in value.keys() - schema.get("properties", {}).keys():
+            _fill_defaults(value[key], other)
+
+
+def _copy(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _copy(item) for key, item in value.items()}
+    return list(value) if isinstance(value, list) else value
+
+
+def _path(where: str, error: jsonschema.ValidationError) -> str:
+    return ".".join([where, *(str(part) for part in error.absolute_path)])
+
+
+def _say(error: jsonschema.ValidationError) -> str:
+    """One line on what is wrong, with the schema's own description of the key."""
+    if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
+        known = sorted(error.schema.get("properties", {}))
+        unknown = sorted(map(str, error.instance.keys() - set(known)))
+        return f"unknown key {', '.join(map(repr, unknown))}; known keys: {', '.join(known)}"
+    about = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
+    return f"{error.message}" + (f" ({about})" if about else "")

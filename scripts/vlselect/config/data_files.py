@@ -1,0 +1,105 @@
+"""What the config says of records and where their images lie: of a pool, its parts, the tasks.
+
+Read by the workflow, so it imports the standard library and what of ours does the same.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from vlselect.config.checks import ConfigError
+from vlselect.config.record_files import by_part, image_location, is_table, record_files
+
+SPLITS = ("validation", "test")
+
+
+def parts(pool: Mapping) -> dict[str | None, dict]:
+    """Records, images and source key of each part of the pool; of a pool without parts, under None.
+
+    Images that are not given are in the tables of the records themselves.
+    """
+    sources = pool.get("sources") or {None: pool}
+    return {
+        name: {
+            "records": source["records"],
+            "images": source.get("images") or image_location(source["records"]),
+            "source_key": source.get("source_key") or pool.get("source_key"),
+        }
+        for name, source in sources.items()
+    }
+
+
+def flag_values(pool: Mapping, key: str) -> list[str]:
+    """Values of a flag: ``<part>=<value>`` of each part that has one, or the plain pool's value."""
+    found = {name: part[key] for name, part in parts(pool).items() if part[key]}
+    if None in found:  # "year=2024/x.parquet" is no part `year`
+        return [found[None] if None in by_part(found.values()) else f"./{found[None]}"]
+    return [f"{name}={value}" for name, value in found.items()]
+
+
+def pool_files(pool: Mapping) -> list[str]:
+    """Every file of records of the pool."""
+    return [file for part in parts(pool).values() for file in record_files(part["records"])]
+
+
+def task_files(task: Mapping, split: str) -> list[str]:
+    """The files of a task's split; none where the task has no such split."""
+    return record_files(task[split]) if split in task else []
+
+
+def task_images(config: Mapping, task: str, split: str) -> str:
+    """Where the images of a task's split are: its own location, its tables, or the pool's."""
+    settings = config["tasks"][task]
+    if settings.get("images"):
+        return settings["images"]
+    if is_table(settings[split]):
+        return image_location(settings[split])
+    return parts(config["pool"])[None]["images"]
+
+
+def check_mixture(config: Mapping) -> None:
+    """Check what the schema cannot say of `pool` and of the tasks' images, and find all files.
+
+    Raises
+    ------
+    ConfigError
+        Naming every key that is wrong.
+    """
+    if "pool" in config and (problems := list(_problems(config))):
+        raise ConfigError("\n".join(problems))
+
+
+def _problems(config: Mapping) -> Iterator[str]:
+    pool, given = config["pool"], config.get("given", ())
+    if "sources" in pool and ("records" in pool or "images" in pool):
+        yield "pool: `records` and `images` belong to each of `sources`"
+        return
+    for name, source in (pool.get("sources") or {None: pool}).items():
+        key = "pool" if name is None else f"pool.sources.{name}"
+        if "pool" not in given:
+            yield from _file_problems(f"{key}.records", source["records"])
+        if not source.get("images") and not is_table(source["records"]):
+            yield f"{key}.images: missing; only tables may hold the images themselves"
+    for name, task in config["tasks"].items():
+        for split in (split for split in SPLITS if split in task):
+            if "tasks" not in given:
+                yield from _file_problems(f"tasks.{name}.{split}", task[split])
+            if not (task.get("images") or is_table(task[split]) or "sources" not in pool):
+                yield f"tasks.{name}.images: missing; the pool's parts have their own"
+    yield from _unknown_sources(config)
+
+
+def _unknown_sources(config: Mapping) -> Iterator[str]:
+    """Bounds of sources that cannot be: the names are known where they are those of the parts."""
+    known = parts(config["pool"])
+    if None in known or any(part["source_key"] for part in known.values()):
+        return  # the records name their sources
+    for kind in ("minimum", "maximum", "quota"):
+        for name in (config.get("constraints") or {}).get(kind) or {}:
+            if name not in known:
+                yield f"constraints.{kind}: no source {name!r}; there are {', '.join(known)}"
+
+
+def _file_problems(key: str, location: str) -> Iterator[str]:
+    try:
+        record_files(location)
+    except (OSError, ValueError, LookupError) as error:
+        yield f"{key}: {error}"

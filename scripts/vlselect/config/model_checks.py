@@ -1,0 +1,83 @@
+"""Check what the config says of models and their training before any job runs.
+
+Read by the workflow, so it imports nothing heavy.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from vlselect.config.checks import ConfigError
+from vlselect.config.finetune_settings import Settings
+
+
+def check_models(config: Mapping) -> None:
+    """Check that models can be found, and trained as asked.
+
+    Parameters
+    ----------
+    config : mapping
+        A config that passed `check_references`, with its experiments expanded.
+
+    Raises
+    ------
+    ConfigError
+        Naming every wrong key and what to do.
+    """
+    problems = [*_places(config), *_trainings(config)]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _places(config: Mapping) -> Iterator[str]:
+    """Models that are neither a directory nor a hub id at a revision."""
+    made_here = Path("results", config["run"])
+    for name, model in config["models"].items():
+        path = Path(model["path"])
+        if model["revision"] and path.is_dir():
+            yield (
+                f"models.{name}.revision: {model['path']} is a directory, a revision is for a hub "
+                "id; set it to null, or move the directory if you mean the hub"
+            )
+        if config.get("given"):
+            continue  # a model whose files of results are here may be elsewhere
+        if not model["revision"] and not path.is_dir() and not path.is_relative_to(made_here):
+            yield (
+                f"models.{name}.revision: missing. There is no directory {model['path']}; if it is "
+                "a hub id, set `revision` to the commit that you want (`git ls-remote "
+                f"https://huggingface.co/{model['path']} HEAD` prints the latest)"
+            )
+
+
+def _trainings(config: Mapping) -> Iterator[str]:
+    """Settings that contradict each other or a model's."""
+    for section, values, models in _sections(config):
+        try:
+            settings = Settings.from_mapping(values)
+        except ValueError as error:
+            yield f"{section}: {error}"
+            continue
+        for name in models:
+            model = config["models"][name]
+            if settings.adapter == "none" and model["quantisation"]:
+                yield (
+                    f"{section}.adapter: none, but models.{name}.quantisation is "
+                    f"{model['quantisation']}: quantised weights cannot be trained; use lora"
+                )
+            if settings.processes > 1 and ":" in model["device"]:
+                yield (
+                    f"{section}.processes: {settings.processes}, but models.{name}.device is "
+                    f"{model['device']}, one GPU; use cuda"
+                )
+
+
+def _sections(config: Mapping) -> Iterator[tuple[str, Mapping, list[str]]]:
+    """Every section of finetuning settings, with the models that are trained so."""
+    trained = {name for entry in config["experiments"].values() for name in entry["models"]}
+    yield "finetune", config["finetune"], sorted(trained)
+    if "gradients" in config:
+        gradients = config["gradients"]
+        yield (
+            "gradients.warm_up.finetune",
+            gradients["warm_up"]["finetune"],
+            [gradients["model"]],
+        )

@@ -1,0 +1,94 @@
+"""Logging and progress for entry scripts: one line format, quiet bars where nobody watches."""
+
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from vlselect import COLLECTION
+
+PROGRAM = Path(__file__).resolve().parents[2]
+
+logger = logging.getLogger(__name__)
+
+
+def start(level: int = logging.INFO) -> None:
+    """Send log records of this process to stderr, once, in the project's format.
+
+    SIGTERM, by which a scheduler ends a job, becomes an exit that removes half-written files.
+    An error that this program raises itself ends in a line that says what is wrong; only what was
+    not foreseen shows where it happened.
+    In a job of Slurm the first line says which one, on which node and with which GPUs.
+    """
+    logging.basicConfig(
+        level=level,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+        force=True,
+    )
+    sys.excepthook = _report
+    if gc.get_threshold() != COLLECTION:  # the first time: what was imported stays
+        gc.freeze()
+        gc.set_threshold(*COLLECTION)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+    if "SLURM_JOB_ID" in os.environ:
+        names = ("SLURM_JOB_ID", "SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")
+        logger.info("Slurm job %s on %s, GPUs: %s", *(os.environ.get(n, "none") for n in names))
+
+
+def _terminate(number: int, frame: object) -> None:
+    logger.error("terminated")
+    sys.exit(128 + number)
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    last = traceback.extract_tb(trace)[-1]
+    raised = (last.line or "").startswith("raise ") and Path(last.filename).is_relative_to(PROGRAM)
+    if raised and issubclass(kind, ValueError | OSError):
+        logger.error("%s", error)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Log `what` and the wall-clock seconds that the block took."""
+    begin = time.perf_counter()
+    yield
+    logger.info("%s: %.1f s", what, time.perf_counter() - begin)
+
+
+def progress(iterable: Iterable, total: int | None = None, description: str = "") -> Iterator:
+    """Iterate with a progress bar on a terminal, and with at most one log line a minute elsewhere.
+
+    Parameters
+    ----------
+    iterable : iterable
+        What to go through, unchanged.
+    total : int, optional
+        Number of items, where ``len(iterable)`` is not known.
+    description : str
+        What is being done; begins each line.
+    """
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        yield from tqdm(iterable, total=total, desc=description)
+        return
+    total = total if total is not None else getattr(iterable, "__len__", lambda: None)()
+    last = time.monotonic()
+    for done, item in enumerate(iterable):
+        if time.monotonic() - last > 60:
+            logger.info("%s: %s of %s", description, done, total if total is not None else "?")
+            last = time.monotonic()
+        yield item

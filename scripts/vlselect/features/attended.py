@@ -1,0 +1,241 @@
+"""Visual features that the instruction attends to, from one early decoder layer.
+
+The forward pass ends with that layer: a hook on it takes what is needed and raises an exception
+of its own, which is caught outside. Shortening the list of layers would also work for models that
+loop over it, but not for those that count layers from their config, and would still pay for the
+final norm and the logits.
+"""
+
+from collections.abc import Collection
+
+import numpy as np
+import torch
+from torch import nn
+
+from vlselect.features.forward_pass import to_finite, token_width
+from vlselect.models.layers import attention_module, first_tensor
+from vlselect.models.vlm import Batch
+
+UNATTENDED = "mean of all visual tokens"
+INSTRUCTIONS = ("prompt", "question")
+
+
+class _ForwardStopped(Exception):  # noqa: N818 (a way out of the forward pass, not an error)
+    """Raised by the hook on the wanted layer; carries nothing."""
+
+
+def instruction_rows(batch: Batch, instruction: str, special: Collection[int]) -> torch.Tensor:
+    """Mark the tokens of each sample whose attention to the image is read.
+
+    Parameters
+    ----------
+    batch : Batch
+        B samples padded to T tokens, with their masks.
+    instruction : {"prompt", "question"}
+        `prompt`, as the paper and its authors' program have it: every token that belongs neither
+        to an image nor to a response, of any turn; the template's own are among them, and so is
+        the special token that closes a response. `question`: the user's words alone.
+    special : collection of int
+        Ids of the tokenizer's special tokens, see `vlm.VLM`.
+
+    Returns
+    -------
+    bool Tensor (B, T)
+
+    Raises
+    ------
+    ValueError
+        If `instruction` is something else.
+
+    References
+    ----------
+    ScalSelect, arXiv 2602.11636 (instruction-conditioned early representation).
+    """
+    if instruction not in INSTRUCTIONS:
+        raise ValueError(f"instruction {instruction!r} is not one of {INSTRUCTIONS}")
+    if instruction == "question":
+        return batch.instruction
+    ids = batch.inputs["input_ids"]
+    closing = torch.isin(ids, torch.tensor(sorted(special), device=ids.device))
+    real = batch.inputs["attention_mask"].bool()
+    return real & ~batch.image & (~batch.response | closing)
+
+
+def attended_tokens(attention: torch.Tensor, mass: float) -> torch.Tensor:
+    """Choose the fewest most attended tokens that together pass a share of the attention.
+
+    Parameters
+    ----------
+    attention : Tensor (V,)
+        Attention that each visual token gets, nonnegative; normalised here.
+    mass : float
+        Share in (0, 1]. Tokens are taken by descending attention (ties: earlier first), as many
+        as have a cumulative share of at most `mass`, and one more.
+
+    Returns
+    -------
+    int64 Tensor (K,)
+        Indices in ascending order, 1 ≤ K ≤ V. All tokens where none gets any attention, as under
+        a causal mask when the image comes after the whole instruction (`UNATTENDED`).
+
+    References
+    ----------
+    ScalSelect, arXiv 2602.11636 (instruction-conditioned early representation).
+    """
+    attention = attention.double().cpu()
+    total = attention.sum()
+    if total == 0:
+        return torch.arange(len(attention))
+    ranked, order = torch.sort(attention / total, descending=True, stable=True)
+    count = int((ranked.cumsum(dim=0) <= mass).sum()) + 1
+    return order[:count].sort().values
+
+
+def instruction_attention(
+    weights: torch.Tensor, instruction: torch.Tensor, image: torch.Tensor
+) -> torch.Tensor:
+    """Average one sample's attention, over heads and instruction tokens, to each visual token.
+
+    Parameters
+    ----------
+    weights : Tensor (H, T, T)
+        Attention of each head; rows attend to columns.
+    instruction, image : bool Tensor (T,)
+        Rows and columns to use.
+
+    Returns
+    -------
+    float32 Tensor (V,)
+        Not normalised; zeros where there is no instruction token.
+    """
+    if not instruction.any():
+        return weights.new_zeros(int(image.sum()), dtype=torch.float32)
+    return weights[:, instruction][:, :, image].float().mean(dim=(0, 1))
+
+
+class AttendedRecorder:
+    """While entered, records attended features at one decoder layer and ends the pass there.
+
+    Parameters
+    ----------
+    layer : Module
+        The decoder layer.
+    instruction, image : bool Tensor (B, T)
+        Masks of the batch that goes through.
+    mass : float
+        See `attended_tokens`.
+
+    Attributes
+    ----------
+    features : list of float32 Tensor (d,)
+        One per sample; zeros for a sample without visual tokens.
+    unattended : list of int
+        Samples of the batch that have an image, but no instruction token that sees it.
+    """
+
+    def __init__(
+        self, layer: nn.Module, instruction: torch.Tensor, image: torch.Tensor, mass: float
+    ):
+        self._layer, self._mass = layer, mass
+        self._instruction, self._image = instruction, image
+        self._attention: list[torch.Tensor] = []
+        self.features: list[torch.Tensor] = []
+        self.unattended: list[int] = []
+
+    def __enter__(self) -> "AttendedRecorder":
+        attention = attention_module(self._layer)
+        self._handles = [
+            attention.register_forward_hook(self._keep_attention),
+            self._layer.register_forward_hook(self._finish),
+        ]
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace) -> bool:
+        for handle in self._handles:
+            handle.remove()
+        return kind is _ForwardStopped
+
+    def _keep_attention(self, module: nn.Module, args: tuple, output) -> None:
+        weights = output[1] if isinstance(output, tuple) and len(output) > 1 else None
+        if weights is None or weights.ndim != 4:
+            raise RuntimeError(
+                f"{type(module).__name__} gave no attention weights; the model has to be loaded "
+                "with eager attention (--attention eager)"
+            )
+        instruction, image = self._instruction.to(weights.device), self._image.to(weights.device)
+        # At once per sample: keeping the weights, (B, H, T, T), to the layer's end costs memory.
+        self._attention = [
+            instruction_attention(weights[b], instruction[b], image[b]) for b in range(len(weights))
+        ]
+
+    def _finish(self, module: nn.Module, args: tuple, output) -> None:
+        hidden = first_tensor(output)
+        image = self._image.to(hidden.device)
+        for b, attention in enumerate(self._attention):
+            visual = hidden[b, image[b]]  # (V, d)
+            if len(visual) == 0:
+                self.features.append(hidden.new_zeros(hidden.shape[-1], dtype=torch.float32))
+                continue
+            if attention.sum() == 0:
+                self.unattended.append(b)
+            kept = attended_tokens(attention, self._mass).to(hidden.device)
+            self.features.append(visual[kept].float().mean(dim=0))
+        raise _ForwardStopped
+
+
+@torch.inference_mode()
+def extract_attended(
+    model: nn.Module,
+    decoder_layers: nn.ModuleList,
+    batch: Batch,
+    rows: torch.Tensor,
+    *,
+    layer: int,
+    mass: float,
+) -> tuple[np.ndarray, list[str]]:
+    """Average, after an early layer, the visual tokens that an instruction attends to.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Image-text-to-text model in evaluation mode, loaded with eager attention.
+    decoder_layers : ModuleList
+        Its language model's decoder layers.
+    batch : Batch
+        B samples padded to T tokens, with their masks.
+    rows : bool Tensor (B, T)
+        Tokens of the instruction, see `instruction_rows`.
+    layer : int
+        Decoder layer, counted from 1: layer 1 is ``decoder_layers[0]``, the first. Later layers
+        do not run.
+    mass : float
+        Share of the attention that the kept tokens pass.
+
+    Returns
+    -------
+    features : float16 ndarray (B, d)
+        Zeros for samples without visual tokens; without any such sample no pass is run.
+    unattended : list of str
+        Ids of samples with an image and no instruction token that sees it: `UNATTENDED`.
+
+    Raises
+    ------
+    ValueError
+        If the layer does not exist.
+    RuntimeError
+        If the model gives no attention weights.
+
+    References
+    ----------
+    ScalSelect, arXiv 2602.11636 (instruction-conditioned early representation).
+    """
+    if not 1 <= layer <= len(decoder_layers):
+        raise ValueError(f"layer {layer} is not one of 1 to {len(decoder_layers)}")
+    if not batch.image.any():
+        return np.zeros((len(batch), token_width(model)), np.float16), []
+    with AttendedRecorder(decoder_layers[layer - 1], rows, batch.image, mass) as recorder:
+        model(**batch.inputs, use_cache=False)
+    if len(recorder.features) != len(batch):
+        raise RuntimeError(f"the forward pass did not reach decoder layer {layer}")
+    features = to_finite(torch.stack(recorder.features), np.float16, "attended", batch.sample_ids)
+    return features, [batch.sample_ids[b] for b in recorder.unattended]

@@ -1,0 +1,191 @@
+"""A CLIP: embeddings of the images and the text of a sample in one space.
+
+A CLIP is no VLM: it has two towers, no chat template and no response, and it reads few tokens.
+"""
+
+import argparse
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import AutoConfig, AutoModel, AutoProcessor, CLIPModel
+
+from vlselect.core import log
+from vlselect.core.half import to_stored
+from vlselect.core.store import BLOCK
+from vlselect.models.loading import explained, prepare_device
+from vlselect.models.weights import load_pretrained
+from vlselect.pool import images
+from vlselect.pool.records import IMAGE_MARKER, Record
+from vlselect.pool.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+def conversation_text(record: Record) -> str:
+    """What user and assistant say, in order, on one line and without image markers."""
+    said = [turn.text for turn in record.turns if turn.role != "system"]
+    return " ".join(" ".join(said).replace(IMAGE_MARKER, " ").split())
+
+
+@dataclass
+class CLIP:
+    """A CLIP with its processor.
+
+    Attributes
+    ----------
+    model : CLIPModel
+        In evaluation mode.
+    processor : CLIPProcessor
+    path, revision : str
+        Where it comes from; the revision is empty for a directory.
+    batch_size : int
+        Images or texts in a batch, at most.
+    """
+
+    model: CLIPModel
+    processor: object
+    path: str
+    revision: str = ""
+    batch_size: int = 64
+
+    @classmethod
+    def load(cls, arguments: argparse.Namespace) -> "CLIP":
+        """Load the CLIP that the flags of `loading.add_model_arguments` name.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such directory and no revision, or the hub's files are not to be had.
+        ValueError
+            If the model is no CLIP, its weights are not just those of one (`WeightsError`), or it
+            is to be quantised.
+        """
+        device = prepare_device(arguments)
+        path, revision = arguments.model, arguments.revision
+        if arguments.quantisation:
+            raise ValueError(f"model {path!r}: a CLIP is not quantised; set `quantisation: null`")
+        where = {"revision": revision or "main", "trust_remote_code": arguments.trust_remote_code}
+        options = {"dtype": getattr(torch, arguments.dtype)}
+        options |= {"attn_implementation": arguments.attention}
+        with explained(path, revision):
+            processor = AutoProcessor.from_pretrained(path, **where)
+            kind = AutoConfig.from_pretrained(path, **where).model_type
+            if kind != CLIPModel.config_class.model_type:
+                raise ValueError(f"model {path!r} is of type {kind!r}, not a CLIPModel")
+            model = load_pretrained(AutoModel, path, **options, **where)
+        model = model.to(device).eval()
+        logger.info("loaded %s (%s parameters) on %s", path, model.num_parameters(), model.device)
+        return cls(model, processor, str(path), revision or "", arguments.batch_size)
+
+    @property
+    def width(self) -> int:
+        """Width d of the space that both embeddings are in."""
+        return self.model.config.projection_dim
+
+    @property
+    def max_length(self) -> int:
+        """Tokens that the text tower has positions for."""
+        return self.model.config.text_config.max_position_embeddings
+
+    def tokenise(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Token ids and mask (B, T), T at most `max_length`; the end token is never cut off."""
+        encoded = self.processor.tokenizer(
+            list(texts),
+            padding=True,
+            truncation=True,
+            max_length=self.max_length,
+            return_tensors="pt",
+        )
+        return {
+            name: encoded[name].to(self.model.device) for name in ("input_ids", "attention_mask")
+        }
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Unit embeddings of texts, float32 (n, d) on the host."""
+        parts = [
+            self.model.get_text_features(**self.tokenise(chunk)).pooler_output.float().cpu()
+            for chunk in _chunks(texts, self.batch_size)
+        ]
+        return normalize(torch.cat(parts), dim=-1)
+
+    @torch.inference_mode()
+    def embed_images(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """Unit embeddings of images, float32 (n, d) on the host; n may be 0."""
+        parts = [torch.empty(0, self.width)]
+        for chunk in _chunks(pictures, self.batch_size):
+            pixels = self.processor.image_processor(images=list(chunk), return_tensors="pt")
+            pixels = pixels["pixel_values"].to(self.model.device, self.model.dtype)
+            parts.append(
+                self.model.get_image_features(pixel_values=pixels).pooler_output.float().cpu()
+            )
+        return normalize(torch.cat(parts), dim=-1)
+
+
+def extract_clip(
+    clip: CLIP,
+    samples: Samples,
+    rows: Sequence[int],
+    image_root: str | Path,
+    *,
+    max_pixels: int = 50_000_000,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Embed the images and the text of samples, in blocks cut on absolute multiples of 64 rows.
+
+    Parameters
+    ----------
+    clip : CLIP
+    samples : Samples
+    rows : sequence of int
+        Ascending.
+    image_root : str or Path
+        Folder that the samples' image paths are relative to.
+    max_pixels : int
+        Images above it are errors.
+
+    Yields
+    ------
+    rows : int64 array, shape (n,)
+        Of one block.
+    values : float16 array, shape (n, 2 d)
+        Image and text embedding, each of unit length. Several images: the mean of their unit
+        embeddings, scaled to unit length. No image: zeros.
+
+    Raises
+    ------
+    ValueError
+        If an embedding is not finite, or images cancel each other out; the sample is named.
+    """
+    blocks = [np.array(list(block)) for _, block in groupby(rows, key=lambda row: row // BLOCK)]
+    for block in log.progress(blocks, description="clip embeddings"):
+        records = samples.records(block)
+        pictures = [images.load(image_root, name, max_pixels) for r in records for name in r.images]
+        owners = np.repeat(np.arange(len(records)), [len(record.images) for record in records])
+        means = torch.zeros(len(records), clip.width)
+        means.index_add_(0, torch.from_numpy(owners), clip.embed_images(pictures))
+        texts = clip.embed_texts([conversation_text(record) for record in records])
+        values = torch.stack([normalize(means, dim=-1), texts], dim=1)  # (n, image or text, d)
+        _require_unit(values, records)
+        sample_ids = [record.sample_id for record in records]
+        yield block, to_stored(values.flatten(1).numpy(), np.float16, "clip", sample_ids)
+
+
+def _require_unit(values: Tensor, records: Sequence[Record]) -> None:
+    """Check that embeddings (n, 2, d) are of unit length, but for the images of those without."""
+    expected = torch.tensor([[float(bool(record.images)), 1.0] for record in records])
+    sound = (values.norm(dim=-1) - expected).abs() < 1e-3  # NaN is not
+    if not sound.all():
+        wrong = records[int((~sound.all(dim=1)).nonzero()[0])]
+        raise ValueError(f"the CLIP embeddings of sample {wrong.sample_id!r} have no direction")
+
+
+def _chunks(items: Sequence, size: int) -> Iterator[Sequence]:
+    return (items[start : start + size] for start in range(0, len(items), size))

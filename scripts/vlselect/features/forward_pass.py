@@ -1,0 +1,169 @@
+"""All features that one forward pass of a model gives: activations, hidden states, likelihood."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from vlselect.core.half import to_stored
+from vlselect.features.activations import ActivationRecorder, masked_mean
+from vlselect.features.likelihood import ResponseHead, mean_signals
+from vlselect.models.vlm import VLM, Batch
+
+KINDS = {
+    "activations": np.float16,
+    "last_token": np.float16,
+    "mean_hidden": np.float16,
+    "likelihood": np.float32,
+}
+
+
+def last_hidden(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    """Take the vector of each sample's last token that is not padding, on whichever side that is.
+
+    Parameters
+    ----------
+    hidden : Tensor (B, T, d)
+    attention_mask : Tensor (B, T)
+        Nonzero at tokens.
+
+    Returns
+    -------
+    Tensor (B, d)
+    """
+    positions = torch.arange(hidden.shape[1], device=hidden.device)
+    last = torch.where(attention_mask.bool(), positions, -1).amax(dim=1)
+    return hidden[torch.arange(len(hidden), device=hidden.device), last]
+
+
+def to_finite(
+    values: torch.Tensor, dtype: type, kind: str, sample_ids: Sequence[str]
+) -> np.ndarray:
+    """Bring a batch of vectors to the host in the dtype they are stored in.
+
+    Raises
+    ------
+    ValueError
+        If that dtype cannot hold a vector (`half.to_stored`); names kind and sample.
+    """
+    return to_stored(values.float().cpu().numpy(), dtype, kind, sample_ids)
+
+
+def require_tokens(mask: torch.Tensor, what: str, sample_ids: Sequence[str]) -> None:
+    """Raise a ValueError naming the first sample without any token of a kind; mask is (B, T)."""
+    empty = torch.nonzero(~mask.any(dim=1)).flatten().tolist()
+    if empty:
+        raise ValueError(f"sample {sample_ids[empty[0]]!r} has no {what} tokens")
+
+
+def require_images(batch: Batch, n_images: np.ndarray) -> None:
+    """Check that samples have image tokens if and only if they have images.
+
+    Raises
+    ------
+    ValueError
+        Names the first sample whose tokens disagree with its number of images, n_images (B,).
+    """
+    wrong = np.flatnonzero(batch.image.any(dim=1).cpu().numpy() != (n_images > 0))
+    if len(wrong):
+        raise ValueError(
+            f"sample {batch.sample_ids[wrong[0]]!r} has {n_images[wrong[0]]} images, but is "
+            f"encoded {'without' if n_images[wrong[0]] else 'with'} image tokens"
+        )
+
+
+def token_width(model: nn.Module) -> int:
+    """Give the width d of the language model's hidden states."""
+    return model.config.get_text_config().hidden_size
+
+
+def shard_header(
+    run: str, rows: range, vlm: VLM, code: str, **parameters: object
+) -> dict[str, str]:
+    """Say in a shard's header where its values come from.
+
+    Parameters
+    ----------
+    run : str
+        Name of the run.
+    rows : range
+        Rows of the pool in the shard.
+    vlm : VLM
+        The model.
+    code : str
+        Digest of the source files.
+    **parameters
+        Whatever else decides the values; stored as JSON, strings as they are.
+    """
+    return {
+        "run": run,
+        "rows": f"{rows.start}:{rows.stop}",
+        "model": vlm.path,
+        "revision": vlm.revision,
+        "dtype": str(vlm.model.dtype).removeprefix("torch."),
+        "code": code,
+        **{k: v if isinstance(v, str) else json.dumps(v) for k, v in parameters.items()},
+    }
+
+
+@torch.inference_mode()
+def extract_features(
+    model: nn.Module,
+    decoder_layers: nn.ModuleList,
+    batch: Batch,
+    *,
+    layers: Sequence[int],
+    variant: str = "released",
+) -> dict[str, np.ndarray]:
+    """Run one forward pass over a batch and reduce it to a few vectors per sample.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Image-text-to-text model in evaluation mode.
+    decoder_layers : ModuleList
+        Its language model's decoder layers.
+    batch : Batch
+        B samples padded to T tokens, with their masks.
+    layers : sequence of int
+        Layers of the activations, counted from 0.
+    variant : {"released", "paper"}
+        Form of the activations, see `activations.pool_attention`.
+
+    Returns
+    -------
+    dict of ndarray
+        ``activations`` float16 (B, 2·M·d); ``last_token`` and ``mean_hidden`` float16 (B, d), of
+        the hidden states after the final norm over all tokens that are not padding; ``likelihood``
+        float32 (B, 3): nll (nats), el2n and margin, means over the response tokens.
+
+    Raises
+    ------
+    ValueError
+        If a sample has no response token or gives values that are not finite; it is named.
+    """
+    require_tokens(batch.response[:, 1:], "response", batch.sample_ids)
+    text = batch.instruction | batch.response
+    masks = torch.stack([batch.image, text], dim=1)  # (B, 2, T)
+    with (
+        ActivationRecorder(decoder_layers, layers, masks, variant) as recorder,
+        ResponseHead(model, batch.response) as head,
+    ):
+        output = model(**batch.inputs, use_cache=False)
+    targets = batch.labels[:, 1:][head.predicted]
+    logits = head.logits(output.logits)
+    tokens = batch.inputs["attention_mask"].to(head.hidden.device)
+    values = {
+        "activations": recorder.vectors(),
+        "last_token": last_hidden(head.hidden, tokens),
+        "mean_hidden": masked_mean(head.hidden, tokens.bool()[:, None])[:, 0],
+        "likelihood": mean_signals(
+            logits, targets.to(logits.device), head.predicted.to(logits.device)
+        ),
+    }
+    return {
+        kind: to_finite(values[kind], dtype, kind, batch.sample_ids)
+        for kind, dtype in KINDS.items()
+    }

@@ -1,0 +1,173 @@
+"""How well a model predicts a response: likelihood, error norm and margin of its tokens.
+
+The signals need the logits of the response tokens alone. `ResponseHead` sees to that inside an
+ordinary forward pass: before the output layer, it puts the hidden states that predict a response
+token in place of all of them. Whatever the model does to logits afterwards (scaling, capping) it
+then does to these, for any architecture, and no logits of prompt tokens are ever made.
+"""
+
+from types import TracebackType
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from vlselect.models.vlm import Batch
+
+SIGNALS = ("nll", "el2n", "margin")
+CHUNK = 256
+
+
+def token_signals(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Negative log-likelihood, error norm and margin of single predictions.
+
+    Everything is reckoned from x, the log-odds of all other tokens against the true one, so that
+    no digits are lost where the model is nearly sure, and no one-hot copy is made.
+
+    Parameters
+    ----------
+    logits : Tensor (P, V)
+        Unnormalised scores over the vocabulary.
+    targets : int64 Tensor (P,)
+        True tokens.
+
+    Returns
+    -------
+    float32 Tensor (P, 3)
+        −log p(true) in nats; ‖softmax − onehot‖₂; p(true) − highest p of another token.
+
+    References
+    ----------
+    EL2N: arXiv 2107.07075 (norm of the error vector). Margin: difficulty score of D2 pruning,
+    arXiv 2310.07931, in the setting of COINCIDE, arXiv 2406.10995.
+    """
+    logits = logits.float()
+    true = logits.gather(1, targets[:, None])  # (P, 1)
+    others = logits.scatter(1, targets[:, None], -torch.inf)  # a copy; the caller's stays whole
+    rest = others.logsumexp(dim=1, keepdim=True)
+    total = torch.logaddexp(rest, true)
+    log_odds = rest - true
+    squares = (2 * (others - total)).exp().sum(dim=1, keepdim=True)
+    nll = F.softplus(log_odds)
+    el2n = (torch.sigmoid(log_odds).square() + squares).sqrt()
+    best = others.amax(dim=1, keepdim=True)
+    margin = (true - total).exp() - (best - total).exp()
+    return torch.cat([nll, el2n, margin], dim=1)
+
+
+def mean_signals(
+    logits: torch.Tensor, targets: torch.Tensor, predicted: torch.Tensor
+) -> torch.Tensor:
+    """Average token signals over each sample's response.
+
+    Parameters
+    ----------
+    logits : Tensor (P, V)
+        Logits of every response token of a batch, sample by sample.
+    targets : int64 Tensor (P,)
+        Those tokens.
+    predicted : bool Tensor (B, T)
+        True at the P places, in the same order.
+
+    Returns
+    -------
+    float32 Tensor (B, 3)
+        nll, el2n, margin; NaN where a sample has no response token.
+    """
+    # In chunks: a float32 copy of all logits would double the memory of the largest tensor here.
+    parts = [
+        token_signals(logits[start : start + CHUNK], targets[start : start + CHUNK])
+        for start in range(0, len(targets), CHUNK)
+    ]
+    table = logits.new_zeros((*predicted.shape, len(SIGNALS)), dtype=torch.float64)
+    if parts:
+        table[predicted] = torch.cat(parts).double()
+    counts = predicted.sum(dim=1, keepdim=True)
+    return (table.sum(dim=1) / counts).float()
+
+
+class ResponseHead:
+    """While entered, lets the output layer see only positions that predict a response token.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        A causal language model with an output layer.
+    response : bool Tensor (B, T)
+        Response tokens of the batch; position 0 has no predecessor and is left out.
+
+    Attributes
+    ----------
+    hidden : Tensor (B, T, d)
+        Input of the output layer, that is the hidden states after the final norm.
+
+    Raises
+    ------
+    ValueError
+        If the model names no output layer.
+    RuntimeError
+        If the output layer is not called exactly once, with a vector for every token.
+    """
+
+    def __init__(self, model: nn.Module, response: torch.Tensor):
+        self._head = model.get_output_embeddings()
+        if self._head is None:
+            raise ValueError(f"{type(model).__name__} has no output layer to read logits from")
+        self.predicted = response[:, 1:]
+        self._shape = response.shape
+        self.hidden: torch.Tensor | None = None
+
+    def __enter__(self) -> "ResponseHead":
+        self._handle = self._head.register_forward_pre_hook(self._narrow, with_kwargs=True)
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._handle.remove()
+
+    def logits(self, output: torch.Tensor) -> torch.Tensor:
+        """Check what the model gave, (1, P, V), and drop its first axis."""
+        count = int(self.predicted.sum())
+        if self.hidden is None or output.shape[:2] != (1, count):
+            raise RuntimeError(
+                f"the model gave logits of shape {tuple(output.shape)} for {count} response tokens"
+            )
+        return output[0]
+
+    def _narrow(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        hidden = args[0] if args else next(iter(kwargs.values()))
+        if self.hidden is not None or hidden.shape[:2] != self._shape:
+            raise RuntimeError(
+                f"the output layer was called with shape {tuple(hidden.shape)}, where one call "
+                f"with (B, T) = {tuple(self._shape)} was expected"
+            )
+        self.hidden = hidden
+        chosen = hidden[:, :-1][self.predicted.to(hidden.device)]  # (P, d)
+        return (chosen.unsqueeze(0),), {}
+
+
+def response_sums(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum each sample's loss over its response tokens, with its graph, and count them.
+
+    Returns
+    -------
+    sums : float32 Tensor (B,)
+        In nats.
+    counts : int64 Tensor (B,)
+
+    Raises
+    ------
+    ValueError
+        If a sample has no response token to predict; names it.
+    """
+    with ResponseHead(model, batch.response) as head:
+        output = model(**batch.inputs, use_cache=False)
+    counts = head.predicted.sum(dim=1)
+    if not counts.all():
+        empty = batch.sample_ids[int(counts.argmin())]
+        raise ValueError(f"sample {empty!r} has no response token to predict")
+    targets = batch.inputs["input_ids"][:, 1:][head.predicted]  # (P,)
+    losses = F.cross_entropy(head.logits(output.logits).float(), targets, reduction="none")
+    table = losses.new_zeros(head.predicted.shape)  # (B, T - 1)
+    return table.masked_scatter(head.predicted, losses).sum(dim=1), counts

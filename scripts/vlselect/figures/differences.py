@@ -1,0 +1,81 @@
+"""Differences from random selection, written beside the rows of a figure."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from vlselect.figures import style
+from vlselect.tables.declarations import HIGHER, LOWER
+
+SURE = 0.05  # of p after Holm's correction: the triangle is filled
+HEADING = "difference from random\nat the same ratio, points"
+
+
+def note(compared: pd.DataFrame, interval: str) -> str:
+    """What the small print says of the differences, on a line of its own; "" if nothing.
+
+    Parameters
+    ----------
+    compared : DataFrame
+        Rows of ``comparison_with_random.csv``.
+    interval : str
+        Its name, see `style.shown_intervals`.
+    """
+    if not interval:
+        return ""
+    text = f"\nDifferences: {interval}."
+    if compared["p"].notna().any():
+        text += " Triangles: it leaves zero out; filled: also p < 0.05 after Holm's correction."
+    return text
+
+
+def signed(value: float, plus: bool = True) -> str:
+    """One decimal, a true minus sign, and no sign on zero."""
+    text = f"{value:+.1f}" if plus else f"{value:.1f}"
+    if float(text) == 0.0:
+        return "0.0"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def difference(row: dict) -> tuple[str, str]:
+    """A mark for what a row of ``comparison_with_random.csv`` shows ("" for nothing), and its text.
+
+    The triangle points up or down where the interval leaves zero out. It is filled where that
+    also holds after Holm's correction for all comparisons of the table.
+    """
+    text = signed(row["difference"])
+    if row["low"] == row["low"]:
+        text += f" [{signed(row['low'], plus=False)}, {signed(row['high'], plus=False)}]"
+    sure = row["p_holm"] <= SURE
+    up, down = ("\u25b2", "\u25bc") if sure else ("\u25b3", "\u25bd")
+    return {HIGHER: up, LOWER: down}.get(row["verdict"], ""), text
+
+
+def write_beside(axes: Axes, rows: Sequence[dict], compared: pd.DataFrame) -> None:
+    """Write a column of text to the right of a panel: the differences from random selection.
+
+    Parameters
+    ----------
+    axes : Axes
+        A panel whose rows stand at y = 0, 1, 2, …
+    rows : sequence of dict
+        Method and ratio of each row; one that is not compared stays empty.
+    compared : DataFrame
+        The rows of ``comparison_with_random.csv`` of the panel's model.
+    """
+    numbers = compared.set_index(["method", "ratio"]).to_dict("index")
+    at = {"textcoords": "offset points", "va": "center", "fontsize": 8}
+    side = axes.get_yaxis_transform()  # x in shares of the panel's width, y in rows
+    for y, row in enumerate(rows):
+        if (row["method"], row["ratio"]) in numbers:
+            mark, text = difference(numbers[row["method"], row["ratio"]])
+            axes.annotate(
+                mark, (1, y), (14, 0), side, color=style.method_colour(row["method"]), **at
+            )
+            axes.annotate(
+                text, (1, y), (28, 0), side, color=style.INK if mark else style.GREY, **at
+            )
+    title = {"fontsize": 8, "color": style.GREY, "va": "bottom", "linespacing": 1.1}
+    place = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(HEADING, (1.0, 1.0), (14, 3), **title, **place)

@@ -1,0 +1,298 @@
+"""How every figure looks: one colour and one name per method, fonts, sizes, and how it is saved.
+
+Figures are drawn without pyplot and saved without dates, versions or random ids, so that the same
+tables give the same bytes.
+"""
+
+import argparse
+import colorsys
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
+
+from vlselect.core import store
+
+WIDTH = 8.0  # inches
+RESOLUTION = 150  # dots per inch of the PNG
+INK, GREY, FAINT = "#222222", "#767676", "#e3e3e3"
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart, for the methods shown most
+# often; the rest lie as far from these and from each other as can be, also to red-green blind eyes.
+METHOD_COLOURS = {
+    "full": "#222222",
+    "pretrained": "#767676",
+    "majority": "#a6a6a6",
+    "random": "#56b4e9",
+    "icons": "#d55e00",
+    "coincide": "#009e73",
+    "scalselect": "#cc79a7",
+    "clip_score": "#0072b2",
+    "el2n": "#e69f00",
+    "perplexity": "#2b5815",
+    "semdedup": "#b3043d",
+    "d2_pruning": "#0c05ce",
+    "self_sup": "#b61cfd",
+    "self_filter": "#670976",
+}
+MARKERS = "oDs^vPX<>phd*8"  # beside the colours: 13 lines in one plot need more than colour
+METHOD_NAMES = {
+    "full": "full pool",
+    "pretrained": "no finetuning",
+    "majority": "majority answer",
+    "icons": "ICONS",
+    "coincide": "COINCIDE",
+    "scalselect": "ScalSelect",
+    "clip_score": "CLIP-Score",
+    "el2n": "EL2N",
+    "semdedup": "SemDeDup",
+    "d2_pruning": "D2-Pruning",
+    "self_sup": "Self-Sup",
+    "self_filter": "Self-Filter",
+}
+SOURCE_COLOURS = [  # Paul Tol's muted scheme; past its end, the same again, hatched
+    "#88ccee",
+    "#cc6677",
+    "#ddcc77",
+    "#117733",
+    "#332288",
+    "#aa4499",
+    "#44aa99",
+    "#999933",
+    "#882255",
+]
+HATCHES = ["", "///", "...", "xxx"]
+
+# Where a label may stand by its point: offset in points and alignment, the best first.
+_PLACES = [(7, 0, "left", "center"), (-7, 0, "right", "center")]
+_PLACES += [(6, dy, "left", "center") for dy in (10, -10, 20, -20)]
+_PLACES += [(-6, dy, "right", "center") for dy in (10, -10, 20, -20)]
+_PLACES += [(0, 9, "center", "bottom"), (0, -9, "center", "top")]
+
+_SETTINGS = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": GREY,
+    "axes.grid": False,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "figure.dpi": RESOLUTION,
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
+    "font.size": 9,
+    "grid.color": FAINT,
+    "hatch.linewidth": 0.6,
+    "legend.frameon": False,
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "vlselect",
+    "text.color": INK,
+    "text.parse_math": False,  # names and questions may hold a dollar sign
+    "xtick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.color": GREY,
+    "ytick.labelcolor": INK,
+}
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Draw and save in the project's style inside this block, whatever the user's matplotlibrc."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+def method_colour(method: str) -> str:
+    """The one colour of a method, in every figure; of an unknown one, made from its name."""
+    if method in METHOD_COLOURS:
+        return METHOD_COLOURS[method]
+    digest = hashlib.sha256(method.encode()).digest()
+    hue, depth = digest[0] / 256, 0.26 + 0.14 * digest[1] / 256
+    red, green, blue = colorsys.hls_to_rgb(hue, depth, 0.65)
+    return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
+
+
+def method_marker(method: str) -> str:
+    """The one marker of a method, in every figure; of an unknown one, taken by its name."""
+    known = list(METHOD_COLOURS)
+    digest = hashlib.sha256(method.encode()).digest()
+    place = known.index(method) if method in known else digest[2]
+    return MARKERS[place % len(MARKERS)]
+
+
+def method_name(method: str) -> str:
+    """A method's name for readers."""
+    return METHOD_NAMES.get(method, method.replace("_", " "))
+
+
+def source_styles(sources: Sequence[str]) -> dict[str, dict]:
+    """Face colour and hatch of each source, told apart up to 36 of them."""
+    styles = {}
+    for i, source in enumerate(sources):
+        turn, place = divmod(i, len(SOURCE_COLOURS))
+        styles[source] = {
+            "facecolor": SOURCE_COLOURS[place],
+            "hatch": HATCHES[turn % len(HATCHES)],
+            "edgecolor": "white",
+        }
+    return styles
+
+
+def percent(label: str) -> str:
+    """A ratio label as a percentage: "0.2" as "20 %"."""
+    return f"{100 * float(label):g} %"
+
+
+def listing(items: Sequence[str]) -> str:
+    """Items in a line: "a", "a and b", "a, b and c"."""
+    items = [str(item) for item in items]
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def seed_list(seeds: Iterable[str]) -> str:
+    """Seeds in a sentence: "seed 7", "seeds 0, 1 and 2", "seeds not stated" (published tables)."""
+    seeds = sorted(set(seeds) - {""}, key=int)
+    if not seeds:
+        return "seeds not stated"
+    return f"seed{'s' if len(seeds) > 1 else ''} {listing(seeds)}"
+
+
+def first_seed(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows of the smallest seed."""
+    return table[table["seed"] == min(table["seed"], key=int, default="")]
+
+
+def over_seeds(seeds: Iterable[str]) -> str:
+    """Which selection seeds numbers are the mean over, or the one that they are of."""
+    seeds = set(seeds)
+    return f"{'mean over ' if len(seeds) > 1 else ''}selection {seed_list(seeds)}"
+
+
+def shown_intervals(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Choose which interval a figure shows, the same kind for all its rows.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of a table with the columns low, high, interval, question_low and question_high.
+
+    Returns
+    -------
+    rows : DataFrame
+        With that interval as low and high: the main one or, where no row has one (a single seed),
+        that over questions alone.
+    name : str
+        What the figure says of it; "" where there is none at all.
+    """
+    if rows["low"].notna().any():
+        levels = rows.loc[rows["low"].notna(), "interval"].unique()
+        return rows, f"95 % interval over {' or '.join(levels)}"
+    questions = rows.assign(low=rows["question_low"], high=rows["question_high"])
+    known = questions["low"].notna().any()
+    return questions, "95 % interval over questions (these checkpoints only)" if known else ""
+
+
+def interval_note(seeds: Iterable[str], lines: str, interval: str) -> str:
+    """What a note says of seeds and of the interval, named by `shown_intervals`."""
+    seeds = set(seeds)
+    text = f"{'circles: ' if len(seeds) > 1 else ''}finetuning {seed_list(seeds)}"
+    return f"{text}; {lines}: {interval}." if interval else f"{text}."
+
+
+def new_figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure of this size in inches, its parts laid out so that nothing is cut off."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def note(figure: Figure, text: str) -> None:
+    """Put the small print (n, seeds, model) below a figure."""
+    figure.supxlabel(text, fontsize=7.5, color=GREY, x=0.005, ha="left")
+
+
+def grid(axes: Axes, axis: str) -> None:
+    """Faint lines across one axis ("x" or "y"), behind the data."""
+    axes.grid(True, axis=axis, color=FAINT, linewidth=0.8)
+    axes.tick_params(axis="both", length=0)
+
+
+def halo() -> list[withStroke]:
+    """Path effect that keeps a label readable where it crosses a line."""
+    return [withStroke(linewidth=2.5, foreground="white")]
+
+
+def legend_below(axes: Axes, methods: Iterable[str]) -> None:
+    """Name the methods' colours and markers below a panel, in room that is left there."""
+    for method in dict.fromkeys(methods):
+        look = {"color": method_colour(method), "marker": method_marker(method), "linewidth": 0.8}
+        axes.plot([], [], label=method_name(method), **look)
+    box = axes.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.19), ncols=3, fontsize=8)
+    box.set_in_layout(False)
+
+
+def label_points(axes: Axes, labels: Sequence[tuple[float, float, str, str]]) -> None:
+    """Write a label beside each point, where it meets the fewest other labels and points.
+
+    Call it last: the places are judged by the final layout.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where the points have been drawn.
+    labels : sequence of (x, y, text, colour)
+        Points in data coordinates; earlier ones choose first.
+    """
+    axes.get_figure(root=True).draw_without_rendering()
+    frame = axes.get_window_extent()
+    points = axes.transData.transform([(x, y) for x, y, *_ in labels])
+    taken = [Bbox.from_extents(x - 8, y - 8, x + 8, y + 8) for x, y in points]
+    for i, (x, y, text, colour) in enumerate(labels):
+        others = [box for j, box in enumerate(taken) if j != i]
+        label = axes.annotate(text, (x, y), (0, 0), textcoords="offset points")
+        label.set(color=colour, fontsize=8, in_layout=False, path_effects=halo())
+        faults = []
+        for place in _PLACES:
+            _move(label, place)
+            box = label.get_window_extent()
+            outside = not (frame.x0 <= box.x0 and box.x1 <= frame.x1)
+            faults.append(len(labels) * outside + sum(box.overlaps(other) for other in others))
+        _move(label, _PLACES[faults.index(min(faults))])
+        taken.append(label.get_window_extent())
+
+
+def _move(label: Annotation, place: tuple[int, int, str, str]) -> None:
+    """Put a label at an offset in points, aligned there."""
+    label.set_position(place[:2])
+    label.set(ha=place[2], va=place[3])
+
+
+def empty(figure: Figure, text: str) -> None:
+    """Say in the figure that the table holds nothing to draw."""
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
+
+
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    """Give a plot script its two output flags."""
+    parser.add_argument("--png", type=Path, required=True, help="the figure as PNG")
+    parser.add_argument("--svg", type=Path, required=True, help="the same as SVG")
+
+
+def save(figure: Figure, png: Path, svg: Path) -> None:
+    """Write a figure as PNG and as SVG, each whole or not at all, with no date in it."""
+    with store.replacing(png) as temporary:
+        metadata = {"Software": None}
+        figure.savefig(temporary, format="png", dpi=RESOLUTION, metadata=metadata)
+    with store.replacing(svg) as temporary:
+        metadata = {"Date": None, "Creator": None}
+        figure.savefig(temporary, format="svg", metadata=metadata)

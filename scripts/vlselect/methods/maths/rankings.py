@@ -1,0 +1,97 @@
+"""What the score-based baselines share: a column of the likelihood signals, a part of a ranking."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vlselect.core.store import ShardedArray
+from vlselect.subsets.budget import Selection, top
+
+KEEP = ("top", "middle", "bottom")
+
+
+def require(signals: dict, name: str, method: str):
+    """Give a signal; a missing one is an error that names the method."""
+    if name not in signals:
+        raise ValueError(f"{method} needs the signal {name!r}")
+    return signals[name]
+
+
+def likelihood_column(likelihood: ShardedArray, name: str, n_pool: int) -> np.ndarray:
+    """Read one of the likelihood signals, found by its name in the shards' header.
+
+    Parameters
+    ----------
+    likelihood : ShardedArray (N, 3)
+        Header ``columns``: JSON list of names.
+    name : str
+        nll, el2n or margin.
+    n_pool : int
+        Samples in the pool.
+
+    Returns
+    -------
+    float32 array, shape (N,)
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, the rows are not those of the pool, or a value is not finite.
+    """
+    columns = json.loads(likelihood.only("columns"))
+    if name not in columns:
+        raise ValueError(f"likelihood has the columns {columns}, but no {name!r}")
+    if likelihood.shape != (n_pool, len(columns)):
+        raise ValueError(
+            f"likelihood of shape {likelihood.shape} for {n_pool} samples and {columns}"
+        )
+    values = likelihood[:][:, columns.index(name)]
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} of row {int(np.argmin(np.isfinite(values)))} is not finite")
+    return values
+
+
+def keep_part(
+    scores: ArrayLike, budget: int, sample_ids: Sequence[str], keep: str = "top"
+) -> Selection:
+    """Keep the highest scores, the lowest, or those around the median.
+
+    Parameters
+    ----------
+    scores : array, shape (N,)
+        NaN is an error.
+    budget : int
+        n, at most N.
+    sample_ids : sequence of str, length N
+        Equal scores: the smaller id comes first, in the ranking and among the chosen alike.
+    keep : {"top", "middle", "bottom"}
+        `middle` is the window of n places centred on the median of the ascending ranking; where
+        it cannot be centred, it lies half a place lower. It is part of every wider window.
+
+    Returns
+    -------
+    Selection
+        The best first: the highest, the lowest, or the nearest to the median (in places of the
+        ranking; the lower of two). The scores as they were given.
+
+    Raises
+    ------
+    ValueError
+        If `keep` is unknown, a score is NaN, or the budget exceeds the pool.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if keep == "top":
+        rows = top(scores, budget, sample_ids)
+    elif keep == "bottom":
+        rows = top(-scores, budget, sample_ids)
+    elif keep == "middle":
+        ascending = top(-scores, len(scores), sample_ids)
+        places = np.arange(len(scores))
+        top(scores, budget, sample_ids)  # says what is wrong with the budget
+        nearest = np.argsort(np.abs(2 * places - (len(scores) - 1)), kind="stable")
+        rows = ascending[nearest[:budget]]
+    else:
+        raise ValueError(f"keep {keep!r} is not one of {KEEP}")
+    return Selection(rows, scores[rows])

@@ -1,0 +1,129 @@
+"""Leverage of each sample in the dominant subspace of all samples' representations.
+
+Linear in the number of samples and O(d^2) in memory: three passes over the blocks of a
+stored array (mean, scatter matrix, scores), never the array itself.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from vlselect.core import half
+from vlselect.core.store import ShardedArray
+
+logger = logging.getLogger(__name__)
+
+ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """The dominant subspace of centred rows.
+
+    Attributes
+    ----------
+    mean : float64 array, shape (d,)
+    directions : float64 array, shape (d, k)
+        Right singular vectors, the most important first; orthonormal columns.
+    singular_values : float64 array, shape (k,)
+        Descending, all above 0.
+    energy : float
+        Share of the sum of squared singular values that the k hold.
+    """
+
+    mean: np.ndarray
+    directions: np.ndarray
+    singular_values: np.ndarray
+    energy: float
+
+
+def leverage(array: ShardedArray, include: np.ndarray, energy: float = 0.9) -> np.ndarray:
+    """Score every included row by its leverage in the dominant subspace.
+
+    Parameters
+    ----------
+    array : ShardedArray, shape (N, d)
+        Representations of the samples.
+    include : bool array, shape (N,)
+        Rows that count; the others are neither read into the subspace nor scored.
+    energy : float
+        Share of the total squared singular values that the subspace has to hold, in (0, 1].
+
+    Returns
+    -------
+    float64 array, shape (N,)
+        Squared norm of each row of U_k, in [0, 1], summing to k; NaN where not included.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two rows are included, all of them are equal, or one is not finite.
+
+    References
+    ----------
+    ScalSelect (arXiv 2602.11636), scores from the dominant subspace.
+    """
+    include = np.asarray(include, dtype=bool)
+    if include.shape != (array.shape[0],):
+        raise ValueError(f"{include.shape} flags for {array.shape[0]} rows")
+    subspace = dominant_subspace(array, include, energy)
+    weights = subspace.directions / subspace.singular_values  # (d, k)
+    scores = np.full(len(include), np.nan)
+    for rows, block in _included(array, include):
+        scores[rows] = np.square((block - subspace.mean) @ weights).sum(axis=1)
+    return scores
+
+
+def dominant_subspace(array: ShardedArray, include: np.ndarray, energy: float = 0.9) -> Subspace:
+    """Find the fewest directions that hold `energy` of the centred rows' squared singular values.
+
+    Parameters and errors as in `leverage`. Directions that rounding cannot tell from zero (an
+    eigenvalue of the scatter matrix below its largest times max(n, d) machine precisions) are
+    never used, whatever `energy` asks for.
+    """
+    if not 0 < energy <= 1:
+        raise ValueError(f"energy {energy} is not in (0, 1]")
+    n, d = int(include.sum()), array.shape[1]
+    if n < 2:
+        raise ValueError(f"a subspace needs two samples with a representation, there is {n}")
+    mean = np.zeros(d)
+    for _, block in _included(array, include):
+        mean += block.sum(axis=0, dtype=np.float64)
+    mean /= n
+    # Centring first, in a pass of its own: R^T R minus n times the mean's square would lose the
+    # digits that the two have in common.
+    scatter = np.zeros((d, d))
+    for _, block in _included(array, include):
+        centred = block - mean  # float64
+        scatter += centred.T @ centred
+    squares, vectors = np.linalg.eigh(scatter)
+    squares, vectors = squares[::-1], vectors[:, ::-1]  # descending
+    precision = max(n, d) * np.finfo(np.float64).eps
+    # Equal rows leave a scatter of rounding errors in the mean: compare with the mean's size.
+    if squares[0] <= n * float(mean @ mean) * precision**2 or squares[0] <= 0:
+        raise ValueError(f"all {n} representations are equal: there is no subspace to score by")
+    rank = int((squares > squares[0] * precision).sum())
+    held = np.cumsum(squares[:rank])
+    k = min(rank, int(np.searchsorted(held, energy * held[-1])) + 1)
+    share = float(held[k - 1] / held[-1])
+    logger.info("%d rows of width %d, rank %d: %d directions hold %.4f", n, d, rank, k, share)
+    return Subspace(mean, vectors[:, :k], np.sqrt(squares[:k]), share)
+
+
+def _included(array: ShardedArray, include: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Give (row numbers, values) of each block's included rows; float16 becomes float32."""
+    for start, block in array.blocks(ROWS):
+        rows = start + np.flatnonzero(include[start : start + len(block)])
+        if len(rows):
+            values = block if len(rows) == len(block) else block[rows - start]
+            finite = half.finite_rows(values)
+            if not finite.all():
+                raise ValueError(
+                    f"the representation of row {rows[np.argmin(finite)]} is not finite"
+                )
+            if values.dtype == np.float16:
+                stored, values = values, np.empty(values.shape, np.float32)
+                half.to_float32(stored, values)
+            yield rows, values

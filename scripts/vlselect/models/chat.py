@@ -1,0 +1,235 @@
+"""From conversations to chat messages, and from a rendered template back to each text's place.
+
+Torch-free: everything here is about characters and masks. `vlm` turns the result into tensors.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vlselect.pool.records import IMAGE_MARKER, Record
+
+_MARK = re.compile("\ue000(\\d+)\ue001")
+
+_TALK = [
+    {"role": role, "content": [{"type": "text", "text": f"\ue000{i}\ue001"}]}
+    for i, role in enumerate(("user", "assistant", "user", "assistant"))
+]
+
+Span = tuple[int, int]  # first character, one past the last
+Render = Callable[[list[dict]], str]
+
+
+class MaskError(ValueError):
+    """The responses of a sample cannot be found in what the chat template made of it."""
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A text part of a message; the `last` of its turn, which it `ends` where no image follows."""
+
+    role: str
+    text: str
+    last: bool
+    ends: bool
+
+
+def locate_texts(
+    record: Record, render: Render, closings: Sequence[str] = (), end: str | None = None
+) -> tuple[str, dict[str, list[Span]]]:
+    """Render a conversation and find the characters of every text in it, by role.
+
+    The same messages are rendered twice, once with a private-use mark for each text. The marks
+    show where the template puts the texts; that it changes none of them, but for blanks at their
+    ends, is checked. A response that the template does not close is closed here: the end comes
+    right after it, before the blanks or the text that the template puts between turns, so that a
+    model learns to end there. Blanks behind the end of the conversation go.
+
+    Parameters
+    ----------
+    record : Record
+        The conversation.
+    render : callable
+        Applies a chat template to messages.
+    closings : sequence of str
+        Tokens with which the template closes an assistant's turn, see `turn_closings`.
+    end : str or None
+        The token that closes the turns which the template leaves open; None leaves them open.
+
+    Returns
+    -------
+    text : str
+        The rendered conversation, every response closed.
+    spans : dict of str to list of (int, int)
+        Spans of the texts of each role: system, user, assistant. An assistant's span includes the
+        token that closes the turn.
+
+    Raises
+    ------
+    MaskError
+        If the template alters, drops, repeats or reorders what user and assistant say.
+    """
+    plain = messages(record)
+    text = render(plain)
+    marked, texts = _mark(plain)
+    pieces = _MARK.split(render(marked))  # literal, number, literal, …, number, literal
+    numbers = [int(number) for number in pieces[1::2]]
+    said = [i for i, part in enumerate(texts) if part.role != "system"]
+    if [i for i in numbers if texts[i].role != "system"] != said:
+        raise _refusal("drops, repeats or reorders texts of the conversation")
+    if not any(part.role == "assistant" for part in texts):
+        raise MaskError("there is no response")
+    close = re.compile(rf"\s*(?:{'|'.join(map(re.escape, closings)) or '(?!)'})")
+    spans: dict[str, list[Span]] = {"system": [], "user": [], "assistant": []}
+    place = len(pieces[0]) if text.startswith(pieces[0]) else -1
+    for number, literal in zip(numbers, pieces[2::2], strict=True):
+        part = texts[number]
+        stop = _end(text, place, part.text, literal)
+        if place < 0 or stop < 0:
+            raise _refusal(f"does not render {part.text[:40]!r} as it is")
+        start, place, left_open = place, stop + len(literal), False
+        if part.role == "assistant" and part.last:
+            closing = close.match(text, stop)
+            left_open = closing is None and (part.ends or not literal.strip())
+            stop = closing.end() if closing else stop
+        if left_open and end:
+            text = text[:stop] + end + text[stop:]
+            stop, place = stop + len(end), place + len(end)
+        spans[part.role].append((start, stop))
+    if place != len(text):
+        raise _refusal("ends differently with other texts")
+    return text[:stop] if left_open and end and not text[stop:].strip() else text, spans
+
+
+def shows_texts(render: Render) -> bool:
+    """Whether a template shows every text of a short talk as it is."""
+    try:
+        return _MARK.findall(render(_TALK)) == ["0", "1", "2", "3"]
+    except MaskError:
+        return False
+
+
+def turn_closings(render: Render, tokens: Sequence[str], end: str | None = None) -> list[str]:
+    """Find the tokens that a template writes right after what the assistant says.
+
+    Parameters
+    ----------
+    render : callable
+        Applies a chat template to messages.
+    tokens : sequence of str
+        The tokens that the tokenizer keeps whole, special and other added ones.
+    end : str or None
+        The tokenizer's end-of-sequence token.
+
+    Returns
+    -------
+    list of str
+        Empty where turns are closed by plain text only. What begins the conversation closes none,
+        unless it is the end-of-sequence token or also stands at the conversation's very end.
+    """
+    pieces = _MARK.split(render(_TALK))
+    after = {int(n): literal for n, literal in zip(pieces[1::2], pieces[2::2], strict=True)}
+    longest = sorted(tokens, key=len, reverse=True)
+    token = re.compile(rf"\s*({'|'.join(map(re.escape, longest)) or '(?!)'})")
+    middle, last = (token.match(after.get(i, "")) for i in (1, 3))
+    found = [last[1]] if last else []
+    if middle and middle[1] not in found and (middle[1] == end or middle[1] not in pieces[0]):
+        found.append(middle[1])
+    return found
+
+
+def messages(record: Record) -> list[dict]:
+    """Chat messages with content parts: each ``<image>`` an image part, the text around it text.
+
+    Blanks around a turn go, also those between its text and images before or after it, since
+    templates have their own. Between an image and text on either side, a line break goes too.
+    """
+    chat = []
+    for turn in record.turns:
+        pieces = [re.sub(r"^\s*\n\s*|\s*\n\s*$", "", p) for p in turn.text.split(IMAGE_MARKER)]
+        said = [i for i, piece in enumerate(pieces) if piece.strip()]
+        if said:
+            pieces[said[0]] = pieces[said[0]].lstrip()
+            pieces[said[-1]] = pieces[said[-1]].rstrip()
+        content: list[dict] = []
+        for i, piece in enumerate(pieces):
+            content += [{"type": "image"}] if i else []
+            content += [{"type": "text", "text": piece}] if i in said else []
+        chat.append({"role": turn.role, "content": content})
+    return chat
+
+
+def with_strings(messages: list[dict]) -> list[dict]:
+    """Turn the content of messages without images into one string, for templates that want it.
+
+    The texts beside images stay parts; some templates look for them under ``content``.
+    """
+    given = []
+    for message in messages:
+        parts = [
+            part | {"content": part["text"]} if part["type"] == "text" else part
+            for part in message["content"]
+        ]
+        texts = [part["text"] for part in parts if part["type"] == "text"]
+        content = texts[0] if len(texts) == len(parts) == 1 else parts
+        given.append({"role": message["role"], "content": content})
+    return given
+
+
+def _mark(messages: list[dict]) -> tuple[list[dict], list[_Text]]:
+    """Put a numbered private-use mark for each text; give the messages and the texts by number."""
+    texts: list[_Text] = []
+    marked = []
+    for message in messages:
+        content = []
+        for place, part in enumerate(message["content"], start=1):
+            if part["type"] == "text":
+                rest = message["content"][place:]
+                last = all(other["type"] != "text" for other in rest)
+                texts.append(_Text(message["role"], part["text"], last, not rest))
+                part = {"type": "text", "text": f"\ue000{len(texts) - 1}\ue001"}
+            content.append(part)
+        marked.append({"role": message["role"], "content": content})
+    return marked, texts
+
+
+def _end(text: str, start: int, part: str, literal: str) -> int:
+    """Where a text ends that stands at `start`, trimmed or not, and before a literal; -1 if not."""
+    for form in (part, part.rstrip(), part.lstrip(), part.strip()):
+        if text.startswith(form + literal, max(start, 0)):
+            return start + len(form)
+    return -1
+
+
+def _refusal(what: str) -> MaskError:
+    return MaskError(
+        f"the chat template {what}, so response tokens cannot be told apart; give the processor a "
+        "template that keeps every text in its place"
+    )
+
+
+def expand(text: str, replacements: list[dict]) -> str:
+    """Put the processor's own text in place of each image placeholder."""
+    pieces, last = [], 0
+    for replacement in replacements:
+        start, stop = replacement["span"]
+        pieces += [text[last:start], replacement["replacement"]]
+        last = stop
+    return "".join([*pieces, text[last:]])
+
+
+def shift(span: Span, replacements: list[dict]) -> Span:
+    """Move a character span past the image placeholders that the processor expanded before it."""
+    gained = [0, *(r["new_span"][1] - r["span"][1] for r in replacements)]
+    before = sum(r["span"][1] <= span[0] for r in replacements)
+    return span[0] + gained[before], span[1] + gained[before]
+
+
+def cover(offsets: np.ndarray, spans: list[Span]) -> np.ndarray:
+    """Mark the tokens (T,) whose characters overlap any of the spans; empty tokens never do."""
+    mask = np.zeros(len(offsets), dtype=bool)
+    for start, stop in spans:
+        mask |= (offsets[:, 0] < stop) & (offsets[:, 1] > start)
+    return mask

@@ -1,0 +1,96 @@
+"""Finetuned models on disk: a LoRA adapter, or a whole model, and the log of its training.
+
+Both are safetensors with a JSON config beside them; the processor stays with the base model.
+peft, slow to import, is imported only where there is an adapter.
+"""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transformers import AutoModelForImageTextToText, PreTrainedModel
+
+from vlselect.models.loading import is_quantised
+from vlselect.models.vlm import VLM
+from vlselect.models.weights import load_pretrained
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+logger = logging.getLogger(__name__)
+
+ADAPTER_CONFIG = "adapter_config.json"
+
+
+def save_checkpoint(model: "PreTrainedModel | PeftModel", directory: str | Path) -> None:
+    """Write the trained weights and their config into a directory that exists.
+
+    Parameters
+    ----------
+    model : PeftModel or PreTrainedModel
+        Of the first only adapter and fully trained modules are saved, of the second everything.
+    directory : str or Path
+        Other files there stay.
+    """
+    model.save_pretrained(directory)
+    (Path(directory) / "README.md").unlink(missing_ok=True)  # peft's model card is an empty form
+
+
+def merge_adapter(vlm: VLM) -> VLM:
+    """Add a LoRA adapter's product to the weights that it adapts; give the VLM without adapter.
+
+    The sum is rounded to the base's dtype. A model without an adapter is given back as it is.
+
+    Raises
+    ------
+    ValueError
+        If weights of the base model are quantised, or a weight would be NaN or infinite.
+    """
+    from peft import PeftModel
+
+    if not isinstance(vlm.model, PeftModel):
+        return vlm
+    if is_quantised(vlm.model):
+        raise ValueError(f"{vlm.path}: an adapter cannot be merged into quantised weights")
+    vlm.model = vlm.model.merge_and_unload(safe_merge=True).eval()
+    return vlm
+
+
+def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
+    """Put a checkpoint's weights onto its base model.
+
+    Parameters
+    ----------
+    vlm : VLM
+        The base model; its model is used up.
+    directory : str or Path
+        Written by `save_checkpoint`.
+
+    Returns
+    -------
+    VLM
+        The finetuned model with the base model's processor and batch sizes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the directory holds neither an adapter nor a model.
+    WeightsError
+        If its weights are not just those of the adapter or the model.
+    """
+    directory = Path(directory)
+    if (directory / ADAPTER_CONFIG).is_file():
+        from vlselect.models.lora import load_adapter
+
+        return load_adapter(vlm, directory)
+    if not (directory / "config.json").is_file():
+        raise FileNotFoundError(f"{directory} holds neither {ADAPTER_CONFIG} nor config.json")
+    base = vlm.model
+    model = load_pretrained(
+        *(AutoModelForImageTextToText, str(directory)),
+        dtype=base.dtype,
+        attn_implementation=base.config._attn_implementation,
+    ).to(base.device)
+    logger.info("loaded %s (%d weights)", directory, model.num_parameters())
+    vlm.model = model.eval()
+    return vlm

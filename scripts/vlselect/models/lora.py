@@ -1,0 +1,175 @@
+"""LoRA adapters on a vision-language model: attach and load.
+
+By default every linear layer of the language model is adapted; the vision tower, the projector and
+the output layer are not. Where the language model sits is asked of the model, so no architecture's
+names are written down here.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from peft.utils.transformers_weight_conversion import (
+    convert_peft_adapter_state_dict_for_transformers,
+)
+from safetensors.torch import load_file
+from torch import nn
+
+from vlselect.models.vlm import VLM
+from vlselect.models.weights import require_same
+
+WEIGHTS = "adapter_model.safetensors"
+
+
+def attach_lora(
+    model: nn.Module,
+    *,
+    rank: int,
+    alpha: float,
+    dropout: float = 0.0,
+    target_modules: str | Sequence[str] | None = None,
+    modules_to_save: Sequence[str] = (),
+    seed: int,
+) -> PeftModel:
+    """Wrap a model with a new LoRA adapter, in float32, and freeze everything else.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Changed in place, as peft does.
+    rank, alpha : int, float
+        The update of a weight is alpha / rank · B A.
+    dropout : float
+        On the adapter's inputs, in training.
+    target_modules : str or sequence of str, optional
+        A regular expression that whole module names must match, or ends of module names; every
+        linear layer of the language model where there is none.
+    modules_to_save : sequence of str
+        Ends of names of modules that are trained in full and saved beside the adapter.
+    seed : int
+        Decides A, whatever random numbers were drawn before; B is zero.
+
+    Raises
+    ------
+    ValueError
+        If no linear layer of a language model is found, or nothing matches `target_modules`.
+
+    References
+    ----------
+    Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685, equation 3.
+    """
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=_pattern(target_modules) if target_modules else language_linears(model),
+        modules_to_save=list(modules_to_save) or None,
+        bias="none",
+    )
+    with torch.random.fork_rng():  # peft draws a first A, which must not move anyone's generator
+        adapted = get_peft_model(model, config)
+    _initialise(adapted, seed)
+    return adapted
+
+
+def language_linears(model: nn.Module) -> str:
+    """Regular expression of the names of all linear layers of the language model.
+
+    Layer numbers are left open, so that the expression stays readable in adapter_config.json.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or the expression also fits a module that is not one of them.
+    """
+    decoder, head = model.get_decoder(), model.get_output_embeddings()
+    inside = {id(module) for module in decoder.modules() if module is not head}
+    linear = {
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and id(module) in inside
+    }
+    if not linear:
+        raise ValueError(
+            f"{type(model).__name__} has no linear layer in its language model; set target_modules"
+        )
+    patterns = {re.sub(r"(?<=\\\.)\d+(?=\\\.)", r"\\d+", re.escape(name)) for name in linear}
+    pattern = "|".join(sorted(patterns))
+    matched = {name for name, _ in model.named_modules() if re.fullmatch(pattern, name)}
+    if matched != linear:
+        raise ValueError(
+            f"{sorted(matched - linear)[0]!r} has the name of an adapted layer, but is not a "
+            "linear layer of the language model; set target_modules"
+        )
+    return pattern
+
+
+def load_adapter(vlm: VLM, folder: str | Path) -> VLM:
+    """Put a saved LoRA adapter on a VLM's model, frozen and in evaluation mode.
+
+    Returns
+    -------
+    VLM
+        The one given; its `model` is now a PeftModel.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder has no safetensors adapter (peft would unpickle another format).
+    WeightsError
+        If the file lacks a weight of the adapter, or holds another.
+    """
+    path = _require_adapter(folder)
+    config = PeftConfig.from_pretrained(str(folder))
+    config.inference_mode = True  # frozen
+    model = PeftModel(vlm.model, config)
+    given = load_file(path, device=str(vlm.device))
+    embeddings = any(".base_layer." in name for name in given)  # peft saves them if it adapts them
+    own = get_peft_model_state_dict(model, save_embedding_layers=embeddings)
+    require_same(path, convert_peft_adapter_state_dict_for_transformers(model, config, given), own)
+    set_peft_model_state_dict(model, given)
+    vlm.model = model.eval()
+    return vlm
+
+
+def adapter_digest(folder: str | Path) -> str:
+    """Sha256 (hex) of an adapter's weights."""
+    return hashlib.sha256(_require_adapter(folder).read_bytes()).hexdigest()
+
+
+def _pattern(names: str | Sequence[str]) -> str:
+    """Turn ends of module names into an expression; peft would store a list in arbitrary order."""
+    if isinstance(names, str):
+        return names
+    return rf"(?:.*\.)?(?:{'|'.join(sorted(map(re.escape, names)))})"
+
+
+def _require_adapter(folder: str | Path) -> Path:
+    path = Path(folder) / WEIGHTS
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no LoRA adapter: there is no {WEIGHTS}")
+    return path
+
+
+@torch.no_grad()
+def _initialise(model: PeftModel, seed: int) -> None:
+    """Draw every A as LoRA's authors do, on the CPU, from a generator of its own; set B to zero."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        if ".lora_A." in name:
+            values = torch.empty(parameter.shape)
+            nn.init.kaiming_uniform_(values, a=math.sqrt(5), generator=generator)
+            parameter.copy_(values)
+        elif ".lora_B." in name:
+            parameter.zero_()

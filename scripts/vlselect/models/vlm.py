@@ -1,0 +1,289 @@
+"""One adapter over any Hugging Face image-text-to-text model: load, encode, mask, collate.
+
+Every stage that runs a model sees it through this module only: conversations go in, padded batches
+with exact masks come out. The masks are found in the text that the model's own chat template
+renders and carried to tokens by the tokenizer's offsets, so no template needs special markers.
+"""
+
+import inspect
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jinja2 import TemplateError
+from PIL import Image
+from transformers import PreTrainedTokenizerBase
+
+from vlselect.models import chat, collation
+from vlselect.models.chat import MaskError, Span
+from vlselect.models.collation import SEQUENCES, Batch, Encoded
+from vlselect.pool.records import IMAGE_MARKER, Record, Turn
+
+TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")  # by which some models tell images apart
+
+logger = logging.getLogger(__name__)
+
+
+class VLM:
+    """A vision-language model with its processor.
+
+    Attributes
+    ----------
+    model : PreTrainedModel
+        In evaluation mode, on `device`.
+    processor : ProcessorMixin
+        Its chat template renders every conversation.
+    batch_size : int
+        Samples in a batch, at most.
+    batch_tokens : int or None
+        Tokens in a batch, at most, padding and images included; None sets no limit.
+    workers : int
+        Processes that read and encode samples while the model runs; 0 leaves it to this one.
+    max_length : int or None
+        Tokens that whole conversations are cut to, from the right; None cuts nothing.
+    turn_ends : list of int
+        Ids of the tokens that close what the assistant says: those that the chat template writes,
+        or the end-of-sequence token, which `encode` puts in where the template closes no turn.
+    positions : int or None
+        Tokens that the language model has positions for, where its config says so.
+    """
+
+    def __init__(
+        self,
+        model,
+        processor,
+        *,
+        path: str,
+        revision: str = "",
+        batch_size: int = 64,
+        batch_tokens: int | None = None,
+        max_length: int | None = None,
+        workers: int = 0,
+    ):
+        self.model, self.processor = model.eval(), processor
+        self.path, self.revision, self.batch_size = path, revision, batch_size
+        self.batch_tokens, self.max_length, self.workers = batch_tokens, max_length, workers
+        self.tokenizer = processor.tokenizer
+        if not self.tokenizer.is_fast:
+            raise MaskError(f"{path}: masks need a fast tokenizer, which gives character offsets")
+        if processor.chat_template is None and self.tokenizer.chat_template is None:
+            raise MaskError(
+                f"{path}: the processor has no chat template, as those of base models (PaliGemma) "
+                "have none; choose a model made for conversations"
+            )
+        self._arguments = set(inspect.signature(model.forward).parameters)
+        if "cross_attention_mask" in self._arguments:
+            raise MaskError(f"{path}: {type(model).__name__} has no image tokens in its sequence")
+        self._image_id = image_token_id(model, path)
+        tokens = {self.tokenizer.convert_ids_to_tokens(self._image_id)}
+        tokens |= {getattr(processor, name, None) for name in ("image_token", "boi_token")}
+        self._image_tokens = sorted(tokens - {None, IMAGE_MARKER})
+        self._special = frozenset(special_tokens(self.tokenizer).values())
+        self._strings = False  # whether a turn's content is one string where it is text alone
+        if not chat.shows_texts(self._render):
+            self._strings = True
+            self._strings = chat.shows_texts(self._render)
+        self._closings, self._end = self._find_closings()
+        self.turn_ends = self.tokenizer.convert_tokens_to_ids(
+            self._closings or [token for token in [self._end] if token]
+        )
+        text_config = model.config.get_text_config()
+        self.positions = getattr(text_config, "max_position_embeddings", None)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's inputs have to be."""
+        return self.model.device
+
+    @property
+    def special(self) -> frozenset[int]:
+        """Ids of the tokenizer's special tokens, see `special_tokens`."""
+        return self._special
+
+    @property
+    def language_layers(self) -> torch.nn.ModuleList:
+        """The decoder layers of the language model, first to last."""
+        return self.model.get_decoder().layers
+
+    def encode(self, record: Record, images: Sequence[Image.Image]) -> Encoded:
+        """Tokenise one whole conversation and find its masks.
+
+        Parameters
+        ----------
+        record : Record
+            At least one user turn and one assistant turn.
+        images : sequence of PIL images
+            One for each ``<image>`` of the conversation, in order.
+
+        Raises
+        ------
+        MaskError
+            If the chat template hides or alters the responses, or no response token is left.
+        ValueError
+            If the sample is longer than the model has positions for.
+        """
+        text, spans = self._write(record)
+        encoded = self._tokenise(record, text, images, spans["assistant"], spans["user"])
+        if self.max_length is not None and len(encoded) > self.max_length:
+            logger.info("sample %r is cut from %d tokens", record.sample_id, len(encoded))
+            encoded = encoded.first(self.max_length)
+        self._require_positions(encoded)
+        if not encoded.response.any():
+            raise self._refusal(record, "no token of its responses is left")
+        return encoded
+
+    def encode_prompt(self, record: Record, images: Sequence[Image.Image]) -> Encoded:
+        """Tokenise a conversation up to its last user turn, ready for the answer.
+
+        It is the beginning of what `encode` makes of the conversation with an answer, up to the
+        blanks before it: tokenizers take them for a part of the answer's first word.
+        """
+        last = max(i for i, turn in enumerate(record.turns) if turn.role == "user")
+        text, spans = self._write(
+            replace(record, turns=(*record.turns[: last + 1], Turn("assistant", "?")))
+        )
+        text = text[: spans["assistant"][-1][0]].rstrip(" ")
+        encoded = self._tokenise(record, text, images, [], [])
+        self._require_positions(encoded)
+        return encoded
+
+    def collate(
+        self,
+        samples: Sequence[Encoded],
+        padding_side: str | None = None,
+        device: torch.device | str | None = None,
+    ) -> Batch:
+        """Pad samples to one length and stack them, on the model's device unless told otherwise.
+
+        Parameters
+        ----------
+        samples : sequence of Encoded
+            With images or without, mixed at will.
+        padding_side : {"left", "right"}, optional
+            The tokenizer's own side where none is given.
+        device : torch.device or str, optional
+            The model's where none is given; a data loader's worker has to stay on the CPU.
+        """
+        return collation.collate(
+            samples,
+            padding_side or self.tokenizer.padding_side,
+            self.tokenizer.pad_token_id or 0,
+            torch.device(device or self.device),
+            self.model.dtype,
+        )
+
+    def _require_positions(self, sample: Encoded) -> None:
+        if self.positions is not None and len(sample) > self.positions:
+            raise ValueError(
+                f"sample {sample.sample_id!r} has {len(sample)} tokens, but {self.path} has "
+                f"positions for {self.positions}; a max_length in the model's config cuts longer "
+                "samples"
+            )
+
+    def _refusal(self, record: Record, reason: object) -> MaskError:
+        return MaskError(f"model {self.path}, sample {record.sample_id!r}: {reason}")
+
+    def _find_closings(self) -> tuple[list[str], str | None]:
+        """Tokens by which the template closes turns, and the one for turns that it leaves open."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        whole = {token.content for token in added if token.content.strip()}
+        whole = (whole | set(special_tokens(self.tokenizer))) - {self.tokenizer.unk_token}
+        closings = chat.turn_closings(self._render, sorted(whole), self.tokenizer.eos_token)
+        end = closings[0] if closings else self.tokenizer.eos_token
+        if closings:
+            logger.info("%s: the chat template ends responses with %s", self.path, closings)
+        elif end:
+            what = "the chat template ends no response; each gets the end-of-sequence token"
+            logger.info("%s: %s %r", self.path, what, end)
+        else:
+            what = "neither the chat template nor the tokenizer has a token that ends a response"
+            logger.warning("%s: %s", self.path, what)
+        return closings, end
+
+    def _write(self, record: Record) -> tuple[str, dict[str, list[Span]]]:
+        """Text of a conversation, every response closed, and the places of what is said in it."""
+        try:
+            return chat.locate_texts(record, self._render, self._closings, self._end)
+        except MaskError as error:
+            raise self._refusal(record, error) from error
+
+    def _render(self, messages: list[dict]) -> str:
+        messages = chat.with_strings(messages) if self._strings else messages
+        try:
+            return self.processor.apply_chat_template(messages, tokenize=False)
+        except (TemplateError, TypeError) as error:
+            raise MaskError(f"the chat template does not take the conversation: {error}") from error
+
+    def _tokenise(
+        self,
+        record: Record,
+        text: str,
+        images: Sequence[Image.Image],
+        responses: Sequence[Span],
+        instructions: Sequence[Span],
+    ) -> Encoded:
+        for token in self._image_tokens:
+            if any(token in turn.text for turn in record.turns):
+                what = f"its text holds {token!r}, which stands for an image"
+                cure = f"`pool.forbidden: [{token!r}]` rejects such records"
+                raise self._refusal(record, f"{what}; {cure}")
+        bos = self.tokenizer.bos_token
+        first = {"add_special_tokens": not (bos and text.startswith(bos))}
+        try:
+            output = self.processor(
+                text=[text],
+                images=[list(images)] if images else None,
+                return_tensors="pt",
+                return_mm_token_type_ids=not self._arguments.isdisjoint(TOKEN_TYPES),
+                return_text_replacement_offsets=True,
+                **first,
+            )
+        except ValueError as error:
+            raise self._refusal(record, error) from error
+        shifts = output.pop("text_replacement_offsets", [[]])[0]
+        shifts = shifts if len(shifts) else []  # none may have become an empty tensor
+        again = self.tokenizer(chat.expand(text, shifts), return_offsets_mapping=True, **first)
+        ids = output["input_ids"][0].numpy()
+        if again["input_ids"] != (tokens := ids.tolist()):
+            name = type(self.processor).__name__
+            raise self._refusal(record, f"{name} changes the text that the chat template wrote")
+        offsets = np.asarray(again["offset_mapping"])  # (T, 2)
+        image = ids == self._image_id
+        special = np.array([token in self._special for token in tokens], dtype=bool)
+        response = chat.cover(offsets, [chat.shift(span, shifts) for span in responses])
+        instruction = chat.cover(offsets, [chat.shift(span, shifts) for span in instructions])
+        inputs = {
+            name: value[0] if name in SEQUENCES else value
+            for name, value in output.items()
+            if name in self._arguments
+        }
+        return Encoded(record.sample_id, inputs, response & ~image, instruction & ~special, image)
+
+
+def image_token_id(model: torch.nn.Module, path: str) -> int:
+    """Id of the token in whose places the model puts its visual features.
+
+    Raises
+    ------
+    MaskError
+        If the model's config names none, as that of a model whose layers attend to images apart.
+    """
+    config = model.config
+    for name in ("image_token_id", "image_token_index"):
+        if isinstance(getattr(config, name, None), int):
+            return getattr(config, name)
+    raise MaskError(f"{path}: the config of {type(model).__name__} names no image token")
+
+
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """Special tokens and their ids, but for the unknown token, which stands for a user's word.
+
+    Those that close turns are often special in the tokenizer's file alone, under no name.
+    """
+    added = {
+        token.content: i for i, token in tokenizer.added_tokens_decoder.items() if token.special
+    }
+    named = dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True))
+    return {text: i for text, i in (added | named).items() if i != tokenizer.unk_token_id}

@@ -1,0 +1,217 @@
+"""The turns and images of a record, out of each form that instruction data comes in.
+
+====================  ==========================================================================
+LLaVA                 ``conversations`` of ``from`` and ``value``; ``image``: a path or a list
+ShareGPT              ``messages`` (or ``conversations``) of ``role`` and ``content``; ``images``
+content parts         the same, ``content`` a list of ``{"type": "text", "text": ..}`` and
+                      ``{"type": "image"}``, with its own path under ``image``, ``path``, ``url``
+                      or ``image_url``, or the next of ``images`` where it has none
+The Cauldron          ``texts`` of ``user`` and ``assistant``; ``images``, all shown at first
+====================  ==========================================================================
+
+A turn is a text in which ``<image>`` stands where an image is shown; parts are joined as they
+are. An image is a path, or an object with one under ``path``; where its bytes are part of a table,
+a reference to them is under ``bytes`` (`embedded`). Messages may also be one object of lists, as
+the library `datasets` stores a sequence of objects. Torch-free.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from vlselect.pool.embedded import is_embedded
+from vlselect.pool.rejection import Rejection, kind, shorten
+
+IMAGE_MARKER = "<image>"
+ROLES = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "system": "system",
+}
+FORMS = ("conversations", "messages", "texts")
+LLAVA = "conversations"  # its records bear ids; those of other forms may do without
+LONGEST_PATH = 4096  # characters; a longer one is no path but data
+_KEYS = (("from", "value"), ("role", "content"))
+_OTHER_MEDIA = ("video", "videos", "audio", "audios")
+_PATH_KEYS = ("image", "path", "url", "image_url")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message; `role` is system, user or assistant, `text` keeps its ``<image>`` markers."""
+
+    role: str
+    text: str
+
+
+def read_conversation(value: dict) -> tuple[str, tuple[Turn, ...], tuple[str, ...]]:
+    """Read the turns of a record and the images that they show, in the order of their markers.
+
+    Parameters
+    ----------
+    value : dict
+        A record.
+
+    Returns
+    -------
+    form : str
+        ``conversations`` for LLaVA's form; ``messages`` or ``texts``.
+    turns : tuple of Turn
+        Empty system prompts are left out.
+    images : tuple of str
+        Paths or references, as many as there are markers.
+
+    Raises
+    ------
+    Rejection
+        ``empty_conversation``, ``bad_type``, ``unsupported_media``, ``unknown_role``,
+        ``empty_turn``, ``missing_image`` or ``image_count_mismatch``.
+    """
+    form = _form(value)
+    images = _images(value)
+    if form == "texts":
+        turns = _pairs(value[form], len(images))
+    else:
+        messages = _messages(value[form])
+        form = form if messages[0].get("from") is not None else "messages"
+        turns, images = _turns(messages, images)
+    _check_markers(turns, images)
+    return form, turns, images
+
+
+def _form(value: dict) -> str:
+    """Which key holds the conversation."""
+    present = [key for key in FORMS if value.get(key) is not None]
+    if not present:
+        raise Rejection("empty_conversation", "no 'conversations', 'messages' or 'texts'")
+    if present[:2] == ["conversations", "messages"]:
+        raise Rejection("bad_type", "both 'conversations' and 'messages' are given")
+    for key in _OTHER_MEDIA:
+        if value.get(key):
+            raise Rejection("unsupported_media", f"the record has {key!r}; only images are read")
+    return present[0]
+
+
+def _messages(messages: object) -> list[dict]:
+    """Require a list of objects, from which lists in one object are turned."""
+    if isinstance(messages, dict) and messages:
+        columns = list(messages.values())
+        if all(isinstance(c, list) and len(c) == len(columns[0]) for c in columns):
+            messages = [dict(zip(messages, row, strict=True)) for row in zip(*columns, strict=True)]
+    if not isinstance(messages, list):
+        raise Rejection("bad_type", f"the conversation is {kind(messages)}, not a list")
+    if not messages:
+        raise Rejection("empty_conversation", "the conversation has no turns")
+    for number, message in enumerate(messages, start=1):
+        if not isinstance(message, dict):
+            raise Rejection("bad_type", f"turn {number} is {kind(message)}, not an object")
+    return messages
+
+
+def _turns(
+    messages: list[dict], given: tuple[str, ...]
+) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    """Read messages; `given` are the record's images, of which each marker takes the next."""
+    role_key, text_key = _KEYS[messages[0].get("from") is None]
+    turns, shown, rest = [], [], iter(given)
+    for number, message in enumerate(messages, start=1):
+        said, text = message.get(role_key), message.get(text_key)
+        if isinstance(text, list):
+            text = "".join(_parts(text, number, shown, rest))
+        elif isinstance(text, str) and IMAGE_MARKER in text:
+            shown += islice(rest, text.count(IMAGE_MARKER))
+        if not (isinstance(said, str) and isinstance(text, str)):
+            key, found = (text_key, text) if isinstance(said, str) else (role_key, said)
+            what = kind(found) if key in message else "missing"
+            raise Rejection("bad_type", f"{key!r} of turn {number} is {what}, not a text")
+        role = ROLES.get(said)
+        if role is None:
+            raise Rejection("unknown_role", f"turn {number} is by {shorten(said)}")
+        blank = not text or text.isspace()
+        if blank and role != "system":
+            raise Rejection("empty_turn", f"turn {number} ({role}) has no text")
+        if not blank:
+            turns.append(Turn(role, text))
+    return tuple(turns), (*shown, *rest)
+
+
+def _parts(parts: list, number: int, shown: list[str], rest: Iterator[str]) -> Iterator[str]:
+    """Give the texts of a message's parts, a marker for each image; add to the images `shown`."""
+    for part in parts:
+        if not isinstance(part, dict):
+            raise Rejection("bad_type", f"a part of turn {number} is {kind(part)}, not an object")
+        what = part.get("type")
+        if what == "text":
+            text = part.get("text")
+            if not isinstance(text, str):
+                raise Rejection("bad_type", f"a text part of turn {number} is {kind(text)}")
+            shown += islice(rest, text.count(IMAGE_MARKER))
+            yield text
+        elif what in ("image", "image_url"):
+            own = next((part[key] for key in _PATH_KEYS if part.get(key) is not None), None)
+            shown += islice(rest, 1) if own is None else [_image_name(own, f"turn {number}")]
+            yield IMAGE_MARKER
+        elif isinstance(what, str):
+            detail = f"turn {number} has a part of type {shorten(what)}; only text and image"
+            raise Rejection("unsupported_media", detail)
+        else:
+            raise Rejection("bad_type", f"the type of a part of turn {number} is {kind(what)}")
+
+
+def _pairs(texts: object, n_images: int) -> tuple[Turn, ...]:
+    """Read The Cauldron's pairs; images that no text marks are shown before the first question."""
+    turns = []
+    for number, pair in enumerate(_messages(texts), start=1):
+        for role in ("user", "assistant"):
+            text = pair.get(role)
+            if not isinstance(text, str):
+                raise Rejection("bad_type", f"{role!r} of text {number} is {kind(text)}")
+            if not text.strip():
+                raise Rejection("empty_turn", f"text {number} ({role}) is empty")
+            turns.append(Turn(role, text))
+    if not any(IMAGE_MARKER in turn.text for turn in turns):
+        turns[0] = Turn("user", IMAGE_MARKER * n_images + turns[0].text)
+    return tuple(turns)
+
+
+def _images(value: dict) -> tuple[str, ...]:
+    """Read the record's own images, under either name, alone or in a list."""
+    given = [key for key in ("image", "images") if value.get(key) is not None]
+    if len(given) > 1:
+        raise Rejection("bad_type", "both 'image' and 'images' are given")
+    if not given:
+        return ()
+    names = value[given[0]]
+    names = names if isinstance(names, list) else [names]
+    return tuple(_image_name(name, repr(given[0])) for name in names)
+
+
+def _image_name(image: object, where: str) -> str:
+    """Path of an image, or the reference to its bytes."""
+    if isinstance(image, dict):
+        if is_embedded(image.get("bytes")):
+            return image["bytes"]
+        image = next((image[key] for key in ("path", "url") if image.get(key)), None)
+        if image is None:
+            raise Rejection("missing_image", f"{where}: an image with neither bytes nor a path")
+    if not isinstance(image, str) or not image.strip():
+        what = "an empty text" if isinstance(image, str) else kind(image)
+        raise Rejection("bad_type", f"{where} holds {what}, not a path")
+    if image.startswith("data:") or len(image) > LONGEST_PATH:
+        raise Rejection("unsupported_media", f"{where} holds an image as text; only paths are read")
+    return image
+
+
+def _check_markers(turns: Sequence[Turn], images: Sequence[str]) -> None:
+    n_markers = 0
+    for number, turn in enumerate(turns, start=1):
+        here = turn.text.count(IMAGE_MARKER)
+        if here and turn.role != "user":
+            detail = f"turn {number} ({turn.role}) holds {IMAGE_MARKER}; only user turns may"
+            raise Rejection("image_count_mismatch", detail)
+        n_markers += here
+    if n_markers != len(images):
+        detail = f"{n_markers} {IMAGE_MARKER} markers, {len(images)} images"
+        raise Rejection("image_count_mismatch", detail)

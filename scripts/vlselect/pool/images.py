@@ -1,0 +1,120 @@
+"""Images of records, loaded safely: inside their root, of a bounded size, whole, as RGB.
+
+An image file is input from outside: it lies where `image_roots` lets it lie, its size is checked
+before any pixel is decoded, and only plain raster formats are opened (Pillow would start
+Ghostscript for a PostScript file).
+"""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from vlselect.pool.image_roots import ImageError, ImageRoots
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+# What Pillow's decoders raise on broken data.
+_BROKEN = (OSError, SyntaxError, ValueError, LookupError, TypeError, EOFError, OverflowError)
+_BROKEN += (struct.error, zlib.error)
+
+
+def load(roots: ImageRoots | str | Path, reference: str, max_pixels: int) -> Image.Image:
+    """Load one image, whole, upright and as RGB.
+
+    Parameters
+    ----------
+    roots : ImageRoots, str or Path
+        Where the images are; a single location may be named as it is.
+    reference : str
+        The image, as the sample bears it.
+    max_pixels : int
+        Most pixels (width x height) that are decoded. Pillow's own limit, about 179 million,
+        holds as well.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode RGB: see `to_rgb`.
+
+    Raises
+    ------
+    ImageError
+        As `ImageRoots.path` and `ImageRoots.read`; ``oversized_image``, ``unreadable_image`` or
+        ``truncated_image``.
+    """
+    return _decode(_find(roots, reference), reference, max_pixels)
+
+
+def problem(
+    roots: ImageRoots | str | Path, reference: str, max_pixels: int
+) -> tuple[str, str] | None:
+    """Check one image as `load` does, and its checksums where the format has them.
+
+    Returns
+    -------
+    (str, str) or None
+        Reason and detail; nothing where the image is good. (Values, not the error itself, since
+        these are kept and an error keeps its whole call stack.)
+    """
+    try:
+        source = _find(roots, reference)
+        _decode(source, reference, max_pixels)
+        with Image.open(source, formats=FORMATS) as image:
+            image.verify()
+    except ImageError as error:
+        return error.reason, error.detail
+    except _BROKEN as error:
+        return "unreadable_image", f"{reference!r}: {error}"
+    return None
+
+
+def _find(roots: ImageRoots | str | Path, reference: str) -> Path | io.BytesIO:
+    roots = ImageRoots.parse(roots)
+    return roots.path(reference) or io.BytesIO(roots.read(reference))
+
+
+def _decode(source: Path | io.BytesIO, reference: str, max_pixels: int) -> Image.Image:
+    try:
+        with Image.open(source, formats=FORMATS) as image:
+            pixels = image.width * image.height
+            if pixels > max_pixels:
+                detail = f"{reference!r}: {image.width} x {image.height} pixels, over {max_pixels}"
+                raise ImageError("oversized_image", detail)
+            image.load()
+            return to_rgb(image)
+    except Image.DecompressionBombError as error:
+        raise ImageError("oversized_image", f"{reference!r}: {error}") from error
+    except UnidentifiedImageError as error:
+        size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
+        detail = f"{reference!r} ({size} bytes) is not one of {', '.join(FORMATS)}"
+        raise ImageError("unreadable_image", detail) from error
+    except _BROKEN as error:
+        cut_short = isinstance(error, EOFError) or "truncated" in str(error).lower()
+        reason = "truncated_image" if cut_short else "unreadable_image"
+        raise ImageError(reason, f"{reference!r}: {error}") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Turn an image of any mode into RGB, upright.
+
+    The EXIF orientation is applied. What is transparent shows white: diagrams with black text on
+    a transparent ground would be all black otherwise. Sixteen-bit grey is scaled to eight bits;
+    32-bit grey, whose range no file states, is stretched from its least to its largest value.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.uint16)  # native byte order, (H, W)
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        values = np.asarray(image).astype(np.float64)
+        values = np.nan_to_num(values - np.nanmin(values))
+        values *= 255 / max(values.max(), 1e-12)
+        image = Image.fromarray(np.rint(values).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")

@@ -1,0 +1,241 @@
+"""From records to samples: parse each, check its id and its images, and say why one is refused.
+
+Order-preserving and streaming: a chunk of records is in memory at a time, and of the records
+before it only digests of their ids. Images are decoded by threads; they change nothing but time.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+
+from vlselect.config.record_files import image_location, is_table, record_files
+from vlselect.pool import images
+from vlselect.pool.image_roots import ImageRoots
+from vlselect.pool.json_stream import read_records
+from vlselect.pool.records import Record, Rejection, sample_name
+from vlselect.pool.table_stream import read_rows
+
+CHUNK = 1024  # records
+REPEATED_IDS = ("reject", "rename")
+REMEMBERED = 1 << 19  # images whose check is not repeated: some hundred megabytes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one record: a `record`, or a `rejection`; `raw` is its JSON text."""
+
+    position: int
+    raw: str
+    sample_id: str
+    record: Record | None
+    rejection: Rejection | None
+
+
+@dataclass
+class Tally:
+    """Counts of outcomes. accepted + rejected = read, always."""
+
+    read: int = 0
+    accepted: int = 0
+    n_text_only: int = 0
+    n_multi_turn: int = 0
+    n_images: int = 0
+    reasons: Counter = field(default_factory=Counter)
+    sources: Counter = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome; keep the first example of each reason."""
+        self.read += 1
+        if outcome.rejection is not None:
+            reason, detail = outcome.rejection.reason, outcome.rejection.detail
+            self.reasons[reason] += 1
+            example = f"record {outcome.position}, id {outcome.sample_id!r}: {detail}"
+            self.examples.setdefault(reason, example)
+            return
+        record = outcome.record
+        self.accepted += 1
+        self.sources[record.source] += 1
+        self.n_images += len(record.images)
+        self.n_text_only += not record.images
+        self.n_multi_turn += record.n_exchanges > 1
+
+    def summary(self) -> dict:
+        """Give the counts as a JSON object with sorted keys where order says nothing."""
+        return self.counts() | {
+            "rejected_by_reason": dict(sorted(self.reasons.items())),
+            "accepted_by_source": dict(sorted(self.sources.items())),
+            "n_text_only": self.n_text_only,
+            "n_multi_turn": self.n_multi_turn,
+            "n_images": self.n_images,
+        }
+
+    @classmethod
+    def total(cls, tallies: Iterable["Tally"]) -> "Tally":
+        """Add the counts of several tallies up."""
+        total = cls()
+        for tally in tallies:
+            for name in ("read", "accepted", "n_text_only", "n_multi_turn", "n_images"):
+                setattr(total, name, getattr(total, name) + getattr(tally, name))
+            total.reasons += tally.reasons
+            total.sources += tally.sources
+            total.examples = tally.examples | total.examples
+        return total
+
+    def counts(self) -> dict[str, int]:
+        """How many were read, accepted and rejected."""
+        return {"read": self.read, "accepted": self.accepted, "rejected": self.reasons.total()}
+
+    def describe(self) -> str:
+        """Say how many were accepted, and for each reason how many were not, with an example."""
+        lines = [f"{self.accepted} of {self.read} records accepted"]
+        for reason, count in sorted(self.reasons.items()):
+            lines.append(f"  {reason}: {count}, first {self.examples[reason]}")
+        return "\n".join(lines)
+
+
+def read_location(
+    location: str | Path, images: str | Path | None = None
+) -> Iterator[tuple[int, str]]:
+    """Read the records of a location, JSON or rows of tables, in its files' order.
+
+    Parameters
+    ----------
+    location : str or Path
+        See `record_files`.
+    images : str or Path, optional
+        Where the images are. Bytes in a table are used if it is the table itself, or nothing.
+
+    Yields
+    ------
+    (int, str)
+        Position, counted from 0 over all files, and JSON text.
+    """
+    files = record_files(location)
+    if is_table(location):
+        own = images is None or Path(images) == Path(image_location(location))
+        yield from read_rows(files, embedded=own)
+    else:
+        yield from enumerate(raw for file in files for _, raw in read_records(file))
+
+
+def examine(
+    records: Iterable[tuple[int, str]],
+    parse: Callable[[str], Record],
+    image_roots: ImageRoots | str | Path,
+    *,
+    max_pixels: int,
+    workers: int = 1,
+    part: str | None = None,
+    repeated_ids: str = "reject",
+) -> Iterator[Outcome]:
+    """Judge records one by one.
+
+    Parameters
+    ----------
+    records : iterable of (int, str)
+        Position and JSON text, from `read_location`.
+    parse : callable
+        Gives a record, or raises `Rejection`.
+    image_roots : ImageRoots, str or Path
+        Where the images are.
+    max_pixels : int
+        Larger images are refused.
+    workers : int
+        Threads that decode images.
+    part : str, optional
+        Part of a mixture; begins the ids of rejected records, as `parse` does with accepted ones.
+    repeated_ids : {"reject", "rename"}
+        Of a record whose id an accepted one has: refuse it, or call it ``<id>#2``, ``<id>#3``, …,
+        the first that is free.
+
+    Yields
+    ------
+    Outcome
+        In the order of the records. An id belongs to the first accepted record that bears it.
+    """
+    image_roots = ImageRoots.parse(image_roots)
+    check = partial(images.problem, image_roots, max_pixels=max_pixels)
+    problems: dict[str, tuple[str, str] | None] = {}
+    ids = _Ids(repeated_ids)
+    records = iter(records)
+    with ThreadPoolExecutor(workers) as threads:
+        while chunk := list(islice(records, CHUNK)):
+            parsed = [_attempt(parse, raw) for _, raw in chunk]
+            names = dict.fromkeys(n for p in parsed if isinstance(p, Record) for n in p.images)
+            new = [name for name in names if name not in problems]
+            if len(problems) > REMEMBERED:
+                problems = {name: problems[name] for name in names if name in problems}
+            problems.update(zip(new, threads.map(check, new), strict=True))
+            for (position, raw), result in zip(chunk, parsed, strict=True):
+                yield _judge(position, raw, result, ids, problems, part)
+
+
+class _Ids:
+    """The ids of accepted samples: a digest of each, and how often the repeated ones came."""
+
+    def __init__(self, repeated: str):
+        if repeated not in REPEATED_IDS:
+            raise ValueError(f"repeated ids {repeated!r} are none of {REPEATED_IDS}")
+        self._rename = repeated == "rename"
+        self._taken: set[bytes] = set()
+        self._bearers: Counter[bytes] = Counter()
+
+    def free(self, name: str) -> str | None:
+        """The id that a record of this name may have; none where it is taken."""
+        key = self._key(name)
+        if key not in self._taken:
+            return name
+        if not self._rename:
+            return None
+        while self._key(other := f"{name}#{self._bearers[key] + 2}") in self._taken:
+            self._bearers[key] += 1
+        return other
+
+    def take(self, name: str) -> None:
+        """Give an id away."""
+        self._taken.add(self._key(name))
+
+    @staticmethod
+    def _key(name: str) -> bytes:
+        return blake2b(name.encode(), digest_size=16).digest()
+
+
+def _attempt(parse: Callable[[str], Record], raw: str) -> Record | Rejection:
+    try:
+        return parse(raw)
+    except Rejection as rejection:
+        # Without its call stack, which would hold on to every record of the chunk.
+        return rejection.with_traceback(None)
+
+
+def _judge(
+    position: int,
+    raw: str,
+    result: Record | Rejection,
+    ids: _Ids,
+    problems: dict[str, tuple[str, str] | None],
+    part: str | None,
+) -> Outcome:
+    """Decide on a parsed record; one that is good takes its id."""
+    if isinstance(result, Rejection):
+        name = sample_name(raw)
+        return Outcome(position, raw, f"{part}:{name}" if part and name else name, None, result)
+    rejection = None
+    name = ids.free(result.sample_id)
+    if name is None:
+        detail = "an earlier record has this id"
+        rejection = Rejection("duplicate_id", f"{detail}: {result.sample_id!r}")
+    else:
+        bad = (problems[name] for name in result.images if problems[name] is not None)
+        rejection = next((Rejection(*reason) for reason in bad), None)
+    if rejection is not None:
+        return Outcome(position, raw, result.sample_id, None, rejection)
+    ids.take(name)
+    renamed = result if name == result.sample_id else replace(result, sample_id=name)
+    return Outcome(position, raw, name, renamed, None)

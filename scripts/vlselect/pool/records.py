@@ -1,0 +1,220 @@
+"""Instruction records: what a conversation with images must be, and why one is turned away.
+
+The forms that are read are those of `conversations`. LLaVA's bear an ``id``; of the others, one
+without gets an id made from its content. In a part of a mixture, ids and images begin with the
+part's name and a colon: ids that two datasets share do not collide. Torch-free.
+
+Reasons of rejection
+--------------------
+not_an_object, invalid_json, invalid_unicode, bad_number, bad_type, unsupported_media, no_id,
+bad_id, duplicate_id, empty_conversation, unknown_role, one_sided_conversation, wrong_turn_order,
+empty_turn, forbidden_text, image_count_mismatch; of its images (`images`): missing_image,
+unreadable_image, truncated_image, oversized_image, image_outside_root; of task records: no_answer,
+no_response.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vlselect.pool.conversations import IMAGE_MARKER, LLAVA, Turn, read_conversation
+from vlselect.pool.embedded import content_name, is_embedded
+from vlselect.pool.rejection import Rejection, kind, parse_object, shorten
+
+__all__ = ["IMAGE_MARKER", "Record", "Rejection", "TaskRecord", "Turn", "parse_object"]
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True)
+class Record:
+    """One sample: `images` are references (see `image_roots`), `turns` alternate user first."""
+
+    sample_id: str
+    source: str
+    images: tuple[str, ...]
+    turns: tuple[Turn, ...]
+
+    @property
+    def n_exchanges(self) -> int:
+        """Number of user turns: 1 for a single question, more for a conversation."""
+        return sum(turn.role == "user" for turn in self.turns)
+
+
+@dataclass(frozen=True)
+class TaskRecord(Record):
+    """A sample of a target task, with the answers it is scored on and the options it offers."""
+
+    answers: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+
+
+def parse_record(
+    raw: str,
+    source_key: str | None = None,
+    *,
+    require_response: bool = True,
+    part: str | None = None,
+    forbidden: Sequence[str] = (),
+) -> Record:
+    """Read one record from its JSON text and check its conversation (not its image files).
+
+    Parameters
+    ----------
+    raw : str
+        JSON of one record.
+    source_key : str, optional
+        Key whose value, where the record has one, names its source. Otherwise the source is the
+        part or, where the pool has none, the first folder of the first image, ``images`` for an
+        image in no folder, ``text`` for no image.
+    require_response : bool
+        Whether the conversation must end with the assistant; a question may stand alone if not.
+    part : str, optional
+        Part of a mixture that the record is of; begins its id and its images.
+    forbidden : sequence of str
+        Texts that no turn may hold, such as the image token of a model that will read it.
+
+    Returns
+    -------
+    Record
+
+    Raises
+    ------
+    Rejection
+        With the reason and what is wrong.
+    """
+    record = _build(parse_object(raw), source_key, require_response, part)
+    for number, turn in enumerate(record.turns, start=1):
+        for text in forbidden:
+            if text in turn.text:
+                raise Rejection("forbidden_text", f"turn {number} holds {text!r}")
+    return record
+
+
+def parse_task_record(
+    raw: str, source_key: str | None = None, *, require_response: bool = False
+) -> TaskRecord:
+    """Read one record of a task: a record with answers, and with choices where it offers some.
+
+    Answers are the list ``answers`` (of strings, or of objects with an ``answer``, as in VQA v2),
+    else ``answer``, else the last response. A question without a response is a fine test record.
+    A validation record needs its response, on which gradients are taken: it is not made up from
+    the answers, since that would train on a text that nobody wrote.
+
+    Raises
+    ------
+    Rejection
+        As `parse_record`, and ``no_answer``, ``no_response``.
+    """
+    value = parse_object(raw)
+    record = _build(value, source_key, require_response=False)
+    if require_response and record.turns[-1].role != "assistant":
+        raise Rejection("no_response", "the last turn is the user's; gradients need a response")
+    answers = _answers(value, record)
+    choices = _texts(value.get("choices") or [], "choices")
+    return TaskRecord(**vars(record), answers=answers, choices=choices)
+
+
+def sample_name(raw: str) -> str:
+    """Give the id that a rejected record bears, as far as one can be read; else nothing."""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return ""
+    name = value.get("id") if isinstance(value, dict) else None
+    name = "" if name is None or isinstance(name, dict | list) else _text(name)
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def content_digest(images: Sequence[str], turns: Sequence[Turn]) -> str:
+    """Sha256 (hex) of a record's content: its images and its turns, not its id or source.
+
+    An image counts by its path, or by its bytes where they are part of a table.
+    """
+    names = [content_name(reference) for reference in images]
+    text = _ENCODE([names, [[turn.role, turn.text] for turn in turns]])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _build(
+    value: dict, source_key: str | None, require_response: bool, part: str | None = None
+) -> Record:
+    form, turns, images = read_conversation(value)
+    _check_order([turn.role for turn in turns], require_response)
+    name = value.get("id")
+    if isinstance(name, dict | list):
+        raise Rejection("bad_type", f"'id' is {kind(name)}, not a text or a number")
+    if name is None and form != LLAVA:
+        name = content_digest(images, turns)[:16]
+    if name is None or not _text(name).strip():
+        raise Rejection("no_id", "'id' is missing or empty")
+    name, source = _text(name), _source(value, source_key)
+    if any(ord(character) < 32 for character in name):
+        raise Rejection("bad_id", f"'id' holds a control character: {shorten(name)}")
+    if part is None:
+        return Record(name, source or _first_folder(images), images, turns)
+    images = tuple(f"{part}:{image}" for image in images)
+    return Record(f"{part}:{name}", source or part, images, turns)
+
+
+def _check_order(roles: list[str], require_response: bool) -> None:
+    """Require user and assistant in turn, user first, after at most one system turn."""
+    needed = ("user", "assistant") if require_response else ("user",)
+    for role in needed:
+        if role not in roles:
+            raise Rejection("one_sided_conversation", f"no turn by the {role}")
+    offset = int(roles[0] == "system")
+    for i, role in enumerate(roles[offset:]):
+        expected = ("user", "assistant")[i % 2]
+        if role != expected:
+            detail = f"turn {i + offset + 1} is by the {role}, expected the {expected}"
+            raise Rejection("wrong_turn_order", detail)
+    if require_response and roles[-1] != "assistant":
+        raise Rejection("wrong_turn_order", "the last turn, by the user, has no response")
+
+
+def _source(value: dict, source_key: str | None) -> str | None:
+    """The source that a record names; The Cauldron's are with its texts."""
+    if not source_key:
+        return None
+    named, texts = value.get(source_key), value.get("texts")
+    if named is None and isinstance(texts, list):
+        named = texts[0].get(source_key)
+    if isinstance(named, dict | list):
+        raise Rejection("bad_type", f"{source_key!r} is {kind(named)}, not a text or a number")
+    return _text(named) if named is not None and _text(named).strip() else None
+
+
+def _first_folder(images: Sequence[str]) -> str:
+    if not images:
+        return "text"
+    names = [name for name in images[0].split("/") if name not in ("", ".")]
+    return names[0] if len(names) > 1 and not is_embedded(images[0]) else "images"
+
+
+def _answers(value: dict, record: Record) -> tuple[str, ...]:
+    answers = value.get("answers") or []
+    if isinstance(answers, list):
+        answers = [a.get("answer") if isinstance(a, dict) else a for a in answers]
+    if not answers and value.get("answer") is not None:
+        answers = [value["answer"]]
+    if not answers and record.turns[-1].role == "assistant":
+        answers = [record.turns[-1].text]
+    texts = _texts(answers, "answers")
+    if not any(text.strip() for text in texts):
+        raise Rejection("no_answer", "no 'answers', no 'answer' and no response at the end")
+    return texts
+
+
+def _texts(values: object, key: str) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise Rejection("bad_type", f"{key!r} is {kind(values)}, not a list")
+    for value in values:
+        if value is None or isinstance(value, dict | list):
+            raise Rejection("bad_type", f"{key!r} holds {kind(value)}, not a text or a number")
+    return tuple(_text(value) for value in values)
+
+
+def _text(value: str | float | bool) -> str:
+    """Write a JSON scalar as a text: a string as it is, anything else as in JSON."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,221 @@
+"""Tables of accepted samples: pool/samples.parquet and tasks/<task>/<split>.parquet.
+
+Written and read in row groups, so that neither side holds the whole pool.
+"""
+
+import argparse
+import csv
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vlselect.core.store import replacing
+from vlselect.pool.image_roots import add_images_argument
+from vlselect.pool.records import Record, TaskRecord, content_digest, parse_record
+
+ROW_GROUP = 1024  # rows; a multiple of store.BLOCK
+KEPT_GROUPS = 64  # row groups that a reader keeps: all of a small pool, some 100 MB of a large one
+SCHEMA = pa.schema(
+    {
+        "row": pa.int64(),
+        "sample_id": pa.string(),
+        "source": pa.string(),
+        "images": pa.list_(pa.string()),
+        "n_turns": pa.int32(),  # exchanges: user turns, each with its response
+        "n_images": pa.int32(),
+        "digest": pa.string(),
+        "record": pa.string(),
+    }
+)
+TASK_SCHEMA = pa.schema(
+    [*SCHEMA, ("answers", pa.list_(pa.string())), ("choices", pa.list_(pa.string()))]
+)
+REJECTED = ("position", "sample_id", "reason", "detail")
+
+
+def add_samples_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say which samples to go through, and where their images lie."""
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    add_images_argument(parser, default=Path())
+    parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
+
+
+class SamplesWriter:
+    """Write samples one by one; the file appears when the block ends without an error.
+
+    Parameters
+    ----------
+    path : str or Path
+        The Parquet file to make.
+    schema : pyarrow.Schema
+        `SCHEMA`, or `TASK_SCHEMA` for records with answers.
+    """
+
+    def __init__(self, path: str | Path, schema: pa.Schema = SCHEMA):
+        self.n_rows = 0
+        self._schema, self._replacing = schema, replacing(path)
+        self._waiting: dict[str, list] = {name: [] for name in schema.names}
+
+    def __enter__(self) -> "SamplesWriter":
+        temporary = self._replacing.__enter__()
+        self._file = pq.ParquetWriter(
+            temporary, self._schema, compression="zstd", use_dictionary=["source"]
+        )
+        return self
+
+    def write(self, record: Record, raw: str) -> None:
+        """Add one accepted record and its JSON text."""
+        row = {
+            "row": self.n_rows,
+            "sample_id": record.sample_id,
+            "source": record.source,
+            "images": list(record.images),
+            "n_turns": record.n_exchanges,
+            "n_images": len(record.images),
+            "digest": content_digest(record.images, record.turns),
+            "record": raw,
+        }
+        if isinstance(record, TaskRecord):
+            row |= {"answers": list(record.answers), "choices": list(record.choices)}
+        for name, values in self._waiting.items():
+            values.append(row[name])
+        self.n_rows += 1
+        if self.n_rows % ROW_GROUP == 0:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._file.write_table(pa.table(self._waiting, schema=self._schema))
+        for values in self._waiting.values():
+            values.clear()
+
+    def __exit__(self, kind, error, trace) -> bool | None:
+        if kind is None and self._waiting["row"]:
+            self._flush()
+        self._file.close()
+        return self._replacing.__exit__(kind, error, trace)
+
+
+class Samples:
+    """Read a table of samples; row groups are read as they are needed.
+
+    Parameters
+    ----------
+    path : str or Path
+        pool/samples.parquet or tasks/<task>/<split>.parquet.
+
+    Attributes
+    ----------
+    n : int
+        Number of samples; also ``len()``.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self._file = pq.ParquetFile(path)
+        metadata = self._file.metadata
+        sizes = (metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+        self._starts = list(accumulate(sizes, initial=0))
+        self._groups: OrderedDict[int, pa.Table] = OrderedDict()
+        self.n = metadata.num_rows
+
+    def __len__(self) -> int:
+        return self.n
+
+    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read all rows of some columns, or of all.
+
+        Raises
+        ------
+        KeyError
+            If a column does not exist.
+        """
+        missing = set(columns or ()) - set(self._file.schema_arrow.names)
+        if missing:
+            raise KeyError(f"{self.path} has no column {', '.join(sorted(missing))}")
+        return self._file.read(columns=columns and list(columns)).to_pandas()
+
+    def records(self, rows: Iterable[int]) -> list[Record]:
+        """Read the conversations of some rows, in the order asked for.
+
+        Raises
+        ------
+        IndexError
+            If a row does not exist.
+        """
+        return self._collect(rows, _record_at)
+
+    def raw(self, rows: Iterable[int]) -> Iterator[str]:
+        """Give the records of some rows as JSON text, as they came in, in the order asked for."""
+        rows = list(rows)
+        for start in range(0, len(rows), ROW_GROUP):
+            yield from self._collect(rows[start : start + ROW_GROUP], _text_at)
+
+    def _collect(self, rows: Iterable[int], read: Callable[[pa.Table, int], object]) -> list:
+        """Read one thing of each row, row group by row group."""
+        rows = [int(row) for row in rows]
+        for row in rows:
+            if not 0 <= row < self.n:
+                raise IndexError(f"{self.path} has no row {row}; it has {self.n} rows")
+        found: list = [None] * len(rows)
+        for place in sorted(range(len(rows)), key=rows.__getitem__):
+            group = bisect_right(self._starts, rows[place]) - 1
+            found[place] = read(self._group(group), rows[place] - self._starts[group])
+        return found
+
+    def _group(self, group: int) -> pa.Table:
+        """Read one row group, or find it among those kept; the one unused longest is let go."""
+        if group not in self._groups:
+            columns = ["sample_id", "source", "images", "record"]
+            self._groups[group] = self._file.read_row_group(group, columns=columns)
+        self._groups.move_to_end(group)
+        if len(self._groups) > KEPT_GROUPS:
+            self._groups.popitem(last=False)
+        return self._groups[group]
+
+
+def _text_at(table: pa.Table, i: int) -> str:
+    return table["record"][i].as_py()
+
+
+def _record_at(table: pa.Table, i: int) -> Record:
+    """Parse a row's record; what depends on the config, not on the record, is in the table."""
+    record = parse_record(_text_at(table, i), require_response=False)
+    known = {name: table[name][i].as_py() for name in ("sample_id", "source", "images")}
+    return replace(record, **known | {"images": tuple(known["images"])})
+
+
+class RejectionWriter:
+    """Write rejected.csv: a header, and a line for each record that was not accepted.
+
+    Parameters
+    ----------
+    path : str or Path
+        The CSV file to make.
+    columns : sequence of str
+        Its header.
+    """
+
+    def __init__(self, path: str | Path, columns: Sequence[str] = REJECTED):
+        self._replacing, self._columns = replacing(path), columns
+
+    def __enter__(self) -> "RejectionWriter":
+        temporary = self._replacing.__enter__()
+        self._file = temporary.open("w", encoding="utf-8", newline="", errors="backslashreplace")
+        self._csv = csv.writer(self._file, lineterminator="\n")
+        self._csv.writerow(self._columns)
+        return self
+
+    def write(self, *values: object) -> None:
+        """Add one line."""
+        self._csv.writerow(values)
+
+    def __exit__(self, kind, error, trace) -> bool | None:
+        self._file.close()
+        return self._replacing.__exit__(kind, error, trace)

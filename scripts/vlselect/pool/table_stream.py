@@ -1,0 +1,87 @@
+"""Rows of Parquet files and of datasets saved to disk, one by one as JSON texts.
+
+Bytes of images are left out, references in their place (`embedded`). An Arrow file is mapped, a
+Parquet file read in pieces: memory does not grow with the number of rows.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vlselect.pool.embedded import detach
+
+PIECE = 1024  # rows
+PIECE_WITH_BYTES = 32  # rows of a table with images in it
+
+
+def read_rows(files: Sequence[str | Path], *, embedded: bool = True) -> Iterator[tuple[int, str]]:
+    """Go through the rows of tables.
+
+    Parameters
+    ----------
+    files : sequence of str or Path
+        Parquet or Arrow files; their columns may differ.
+    embedded : bool
+        Whether images are read from the rows. Otherwise bytes are dropped and the paths beside
+        them hold.
+
+    Yields
+    ------
+    (int, str)
+        Number of the row, counted from 0 over all files, and the row as a JSON object. What JSON
+        has no form for (dates, decimals) becomes a text.
+
+    Raises
+    ------
+    ValueError
+        If a file is no such table, or is broken; names it.
+    """
+    row = 0
+    for path in files:
+        try:
+            for batch in _batches(Path(path)):
+                for values in batch.to_pylist():
+                    values = detach(values, row if embedded else None, count())
+                    yield row, json.dumps(values, ensure_ascii=False, default=str)
+                    row += 1
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def open_arrow(path: Path) -> pa.RecordBatchReader | pa.RecordBatchFileReader:
+    """Map an Arrow file: a stream, as `datasets` writes it, or one with a footer."""
+    mapped = pa.memory_map(str(path))
+    with path.open("rb") as file:
+        has_footer = file.read(6) == b"ARROW1"
+    return pa.ipc.open_file(mapped) if has_footer else pa.ipc.open_stream(mapped)
+
+
+def byte_columns(schema: pa.Schema) -> list[str]:
+    """Columns that hold bytes, alone or deep inside."""
+    return [field.name for field in schema if _holds_bytes(field.type)]
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Give the rows of a table in pieces."""
+    if path.suffix == ".parquet":
+        with pq.ParquetFile(path) as file:
+            rows = PIECE_WITH_BYTES if byte_columns(file.schema_arrow) else PIECE
+            yield from file.iter_batches(batch_size=rows)
+        return
+    reader = open_arrow(path)
+    rows = PIECE_WITH_BYTES if byte_columns(reader.schema) else PIECE
+    stream = isinstance(reader, pa.RecordBatchReader)
+    batches = reader if stream else map(reader.get_batch, range(reader.num_record_batches))
+    for batch in batches:
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return True
+    return any(_holds_bytes(kind.field(i).type) for i in range(kind.num_fields))

@@ -1,0 +1,325 @@
+"""Constraints on a subset: samples in or out, bounds for each source, no near-duplicates.
+
+They hold for every method, because a method is only ever asked to choose among the samples that
+may still be chosen. First come the samples to keep. Then each source whose minimum is not yet met
+asks the method to choose within that source, the source with the fewest samples to spare first
+(ties: by name). The rest is chosen among what remains. Each ranking is walked from the best: what
+a full source or a near-duplicate of a chosen sample rules out is passed over, and the method is
+asked again for what is missing, among the samples that are left.
+
+For a method that ranks by a score this is the best ranking that keeps the bounds; for a random
+draw it is a uniform draw among the samples that may be chosen.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vlselect.pool.samples import Samples
+from vlselect.subsets.budget import InfeasibleError, Selection
+from vlselect.subsets.duplicate_groups import Likeness
+
+logger = logging.getLogger(__name__)
+
+BOUNDS = ("minimum", "maximum", "quota")
+KEEP, MINIMUM, METHOD = "keep", "minimum", "method"
+
+Ask = Callable[[np.ndarray, int], Selection]
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen(Selection):
+    """A selection that says of each row why it was chosen: keep, minimum or method."""
+
+    reasons: tuple[str, ...] = ()
+
+
+class Constraints:
+    """What every subset of one pool has to be like.
+
+    Parameters
+    ----------
+    pool : DataFrame
+        Columns sample_id and source; one row per sample, in row order.
+    keep, exclude : sequence of str
+        Ids of samples that are always, or never, chosen.
+    bounds : mapping of {"minimum", "maximum", "quota"} to mapping of str to number
+        For each source a count (a whole number) or a share of the subset (between 0 and 1). Shares
+        are exact decimals; minima are rounded up, maxima down, quotas by largest remainder.
+    likeness : Likeness, optional
+        Which samples are near-duplicates of each other.
+
+    Attributes
+    ----------
+    eligible : bool array, shape (N,)
+        Samples that are not excluded.
+
+    Raises
+    ------
+    ValueError
+        If an id or a source is not in the pool, a source has a quota and another bound, or the
+        samples to keep contradict the other constraints.
+    """
+
+    def __init__(
+        self,
+        pool: pd.DataFrame,
+        *,
+        keep: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        bounds: Mapping[str, Mapping[str, float]] | None = None,
+        likeness: Likeness | None = None,
+    ):
+        names, self.source = np.unique(pool["source"].to_numpy(str), return_inverse=True)
+        self.names = names.tolist()
+        self.bounds = {kind: dict((bounds or {}).get(kind, {})) for kind in BOUNDS}
+        self._require_sources()
+        self._ids = pool["sample_id"].to_numpy(object)
+        self.keep = _rows(self._ids, keep, "keep")
+        self.eligible = np.ones(len(pool), dtype=bool)
+        self.eligible[_rows(self._ids, exclude, "exclude")] = False
+        self.likeness = likeness or Likeness(len(pool))
+        self._require_kept()
+
+    def limits(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give the fewest and the most samples of each source, (S,) each, in a subset of n.
+
+        Raises
+        ------
+        InfeasibleError
+            If no subset of n samples can be like that; the message does the sum.
+        """
+        least, most = self._least(n), np.full(len(self.names), n)
+        for name, value in self.bounds["maximum"].items():
+            most[self._place(name)] = math.floor(_amount(value, n))
+        quota = self._quotas(n)
+        for name, count in quota.items():
+            most[self._place(name)] = count
+        there = np.bincount(self.source[self.eligible], minlength=len(self.names))
+        for name, low, high, found in zip(self.names, least, most, there, strict=True):
+            if low > high:
+                raise InfeasibleError(
+                    f"source {name!r}: at least {low} samples (minimum, quota or keep), but at "
+                    f"most {high} of {n}"
+                )
+            if low > found:
+                raise InfeasibleError(f"source {name!r}: {low} samples wanted, {found} eligible")
+        if least.sum() > n:
+            raise InfeasibleError(f"{self._sum(least)} samples are required, the budget is {n}")
+        room = np.minimum(most, there)
+        if room.sum() < n:
+            raise InfeasibleError(f"{self._sum(room)} samples are allowed, the budget is {n}")
+        return least, most
+
+    def smallest(self) -> int:
+        """The smallest number of samples, at least 1, that has room for all that is required."""
+        n = 1
+        while (required := int(self._least(n).sum())) > n:
+            if n > len(self.source):
+                raise InfeasibleError(f"{required} samples are required of any subset of {n}")
+            n = required
+        return n
+
+    def choose(self, ask: Ask, n: int) -> Chosen:
+        """Choose n samples.
+
+        Parameters
+        ----------
+        ask : callable
+            Lets a method choose: of these rows (ascending) so many, the best first.
+        n : int
+
+        Raises
+        ------
+        InfeasibleError
+            If the constraints, or near-duplicates, leave no such subset.
+        """
+        least, most = self.limits(n)
+        walk = _Walk(self, most)
+        order = sorted(self.keep, key=lambda row: self._ids[row])
+        for row in order:
+            walk.take(row, np.nan, KEEP)
+        have = np.bincount(self.source[self.keep], minlength=len(self.names))
+        wanted = np.maximum(least - have, 0)
+        spare = np.bincount(self.source[walk.free], minlength=len(self.names)) - wanted
+        for place in np.argsort(spare, kind="stable"):
+            where = f"source {self.names[place]!r}"
+            walk.fill(ask, int(wanted[place]), self.source == place, MINIMUM, where)
+        walk.fill(ask, n - len(walk.rows), self.eligible, METHOD, "the pool")
+        rows = np.array(walk.rows, dtype=np.int64)
+        counts = ", ".join(f"{walk.reasons.count(why)} {why}" for why in (KEEP, MINIMUM, METHOD))
+        logger.info("constraints: %s; the method was asked %d times", counts, walk.asked)
+        return Chosen(rows, np.array(walk.scores), tuple(walk.reasons))
+
+    def _least(self, n: int) -> np.ndarray:
+        """Fewest samples of each source, (S,), with those to keep."""
+        least = np.zeros(len(self.names), dtype=np.int64)
+        for name, value in self.bounds["minimum"].items():
+            least[self._place(name)] = math.ceil(_amount(value, n))
+        for name, count in self._quotas(n).items():
+            least[self._place(name)] = count
+        return np.maximum(least, np.bincount(self.source[self.keep], minlength=len(self.names)))
+
+    def _quotas(self, n: int) -> dict[str, int]:
+        """Quotas as counts; shares come to their sum of n, rounded, by largest remainder."""
+        exact = {name: _amount(value, n) for name, value in sorted(self.bounds["quota"].items())}
+        counts = {name: math.floor(amount) for name, amount in exact.items()}
+        missing = math.floor(sum(exact.values()) + Fraction(1, 2)) - sum(counts.values())
+        order = sorted(exact, key=lambda name: counts[name] - exact[name])  # stable: then by name
+        return counts | {name: counts[name] + 1 for name in order[: max(missing, 0)]}
+
+    def _place(self, name: str) -> int:
+        return self.names.index(name)
+
+    def _sum(self, counts: np.ndarray) -> str:
+        """A sum of samples by source, as it would be written down."""
+        parts = [f"{c} of {name}" for name, c in zip(self.names, counts, strict=True) if c]
+        return f"{' + '.join(parts) or 'none'} = {counts.sum()}"
+
+    def _require_sources(self) -> None:
+        for kind, values in self.bounds.items():
+            unknown = sorted(set(values) - set(self.names))
+            if unknown:
+                raise ValueError(
+                    f"constraints.{kind}: no source {', '.join(map(repr, unknown))} in the pool; "
+                    f"there are {', '.join(self.names)}"
+                )
+        others = set(self.bounds["minimum"]) | set(self.bounds["maximum"])
+        both = sorted(others & set(self.bounds["quota"]))
+        if both:
+            raise ValueError(f"constraints.quota.{both[0]}: also has a minimum or a maximum")
+
+    def _require_kept(self) -> None:
+        out = self.keep[~self.eligible[self.keep]]
+        if out.size:
+            raise ValueError(f"constraints: {self._ids[out[0]]!r} is both kept and excluded")
+        kept = set(self.keep.tolist())
+        for row in self.keep:
+            alike = kept.intersection(self.likeness.of(row).tolist()) - {int(row)}
+            if alike:
+                raise ValueError(
+                    f"constraints.keep: {self._ids[row]!r} and {self._ids[min(alike)]!r} are "
+                    "near-duplicates of each other"
+                )
+
+
+class _Walk:
+    """What has been chosen so far, and what may still be."""
+
+    def __init__(self, constraints: Constraints, most: np.ndarray):
+        self.rows: list[int] = []
+        self.scores: list[float] = []
+        self.reasons: list[str] = []
+        self.asked = 0
+        self.free = constraints.eligible.copy()
+        self._source, self._likeness = constraints.source, constraints.likeness
+        self._room = most.copy()
+        for place in np.flatnonzero(most == 0):
+            self.free[self._source == place] = False
+
+    def take(self, row: int, score: float, reason: str) -> None:
+        """Choose a sample, and rule out what it rules out."""
+        self.rows.append(int(row))
+        self.scores.append(float(score))
+        self.reasons.append(reason)
+        self.free[row] = False
+        self.free[self._likeness.of(row)] = False
+        place = self._source[row]
+        self._room[place] -= 1
+        if self._room[place] == 0:
+            self.free[self._source == place] = False
+
+    def fill(self, ask: Ask, count: int, among: np.ndarray, reason: str, where: str) -> None:
+        """Choose so many of the free samples among those given (bool (N,)), as the method would."""
+        wanted = count
+        while count:
+            rows = np.flatnonzero(self.free & among)
+            if not len(rows):
+                raise InfeasibleError(
+                    f"{where} gave {wanted - count} of {wanted} samples: what was left were "
+                    "near-duplicates of chosen ones"
+                )
+            found = ask(rows, min(count, len(rows)))
+            self.asked += 1
+            for row, score in zip(found.rows.tolist(), found.scores.tolist(), strict=True):
+                if self.free[row]:
+                    self.take(row, score, reason)
+                    count -= 1
+
+
+def read_constraints(
+    samples: Samples,
+    pool: pd.DataFrame,
+    keep: Path | None = None,
+    exclude: Path | None = None,
+    bounds: Mapping[str, Mapping[str, float]] | None = None,
+    duplicates: Sequence[Path] | None = None,
+) -> Constraints | None:
+    """Read constraints from files; None where there are none.
+
+    Parameters
+    ----------
+    samples, pool
+        The pool's table, and its columns sample_id and source.
+    keep, exclude : Path, optional
+        Files of ids, see `read_ids`.
+    bounds : mapping, optional
+        See `Constraints`.
+    duplicates : sequence of Path, optional
+        Parquet tables row_a, row_b of near-duplicates. Given at all, even if empty, samples with
+        equal contents (digests) are near-duplicates as well.
+    """
+    if not (keep or exclude or bounds or duplicates is not None):
+        return None
+    likeness = None
+    if duplicates is not None:
+        pairs = [pd.read_parquet(path)[["row_a", "row_b"]].to_numpy() for path in duplicates]
+        digests = samples.frame(["digest"])["digest"].to_numpy(object)
+        likeness = Likeness(len(pool), np.concatenate(pairs) if pairs else None, digests)
+    kept, excluded = (read_ids(path) if path else [] for path in (keep, exclude))
+    return Constraints(pool, keep=kept, exclude=excluded, bounds=bounds, likeness=likeness)
+
+
+def read_ids(path: Path) -> list[str]:
+    """Read sample ids: a JSON list from a ``.json`` file, else one on each line.
+
+    Raises
+    ------
+    ValueError
+        If a JSON file is not a list of texts or whole numbers.
+    """
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".json":
+        return [line.strip() for line in text.split("\n") if line.strip()]
+    ids = json.loads(text)
+    if not isinstance(ids, list) or not all(type(name) in (str, int) for name in ids):
+        raise ValueError(f"{path} is not a JSON list of sample ids")
+    return [str(name) for name in ids]
+
+
+def _amount(value: float, n: int) -> Fraction:
+    """A bound in samples: a whole number is one already, what lies between is a share of n."""
+    exact = Fraction(str(value))
+    return exact * n if 0 < exact < 1 else exact
+
+
+def _rows(ids: np.ndarray, wanted: Sequence[str], key: str) -> np.ndarray:
+    """Rows of these sample ids, each once, ascending."""
+    if not len(wanted):
+        return np.empty(0, dtype=np.int64)
+    known = {name: row for row, name in enumerate(ids)}
+    unknown = [name for name in dict.fromkeys(wanted) if name not in known]
+    if unknown:
+        few = ", ".join(map(repr, unknown[:5])) + (", …" if len(unknown) > 5 else "")
+        raise ValueError(
+            f"constraints.{key}: {len(unknown)} ids are not in the pool: {few} (in a mixture, ids "
+            "begin with the part's name and a colon)"
+        )
+    return np.array(sorted({known[name] for name in wanted}), dtype=np.int64)

@@ -1,0 +1,80 @@
+"""Where the images of an export lie: in their own folders, or, out of tars and datasets, beside it.
+
+An image that is a file already stays where it is. One inside a tar or a dataset, which no trainer
+opens, becomes a file below the export's ``images/``: its bytes as they are, once, however many
+records show it.
+"""
+
+import hashlib
+import os
+from pathlib import Path, PurePosixPath
+
+from vlselect.pool.image_roots import ImageRoots
+
+LONGEST = 200  # bytes of a name in a path; file systems take 255
+
+
+class ImageFiles:
+    """Give each image of an export a path, and write those that are not files yet.
+
+    Parameters
+    ----------
+    roots : ImageRoots
+        Where the pool's images are.
+    folder : str or Path
+        Where the export is being written.
+    final : str or Path
+        Where the export will be, and is looked for by those who read the paths.
+
+    Attributes
+    ----------
+    n_written : int
+        Images written so far.
+    """
+
+    def __init__(self, roots: ImageRoots, folder: str | Path, final: str | Path):
+        self._roots, self._folder = roots, Path(folder)
+        self._final = Path(os.path.realpath(final))
+        self.n_written = 0
+
+    def absolute(self, reference: str) -> str:
+        """Path of an image from the root of the file system."""
+        return str(self._file(reference))
+
+    def relative(self, reference: str) -> str:
+        """Path of an image from the export's folder."""
+        return os.path.relpath(self._file(reference), self._final)
+
+    def in_folder(self, reference: str) -> str:
+        """The record's own path, where all images are in one folder; else as `relative`."""
+        file = self._file(reference)
+        if self._roots.folder is not None:
+            return reference
+        return os.path.relpath(file, self._final)
+
+    def _file(self, reference: str) -> Path:
+        """The image's file, with links followed: a path over ``..`` means the same everywhere."""
+        path = self._roots.path(reference)
+        if path is not None:
+            return Path(os.path.realpath(path))
+        name = PurePosixPath("images", file_name(reference))
+        written = self._folder / name
+        if not written.is_file():
+            written.parent.mkdir(parents=True, exist_ok=True)
+            written.write_bytes(self._roots.read(reference))
+            self.n_written += 1
+        return self._final / name
+
+
+def file_name(reference: str) -> str:
+    """Name below ``images/``: the reference, as far as it can be a path.
+
+    One that would leave the folder, or that no file system takes, is named by its digest.
+    """
+    if all(_is_plain(name) for name in reference.split("/")):
+        return reference
+    return hashlib.sha256(reference.encode()).hexdigest()[:32]
+
+
+def _is_plain(name: str) -> bool:
+    return name.isprintable() and name.strip(".") != "" and len(name.encode()) <= LONGEST

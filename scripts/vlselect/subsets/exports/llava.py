@@ -1,0 +1,47 @@
+"""LLaVA: one JSON list of ``id``, ``image`` and ``conversations`` of ``from`` and ``value``.
+
+LLaVA opens ``image_folder/image``. Of a pool with one image folder the records' own paths are
+kept, so that the export takes the place of the full JSON in a training script that has its
+``--image_folder``. Otherwise paths are relative to the export, which is then the image folder.
+
+LLaVA's system prompt comes from its conversation template, and its trainer stops (KeyError) at a
+turn that is neither ``human`` nor ``gpt``. A record's own system prompt is therefore put before
+its first question, and kept under `SYSTEM_KEY`, which LLaVA does not read.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from vlselect.pool.records import Record
+from vlselect.subsets.exports.image_files import ImageFiles
+
+SPEAKERS = {"user": "human", "assistant": "gpt"}
+SYSTEM_KEY = "system_in_first_turn"
+BREAK = "\n\n"  # between the system prompt and the question
+
+
+def write(records: Iterable[Record], images: ImageFiles, folder: Path) -> None:
+    """Write ``train.json``, a record on each line."""
+    with (folder / "train.json").open("w", encoding="ascii", newline="\n") as file:
+        separator = "[\n"
+        for record in records:
+            # ASCII only: LLaVA opens the file in whatever encoding its machine has.
+            file.write(separator + json.dumps(_entry(record, images)))
+            separator = ",\n"
+        file.write("\n]\n" if separator == ",\n" else "[]\n")
+
+
+def _entry(record: Record, images: ImageFiles) -> dict:
+    system = [turn.text for turn in record.turns if turn.role == "system"]
+    turns = [turn for turn in record.turns if turn.role != "system"]
+    said = [{"from": SPEAKERS[turn.role], "value": turn.text} for turn in turns]
+    entry: dict = {"id": record.sample_id}
+    paths = [images.in_folder(reference) for reference in record.images]
+    if paths:  # a record without the key is text only
+        entry["image"] = paths[0] if len(paths) == 1 else paths
+    entry["conversations"] = said
+    if system:
+        said[0]["value"] = system[0] + BREAK + said[0]["value"]
+        entry[SYSTEM_KEY] = system[0]
+    return entry

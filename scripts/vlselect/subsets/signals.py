@@ -1,0 +1,208 @@
+"""What a selection method gets to see: its module by name, and its signals from their files."""
+
+import argparse
+import importlib
+import importlib.util
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+
+from vlselect.core.store import ShardedArray
+from vlselect.pool.samples import Samples
+
+
+class RowsOf:
+    """Some rows of a sharded array, read when they are asked for; read like a `ShardedArray`.
+
+    Parameters
+    ----------
+    array : ShardedArray (N, ...)
+    rows : int array, shape (n,)
+        Its rows, in the order in which they are to be numbered.
+    """
+
+    def __init__(self, array: ShardedArray, rows: np.ndarray):
+        self._array, self._rows = array, np.asarray(rows, dtype=np.int64)
+        self.dtype, self.shape = array.dtype, (len(rows), *array.shape[1:])
+        self.paths, self.metadata = array.paths, array.metadata
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | np.ndarray | Sequence[int]) -> np.ndarray:
+        """Copy out rows, in the order asked for."""
+        if not isinstance(rows, slice):
+            rows = np.asarray(rows, dtype=np.int64)
+            if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
+                raise IndexError(f"rows outside 0:{len(self)}")
+        return self._array[self._rows[rows]]
+
+    def blocks(self, rows: int = 8192) -> Iterator[tuple[int, np.ndarray]]:
+        """Go through the rows in blocks; give the first row of each, and the block."""
+        for start in range(0, len(self), rows):
+            yield start, self[start : start + rows]
+
+    def groups(self, members: Iterable[np.ndarray], **options) -> Iterator[np.ndarray]:
+        """Read groups of rows that lie scattered over the array, as `ShardedArray.groups`."""
+        return self._array.groups((self._rows[group] for group in members), **options)
+
+    def only(self, key: str) -> str:
+        """Give the header value that all shards share."""
+        return self._array.only(key)
+
+
+Signal = pd.DataFrame | ShardedArray | RowsOf | dict[str, pd.DataFrame]
+
+POOL_COLUMNS = ["row", "sample_id", "source", "n_images"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that name a method, its pool, its signals, its parameters and a seed."""
+    parser.add_argument("--method", required=True, help="module of vlselect.methods")
+    parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
+    repeatable = {"nargs": "+", "action": "append", "default": [], "metavar": ("NAME", "PATH")}
+    about = "a signal and its Parquet file or all its shards; without a path it is left out"
+    parser.add_argument("--signal", help=about, **repeatable)
+    about = "a signal of several Parquet files, known to the method by the files' names"
+    parser.add_argument("--tables", help=about, **repeatable)
+    parser.add_argument("--parameters", default="{}", help="the method's parameters, as JSON")
+    parser.add_argument("--seed", type=int, required=True)
+    about = "threads of matrix products; fixed, because the last bits of sums depend on it"
+    parser.add_argument("--threads", type=int, default=1, help=about)
+
+
+def load_method(name: str) -> ModuleType:
+    """Import a method's module; an unknown name is an error that says what to add."""
+    module = f"vlselect.methods.{name}"
+    if not name.isidentifier() or importlib.util.find_spec(module) is None:
+        raise ValueError(
+            f"no method {name!r}: there is no module scripts/vlselect/methods/{name}.py"
+        )
+    return importlib.import_module(module)
+
+
+def read_pool(samples: Samples) -> pd.DataFrame:
+    """Read the columns of the pool that methods see: row, sample_id, source, n_images."""
+    pool = samples.frame(columns=POOL_COLUMNS)
+    _require_rows("samples", pool, len(pool))
+    return pool
+
+
+def read_signals(
+    single: Iterable[Sequence[str]], several: Iterable[Sequence[str]], n_pool: int
+) -> dict[str, Signal]:
+    """Read a method's signals.
+
+    Parameters
+    ----------
+    single : iterable of [name, path, ...]
+        Signals of one Parquet file, or of the safetensors shards of one array.
+    several : iterable of [name, path, ...]
+        Signals of several Parquet files, such as one for each task.
+    n_pool : int
+        Samples in the pool. A table with a column ``row`` must hold rows 0 to n_pool - 1 in order.
+
+    Returns
+    -------
+    dict of name to DataFrame, ShardedArray, or dict of file stem to DataFrame
+        Signals without a path are left out, so that a rule can name optional ones.
+
+    Raises
+    ------
+    ValueError
+        If a name comes twice, formats are mixed, or a table does not fit the pool.
+    """
+    signals: dict[str, Signal] = {}
+    for name, *paths in filter(_has_path, single):
+        kinds = {Path(path).suffix for path in paths}
+        if kinds == {".safetensors"}:
+            _add(signals, name, ShardedArray(paths))
+        elif kinds == {".parquet"} and len(paths) == 1:
+            _add(signals, name, _read_table(paths[0], n_pool))
+        else:
+            raise ValueError(
+                f"signal {name!r} must be one .parquet file or .safetensors shards, not {paths}"
+            )
+    for name, *paths in filter(_has_path, several):
+        tables: dict[str, pd.DataFrame] = {}
+        for path in paths:
+            _add(tables, Path(path).stem, _read_table(path, n_pool))
+        _add(signals, name, tables)
+    return signals
+
+
+def restrict(
+    pool: pd.DataFrame, signals: dict[str, Signal], rows: np.ndarray
+) -> tuple[pd.DataFrame, dict[str, Signal]]:
+    """Give pool and signals as if these rows were all that there is, numbered from 0.
+
+    Arrays and tables with a column ``row`` keep these rows. Where a table names other rows
+    (``neighbour_j``, with ``squared_j``), those that are left out become the sample itself at
+    distance 0. A table of clusters (``cluster`` and ``size``, no ``row``) beside assignments of
+    rows to clusters has its sizes counted anew, down to 0. Other tables stay as they are.
+
+    Parameters
+    ----------
+    pool : DataFrame
+        One row per sample, in row order.
+    signals : dict
+        As `read_signals` gives them.
+    rows : int64 array, shape (n,)
+        Ascending.
+    """
+    place = np.full(len(pool), -1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    part = {name: _restrict(signal, rows, place) for name, signal in signals.items()}
+    tables = {name: table for name, table in part.items() if isinstance(table, pd.DataFrame)}
+    assigned = [t["cluster"] for t in tables.values() if {"row", "cluster"} <= set(t)]
+    for name, table in tables.items():
+        if "row" not in table and {"cluster", "size"} <= set(table) and assigned:
+            clusters = table["cluster"].to_numpy()
+            counts = np.bincount(assigned[0], minlength=clusters.max(initial=-1) + 1)
+            part[name] = table.assign(size=counts[clusters])
+    return _take(pool, rows, place), part
+
+
+def _restrict(signal: Signal, rows: np.ndarray, place: np.ndarray) -> Signal:
+    if isinstance(signal, dict):
+        return {name: _restrict(table, rows, place) for name, table in signal.items()}
+    if isinstance(signal, pd.DataFrame):
+        return _take(signal, rows, place) if "row" in signal else signal
+    return RowsOf(signal, rows)
+
+
+def _take(table: pd.DataFrame, rows: np.ndarray, place: np.ndarray) -> pd.DataFrame:
+    """Keep rows of a table by row, and number them and the rows that it names from 0."""
+    part = table.iloc[rows].reset_index(drop=True)
+    part["row"] = np.arange(len(part), dtype=np.int64)
+    for column in part.filter(regex=r"^neighbour_\d+$"):
+        found = place[part[column].to_numpy(np.int64)]
+        part[column] = np.where(found < 0, part["row"], found)
+        squared = column.replace("neighbour", "squared")
+        part[squared] = np.where(found < 0, 0.0, part[squared])
+    return part
+
+
+def _has_path(given: Sequence[str]) -> bool:
+    return len(given) > 1
+
+
+def _add(signals: dict, name: str, signal: Signal) -> None:
+    if name in signals:
+        raise ValueError(f"signal {name!r} is given twice")
+    signals[name] = signal
+
+
+def _read_table(path: str, n_pool: int) -> pd.DataFrame:
+    frame = pd.read_parquet(path)
+    _require_rows(path, frame, n_pool)
+    return frame
+
+
+def _require_rows(name: str, frame: pd.DataFrame, n_pool: int) -> None:
+    """Raise ValueError if a table that has rows does not follow the pool, row by row."""
+    if "row" in frame and not np.array_equal(frame["row"].to_numpy(), np.arange(n_pool)):
+        raise ValueError(f"the rows of {name} are not those of the pool of {n_pool} samples")

@@ -1,0 +1,81 @@
+"""Budgets in tokens: how many samples fit, by asking for more or fewer until it is known."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vlselect.subsets.budget import InfeasibleError
+from vlselect.subsets.constraints import Chosen
+
+logger = logging.getLogger(__name__)
+
+
+def read_tokens(paths: list[Path], n_pool: int) -> np.ndarray:
+    """Tokens of each sample, int64 (n_pool,), from the tables of all shards."""
+    if not paths:
+        raise ValueError("a budget in tokens needs the tables of the pool's tokens")
+    table = pd.concat([pd.read_parquet(path) for path in paths]).sort_values("row")
+    if not np.array_equal(table["row"].to_numpy(), np.arange(n_pool)):
+        raise ValueError(f"{paths[0]} and the like do not count the tokens of {n_pool} samples")
+    return table["tokens"].to_numpy(np.int64)
+
+
+def fill(choose: Callable[[int], Chosen], tokens: np.ndarray, limit: int, least: int = 1) -> Chosen:
+    """Choose a number of samples that fits while one more sample does not.
+
+    Where a method's smaller choices are the beginnings of its larger ones, that is the longest
+    beginning that fits. Where they are not (an allocation to clusters is rounded anew for every
+    number), more than one number may be like that. Which one is found follows from the search
+    alone: it halves or interpolates between a number that fits and one that does not.
+
+    Parameters
+    ----------
+    choose : callable
+        Gives the choice of n samples; where there is none (`InfeasibleError`), n does not fit.
+    tokens : int64 array, shape (N,)
+        Tokens of each sample.
+    limit : int
+        Tokens that the chosen may have, in all.
+    least : int
+        Smallest number of samples that can be asked for.
+
+    Raises
+    ------
+    ValueError
+        If the choice of `least` samples has too many tokens, or the whole pool fewer.
+    InfeasibleError
+        If there is no choice of `least` samples.
+    """
+    if limit > tokens.sum():
+        raise ValueError(f"budget tokens-{limit} does not fit a pool of {tokens.sum()} tokens")
+    low, best = least, choose(least)
+    used = int(tokens[best.rows].sum())
+    if used > limit:
+        raise ValueError(
+            f"budget tokens-{limit}: the smallest choice, {low} samples, has {used} tokens"
+        )
+    cheapest = np.cumsum(np.sort(tokens))  # no n samples have fewer than cheapest[n - 1]
+    high, beyond, step = int(np.searchsorted(cheapest, limit, side="right")) + 1, None, 0
+    while high - low > 1:
+        step += 1
+        slope = used / low if beyond is None else (beyond - used) / (high - low)
+        guess = low + int((limit - used) / slope) if slope > 0 and step % 3 else (low + high) // 2
+        guess = min(max(guess, low + 1), high - 1)
+        try:
+            choice = choose(guess)
+        except InfeasibleError:
+            high, beyond = guess, None
+            continue
+        total = int(tokens[choice.rows].sum())
+        if total <= limit:
+            low, best, used = guess, choice, total
+        else:
+            high, beyond = guess, total
+    logger.info(
+        "%d samples with %d of %d tokens (%.4f %%), found in %d steps",
+        *(low, used, limit, 100 * used / limit, step),
+    )
+    return best

@@ -1,0 +1,307 @@
+"""The tables: which columns each has, and how it is written and read.
+
+Tables are the last stage that computes; figures read nothing else. Every column is named and
+described in `TABLES`, so that a table can be checked when it is written and parsed when it is
+read. Real numbers are written with six significant digits and missing ones as an empty field:
+the same results give the same bytes.
+"""
+
+import argparse
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from vlselect.core import store
+
+MEAN = "mean"  # the `task` of a row that averages over all benchmarks
+REFERENCE = "full"  # the method that everything is measured against
+UNTRAINED = ("pretrained", "majority")  # never finetuned: no seed moves them
+HIGHER, LOWER, UNDECIDED = "higher", "lower", "no difference shown"  # verdicts of a comparison
+RUN_LABEL = re.compile(r"(?P<budget>(ratio|samples|tokens)-(?P<number>[^_/]+))_seed-(?P<seed>\d+)")
+
+_MODEL = ("text", "name of the finetuned model in the config")
+_METHOD = ("text", "selection method; also `pretrained` and `majority` (no finetuning at all)")
+_RATIO = ("text", "share of the pool that was selected, as in the paths or in `budgets.csv`")
+_INTERVAL = {
+    "df": ("real", "degrees of freedom of low and high; empty where there is no interval"),
+    "interval": ("text", "what low and high hold: `seeds and questions`, `seeds` or `none`"),
+    "question_low": ("real", "lower end for other questions alone, with just these checkpoints"),
+    "question_high": ("real", "upper end of that interval"),
+}
+_SEED = ("text", "seed of selection and finetuning; empty where it was not published")
+_SELECTION = ("text", "seed in the paths of what it is made of; 0 where nothing is random in that")
+
+TABLES = {
+    "benchmark_scores": {
+        "model": ("text", "name of the model in the config; empty for `majority`"),
+        "method": _METHOD,
+        "ratio": _RATIO,
+        "seed": _SEED,
+        "task": ("text", "benchmark task"),
+        "metric": ("text", "metric of the task"),
+        "score": ("real", "score on the task's test set, 0 to 100 (published MME: points)"),
+        "n": ("integer", "number of test questions; 0: not known (published tables)"),
+    },
+    "relative_by_seed": {
+        "model": _MODEL,
+        "method": _METHOD,
+        "ratio": _RATIO,
+        "seed": _SEED,
+        "task": ("text", f"benchmark (a group of subtasks counts as one), or `{MEAN}` of them all"),
+        "score": ("real", "score on the test set; for the mean, mean of the scores"),
+        "relative": ("real", f"100 score / score of `{REFERENCE}`; for the mean, mean of these"),
+    },
+    "relative_performance": {
+        "model": _MODEL,
+        "method": _METHOD,
+        "ratio": _RATIO,
+        "task": ("text", f"benchmark (a group of subtasks counts as one), or `{MEAN}` of them all"),
+        "n_seeds": ("integer", "number of seeds behind the row"),
+        "score": ("real", "score, mean over seeds"),
+        "relative": ("real", f"100 score / score of `{REFERENCE}` (its mean over seeds)"),
+        "low": ("real", "lower end of its 95 % interval, for other seeds and other questions"),
+        "high": ("real", "upper end of that interval"),
+        **_INTERVAL,
+    },
+    "comparison_with_random": {
+        "model": _MODEL,
+        "method": _METHOD,
+        "ratio": _RATIO,
+        "n_seeds": ("integer", "number of seeds of the method"),
+        "n_seeds_random": ("integer", "number of seeds of `random`"),
+        "difference": ("real", "points of `relative`: method − `random`, means over their seeds"),
+        "low": ("real", "lower end of its 95 % interval, for other seeds and other questions"),
+        "high": ("real", "upper end of that interval"),
+        **_INTERVAL,
+        "p": ("real", "two-sided t test that goes with low and high, not corrected"),
+        "p_holm": ("real", "the same, corrected by Holm for all tests of the table"),
+        "verdict": ("text", "`higher` or `lower` if the interval leaves zero out, else neither"),
+    },
+    "subset_composition": {
+        "method": _METHOD,
+        "ratio": _RATIO,
+        "seed": _SEED,
+        "source": ("text", "source of the samples"),
+        "n": ("integer", "number of chosen samples of that source"),
+        "share": ("real", "n as a share of the subset"),
+        "pool_share": ("real", "share of the source in the pool"),
+    },
+    "subset_overlap": {
+        "method_a": _METHOD,
+        "method_b": _METHOD,
+        "ratio": _RATIO,
+        "seed": _SEED,
+        "n_common": ("integer", "number of samples in both subsets"),
+        "expected_by_chance": ("real", "n_common expected of two independent random subsets"),
+        "jaccard": ("real", "n_common / number of samples in either subset"),
+    },
+    "score_distribution": {
+        "method": _METHOD,
+        "ratio": _RATIO,
+        "seed": _SELECTION,
+        "source": ("text", "source of the samples"),
+        "n": ("integer", "number of pool samples of that source"),
+        "n_scored": ("integer", "how many of them have a score"),
+        "low": ("real", "5 % quantile of their scores; quantiles do not depend on the ratio"),
+        "quarter": ("real", "25 % quantile"),
+        "median": ("real", "50 % quantile"),
+        "three_quarters": ("real", "75 % quantile"),
+        "high": ("real", "95 % quantile"),
+        "chosen": ("real", "share of the n samples in the subsets by these scores, mean over them"),
+    },
+    "votes_histogram": {
+        "ratio": _RATIO,
+        "seed": _SEED,
+        "votes": ("integer", "number of tasks that vote for a sample"),
+        "n": ("integer", "number of pool samples with so many votes"),
+        "share": ("real", "n as a share of the pool"),
+        "selected": ("integer", "how many of them the ICONS subset of that ratio and seed takes"),
+    },
+    "task_agreement": {
+        "seed": _SELECTION,
+        "task_a": ("text", "voting task"),
+        "task_b": ("text", "voting task, in the order of the votes' columns"),
+        "spearman": ("real", "rank correlation of the two influences; empty if one is constant"),
+        "pearson": ("real", "correlation of the two influences; empty if one is constant"),
+        "jaccard": ("real", "samples both vote for / samples either votes for; empty if none"),
+    },
+    "vote_extremes": {
+        "seed": _SELECTION,
+        "extreme": ("text", "`most` or `least`"),
+        "position": ("integer", "place in that list, from 1"),
+        "row": ("integer", "row of the sample in the pool"),
+        "sample_id": ("text", "the sample's id"),
+        "source": ("text", "source of the sample"),
+        "votes": ("integer", "number of tasks that vote for it"),
+        "question": ("text", "its first question, shortened"),
+        "answer": ("text", "the answer to it, shortened"),
+        "thumbnail": ("text", "its first image, at most 96 px wide and high: PNG, base64"),
+    },
+    "clusters": {
+        "ratio": _RATIO,
+        "seed": _SEED,
+        "cluster": ("integer", "cluster number"),
+        "size": ("integer", "number of pool samples in it"),
+        "transferability": ("real", "mean cosine to the other centroids"),
+        "density": ("real", "mean kernel value over its pairs of samples"),
+        "probability": ("real", "its share of the budget before sizes cap it"),
+        "allocated": ("integer", "how many of its samples the COINCIDE subset holds"),
+    },
+    "budgets": {
+        "budget": ("text", "budget as in the paths, such as samples-1000"),
+        "amount": ("integer", "samples or tokens that it allows"),
+        "pool": ("integer", "samples or tokens of the whole pool"),
+        "ratio": ("text", "amount / pool: the budget's ratio in all other tables"),
+    },
+    "cost": {
+        "level": ("text", "`rule`, or `selection`, `finetuning`, `total` of a method"),
+        "name": ("text", "the rule, or the method"),
+        "model": ("text", "name of the finetuned model; empty for a rule"),
+        "ratio": ("text", "ratio of the subset; empty for a rule"),
+        "jobs": ("integer", "number of jobs behind the row; 0: none of ours was measured"),
+        "unsampled": ("integer", "jobs that ended before CPU time and memory could be sampled"),
+        "device_seconds": ("real", "wall seconds of each job × its GPUs or processes, summed"),
+        "wall_seconds": ("real", "wall seconds, summed as if one job ran after another"),
+        "elapsed_seconds": ("real", "the same with the jobs of each stage side by side"),
+        "cpu_seconds": ("real", "CPU seconds seen by Snakemake's sampling (a lower bound)"),
+        "peak_memory_mb": ("real", "largest resident memory of any one of the jobs, MB"),
+        "relative_to_full": ("real", "100 device_seconds / those of finetuning on `full`"),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One subset or checkpoint: which model, method, ratio and seed.
+
+    They are as in its path; where the path has a budget in samples or tokens instead of a ratio,
+    `budget` is that, and `ratio` the share of the pool that it stands for.
+    """
+
+    model: str
+    method: str
+    ratio: str
+    seed: str
+    budget: str = ""
+
+    @property
+    def label(self) -> str:
+        """The last part of its path."""
+        return f"{self.budget or f'ratio-{self.ratio}'}_seed-{self.seed}"
+
+    @classmethod
+    def parse(cls, name: str, shares: Mapping[str, str] | None = None) -> "Run":
+        """Read a run from its path below the stage's folder.
+
+        Parameters
+        ----------
+        name : str
+            ``model/method/ratio-r_seed-s`` (a checkpoint or its benchmarks),
+            ``method/ratio-r_seed-s`` (a subset) or ``method`` (no model, ratio and seed);
+            ``samples-n`` or ``tokens-n`` may stand instead of ``ratio-r``.
+        shares : mapping of str to str, optional
+            Ratio of each such budget, as `read_shares` gives them.
+
+        Raises
+        ------
+        ValueError
+            If the name has another shape, or nobody says what share its budget is.
+        """
+        parts = name.strip("/").split("/")
+        if len(parts) == 1 and parts[0] and not RUN_LABEL.fullmatch(parts[0]):
+            return cls("", parts[0], "", "")
+        label = RUN_LABEL.fullmatch(parts[-1])
+        if label is None or len(parts) not in (2, 3):
+            raise ValueError(f"{name!r} is not [model/]method/<budget>_seed-<s>")
+        model, budget = parts[0] if len(parts) == 3 else "", label["budget"]
+        if budget.startswith("ratio-"):
+            return cls(model, parts[-2], label["number"], label["seed"])
+        if budget not in (shares or {}):
+            raise ValueError(f"{name!r}: nobody says what share of the pool {budget} is")
+        return cls(model, parts[-2], shares[budget], label["seed"], budget)
+
+
+def write_table(rows: Iterable[dict] | pd.DataFrame, table: str, path: Path) -> pd.DataFrame:
+    """Write a table after checking its columns; return it as written.
+
+    Parameters
+    ----------
+    rows : iterable of dict, or DataFrame
+        The rows, in the order in which they are to stand.
+    table : str
+        One of `TABLES`.
+    path : Path
+        The CSV file to write, whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If the columns are not those of the table.
+    """
+    columns = list(TABLES[table])
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    if len(frame) == 0:
+        frame = pd.DataFrame(columns=columns)
+    if set(frame.columns) != set(columns):
+        raise ValueError(f"table {table}: has columns {sorted(frame.columns)}, needs {columns}")
+    frame = frame[columns]
+    with store.replacing(Path(path)) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    return frame
+
+
+def read_table(path: Path, table: str) -> pd.DataFrame:
+    """Read a table back; text columns as text ("" where empty), numbers as numbers.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, unknown, or holds something that is not a number.
+    """
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    columns = TABLES[table]
+    if list(frame.columns) != list(columns):
+        raise ValueError(f"{path}: has columns {list(frame.columns)}, needs {list(columns)}")
+    for column, (kind, _) in columns.items():
+        if kind == "text":
+            continue
+        try:
+            numbers = pd.to_numeric(frame[column].replace("", None)).astype(float)
+        except ValueError as error:
+            raise ValueError(f"{path}: column {column}: {error}") from error
+        frame[column] = numbers.astype("int64") if kind == "integer" else numbers
+    return frame
+
+
+def describe(table: str) -> str:
+    """The columns of a table, one line each, for help texts."""
+    return "\n".join(f"  {name:<20} {text}" for name, (_, text) in TABLES[table].items())
+
+
+def add_budgets_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that says what share of the pool budgets in samples and tokens are."""
+    about = "budgets.csv, where runs have budgets in samples or tokens"
+    parser.add_argument("--budgets", type=Path, nargs="*", default=[], help=about)
+
+
+def add_seeds_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that says with which seed each run's selection was made."""
+    about = "of each run: the seed of what it was chosen by, as in --scores, --votes or --summary"
+    parser.add_argument("--seeds", nargs="+", required=True, help=about)
+
+
+def read_shares(paths: Iterable[Path]) -> dict[str, str]:
+    """Ratio of each budget, for `Run.parse`; empty where there is no table."""
+    frames = [read_table(path, "budgets") for path in paths]
+    return {b: r for frame in frames for b, r in zip(frame["budget"], frame["ratio"], strict=True)}
+
+
+def ratio_order(label: str) -> float:
+    """Sort key of a ratio label; a label that is no number comes first."""
+    try:
+        return float(label)
+    except ValueError:
+        return -1.0

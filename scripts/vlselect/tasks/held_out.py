@@ -1,0 +1,141 @@
+"""Validation and test sets drawn from a benchmark's questions, never with an image in common.
+
+Drawn by hashes of seed and id (`budget.draw`), so that which questions are drawn depends neither
+on the order of a file nor on how many others are asked for.
+"""
+
+from collections.abc import Sequence
+
+from vlselect.subsets import budget
+
+
+def divide(
+    names: Sequence[str],
+    groups: Sequence[str],
+    validation: float | str,
+    test: float | str,
+    seed: int,
+    *,
+    whole: bool = False,
+    only_test: Sequence[bool] | None = None,
+) -> tuple[list[int], list[int]]:
+    """Divide questions into a validation and a test set.
+
+    Groups (the questions about one image) are drawn one after the other: the first are for
+    validation until it is full, those after them for the test set. What is left of the group at
+    the end of a set belongs to neither.
+
+    Parameters
+    ----------
+    names, groups : sequence of str, length N
+        Id of each question (distinct), and of the group that may not be divided between the sets.
+    validation, test : float, int or "all"
+        A share below 1, a number, or all that are left.
+    seed : int
+    whole : bool
+        The test set gets whole groups only, and then may have fewer than asked for.
+    only_test : sequence of bool, optional
+        Questions that are no validation samples.
+
+    Returns
+    -------
+    validation, test : list of int
+        Ascending rows.
+
+    Raises
+    ------
+    ValueError
+        If there are not so many questions.
+    """
+    order = grouped(names, groups, seed)
+    barred = only_test if only_test is not None else [False] * len(names)
+    wanted = count(validation, len(names) - sum(barred))
+    allowed = [[row for row in rows if not barred[row]] for rows in order]
+    chosen, used = take(allowed, wanted, what="validation")
+    tested, _ = take(order[used:], count(test, len(names)), whole, "test")
+    return chosen, tested
+
+
+def divide_apart(
+    validation_set: tuple[Sequence[str], Sequence[str]],
+    test_set: tuple[Sequence[str], Sequence[str]],
+    validation: float | str,
+    test: float | str,
+    seed: int,
+    *,
+    whole: bool = False,
+) -> tuple[list[int], list[int], list[int]]:
+    """Draw validation and test questions, each from a set of its own.
+
+    The test set is drawn group by group, the validation set question by question among those
+    whose group is not in the test set.
+
+    Parameters
+    ----------
+    validation_set, test_set : (names, groups)
+        As for `divide`.
+    validation, test, seed, whole
+        As for `divide`.
+
+    Returns
+    -------
+    validation, test, barred : list of int
+        Ascending rows of the validation set, of the test set, and again of the validation set:
+        those whose group is in the test set.
+    """
+    tested, _ = take(grouped(*test_set, seed), count(test, len(test_set[0])), whole, "test")
+    used = {test_set[1][row] for row in tested}
+    barred = [row for row, group in enumerate(validation_set[1]) if group in used]
+    free = [row for row, group in enumerate(validation_set[1]) if group not in used]
+    names = [validation_set[0][row] for row in free]
+    wanted = count(validation, len(free))
+    drawn, _ = take(grouped(names, names, seed), wanted, what="validation")
+    return [free[i] for i in drawn], tested, barred
+
+
+def grouped(names: Sequence[str], groups: Sequence[str], seed: int) -> list[list[int]]:
+    """Rows of each group; groups, and rows in them, in the order of the draw."""
+    members: dict[str, list[int]] = {}
+    for row in budget.draw(names, len(names), seed, "questions").tolist():
+        members.setdefault(groups[row], []).append(row)
+    kinds = list(members)
+    return [members[kinds[i]] for i in budget.draw(kinds, len(kinds), seed, "images")]
+
+
+def take(
+    order: Sequence[list[int]], wanted: int | None, whole: bool = False, what: str = "questions"
+) -> tuple[list[int], int]:
+    """Take rows group by group until there are as many as wanted; None wants all.
+
+    Returns
+    -------
+    rows : list of int
+        Ascending.
+    used : int
+        Groups that were gone through.
+
+    Raises
+    ------
+    ValueError
+        If there are not so many, or none; names `what` they are for.
+    """
+    if wanted is None:
+        return sorted(row for rows in order for row in rows), len(order)
+    taken, used = [], 0
+    for rows in order:
+        room = wanted - len(taken)
+        if room <= 0:
+            break
+        used += 1
+        if not whole or len(rows) <= room:
+            taken += rows[:room]
+    if wanted and (not taken or (len(taken) < wanted and not whole)):
+        raise ValueError(f"{what}: {wanted} questions wanted, but there are {len(taken)}")
+    return sorted(taken), used
+
+
+def count(size: float | str, available: int) -> int | None:
+    """Number that a share below 1 or a number means; None for "all"."""
+    if size == "all":
+        return None
+    return budget.size(available, size) if 0 < size < 1 else int(size)

@@ -1,0 +1,30 @@
+"""Sharded arrays on disk for tests."""
+
+import numpy as np
+
+from vlselect.core import store
+
+
+def write_shards(folder, values, shards=1, **metadata):
+    """Write an array as shards; give their paths, the last one first."""
+    paths = []
+    for number in range(1, shards + 1):
+        shard = f"{number}-of-{shards}"
+        rows = store.shard_rows(len(values), shard)
+        path = folder / f"shard-{shard}.safetensors"
+        header = {"rows": f"{rows.start}:{rows.stop}", **metadata}
+        shape = (len(rows), *values.shape[1:])
+        with store.ShardWriter(path, shape, values.dtype, header) as writer:
+            writer.write(slice(None), values[rows.start : rows.stop])
+        paths.append(path)
+    return paths[::-1]
+
+
+def poison(array, row):
+    """Put a NaN into the only file of a float16 array behind the writer's back."""
+    (path,) = array.paths
+    start = path.stat().st_size - array.shape[0] * array.shape[1] * 2
+    values = np.memmap(path, np.float16, "r+", start, array.shape)
+    values[row, 0] = np.nan
+    values.flush()
+    return store.ShardedArray([path])

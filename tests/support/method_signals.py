@@ -1,0 +1,86 @@
+"""A pool with random signals for every method that chooses: what their rules would hand them."""
+
+import importlib
+
+import numpy as np
+import pandas as pd
+from array_files import write_shards
+from scipy.spatial.distance import cdist
+
+from vlselect.core.store import ShardedArray
+from vlselect.subsets.choosing import Asker
+
+METHODS = {
+    "clip_score": {},
+    "coincide": {"temperature": 0.5},
+    "d2_pruning": {"variant": "released", "gamma_reverse": 0.4},
+    "el2n": {},
+    "icons": {},
+    "perplexity": {},
+    "random": {},
+    "scalselect": {},
+    "self_filter": {"neighbours": 3},
+    "self_sup": {},
+    "semdedup": {},
+}
+SOURCES = ("charts", "chats", "photos", "text")
+CLUSTERS = 5
+
+
+def make_pool(rng, n=60):
+    """Ids in no order, four uneven sources, every fifth sample or so without an image."""
+    return pd.DataFrame(
+        {
+            "row": np.arange(n),
+            "sample_id": [f"s{i:03d}" for i in rng.permutation(n)],
+            "source": rng.choice(SOURCES, n, p=[0.5, 0.25, 0.2, 0.05]),
+            "n_images": (rng.random(n) < 0.8).astype(int),
+        }
+    )
+
+
+def make_signals(folder, rng, pool):
+    """Signals of each method, by its name; scores repeat, so that there are ties."""
+    n = len(pool)
+    folder.mkdir(parents=True, exist_ok=True)
+    features = rng.normal(size=(n, 6))
+    features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float16)
+    array = ShardedArray(write_shards(folder, features, 1))
+    squared = cdist(features.astype(np.float64), features.astype(np.float64), "sqeuclidean")
+    nearest = np.argsort(squared + np.diag(np.full(n, np.inf)), axis=1)[:, :4]
+    graph = {"row": np.arange(n)}
+    for j in range(4):
+        graph[f"neighbour_{j + 1}"] = nearest[:, j]
+        graph[f"squared_{j + 1}"] = squared[np.arange(n), nearest[:, j]]
+    scores = pd.DataFrame({"row": np.arange(n), "score": rng.integers(1, 20, n) / 4})
+    seen = scores.assign(score=scores["score"].where(pool["n_images"] > 0))
+    cluster = rng.integers(0, CLUSTERS, n)
+    summary = pd.DataFrame(
+        {
+            "cluster": np.arange(CLUSTERS),
+            "size": np.bincount(cluster, minlength=CLUSTERS),
+            "transferability": rng.random(CLUSTERS),
+            "density": rng.random(CLUSTERS) + 0.2,
+        }
+    )
+    votes = {"row": np.arange(n), "votes": rng.integers(0, 4, n), "mean_rank": rng.random(n)}
+    plain = {"scores": scores}
+    return {
+        **dict.fromkeys(("el2n", "perplexity", "self_sup", "semdedup"), plain),
+        **dict.fromkeys(("clip_score", "scalselect"), {"scores": seen}),
+        "coincide": {
+            "activations": array,
+            "assignments": pd.DataFrame({"row": np.arange(n), "cluster": cluster}),
+            "summary": summary,
+        },
+        "d2_pruning": plain | {"neighbours": pd.DataFrame(graph)},
+        "icons": {"votes": pd.DataFrame(votes)},
+        "random": {},
+        "self_filter": plain | {"clip": array},
+    }
+
+
+def asker(name, pool, signals, seed=0, **parameters):
+    """The real method, ready to be asked."""
+    method = importlib.import_module(f"vlselect.methods.{name}")
+    return Asker(method, pool, signals[name], seed, {**METHODS[name], **parameters})

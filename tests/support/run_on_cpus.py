@@ -1,0 +1,79 @@
+"""Run tests once for each kind of CPU that this one can stand in for.
+
+    python tests/support/run_on_cpus.py                  all unit tests, under every set below
+    python tests/support/run_on_cpus.py --sets avx2 sse -- -m numeric tests/unit
+
+PyTorch, oneDNN, MKL, OpenBLAS and NumPy choose their kernels by the instructions of the CPU, each
+by variables of its own. Kernels sum in different orders, so results differ in their last digits,
+and no test may fail for that (`closeness`). As it is, oneDNN uses AMX or bfloat16 instructions
+where the CPU has them, for half precision alone: ONEDNN_DEFAULT_FPMATH_MODE, by which float32 is
+rounded too, is left as it is, since who sets it asks for other results.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SETS = {
+    "as-is": {},
+    "avx512": {  # without AMX and bfloat16 instructions
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
+        "OPENBLAS_CORETYPE": "SkylakeX",
+    },
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4",
+    },
+    "sse": {
+        "ATEN_CPU_CAPABILITY": "default",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4",
+    },
+}
+NEEDED = {"as-is": set(), "avx512": {"avx512f", "avx512bw"}, "avx2": {"avx2"}, "sse": {"sse4_2"}}
+NARROW = {"amx_bf16", "avx512_bf16", "avx512_fp16"}  # what oneDNN computes half precision with
+
+
+def cpu_flags(path: str = "/proc/cpuinfo") -> set[str]:
+    """Return the instruction sets of this CPU as Linux names them; none where it is not x86."""
+    if not Path(path).exists():
+        return set()
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return next((set(line.split()[2:]) for line in lines if line.startswith("flags")), set())
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Read the flags; what follows `--` is for pytest."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--sets", nargs="+", choices=SETS, default=list(SETS), help="all by default"
+    )
+    parser.add_argument("pytest", nargs="*", default=["tests/unit"], help="after --: for pytest")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    """Run pytest under each set, say how each ended, and return 1 if any failed."""
+    args, flags, ends = parse(argv), cpu_flags(), {}
+    print("oneDNN has", ", ".join(sorted(NARROW & flags)) or "no instructions for half precision")
+    for name in args.sets:
+        if lacking := NEEDED[name] - flags:
+            ends[name] = f"left out: this CPU has no {', '.join(sorted(lacking))}"
+            continue
+        print(f"== {name}:", *(f"{key}={value!r}" for key, value in SETS[name].items()), flush=True)
+        command = [sys.executable, "-m", "pytest", *args.pytest]
+        done = subprocess.run(command, env={**os.environ, **SETS[name]})
+        ends[name] = "passed" if done.returncode == 0 else f"failed ({done.returncode})"
+    print(*(f"{name}: {end}" for name, end in ends.items()), sep="\n")
+    return int(any(end.startswith("failed") for end in ends.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,85 @@
+"""Run Snakemake on a config in a folder of its own, as a user would from the command line."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = ROOT / "tests/workflow"  # where the tests' configs are
+REAL_VQA = ROOT.parent / "shared/data/real_vqa"
+
+
+def snakemake(
+    directory: Path, config: Path | None, *arguments: str, root: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess:
+    """Run the workflow of `root` in `directory`; its output is text, stderr in stdout.
+
+    Without a config it takes the embedded default. Jobs get the Python that runs the tests.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile"]
+    command += ["--directory", directory, "--workflow-profile", root / "profiles/default"]
+    command += ["--configfile", config] if config else []
+    return subprocess.run(
+        [*map(str, command), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", **environment},
+        check=False,
+    )
+
+
+def copy_program(root: Path) -> Path:
+    """Copy what runs, without tests and results, to a new folder where it may be edited."""
+    unneeded = shutil.ignore_patterns(".*", "results", "tests", "__pycache__")
+    return shutil.copytree(ROOT, root, ignore=unneeded)
+
+
+def succeeded(done: subprocess.CompletedProcess) -> str:
+    """Give the output of a run that has to have succeeded."""
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+def jobs(output: str) -> set[str]:
+    """Rules that a run did, or a dry run (-n) would do, by the lines that name them."""
+    lines = (line.split() for line in output.splitlines())
+    return {words[1].rstrip(":") for words in lines if words[:1] in (["rule"], ["localrule"])}
+
+
+def stand_in(folder: Path, config: dict) -> None:
+    """Make an empty file or folder of all that a config expects to be there, for a dry run.
+
+    The tables of a cached run are part of the project; the demo makes what it reads.
+    """
+    if config.get("cached"):
+        tables = f"results/{config['run']}/tables"
+        shutil.copytree(ROOT / tables, folder / tables)
+        return
+    if "digits" in config:
+        return
+    paths = {config["pool"]["records"]}
+    for task in config["tasks"].values():
+        paths |= {task[split] for split in ("validation", "test") if split in task}
+        paths |= {
+            text for text in texts(task.get("build")) if re.fullmatch(r"[\w.-]+/[\w./-]+", text)
+        }
+    paths |= {m["path"] for m in config["models"].values() if not m.get("revision")}
+    for path in map(folder.joinpath, sorted(paths)):
+        if path.suffix in {".json", ".tsv", ".jsonl"}:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+
+
+def texts(value: object) -> list[str]:
+    """Every text in a value of JSON."""
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [text for part in parts for text in texts(part)]

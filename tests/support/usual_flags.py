@@ -1,0 +1,51 @@
+"""Values of the flags that the rules always hand over, for tests that are about others."""
+
+from argparse import Namespace
+from types import ModuleType
+
+USUAL = {
+    "--batch-size": "64",
+    "--device": "cpu",
+    "--dtype": "float32",
+    "--fraction": "1",
+    "--implementation": "auto",
+    "--initial-spread": "0.02",
+    "--iterations": "50",
+    "--limit": "20000",
+    "--max-cosine": "0.9",
+    "--max-pixels": "50000000",
+    "--memory-gb": "4",
+    "--n-probe": "16",
+    "--net-learning-rate": "2e-5",
+    "--nonzeros": "3",
+    "--on-collapse": "error",
+    "--parameters": "{}",
+    "--points-per-centroid": "256",
+    "--projection": "sjlt",
+    "--projection-seed": "0",
+    "--repeated-ids": "reject",
+    "--seed": "0",
+    "--settings": "{}",
+    "--sigma": "1.0",
+    "--threads": "1",
+    "--variant": "released",
+}
+
+
+def usual(script: ModuleType) -> list[str]:
+    """Return the flags that an entry script needs; others after them override their values."""
+    needed = [a.option_strings[0] for a in script.build_parser()._actions if a.required]
+    return [part for flag in needed if flag in USUAL for part in (flag, USUAL[flag])]
+
+
+def clip_flags(path, **changed):
+    """Return the flags by which a CLIP is loaded, some of them changed."""
+    given = {"model": str(path), "revision": None, "dtype": "float32", "device": "cpu"}
+    given |= {
+        "attention": None,
+        "quantisation": None,
+        "batch_size": 16,
+        "threads": 1,
+        "trust_remote_code": False,
+    }
+    return Namespace(**(given | changed))

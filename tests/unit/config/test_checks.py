@@ -1,0 +1,183 @@
+"""Configs are refused, with the key, before any job runs."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vlselect.config.checks import ConfigError, check, check_metrics, check_references
+
+ROOT = Path(__file__).resolve().parents[3]
+SCHEMA = yaml.safe_load((ROOT / "rules/schemas/config.schema.yaml").read_text())
+GOOD = {
+    "run": "test",
+    "pool": {"records": "records.json", "images": "images"},
+    "tasks": {
+        "vqa": {"validation": "v.json", "test": "t.json"},
+        "left": {"validation": "v.json", "group": "sides"},
+    },
+    "models": {"target": {"path": "model"}, "small": {"path": "owner/model", "revision": "abc"}},
+    "methods": {"random": {}, "icons": {}, "coincide": {"model": "small"}},
+    "gradients": {"model": "target"},
+    "experiments": {"main": {"methods": ["random", "icons"], "models": ["target"]}},
+}
+
+
+def changed(path, value):
+    """GOOD with one key set, or deleted where the value is None."""
+    config = copy.deepcopy(GOOD)
+    *parents, last = path.split(".")
+    section = config
+    for key in parents:
+        section = section[key]
+    if value is None:
+        del section[last]
+    else:
+        section[last] = value
+    return config
+
+
+def test_defaults_are_filled_at_every_depth():
+    config = copy.deepcopy(GOOD)
+    check(config, SCHEMA)
+    assert config["threads"] == 1 and config["seeds"] == [0] and config["cached"] is False
+    assert config["models"]["target"]["dtype"] == "float32"
+    assert config["models"]["small"]["revision"] == "abc"
+    assert config["tasks"]["vqa"]["metric"] == "exact_match"
+    assert config["gradients"]["warm_up"]["fraction"] == 0.05
+    assert config["features"]["attention"]["mass"] == 0.9
+    assert config["gradients"]["warm_up"]["finetune"] == {}  # the library has these defaults
+
+
+def test_filled_defaults_are_copies():
+    first, second = copy.deepcopy(GOOD), copy.deepcopy(GOOD)
+    check(first, SCHEMA)
+    first["seeds"].append(5)
+    first["tasks"]["vqa"]["metric_options"]["x"] = 1
+    check(second, SCHEMA)
+    assert second["seeds"] == [0] and second["tasks"]["vqa"]["metric_options"] == {}
+
+
+def test_checking_twice_changes_nothing():
+    config = copy.deepcopy(GOOD)
+    check(config, SCHEMA)
+    before = copy.deepcopy(config)
+    check(config, SCHEMA)
+    assert config == before
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("colour", "blue", "config: unknown key 'colour'; known keys: cached, "),
+        ("pool.shard", 2, "config.pool: unknown key 'shard'"),
+        ("tasks.vqa.tset", "x", "config.tasks.vqa: unknown key 'tset'"),
+        ("models.target.weights", "x", "config.models.target: unknown key 'weights'"),
+        ("gradients.warmup", {}, "config.gradients: unknown key 'warmup'"),
+        ("experiments.main.seed", 0, "config.experiments.main: unknown key 'seed'"),
+        ("run", None, "config: 'run' is a required property"),
+        ("models.target.path", None, "config.models.target: 'path' is a required property"),
+        ("run", "../elsewhere", "config.run: '../elsewhere'"),
+        ("threads", 0, "config.threads: 0 is less than the minimum of 1"),
+        ("pool.shards", 0, "config.pool.shards: 0"),
+        ("pool.shards", 2.5, "config.pool.shards: 2.5 is not of type 'integer'"),
+        ("ratios", [0.2, 0], "config.ratios.1: 0"),
+        ("ratios", [1.01], "config.ratios.0: 1.01 is greater than the maximum of 1"),
+        ("ratios", [0.2, 0.2], "config.ratios: [0.2, 0.2] has non-unique elements"),
+        ("ratios", [], "config.ratios: [] should be non-empty"),
+        ("seeds", [-1], "config.seeds.0: -1"),
+        ("samples", [0], "config.samples.0: 0"),
+        ("tokens", [1.5], "config.tokens.0: 1.5"),
+        ("experiments.main.ratios", [2], "config.experiments.main.ratios.0: 2"),
+        ("experiments.main.methods", [], "config.experiments.main.methods: []"),
+        ("tasks.vqa.metric", 3, "config.tasks.vqa.metric: 3 is not "),
+        ("tasks.votes", {}, "config.tasks: "),
+        ("tasks.a/b", {}, "config.tasks: 'a/b' does not match"),
+        ("tasks.left.group", "mean_rank", "config.tasks.left.group: "),
+        ("models.target.batch_size", 65, "config.models.target.batch_size: 65"),
+        ("models.target.batch_tokens", 0, "config.models.target.batch_tokens: 0"),
+        ("models.target.dtype", "int8", "config.models.target.dtype: 'int8'"),
+        ("models.target.device", "tpu", "config.models.target.device: 'tpu'"),
+        ("models", {}, "config.models: {} "),
+        ("gradients.projection", {"type": "fft"}, "config.gradients.projection.type: 'fft'"),
+        ("gradients.warm_up", {"fraction": 0}, "config.gradients.warm_up.fraction: 0"),
+        ("finetune", {"adapter": "prefix"}, "config.finetune.adapter: 'prefix'"),
+        ("finetune", {"lr": 1}, "config.finetune: unknown key 'lr'"),
+        ("generate", {"max_new_tokens": 0}, "config.generate.max_new_tokens: 0"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(path, value, message):
+    with pytest.raises(ConfigError) as error:
+        check(changed(path, value), SCHEMA)
+    assert str(error.value).startswith(message)
+
+
+def test_a_wrong_value_is_explained_by_the_keys_description():
+    with pytest.raises(ConfigError, match=r"0 is less than .* \(parts that features and"):
+        check(changed("pool.shards", 0), SCHEMA)
+
+
+def test_all_problems_are_named_at_once():
+    config = changed("threads", 0)
+    config["ratios"] = [7]
+    with pytest.raises(ConfigError) as error:
+        check(config, SCHEMA)
+    assert [line.split(":")[0] for line in str(error.value).splitlines()] == [
+        "config.ratios.0",
+        "config.threads",
+    ]
+
+
+def test_a_section_says_where_it_stands():
+    schema = {"type": "object", "properties": {"a": {"default": 3}}, "additionalProperties": False}
+    section = {}
+    check(section, schema, "methods.mine")
+    assert section == {"a": 3}
+    with pytest.raises(ConfigError, match="^methods.mine: unknown key 'b'; known keys: a$"):
+        check({"b": 1}, schema, "methods.mine")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("methods.coincide.model", "big", "methods.coincide.model: no model 'big' in `models`"),
+        ("gradients.model", "big", "gradients.model: no model 'big' in `models`"),
+        ("experiments.main.methods", ["x"], "experiments.main.methods: no 'x' in `methods`"),
+        ("experiments.main.models", ["x"], "experiments.main.models: no 'x' in `models`"),
+        ("tasks.left.group", "vqa", "tasks.left.group: 'vqa' is the name of a task"),
+        ("tasks.vqa.validation", None, "tasks.vqa.validation: missing, but method 'icons' needs"),
+        ("tasks", {}, "tasks: empty, but method 'icons' needs validation data"),
+        ("gradients", None, "gradients: missing, but method 'icons' needs it"),
+    ],
+)
+def test_a_reference_to_nothing_is_named(path, value, message):
+    with pytest.raises(ConfigError) as error:
+        check_references(changed(path, value), {"icons"})
+    assert str(error.value).startswith(message)
+
+
+def test_good_references_pass():
+    check_references(GOOD, {"icons"})
+
+
+def test_validation_is_needed_only_by_methods_that_are_used():
+    config = changed("experiments.main.methods", ["random"])
+    del config["gradients"], config["tasks"]["vqa"]["validation"]
+    check_references(config, {"icons"})
+
+
+def test_every_key_of_the_schema_is_described():
+    def walk(schema, where):
+        for key, child in schema.get("properties", {}).items():
+            assert child.get("description"), f"{where}.{key}"
+            walk(child, f"{where}.{key}")
+        if isinstance(schema.get("additionalProperties"), dict):
+            walk(schema["additionalProperties"], f"{where}.*")
+
+    walk(SCHEMA, "config")
+
+
+def test_a_metric_without_a_module_is_named():
+    with pytest.raises(ConfigError, match=r"tasks.a.metric: no metric 'bleu'; there are anls"):
+        check_metrics({"a": {"metric": "bleu"}, "b": {"metric": "exact_match"}})

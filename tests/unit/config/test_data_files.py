@@ -1,0 +1,96 @@
+"""What the config says of records and images: parts, flags, files, and what is wrong."""
+
+import pytest
+
+from vlselect.config.checks import ConfigError
+from vlselect.config.data_files import (
+    check_mixture,
+    flag_values,
+    pool_files,
+    task_files,
+    task_images,
+)
+
+PLAIN = {"records": "pool.json", "images": "images", "source_key": None}
+MIXTURE = {
+    "source_key": "task",
+    "sources": {
+        "coco": {"records": "coco.json", "images": "coco.tar", "source_key": "kind"},
+        "charts": {"records": "charts.parquet"},
+    },
+}
+
+
+def config(pool, **tasks):
+    return {"pool": pool, "tasks": tasks}
+
+
+def test_a_plain_pool():
+    assert flag_values(PLAIN, "records") == ["pool.json"]
+    assert flag_values(PLAIN, "images") == ["images"]
+    assert flag_values(PLAIN, "source_key") == []
+    assert pool_files(PLAIN) == ["pool.json"]
+    check_mixture(config(PLAIN, a={"test": "t.json"}))
+    check_mixture(config({"records": "pool.parquet"}))
+
+
+def test_a_path_that_looks_like_a_part():
+    pool = {"records": "year=2024/x.parquet"}
+    assert flag_values(pool, "records") == flag_values(pool, "images") == ["./year=2024/x.parquet"]
+
+
+def test_a_mixture():
+    assert flag_values(MIXTURE, "records") == ["coco=coco.json", "charts=charts.parquet"]
+    assert flag_values(MIXTURE, "images") == ["coco=coco.tar", "charts=charts.parquet"]
+    assert flag_values(MIXTURE, "source_key") == ["coco=kind", "charts=task"]
+    assert pool_files(MIXTURE) == ["coco.json", "charts.parquet"]
+    check_mixture(config(MIXTURE, a={"test": "t.json", "images": "i"}, b={"test": "t.parquet"}))
+
+
+def test_folders_are_expanded(tmp_path):
+    for name in ("b.parquet", "a.parquet"):
+        (tmp_path / name).touch()
+    pool = {"records": str(tmp_path)}
+    assert pool_files(pool) == [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
+    assert flag_values(pool, "images") == [str(tmp_path / "*.parquet")]
+    assert task_files({"test": str(tmp_path)}, "test") == pool_files(pool)
+    assert task_files({"test": str(tmp_path)}, "validation") == []
+
+
+@pytest.mark.parametrize(
+    ("task", "pool", "expected"),
+    [
+        ({"test": "t.json"}, PLAIN, "images"),
+        ({"test": "t.json", "images": "own"}, PLAIN, "own"),
+        ({"test": "t.parquet"}, PLAIN, "t.parquet"),
+        ({"test": "t.parquet", "images": "own"}, MIXTURE, "own"),
+    ],
+)
+def test_images_of_a_task(task, pool, expected):
+    assert task_images(config(pool, a=task), "a", "test") == expected
+
+
+@pytest.mark.parametrize(
+    ("pool", "task", "message"),
+    [
+        ({"records": "x.json"}, {}, "pool.images: missing"),
+        ({"records": "no/*.parquet"}, {}, "pool.records: no/.* no file of records"),
+        ({"sources": {"a": {"records": "x.json"}}}, {}, r"pool.sources.a.images: missing"),
+        (MIXTURE | {"images": "x"}, {}, "pool: `records` and `images` belong"),
+        (MIXTURE, {"test": "x.json"}, "tasks.t.images: missing"),
+        (PLAIN, {"validation": "no/*.json"}, "tasks.t.validation: no/"),
+    ],
+)
+def test_what_is_wrong_is_named(pool, task, message):
+    with pytest.raises(ConfigError, match=message):
+        check_mixture(config(pool, t=task))
+
+
+def test_bounds_name_parts_of_the_mixture():
+    sources = {"coco": {"records": "coco.parquet"}, "charts": {"records": "charts.parquet"}}
+    bounds = {"quota": {"cocoa": 0.5}, "minimum": {"charts": 3}}
+    message = r"constraints.quota: no source 'cocoa'; there are coco, charts"
+    with pytest.raises(ConfigError, match=message):
+        check_mixture({**config({"sources": sources}), "constraints": bounds})
+    keyed = {"sources": sources, "source_key": "task"}  # known only when the records are read
+    check_mixture({**config(keyed), "constraints": bounds})

@@ -1,0 +1,83 @@
+"""What cannot be loaded or trained is named before any job."""
+
+import copy
+
+import pytest
+
+from vlselect.config.checks import ConfigError
+from vlselect.config.model_checks import check_models
+
+MODEL = {"path": "base", "revision": None, "quantisation": None, "device": "cuda"}
+GOOD = {
+    "run": "test",
+    "models": {
+        "target": MODEL,
+        "hub": MODEL | {"path": "owner/model", "revision": "abc"},
+        "made": MODEL | {"path": "results/test/models/base"},
+        "small": MODEL | {"quantisation": "4bit"},
+    },
+    "finetune": {},
+    "gradients": {"model": "target", "warm_up": {"finetune": {}}},
+    "experiments": {"main": {"models": ["target"]}},
+}
+
+
+@pytest.fixture(autouse=True)
+def base(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base").mkdir()
+
+
+def changed(**values):
+    """GOOD with changed keys; two underscores stand for a step down."""
+    config = copy.deepcopy(GOOD)
+    for path, value in values.items():
+        *parents, last = path.split("__")
+        section = config
+        for key in parents:
+            section = section[key]
+        section[last] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GOOD,
+        changed(finetune={"adapter": "none"}),  # `small` is not trained
+        changed(finetune={"processes": 4}),
+        changed(experiments__main__models=["small"]),
+        {key: value for key, value in GOOD.items() if key != "gradients"},
+    ],
+)
+def test_a_good_config_passes(config):
+    check_models(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        (
+            changed(models__target__path="owner/model"),
+            r"models\.target\.revision: missing.*no directory owner/model.*git ls-remote",
+        ),
+        (changed(models__target__revision="abc"), r"models\.target\.revision: base is a directory"),
+        (
+            changed(experiments__main__models=["small"], finetune={"adapter": "none"}),
+            r"finetune\.adapter: none, but models\.small\.quantisation is 4bit",
+        ),
+        (
+            changed(models__target__device="cuda:1", finetune={"processes": 2}),
+            r"finetune\.processes: 2, but models\.target\.device is cuda:1",
+        ),
+        (changed(finetune={"processes": 3}), r"finetune: .*processes 3 does not divide"),
+        (changed(finetune={"adapter": "none", "train_modules": ["x"]}), r"finetune: .*freeze"),
+        (
+            changed(gradients__warm_up__finetune={"processes": 5}),
+            r"gradients\.warm_up\.finetune: .*processes 5",
+        ),
+    ],
+)
+def test_a_wrong_config_names_the_key(config, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        check_models(config)

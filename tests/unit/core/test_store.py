@@ -1,0 +1,202 @@
+"""The shard store: what goes in comes out, in one piece, whatever the shards."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from vlselect.core import store
+
+
+def write(folder, values, n_shards, **metadata):
+    paths = []
+    for i in range(1, n_shards + 1):
+        rows = store.shard_rows(len(values), f"{i}-of-{n_shards}")
+        path = folder / f"shard-{i}-of-{n_shards}.safetensors"
+        header = {"rows": f"{rows.start}:{rows.stop}", **metadata}
+        with store.ShardWriter(path, (len(rows), values.shape[1]), values.dtype, header) as writer:
+            writer.write(slice(0, len(rows)), values[rows.start : rows.stop])
+        paths.append(path)
+    return paths
+
+
+@pytest.fixture
+def values():
+    return np.random.default_rng(0).normal(size=(333, 7)).astype(np.float16)
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 63, 64, 65, 1000])
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 40])
+def test_shards_cover_all_rows_once_on_block_boundaries(n_rows, n):
+    shards = [store.shard_rows(n_rows, f"{i}-of-{n}") for i in range(1, n + 1)]
+    assert [row for shard in shards for row in shard] == list(range(n_rows))
+    assert all(shard.start % store.BLOCK == 0 or not len(shard) for shard in shards)
+
+
+@pytest.mark.parametrize("shard", ["0-of-3", "4-of-3", "-1-of-3"])
+def test_a_shard_outside_its_count_is_an_error(shard):
+    with pytest.raises(ValueError, match="is not one of"):
+        store.shard_rows(10, shard)
+
+
+@pytest.mark.parametrize("n_shards", [1, 3, 5, 9])
+def test_array_reads_the_same_whatever_the_shards(tmp_path, values, n_shards):
+    array = store.ShardedArray(write(tmp_path, values, n_shards)[::-1])
+    assert array.shape == values.shape and array.dtype == values.dtype
+    np.testing.assert_array_equal(array[:], values)
+    rows = np.random.default_rng(1).integers(0, len(values), 500)
+    np.testing.assert_array_equal(array[rows], values[rows])
+    starts, blocks = zip(*array.blocks(100), strict=True)
+    assert starts == (0, 100, 200, 300)
+    np.testing.assert_array_equal(np.concatenate(blocks), values)
+
+
+@pytest.mark.parametrize("memory", [0, 14 * 40, 14 * 333, 1 << 30])
+@pytest.mark.parametrize("n_shards", [1, 4])
+def test_groups_are_their_rows_however_many_are_read_at_once(tmp_path, values, n_shards, memory):
+    array = store.ShardedArray(write(tmp_path, values, n_shards))
+    order = np.random.default_rng(3).permutation(333)
+    members = [order[:0], order[:50], order[50:51], order[51:200], order[200:], order[:3]]
+    groups = list(array.groups(iter(members), memory))
+    assert len(groups) == len(members) and list(array.groups([], memory)) == []
+    for rows, group in zip(members, groups, strict=True):
+        np.testing.assert_array_equal(group, values[rows])
+
+
+def test_groups_are_read_together_as_far_as_memory_allows(tmp_path, values, monkeypatch):
+    array = store.ShardedArray(write(tmp_path, values, 1))
+    asked, read = [], store.ShardedArray.__getitem__
+    monkeypatch.setattr(
+        store.ShardedArray, "__getitem__", lambda s, r: asked.append(len(r)) or read(s, r)
+    )
+    members = np.split(np.arange(333), [100, 150, 220, 300])
+    list(array.groups(members, memory=14 * 160))  # a row has 14 bytes
+    assert asked == [150, 150, 33]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_what_was_read_does_not_stay_in_memory(tmp_path):
+    def resident():
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) >> 10
+
+    (path,) = write(tmp_path, np.ones((1 << 13, 1 << 12), np.float32), 1)  # 128 MB
+    before = resident()
+    array, most = store.ShardedArray([path]), 0
+    for _, block in array.blocks(256):  # 4 MB
+        assert block[-1, -1] == 1
+        most = max(most, resident())
+    for group in array.groups(np.arange(1 << 13).reshape(256, -1).T, memory=4 << 20):
+        assert group[-1, -1] == 1
+        most = max(most, resident())
+    assert most - before < 64
+
+
+def test_a_shard_cut_short_while_in_use_is_an_error(tmp_path, values):
+    (path,) = write(tmp_path, values, 1)
+    array = store.ShardedArray([path])
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="cut short"):
+        array[:]
+
+
+def test_shards_are_safetensors_files_that_others_read(tmp_path, values):
+    (path,) = write(tmp_path, values, 1, model="tiny")
+    np.testing.assert_array_equal(load_file(path)["values"], values)
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    assert (8 + length) % 64 == 0
+    assert json.loads(path.read_bytes()[8 : 8 + length])["__metadata__"]["model"] == "tiny"
+
+
+def test_shards_of_others_are_read(tmp_path, values):
+    save_file({"values": values}, tmp_path / "a.safetensors")
+    np.testing.assert_array_equal(store.ShardedArray([tmp_path / "a.safetensors"])[:], values)
+
+
+def test_bytes_do_not_depend_on_the_order_of_writing(tmp_path, values):
+    for name, order in (("a", np.arange(333)), ("b", np.random.default_rng(2).permutation(333))):
+        with store.ShardWriter(tmp_path / name, values.shape, np.float16, {"k": "v"}) as writer:
+            for row in order:
+                writer.write(np.array([row]), values[[row]])
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e6])
+def test_values_that_are_not_finite_name_their_row_and_leave_no_file(tmp_path, values, bad):
+    spoilt = values.astype(np.float32)
+    spoilt[42, 3] = bad
+    with (
+        pytest.raises(ValueError, match="row 42 "),
+        store.ShardWriter(tmp_path / "a", values.shape, np.float16, {}) as writer,
+    ):
+        writer.write(slice(0, 333), spoilt)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_never_written_is_an_error(tmp_path, values):
+    with (
+        pytest.raises(ValueError, match="row 10 was never written"),
+        store.ShardWriter(tmp_path / "a", values.shape, np.float16, {}) as writer,
+    ):
+        writer.write(slice(0, 10), values[:10])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_gaps_and_mixed_widths_are_errors(tmp_path, values):
+    paths = write(tmp_path, values, 3)
+    with pytest.raises(ValueError, match="expected"):
+        store.ShardedArray([paths[0], paths[2]])
+    (tmp_path / "other").mkdir()
+    with pytest.raises(ValueError, match="differs"):
+        store.ShardedArray([paths[0], *write(tmp_path / "other", values[:, :3].copy(), 3)[1:]])
+    with pytest.raises(IndexError):
+        store.ShardedArray(paths)[[333]]
+
+
+def test_a_truncated_shard_is_an_error(tmp_path, values):
+    (path,) = write(tmp_path, values, 1)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="cut short"):
+        store.ShardedArray([path])
+
+
+def test_shared_header_values_have_to_agree(tmp_path, values):
+    paths = write(tmp_path, values, 2, model="a")
+    assert store.ShardedArray(paths).only("model") == "a"
+    with pytest.raises(ValueError, match="absent"):
+        store.ShardedArray(paths).only("absent")
+
+
+def test_shards_that_were_made_differently_are_not_one_array(tmp_path, values):
+    one = write(tmp_path / "one", values, 2, run="a", code="1", layer="1", instruction="prompt")
+    for key, other in {"layer": "2", "instruction": "question"}.items():
+        given = {"layer": "1", "instruction": "prompt", key: other}
+        two = write(tmp_path / key, values, 2, run="b", code="2", **given)
+        with pytest.raises(ValueError, match=f"do not share one '{key}'"):
+            store.ShardedArray([one[0], two[1]])
+    two = write(tmp_path / "two", values, 2, run="b", code="2", layer="1", instruction="prompt")
+    assert store.ShardedArray([one[0], two[1]]).shape == values.shape
+    two = write(tmp_path / "less", values, 2, layer="1")
+    with pytest.raises(ValueError, match="do not share one 'instruction': .*None"):
+        store.ShardedArray([one[0], two[1]])
+
+
+def test_empty_shards_are_fine(tmp_path, values):
+    array = store.ShardedArray(write(tmp_path, values[:10], 3))
+    np.testing.assert_array_equal(array[:], values[:10])
+
+
+def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    store.write_text("old", path)
+    with pytest.raises(RuntimeError), store.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and len(list(path.parent.iterdir())) == 1
+
+
+def test_json_refuses_nan(tmp_path):
+    with pytest.raises(ValueError):
+        store.write_json({"a": float("nan")}, tmp_path / "a.json")

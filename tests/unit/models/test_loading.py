@@ -1,0 +1,163 @@
+"""Models are loaded as asked, or an error says what to do."""
+
+import argparse
+import json
+import shutil
+
+import pytest
+import torch
+from huggingface_hub import constants
+
+from vlselect.features.clip import CLIP
+from vlselect.models.loading import (
+    add_model_arguments,
+    is_quantised,
+    load_from_arguments,
+    load_vlm,
+    pick_device,
+)
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+CODE = """
+from pathlib import Path
+
+Path(__file__).with_name("ran").touch()
+raise RuntimeError("the model's own code ran")
+"""
+
+
+def parse(*flags):
+    parser = argparse.ArgumentParser()
+    add_model_arguments(parser)
+    usual = ["--dtype", "float32", "--device", "auto", "--batch-size", "64", "--threads", "1"]
+    return parser.parse_args([*usual, "--model", *map(str, flags)])
+
+
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+    """An empty cache of the hub; nothing is fetched into it (HF_HUB_OFFLINE)."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+def put_in_cache(cache, vlm, repository="org/tiny", commit=COMMIT):
+    """Lay out a model as `hf download` does."""
+    folder = cache / f"models--{repository.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs/main").write_text(commit)
+    shutil.copytree(vlm, folder / "snapshots" / commit)
+    return folder / "snapshots" / commit
+
+
+def test_flags_decide_how_a_model_is_loaded(tiny_vlm):
+    flags = ("--dtype", "bfloat16", "--device", "cpu", "--attention", "eager")
+    vlm = load_from_arguments(parse(tiny_vlm, *flags, "--batch-size", 3, "--max-length", 9))
+    assert vlm.batch_tokens is None
+    assert load_from_arguments(parse(tiny_vlm, "--batch-tokens", 50)).batch_tokens == 50
+    assert vlm.model.dtype == torch.bfloat16 and vlm.device.type == "cpu"
+    assert vlm.model.config._attn_implementation == "eager"
+    assert (vlm.batch_size, vlm.max_length, vlm.revision) == (3, 9, "")
+    assert not vlm.model.training and not is_quantised(vlm.model)
+
+
+def test_neither_directory_nor_revision_is_named():
+    with pytest.raises(FileNotFoundError, match="'no/such/model' is not a directory.*`revision`"):
+        load_vlm("no/such/model")
+
+
+def test_a_model_in_the_hubs_cache_loads_offline(tiny_vlm, hub_cache):
+    put_in_cache(hub_cache, tiny_vlm)
+    vlm, local = load_vlm("org/tiny", revision=COMMIT), load_vlm(str(tiny_vlm))
+    assert (vlm.path, vlm.revision) == ("org/tiny", COMMIT)
+    ours, theirs = vlm.model.state_dict(), local.model.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_another_revision_than_the_cached_one_is_not_taken(tiny_vlm, hub_cache):
+    put_in_cache(hub_cache, tiny_vlm)
+    with pytest.raises(FileNotFoundError, match="at revision 'fedcba'"):
+        load_vlm("org/tiny", revision="fedcba")
+
+
+def test_without_a_network_the_error_says_what_to_download(hub_cache):
+    with pytest.raises(FileNotFoundError) as caught:
+        load_vlm("org/tiny", revision=COMMIT)
+    assert f"`hf download org/tiny --revision {COMMIT}`" in str(caught.value)
+    assert f"`hf download org/tiny --revision {COMMIT} --local-dir <folder>`" in str(caught.value)
+
+
+def test_a_clip_from_the_hub_says_the_same(hub_cache):
+    with pytest.raises(FileNotFoundError, match=f"hf download org/clip --revision {COMMIT}"):
+        CLIP.load(parse("org/clip", "--revision", COMMIT))
+
+
+def test_a_directory_without_its_weights_is_named(tiny_vlm, tmp_path):
+    shutil.copytree(tiny_vlm, tmp_path / "model")
+    (tmp_path / "model/model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"cannot load the model in .*model") as caught:
+        load_vlm(str(tmp_path / "model"))
+    assert "hf download" not in str(caught.value)
+
+
+@pytest.fixture
+def own_code(tiny_vlm, tmp_path):
+    """A model directory whose architecture is in a Python file of its own."""
+    folder = shutil.copytree(tiny_vlm, tmp_path / "own_code")
+    (folder / "modelling.py").write_text(CODE)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {
+        "model_type": "something_new",
+        "auto_map": {
+            "AutoConfig": "modelling.NewConfig",
+            "AutoModelForImageTextToText": "modelling.NewModel",
+        },
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_code_that_comes_with_a_model_is_not_run(own_code):
+    with pytest.raises(PermissionError, match="`trust_remote_code: true`"):
+        load_vlm(str(own_code), device="cpu")
+    assert not (own_code / "ran").exists()
+
+
+def test_code_that_comes_with_a_model_is_run_where_the_config_says_so(own_code, monkeypatch):
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(own_code / "m"))
+    with pytest.raises(RuntimeError, match="the model's own code ran"):
+        load_from_arguments(parse(own_code, "--device", "cpu", "--trust-remote-code"))
+
+
+@pytest.mark.parametrize("quantisation", ["4bit", "8bit"])
+def test_without_bitsandbytes_quantisation_is_refused(tiny_vlm, monkeypatch, quantisation):
+    find = "vlselect.loading.importlib.util.find_spec"
+    monkeypatch.setattr(find, lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="pip install bitsandbytes"):
+        load_vlm(str(tiny_vlm), device="cpu", quantisation=quantisation)
+
+
+def test_a_clip_is_not_quantised(tiny_vlm):
+    with pytest.raises(ValueError, match="quantisation: null"):
+        CLIP.load(parse(tiny_vlm, "--quantisation", "4bit"))
+
+
+def test_a_gpu_that_is_not_there_is_an_error(tiny_vlm, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="device 'cuda'"):
+        load_vlm(str(tiny_vlm), device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("device", "rank", "expected"),
+    [
+        ("cuda", "2", "cuda:2"),
+        ("auto", "1", "cuda:1"),
+        ("cuda:3", "1", "cuda:3"),
+        ("cpu", "1", "cpu"),
+    ],
+)
+def test_each_process_has_its_gpu(monkeypatch, device, rank, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    assert pick_device(device) == torch.device(expected)

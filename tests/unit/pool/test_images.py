@@ -1,0 +1,164 @@
+"""Images: what is loaded is RGB and inside the root, and each way to be bad has its reason."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vlselect.pool.image_roots import ImageError, ImageRoots
+from vlselect.pool.images import load, problem, to_rgb
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "images"
+    (folder / "a").mkdir(parents=True)
+    Image.fromarray(PIXELS).save(folder / "a/good.png")
+    Image.fromarray(PIXELS).save(folder / "a/good.jpg")
+    return folder
+
+
+def reason(root, name, max_pixels=10_000):
+    """Give the reason that both loading and checking find."""
+    with pytest.raises(ImageError) as caught:
+        load(root, name, max_pixels)
+    assert problem(root, name, max_pixels) == (caught.value.reason, caught.value.detail)
+    assert repr(name) in caught.value.detail
+    return caught.value.reason
+
+
+def test_a_good_image(root):
+    image = load(root, "a/good.png", 60 * 40)
+    assert image.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(image), PIXELS)
+    assert problem(root, "a/good.png", 60 * 40) is None
+    assert problem(root, "a/../a/good.jpg", 60 * 40) is None
+
+
+def test_links_inside_the_root_are_followed(root):
+    (root / "b").symlink_to(root / "a")
+    assert ImageRoots.parse(root).path("b/good.png") == (root / "a/good.png").resolve()
+    (root.parent / "link").symlink_to(root)
+    linked = ImageRoots.parse(root.parent / "link")
+    assert linked.path("a/good.png") == (root / "a/good.png").resolve()
+
+
+def test_no_path_leaves_the_root(root):
+    outside = root.parent / "outside"
+    outside.mkdir()
+    Image.fromarray(PIXELS).save(outside / "x.png")
+    (root / "link.png").symlink_to(outside / "x.png")
+    (root / "folder").symlink_to(outside)
+    (root.parent / "images2").symlink_to(outside)  # begins with the root's name
+    bad = ["../outside/x.png", "a/../../outside/x.png", str(outside / "x.png"), "link.png"]
+    bad += ["folder/x.png", "../images2/x.png", str(root / "a/good.png"), "../none.png"]
+    assert [reason(root, name) for name in bad] == ["image_outside_root"] * len(bad)
+
+
+def test_missing(root):
+    (root / "loop.png").symlink_to(root / "loop.png")
+    for name in ["none.png", "a", "a/good.png/x", "x" * 5000, "a\0b", "loop.png", "http://x/y.png"]:
+        assert reason(root, name) == "missing_image"
+
+
+def test_unreadable(root):
+    (root / "empty.png").write_bytes(b"")
+    (root / "text.jpg").write_text("not an image")
+    (root / "page.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    for name in ["empty.png", "text.jpg", "page.png"]:
+        assert reason(root, name) == "unreadable_image"
+
+
+def test_a_broken_checksum_is_found_by_the_check(root):
+    content = bytearray((root / "a/good.png").read_bytes())
+    content[content.index(b"IEND") - 5] ^= 255  # of the pixels' checksum, which ends there
+    (root / "sum.png").write_bytes(content)
+    load(root, "sum.png", 10_000)
+    assert problem(root, "sum.png", 10_000)[0] == "unreadable_image"
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp"])
+def test_truncated(root, suffix):
+    Image.fromarray(PIXELS).save(root / f"whole.{suffix}")
+    content = (root / f"whole.{suffix}").read_bytes()
+    (root / f"cut.{suffix}").write_bytes(content[: len(content) * 2 // 3])
+    assert reason(root, f"cut.{suffix}") == "truncated_image"
+
+
+def test_oversized_before_decoding(root):
+    assert reason(root, "a/good.png", 60 * 40 - 1) == "oversized_image"
+    # A header that promises more pixels than memory holds, and no pixels.
+    header = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    png = (
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    )
+    (root / "bomb.png").write_bytes(png + struct.pack(">I", 0) + b"IDAT" + b"\0" * 4)
+    assert reason(root, "bomb.png", 10**12) == "oversized_image"
+    assert reason(root, "bomb.png") == "oversized_image"
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"])
+def test_every_mode_becomes_rgb(mode):
+    if mode == "I;16":
+        image = Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 257)
+    else:
+        image = Image.fromarray(PIXELS).convert(mode)
+    assert image.mode == mode
+    found = to_rgb(image)
+    assert found.mode == "RGB" and found.size == (60, 40)
+    if mode in ("I;16", "L", "F", "I"):
+        assert np.asarray(found).std() > 30  # not clipped to white
+
+
+def test_sixteen_bits_become_eight(root):
+    values = np.array([[0, 255, 256, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(root / "deep.png")
+    found = np.asarray(load(root, "deep.png", 100))[0, :, 0]
+    np.testing.assert_array_equal(found, [0, 0, 1, 255])
+
+
+def test_a_flat_or_broken_float_image_is_black():
+    assert not np.asarray(to_rgb(Image.fromarray(np.full((2, 2), 7, np.float32)))).any()
+    values = np.array([[1, np.nan], [2, 3]], np.float32)
+    assert np.asarray(to_rgb(Image.fromarray(values)))[..., 0].tolist() == [[0, 0], [128, 255]]
+
+
+def test_transparent_shows_white(root):
+    image = Image.new("RGBA", (3, 1), (0, 0, 0, 0))
+    image.putpixel((1, 0), (255, 0, 0, 255))
+    image.putpixel((2, 0), (0, 0, 0, 128))
+    white, red, grey = np.asarray(to_rgb(image))[0].tolist()
+    assert (white, red) == ([255, 255, 255], [255, 0, 0])
+    assert abs(grey[0] - 127) <= 1
+    palette = Image.new("P", (2, 1), 0)
+    palette.putpalette([0, 0, 0, 0, 255, 0])
+    palette.putpixel((1, 0), 1)
+    palette.save(root / "palette.png", transparency=0)
+    found = np.asarray(load(root, "palette.png", 10))[0].tolist()
+    assert found == [[255, 255, 255], [0, 255, 0]]
+
+
+def test_orientation_is_applied(root):
+    image = Image.fromarray(PIXELS)
+    exif = image.getexif()
+    exif[0x0112] = 6  # turned by a quarter
+    image.save(root / "turned.png", exif=exif)
+    found = np.asarray(load(root, "turned.png", 10_000))
+    np.testing.assert_array_equal(found, np.rot90(PIXELS, -1))
+
+
+@pytest.mark.parametrize("suffix", ["ppm", "pgm", "jpg", "png", "webp", "gif", "bmp", "tif"])
+def test_every_format_that_is_named_opens(tmp_path, suffix):
+    Image.new("L" if suffix == "pgm" else "RGB", (8, 8)).save(tmp_path / f"x.{suffix}")
+    assert problem(tmp_path, f"x.{suffix}", 10**6) is None
+
+
+def test_a_file_of_no_known_format_is_told_what_is_known(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"%!PS-Adobe-3.0")
+    reason, detail = problem(tmp_path, "x.png", 10**6)
+    assert reason == "unreadable_image" and "is not one of JPEG" in detail

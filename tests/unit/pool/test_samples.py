@@ -1,0 +1,159 @@
+"""Tables of samples: what is written is read back, whatever the row groups."""
+
+import csv
+import json
+import tracemalloc
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from vlselect.pool import samples as module
+from vlselect.pool.records import content_digest, parse_record, parse_task_record
+from vlselect.pool.samples import SCHEMA, TASK_SCHEMA, RejectionWriter, Samples, SamplesWriter
+
+
+def raw_record(i: int, **keys) -> str:
+    names = [f"f/{i}-{j}.png" for j in range(i % 3)]
+    turns = [{"from": "human", "value": "<image>" * len(names) + f"é{i}?"}]
+    turns += [{"from": "gpt", "value": f"answer {i}"}, {"from": "human", "value": "?"}] * (i % 2)
+    turns += [{"from": "gpt", "value": f"last {i}"}]
+    return json.dumps({"z": 1.50, "id": i, "image": names, "conversations": turns} | keys)
+
+
+def write(path, n=50, **keys):
+    raws = [raw_record(i, task=f"t{i % 4}") for i in range(n)]
+    with SamplesWriter(path, **keys) as writer:
+        for raw in raws:
+            writer.write(parse_record(raw, "task"), raw)
+    return raws
+
+
+@pytest.fixture
+def groups_of_8(monkeypatch):
+    monkeypatch.setattr(module, "ROW_GROUP", 8)
+
+
+def test_columns(tmp_path, groups_of_8):
+    raws = write(tmp_path / "s.parquet", 20)
+    samples = Samples(tmp_path / "s.parquet")
+    assert len(samples) == samples.n == 20
+    frame = samples.frame()
+    assert list(frame.columns) == SCHEMA.names
+    assert frame["row"].tolist() == list(range(20))
+    assert frame["record"].tolist() == raws
+    for raw, row in zip(raws, frame.itertuples(), strict=True):
+        record = parse_record(raw, "task")
+        assert (row.sample_id, row.source) == (record.sample_id, record.source)
+        assert tuple(row.images) == record.images and row.n_images == len(record.images)
+        assert row.n_turns == 1 + int(record.sample_id) % 2
+        assert row.digest == content_digest(record.images, record.turns)
+    assert samples.frame(["source", "row"]).columns.tolist() == ["source", "row"]
+    with pytest.raises(KeyError, match="no column nothing"):
+        samples.frame(["nothing"])
+
+
+@pytest.mark.parametrize("kept", [1, 3, 64])
+def test_rows_come_in_the_order_asked_for(tmp_path, groups_of_8, monkeypatch, kept):
+    monkeypatch.setattr(module, "KEPT_GROUPS", kept)
+    raws = write(tmp_path / "s.parquet", 50)
+    samples = Samples(tmp_path / "s.parquet")
+    rng = np.random.default_rng(kept)
+    for rows in (range(50), rng.permutation(50), rng.integers(0, 50, 70), [49], []):
+        expected = [parse_record(raws[row], "task") for row in rows]
+        assert samples.records(rows) == expected
+        assert list(samples.raw(rows)) == [raws[row] for row in rows]
+    for bad in (-1, 50):
+        with pytest.raises(IndexError, match=f"no row {bad}"):
+            samples.records([3, bad])
+
+
+def test_only_the_row_groups_needed_are_read(tmp_path, groups_of_8):
+    write(tmp_path / "s.parquet", 50)
+    samples = Samples(tmp_path / "s.parquet")
+    samples.records([17, 40, 41])
+    assert sorted(samples._groups) == [2, 5]
+
+
+def test_row_groups_are_multiples_of_a_block(tmp_path):
+    write(tmp_path / "s.parquet", 1100)
+    metadata = pq.ParquetFile(tmp_path / "s.parquet").metadata
+    assert [metadata.row_group(i).num_rows for i in range(2)] == [1024, 76]
+
+
+def test_the_same_samples_are_the_same_bytes(tmp_path):
+    write(tmp_path / "a.parquet")
+    write(tmp_path / "b.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_tasks_have_answers_and_may_have_questions_alone(tmp_path):
+    turns = [{"from": "human", "value": "Why?"}]
+    raw = raw_record(0, conversations=turns, answers=["a", "b"], choices=["A", "B"])
+    with SamplesWriter(tmp_path / "t.parquet", TASK_SCHEMA) as writer:
+        writer.write(parse_task_record(raw), raw)
+        writer.write(parse_task_record(raw_record(1)), raw_record(1))
+    samples = Samples(tmp_path / "t.parquet")
+    frame = samples.frame()
+    assert list(frame.columns) == TASK_SCHEMA.names
+    assert [list(a) for a in frame["answers"]] == [["a", "b"], ["last 1"]]
+    assert [list(c) for c in frame["choices"]] == [["A", "B"], []]
+    assert [turn.role for turn in samples.records([0])[0].turns] == ["user"]
+
+
+def test_an_error_leaves_no_file(tmp_path):
+    with pytest.raises(ZeroDivisionError), SamplesWriter(tmp_path / "s.parquet") as writer:
+        writer.write(parse_record(raw_record(0)), raw_record(0))
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), RejectionWriter(tmp_path / "r.csv"):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_table(tmp_path):
+    write(tmp_path / "s.parquet", 0)
+    samples = Samples(tmp_path / "s.parquet")
+    assert len(samples) == 0 and samples.records([]) == [] and samples.frame().empty
+
+
+def test_rejections_are_read_back_whatever_they_hold(tmp_path):
+    lines = [(0, 'a,"b"\nc', "bad_type", "é \ud800"), (1, "", "no_id", "")]
+    with RejectionWriter(tmp_path / "r.csv") as writer:
+        for line in lines:
+            writer.write(*line)
+    with (tmp_path / "r.csv").open(newline="", encoding="utf-8") as file:
+        found = list(csv.reader(file))
+    assert found[0] == ["position", "sample_id", "reason", "detail"]
+    assert found[1:] == [["0", 'a,"b"\nc', "bad_type", "é \\ud800"], ["1", "", "no_id", ""]]
+
+
+def test_memory_does_not_grow_with_the_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ROW_GROUP", 64)
+    monkeypatch.setattr(module, "KEPT_GROUPS", 2)
+
+    def peak(n):
+        tracemalloc.start()
+        with SamplesWriter(tmp_path / "s.parquet") as writer:
+            for i in range(n):
+                raw = raw_record(i, note="x" * 5000)
+                writer.write(parse_record(raw), raw)
+        samples = Samples(tmp_path / "s.parquet")
+        assert sum(1 for row in range(n) for _ in samples.raw([row])) == n
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(1600) - peak(400) < 1e6
+
+
+def test_records_bear_what_the_table_says(tmp_path):
+    with SamplesWriter(tmp_path / "s.parquet") as writer:
+        for part in ("one", "two"):
+            raw = raw_record(4, task="t")
+            writer.write(parse_record(raw, "task", part=part), raw)
+            writer.write(parse_record(raw_record(2), "task", part=part), raw_record(2))
+    records = Samples(tmp_path / "s.parquet").records(range(4))
+    assert [r.sample_id for r in records] == ["one:4", "one:2", "two:4", "two:2"]
+    assert [r.source for r in records] == ["t", "one", "t", "two"]
+    assert records[2].images == ("two:f/4-0.png",)
+    assert records[3].images == ("two:f/2-0.png", "two:f/2-1.png")

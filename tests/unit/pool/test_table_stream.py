@@ -1,0 +1,88 @@
+"""Rows as JSON: the same from Parquet and Arrow, whatever the pieces; bytes left out."""
+
+import datetime
+import decimal
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vlselect.pool import table_stream
+from vlselect.pool.table_stream import read_rows
+
+ROWS = [
+    {
+        "id": f"é{i}",
+        "n": i,
+        "x": i / 3,
+        "none": None,
+        "turns": [{"from": "human", "value": "“漢”"}, {"from": "gpt", "value": None}],
+        "image": {"bytes": bytes([i]) * 9 if i % 3 else None, "path": f"{i}.png"},
+        "raw": b"\xff\xd8\xff" + bytes([i]) if i % 2 else None,
+    }
+    for i in range(50)
+]
+TABLE = pa.Table.from_pylist(ROWS)
+
+
+def write(path, kind):
+    if kind == "parquet":
+        pq.write_table(TABLE, path.with_suffix(".parquet"), row_group_size=7)
+        return path.with_suffix(".parquet")
+    path = path.with_suffix(".arrow")
+    make = pa.ipc.new_stream if kind == "stream" else pa.ipc.new_file
+    with make(path, TABLE.schema) as file:
+        file.write_table(TABLE, max_chunksize=11)
+    return path
+
+
+@pytest.mark.parametrize("piece", [1, 3, 32])
+@pytest.mark.parametrize("kind", ["parquet", "stream", "file"])
+def test_rows_are_json_without_bytes(tmp_path, monkeypatch, kind, piece):
+    monkeypatch.setattr(table_stream, "PIECE_WITH_BYTES", piece)
+    found = list(read_rows([write(tmp_path / "a", kind), write(tmp_path / "b", kind)]))
+    assert [row for row, _ in found] == list(range(100))
+    for (row, raw), expected in zip(found, ROWS * 2, strict=True):
+        value = json.loads(raw)
+        others = ("id", "n", "x", "none", "turns")
+        assert {key: value[key] for key in others} == {key: expected[key] for key in others}
+        number = 0
+        if expected["image"]["bytes"]:
+            assert value["image"].pop("bytes").startswith(f"row-{row}/0/")
+            assert value["image"] == {"path": expected["image"]["path"]}
+            number = 1
+        else:
+            assert value["image"] == expected["image"]
+        if expected["raw"]:
+            assert value["raw"]["bytes"].startswith(f"row-{row}/{number}/")
+            assert value["raw"]["bytes"].endswith(".jpg")
+
+
+def test_bytes_may_be_dropped(tmp_path):
+    path = write(tmp_path / "a", "parquet")
+    for (_, raw), expected in zip(read_rows([path], embedded=False), ROWS, strict=True):
+        assert json.loads(raw)["image"] == {"bytes": None, "path": expected["image"]["path"]}
+
+
+def test_what_json_has_no_form_for_becomes_text(tmp_path):
+    row = {"day": datetime.date(2024, 5, 1), "price": decimal.Decimal("1.50")}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
+    [(_, raw)] = read_rows([tmp_path / "a.parquet"])
+    assert json.loads(raw) == {"day": "2024-05-01", "price": "1.50"}
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.arrow"])
+def test_broken_tables_are_named(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PAR1 and no more")
+    with pytest.raises(ValueError, match=name):
+        list(read_rows([tmp_path / name]))
+    with pytest.raises(ValueError, match="none"):
+        list(read_rows([tmp_path / "none.parquet"]))
+
+
+def test_a_table_cut_short_is_an_error(tmp_path):
+    path = write(tmp_path / "a", "stream")
+    path.write_bytes(path.read_bytes()[:-700])
+    with pytest.raises(ValueError, match=r"a\.arrow"):
+        list(read_rows([path]))
