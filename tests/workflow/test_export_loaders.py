@@ -1,7 +1,8 @@
 """Exports as the training programs themselves read them; `make test-loaders` has the programs.
 
 LLaVA's own loader cannot be installed: PyPI's `llava` is an empty package, and the repository
-pins libraries of 2023. Its export is tested by a reader of our own, in tests/unit/subsets/exports/test_exports.py.
+pins libraries of 2023. Its export is tested by a reader of our own, in
+tests/unit/subsets/exports/test_exports.py.
 """
 
 import importlib.machinery

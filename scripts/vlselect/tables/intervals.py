@@ -21,8 +21,8 @@ c on task t; its variance is estimated from the mean squares of the table:
 variance = over seeds + over questions − shared, without bias. Its degrees of freedom are
 Satterthwaite's, and never below the least of its parts'. Tasks have different questions: their
 variances add up. In simulated runs the 95 % interval covers the truth 94 to 96 times in a hundred
-with 2, 3 and 5 seeds (tests/unit/tables/test_interval_coverage.py); what pooling assumes is that no method
-varies much more over seeds than the others.
+with 2, 3 and 5 seeds (test_interval_coverage.py); what pooling assumes is that no method varies
+much more over seeds than the others.
 
 References
 ----------

@@ -3,7 +3,12 @@
 import pandas as pd
 import pytest
 
-from vlselect.tables import publication, relative
+from vlselect.tables import contrasts, publication, relative
+
+
+def performance_of(scores):
+    by_seed = relative.relative_by_seed(scores)
+    return relative.relative_performance(by_seed, contrasts.by_model(scores))
 
 
 def wide(**columns):
@@ -17,7 +22,7 @@ def test_long_form_keeps_units_and_order():
     assert scores["task"].tolist() == ["gqa", "mme"] * 2
     assert scores["ratio"].tolist() == ["1.0", "1.0", "0.2", "0.2"]
     assert set(scores["seed"]) == {""} and set(scores["n"]) == {0}
-    means = relative.relative_performance(relative.relative_by_seed(scores))
+    means = performance_of(scores)
     assert means.loc[means["task"] == "mean", "relative"].tolist() == [100.0, 85.0]
 
 
@@ -42,8 +47,7 @@ def test_refuses_a_run_that_stands_there_twice_and_a_table_without_methods():
 
 
 def test_stated_means_are_checked_within_the_tolerance():
-    by_seed = relative.relative_by_seed(publication.published_scores(wide(), "llava", "0.2"))
-    performance = relative.relative_performance(by_seed)
+    performance = performance_of(publication.published_scores(wide(), "llava", "0.2"))
     publication.check_means(performance, [100, 85.1], 0.11)
     with pytest.raises(ValueError, match="random: stated 85.2, computed 85.00"):
         publication.check_means(performance, [100, 85.2], 0.1)
