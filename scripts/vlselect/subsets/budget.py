@@ -1,9 +1,9 @@
 """Budgets: how many samples a ratio means, and which samples fill them.
 
-Every method ends here, so that counts, ties and text-only samples follow one rule. Nothing in this
-module depends on where a sample stands in the pool: ties are broken by sample id, and draws are
-made by a hash of seed, purpose and sample id, so the same samples are chosen whatever the pool's
-order, and draws for different purposes have nothing to do with each other.
+Every method uses these functions, so counts, ties and text-only samples follow one rule. The
+position of a sample in the pool never matters: ties are broken by sample id, and draws use a hash
+of seed, purpose and sample id. So the same samples are chosen for any order of the pool, and draws
+for different purposes are independent.
 """
 
 import hashlib
@@ -19,20 +19,19 @@ KINDS = ("ratio", "samples", "tokens")
 
 
 class InfeasibleError(ValueError):
-    """No subset of this size is as it has to be."""
+    """No subset of this size meets the requirements."""
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """What a method chose.
+    """The samples that a method chose.
 
     Attributes
     ----------
     rows : int64 array, shape (budget,)
         Pool rows, the best first.
     scores : float64 array, shape (budget,)
-        The method's score of each row, higher is better; NaN where it has none. None stands for
-        NaN throughout.
+        The method's score of each row, higher is better; NaN for no score. None means NaN for all.
     """
 
     rows: np.ndarray
@@ -54,7 +53,7 @@ class Selection:
     def check(self, budget: int, n_pool: int) -> None:
         """Raise ValueError unless this is exactly `budget` distinct rows of a pool of `n_pool`."""
         if len(self.rows) != budget:
-            raise ValueError(f"chose {len(self.rows)} samples where the budget is {budget}")
+            raise ValueError(f"chose {len(self.rows)} samples for a budget of {budget}")
         outside = self.rows[(self.rows < 0) | (self.rows >= n_pool)]
         if outside.size:
             raise ValueError(f"chose row {outside[0]}, which is outside the pool of {n_pool}")
@@ -64,22 +63,11 @@ class Selection:
 
 
 def size(n_pool: int, ratio: float | str) -> int:
-    """Number of samples that a ratio of the pool means: ratio · n_pool, halves rounded up.
+    """Return the number of samples in a ratio of the pool: ratio · n_pool, halves rounded up.
 
     The ratio is taken as the decimal number that was written, not as the nearest binary one, so
-    0.29 of 50 is 14.5 and gives 15.
-
-    Parameters
-    ----------
-    n_pool : int
-        Number of samples in the pool.
-    ratio : float or str
-        In (0, 1].
-
-    Raises
-    ------
-    ValueError
-        If the ratio is outside (0, 1], or so small that no sample would be chosen.
+    0.29 of 50 is 14.5 and becomes 15. ValueError if it is outside (0, 1], or no sample would be
+    chosen.
     """
     try:
         exact = Fraction(str(ratio))
@@ -102,23 +90,14 @@ def parse(label: str) -> tuple[str, str]:
 
 
 def samples(n_pool: int, label: str) -> int:
-    """Number of samples that a budget of a ratio or of samples means.
+    """Return the number of samples in a budget of a ratio or of samples.
 
-    Parameters
-    ----------
-    n_pool : int
-        Number of samples in the pool.
-    label : str
-        ``ratio-0.2`` (see `size`) or ``samples-1000``.
-
-    Raises
-    ------
-    ValueError
-        If the label is something else, or the pool has fewer samples.
+    The label is, for example, ``ratio-0.2`` (see `size`) or ``samples-1000``; ValueError if it is
+    something else, or the pool has fewer samples.
     """
     kind, number = parse(label)
     if kind == "tokens":
-        raise ValueError(f"budget {label}: how many samples it takes depends on which are chosen")
+        raise ValueError(f"budget {label}: its number of samples depends on which are chosen")
     if kind == "ratio":
         return size(n_pool, number)
     if not 1 <= int(number) <= n_pool:
@@ -208,20 +187,8 @@ def draw(sample_ids: Sequence[str], budget: int, seed: int, purpose: str | None)
 def proportional_split(budget: int, sizes: Sequence[int]) -> np.ndarray:
     """Split a budget over groups in proportion to their sizes, by largest remainder.
 
-    Exact in integers; the first of equal remainders gets the sample. No group gets more than it
-    has, as long as the budget does not exceed the pool.
-
-    Parameters
-    ----------
-    budget : int
-        At most the sum of the sizes.
-    sizes : sequence of int
-        Samples in each group.
-
-    Returns
-    -------
-    int64 array, shape (len(sizes),)
-        Sums to `budget`.
+    Exact in integers; the first of equal remainders gets the sample. The result, int64
+    (len(sizes),), sums to the budget, and no group exceeds its size.
     """
     total = sum(int(s) for s in sizes)
     _require_room(budget, total)
@@ -242,28 +209,28 @@ def with_text_only(
     sample_ids: Sequence[str],
     method: str,
 ) -> Selection:
-    """Select the highest scores among samples with an image, and say what becomes of the others.
+    """Select the highest scores among samples with an image, and text-only samples by a policy.
 
     Parameters
     ----------
     scores : array, shape (N,)
-        Finite where the sample has an image; not looked at where it has none.
+        Finite for samples with an image; ignored for the others.
     has_image : bool array, shape (N,)
     budget : int
     seed : int
         Of the draw among text-only samples.
     policy : {"proportional", "drop"}
-        `proportional` gives text-only samples their share of the budget (largest remainder),
-        drawn at random, behind all samples with an image; `drop` leaves them out.
+        `proportional`: text-only samples get their share of the budget (largest remainder), drawn
+        at random, after all samples with an image. `drop`: none.
     sample_ids : sequence of str, length N
-        For ties and for the draw.
+        For ties and the draw.
     method : str
-        Whose draw it is: each has its own.
+        Each method has its own draw.
 
     Returns
     -------
     Selection
-        With NaN as the score of text-only samples.
+        Best scores first, then text-only samples with NaN as score.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Signals and methods, found by name."""
+"""Signals and methods by name."""
 
 import numpy as np
 import pandas as pd
