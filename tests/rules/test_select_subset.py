@@ -118,8 +118,8 @@ def test_icons_reads_votes_or_influences(tmp_path, samples):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("return Selection(np.arange(budget - 1))", "method 'odd': chose 2 samples where"),
-        ("return Selection(np.arange(budget + 1))", "method 'odd': chose 4 samples where"),
+        ("return Selection(np.arange(budget - 1))", "method 'odd': chose 2 samples for"),
+        ("return Selection(np.arange(budget + 1))", "method 'odd': chose 4 samples for"),
         ("return Selection(np.array([1, 2, 1]))", "method 'odd': chose row 1 more than once"),
         ("return Selection(np.array([1, 2, 10]))", "method 'odd': chose row 10"),
     ],
