@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from vlselect.core import log, store
+from vlselect.core.selection import Selection
 from vlselect.pool.samples import Samples
 from vlselect.subsets import budget, signals, token_budget
 from vlselect.subsets.choosing import Asker
@@ -44,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def choose(
     args: argparse.Namespace, samples: Samples, pool: pd.DataFrame, tokens: np.ndarray | None
-) -> budget.Selection:
+) -> Selection:
     """Let the method fill the budget."""
     method = signals.load_method(args.method)  # before the threads of what it loads are limited
     given = signals.read_signals(args.signal, args.tables, len(pool))
@@ -55,7 +56,7 @@ def choose(
     ask = Asker(method, pool, given, args.seed, parameters, args.threads)
     everything = np.arange(len(pool))
 
-    def some(n: int) -> budget.Selection:
+    def some(n: int) -> Selection:
         return ask(everything, n) if constraints is None else constraints.choose(ask, n)
 
     if tokens is None:
@@ -65,7 +66,7 @@ def choose(
 
 
 def chosen_table(
-    pool: pd.DataFrame, selection: budget.Selection, tokens: np.ndarray | None = None
+    pool: pd.DataFrame, selection: Selection, tokens: np.ndarray | None = None
 ) -> pd.DataFrame:
     """Columns row, sample_id, rank (1 is the best) and score of the chosen, in pool order.
 

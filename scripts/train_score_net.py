@@ -15,10 +15,9 @@ import pandas as pd
 
 from vlselect.checkpoints import score_net
 from vlselect.config.finetune_settings import Settings
-from vlselect.core import log, store
+from vlselect.core import log, ordering, store
 from vlselect.models import loading
 from vlselect.pool.samples import Samples, add_samples_arguments
-from vlselect.subsets import budget
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def draw_rows(sample_ids: Sequence[str], fraction: float | str, seed: int) -> np.ndarray:
     """Draw round(fraction · N) rows, int64, ascending."""
-    count = budget.size(len(sample_ids), fraction)
-    return np.sort(budget.draw(sample_ids, count, seed, "self_filter"))
+    count = ordering.size(len(sample_ids), fraction)
+    return np.sort(ordering.draw(sample_ids, count, seed, "self_filter"))
 
 
 def train(arguments: argparse.Namespace, features: store.ShardedArray, samples: Samples):

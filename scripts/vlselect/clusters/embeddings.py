@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from vlselect.clusters.kernel import squared_norms
+from vlselect.core.ordering import id_ranks
 from vlselect.core.store import ShardedArray
-from vlselect.subsets.budget import id_ranks
 
 
 class Embeddings:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from vlselect.subsets.budget import top
+from vlselect.core.ordering import top
 
 AGGREGATORS = ("vote", "mean", "max", "mean_rank", "round_robin", "single:<task>")
 TIE_BREAKS = ("mean_rank", "index")
@@ -153,7 +153,7 @@ def round_robin(
     budget : int
         At most N.
     sample_ids, ties
-        Tie-breaks inside a task, as in `vlselect.budget.top`.
+        Tie-breaks inside a task, as in `vlselect.core.ordering.top`.
 
     Returns
     -------

@@ -9,9 +9,10 @@ References
 import numpy as np
 import pandas as pd
 
+from vlselect.core.selection import Selection
 from vlselect.core.store import ShardedArray
 from vlselect.methods.maths.rankings import require
-from vlselect.subsets.budget import Selection, with_text_only
+from vlselect.methods.maths.text_only import with_text_only
 
 ROWS = 8192
 

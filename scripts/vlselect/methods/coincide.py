@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from vlselect.core.log import progress
+from vlselect.core.selection import Selection
 from vlselect.methods.maths.allocation import allocate, log_probabilities
 from vlselect.methods.maths.mmd import greedy
-from vlselect.subsets.budget import Selection
 
 logger = logging.getLogger(__name__)
 

@@ -27,9 +27,10 @@ import logging
 import numpy as np
 import pandas as pd
 
+from vlselect.core.ordering import id_ranks
+from vlselect.core.selection import Selection
 from vlselect.methods.maths.message_passing import forward, reverse, walk
 from vlselect.methods.maths.rankings import likelihood_column, require
-from vlselect.subsets.budget import Selection, id_ranks
 
 logger = logging.getLogger(__name__)
 

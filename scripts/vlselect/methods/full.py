@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from vlselect.subsets.budget import Selection
+from vlselect.core.selection import Selection
 
 
 def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int) -> Selection:

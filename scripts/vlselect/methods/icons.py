@@ -8,8 +8,9 @@ References
 import numpy as np
 import pandas as pd
 
+from vlselect.core.ordering import top
+from vlselect.core.selection import Selection
 from vlselect.gradients import voting
-from vlselect.subsets.budget import Selection, top
 
 
 def select(

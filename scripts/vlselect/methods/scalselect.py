@@ -9,8 +9,9 @@ References
 import numpy as np
 import pandas as pd
 
+from vlselect.core.selection import Selection
 from vlselect.methods.maths.subspace import leverage
-from vlselect.subsets.budget import Selection, with_text_only
+from vlselect.methods.maths.text_only import with_text_only
 
 
 def score(pool: pd.DataFrame, signals: dict, seed: int, *, energy: float = 0.9) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from vlselect.clusters.embeddings import Embeddings
-from vlselect.subsets.budget import Selection
+from vlselect.core.selection import Selection
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from vlselect.clusters.embeddings import Embeddings
 from vlselect.clusters.prototypes import nearest_prototype
+from vlselect.core.selection import Selection
 from vlselect.methods.maths.rankings import keep_part, require
-from vlselect.subsets.budget import Selection
 
 KEEP = {"hard": "top", "easy": "bottom"}
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from vlselect.subsets.budget import InfeasibleError, Selection
+from vlselect.core.errors import InfeasibleError
+from vlselect.core.selection import Selection
 from vlselect.subsets.signals import Signal, restrict
 
 

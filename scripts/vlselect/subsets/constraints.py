@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InfeasibleError
+from vlselect.core.selection import Selection
 from vlselect.pool.samples import Samples
-from vlselect.subsets.budget import InfeasibleError, Selection
 from vlselect.subsets.duplicate_groups import Likeness
 
 logger = logging.getLogger(__name__)

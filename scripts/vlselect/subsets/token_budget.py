@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect.subsets.budget import InfeasibleError
+from vlselect.core.errors import InfeasibleError
 from vlselect.subsets.constraints import Chosen
 
 logger = logging.getLogger(__name__)

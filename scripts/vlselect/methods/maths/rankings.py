@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vlselect.core.ordering import top
+from vlselect.core.selection import Selection
 from vlselect.core.store import ShardedArray
-from vlselect.subsets.budget import Selection, top
 
 KEEP = ("top", "middle", "bottom")
 
