@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from vlselect.clusters import kmeans
 from vlselect.core import log, store
-from vlselect.core.sources import digest, imported_sources
+from vlselect.core.sources import code_digest, imported_sources
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def centroid_header(
     for key in ("run", "model", "revision", "layers", "variant"):
         if key in activations.metadata[0]:
             header[key] = activations.only(key)
-    return header | {"code": digest(imported_sources(Path(__file__)))}
+    return header | {"code": code_digest(imported_sources(Path(__file__)))}
 
 
 def main(argv: list[str] | None = None) -> None:

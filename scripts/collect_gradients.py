@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vlselect.core import log, store
-from vlselect.core.sources import digest, imported_sources
+from vlselect.core.sources import code_digest, imported_sources
 from vlselect.gradients import fingerprint, projection
 from vlselect.gradients.per_sample import (
     PerSampleGradients,
@@ -64,7 +64,7 @@ def common_header(
         "revision": model.revision,
         "dtype": arguments.dtype,
         "warm_up": adapter_digest(arguments.adapter),
-        "code": digest(imported_sources(__file__)),
+        "code": code_digest(imported_sources(__file__)),
         fingerprint.KEY: fingerprint.encode(projection.fingerprint(phi)),
     }
 

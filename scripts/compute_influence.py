@@ -16,7 +16,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from vlselect.core import log, store
-from vlselect.core.sources import digest, imported_sources
+from vlselect.core.sources import code_digest, imported_sources
 from vlselect.core.store import ShardedArray, ShardWriter
 from vlselect.gradients import influence
 
@@ -62,7 +62,7 @@ def matrix_header(pool: ShardedArray, task: str) -> dict[str, str]:
     """Header of a task's matrix: its rows, the code's digest, and where its gradients are from."""
     origin = ("projection", *influence.ORIGIN)
     header = {key: pool.only(key) for key in origin if key in pool.metadata[0]}
-    code = digest(imported_sources(Path(__file__)))
+    code = code_digest(imported_sources(Path(__file__)))
     own = {"rows": f"0:{len(pool)}", "kind": f"influence on {task}", "task": task}
     return {**own, "code": code, **header}
 

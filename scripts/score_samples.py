@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from vlselect.core import log, store
+from vlselect.core import log, registry, store
 from vlselect.pool.samples import Samples
 from vlselect.subsets import signals
 
@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def score(args: argparse.Namespace, pool: pd.DataFrame) -> np.ndarray:
     """Run the method: float32 scores (N,); NaN stands for no score. Errors name the method."""
-    method = signals.load_method(args.method)  # before the threads of what it loads are limited
+    method = registry.load("method", args.method)  # before the threads of what it loads are limited
     if not hasattr(method, "score"):
         raise ValueError(f"method {args.method!r} has no scores")
     given = signals.read_signals(args.signal, args.tables, len(pool))

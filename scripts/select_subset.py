@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect.core import log, store
+from vlselect.core import log, registry, store
 from vlselect.core.selection import Selection
 from vlselect.pool.samples import Samples
 from vlselect.subsets import budget, signals, token_budget
@@ -47,7 +47,7 @@ def choose(
     args: argparse.Namespace, samples: Samples, pool: pd.DataFrame, tokens: np.ndarray | None
 ) -> Selection:
     """Let the method fill the budget."""
-    method = signals.load_method(args.method)  # before the threads of what it loads are limited
+    method = registry.load("method", args.method)  # before the threads of what it loads are limited
     given = signals.read_signals(args.signal, args.tables, len(pool))
     constraints = read_constraints(
         *(samples, pool, args.keep, args.exclude, args.bounds, args.duplicates)

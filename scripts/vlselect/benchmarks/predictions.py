@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from vlselect.benchmarks.majority import last_question
-from vlselect.benchmarks.metrics.evaluation import Evaluation, Example
-from vlselect.benchmarks.metrics.registry import check_options, load_metric
+from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, check_options
 from vlselect.benchmarks.metrics.units import unit_scores
-from vlselect.core import store
+from vlselect.core import registry, store
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -103,7 +102,7 @@ def score_task(
     dict
         The summary: task, metric, score (0 to 100; MME's in points), n, and details.
     """
-    evaluate = load_metric(benchmark.metric)
+    evaluate = registry.load("metric", benchmark.metric).evaluate
     records = examples.to_dict("records")
     evaluation = evaluate(predictions, records, **benchmark.options)
     units, values = _unit_scores(benchmark, evaluation, records)

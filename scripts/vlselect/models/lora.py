@@ -5,7 +5,6 @@ the output layer are not. Where the language model sits is asked of the model, s
 names are written down here.
 """
 
-import hashlib
 import math
 import re
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from peft.utils.transformers_weight_conversion import (
 from safetensors.torch import load_file
 from torch import nn
 
+from vlselect.core.digests import file_digest
 from vlselect.models.vlm import VLM
 from vlselect.models.weights import require_same
 
@@ -145,7 +145,7 @@ def load_adapter(vlm: VLM, folder: str | Path) -> VLM:
 
 def adapter_digest(folder: str | Path) -> str:
     """Sha256 (hex) of an adapter's weights."""
-    return hashlib.sha256(_require_adapter(folder).read_bytes()).hexdigest()
+    return file_digest(_require_adapter(folder))
 
 
 def _pattern(names: str | Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Protocol
 
 from vlselect.config.record_files import TABLES, by_part, is_glob, is_saved_dataset, record_files
-from vlselect.pool.embedded import digest, locate
+from vlselect.pool.embedded import locate, short_digest
 from vlselect.pool.rejection import Rejection
 from vlselect.pool.row_bytes import RowBytes
 from vlselect.pool.tar_index import read_index
@@ -241,7 +241,7 @@ class TableRoot:
         found = rows.read(row)
         if number >= len(found):
             raise ImageError("missing_image", f"{name!r}: no such image in {self._location}")
-        if digest(found[number]) != expected:
+        if short_digest(found[number]) != expected:
             detail = f"{name!r}: {self._location} has changed since its records were read"
             raise ImageError("unreadable_image", detail)
         return found[number]

@@ -1,11 +1,8 @@
-"""What a selection method gets to see: its module by name, and its signals from their files."""
+"""What a selection method gets to see: the pool, and its signals from their files."""
 
 import argparse
-import importlib
-import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -72,16 +69,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, required=True)
     about = "threads of matrix products; fixed, because the last bits of sums depend on it"
     parser.add_argument("--threads", type=int, default=1, help=about)
-
-
-def load_method(name: str) -> ModuleType:
-    """Import a method's module; an unknown name is an error that says what to add."""
-    module = f"vlselect.methods.{name}"
-    if not name.isidentifier() or importlib.util.find_spec(module) is None:
-        raise ValueError(
-            f"no method {name!r}: there is no module scripts/vlselect/methods/{name}.py"
-        )
-    return importlib.import_module(module)
 
 
 def read_pool(samples: Samples) -> pd.DataFrame:

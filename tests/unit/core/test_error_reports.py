@@ -21,14 +21,6 @@ def fail(code: str) -> list[str]:
     return done.stderr.splitlines()
 
 
-def test_garbage_is_collected_as_usual_once_imports_are_done():
-    code = "import gc; print(*gc.get_threshold()); import vlselect; print(gc.get_threshold()[0]); "
-    code += "from vlselect.core import log; log.start(); print(*gc.get_threshold())"
-    done = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT / "scripts", text=True)
-    usual, importing, working = done.splitlines()
-    assert int(importing) > 10 * int(usual.split()[0]) and working == usual
-
-
 def test_an_error_of_our_own_is_its_message():
     code = "from vlselect.pool.image_roots import ImageRoots as Roots; "
     code += "Roots({None: 'nowhere'}).require()"

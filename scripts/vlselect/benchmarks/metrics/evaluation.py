@@ -1,15 +1,19 @@
 """What every metric gets and returns.
 
 A metric is a module of this folder with ``evaluate(predictions, examples, **options)``, named in
-the config (`registry`). An example is a test sample: `row`, `sample_id`, `images`, `answers` and
+the config. An example is a test sample: `row`, `sample_id`, `images`, `answers` and
 `choices` from the task's table, `question` (its last user turn) and `record`, the parsed JSON of
 the record as it was delivered, where fields lie that only one benchmark has.
 """
 
+import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from vlselect.core import registry
+from vlselect.core.errors import InputError
 
 Example = Mapping[str, object]
 LETTERS = list("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -143,3 +147,23 @@ def option_letter(example: Example, answer: str, n_options: int = 26) -> str:
 def percentages(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Average the scores of each group into a percentage; groups in alphabetical order."""
     return {name: 100 * float(np.mean(scores[name])) for name in sorted(scores)}
+
+
+def check_options(name: str, options: Mapping[str, object]) -> None:
+    """Check a metric's options before anything long runs.
+
+    They have to be arguments of its `evaluate`; what else they have to fulfil a metric may check
+    in a function ``check_options(**options)`` of its own.
+
+    Raises
+    ------
+    InputError
+        If there is no such metric, or an option is unknown, missing or wrong.
+    """
+    metric = registry.load("metric", name)
+    try:
+        inspect.signature(metric.evaluate).bind([], [], **options)
+    except TypeError as error:
+        raise InputError(f"options of metric {name!r}: {error}") from error
+    if hasattr(metric, "check_options"):
+        metric.check_options(**options)

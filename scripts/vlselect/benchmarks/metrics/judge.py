@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from vlselect.benchmarks.metrics.chat_client import ChatClient, ChatError, UnreadableError
+from vlselect.benchmarks.judging.chat_client import ChatClient, ChatError, UnreadableError
+from vlselect.benchmarks.judging.verdicts import PROTOCOLS, Protocol, fill
 from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, Parts, field, pairs
-from vlselect.benchmarks.metrics.verdicts import PROTOCOLS, Protocol, fill
 from vlselect.core import log
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """What every layout gives: questions of a benchmark, with answers and what their metric reads.
 
-A layout is a module of this folder that says how one benchmark's own files are read (`registry`):
+A layout is a module of this folder that says how one benchmark's own files are read:
 
     METRIC       metric of the tasks built from it, where the config names none
     PROMPTS      by language, how a question is put to the model; {question} stands for its text
