@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from vlselect.core import log, registry
+from vlselect.core.errors import InputError
 from vlselect.core.folders import replacing_directory
 from vlselect.pool.image_roots import add_images_argument
 from vlselect.pool.records import Record
@@ -44,7 +45,7 @@ def chosen_records(samples: Samples, chosen: pd.DataFrame) -> Iterator[Record]:
         part = chosen.iloc[start : start + ROW_GROUP]
         for name, record in zip(part["sample_id"], samples.records(part["row"]), strict=True):
             if name != record.sample_id:
-                raise ValueError(
+                raise InputError(
                     f"{samples.path} has sample {record.sample_id!r} where the subset has {name!r}:"
                     " it was chosen from another pool"
                 )

@@ -18,8 +18,8 @@ from vlselect.core import log, registry, store
 from vlselect.core.selection import Selection
 from vlselect.pool.samples import Samples
 from vlselect.subsets import budget, signals, token_budget
-from vlselect.subsets.choosing import Asker
 from vlselect.subsets.constraints import read_constraints
+from vlselect.subsets.method_runner import MethodRunner
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def choose(
         *(samples, pool, args.keep, args.exclude, args.bounds, args.duplicates)
     )
     parameters = json.loads(args.parameters)
-    ask = Asker(method, pool, given, args.seed, parameters, args.threads)
+    ask = MethodRunner(method, pool, given, args.seed, parameters, args.threads)
     everything = np.arange(len(pool))
 
     def some(n: int) -> Selection:

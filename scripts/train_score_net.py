@@ -16,6 +16,7 @@ import pandas as pd
 from vlselect.checkpoints import score_net
 from vlselect.config.finetune_settings import Settings
 from vlselect.core import log, ordering, store
+from vlselect.core.errors import InputError
 from vlselect.models import loading
 from vlselect.pool.samples import Samples, add_samples_arguments
 
@@ -49,7 +50,7 @@ def train(arguments: argparse.Namespace, features: store.ShardedArray, samples: 
     """Draw the training samples, load the VLM, train both; give the score net."""
     settings = Settings.from_mapping(json.loads(arguments.settings))
     if settings.adapter != "lora":
-        raise ValueError("the score net is trained beside a LoRA adapter; use adapter: lora")
+        raise InputError("the score net is trained beside a LoRA adapter; use adapter: lora")
     sample_ids = samples.frame(["sample_id"])["sample_id"].tolist()
     rows = draw_rows(sample_ids, arguments.fraction, arguments.seed)
     logger.info("%d of %d samples, seed %d, %s", len(rows), len(samples), arguments.seed, settings)

@@ -13,6 +13,7 @@ import numpy as np
 from vlselect.checkpoints.training_job import add_training_arguments, start_logging, train_and_save
 from vlselect.config.finetune_settings import Settings
 from vlselect.core import ordering
+from vlselect.core.errors import InputError
 from vlselect.models import loading
 from vlselect.pool.samples import Samples
 
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     start_logging()
     settings = Settings.from_mapping(json.loads(arguments.settings))
     if settings.adapter != "lora":
-        raise ValueError("the warm-up trains a LoRA adapter; its settings ask for another one")
+        raise InputError("the warm-up trains a LoRA adapter; its settings ask for another one")
     samples = Samples(arguments.samples)
     pool = samples.frame(["row", "sample_id", "source"])
     rows = draw_rows(pool["sample_id"].tolist(), arguments.fraction, arguments.seed)

@@ -13,6 +13,7 @@ from vlselect.benchmarks.majority import last_question
 from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, check_options
 from vlselect.benchmarks.metrics.units import unit_scores
 from vlselect.core import registry, store
+from vlselect.core.errors import InputError
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -54,11 +55,11 @@ class Benchmark:
         """
         parsed = json.loads(options)
         if not isinstance(parsed, dict):
-            raise ValueError(f"task {task!r}: metric options {options!r} are not a JSON object")
+            raise InputError(f"task {task!r}: metric options {options!r} are not a JSON object")
         try:
             check_options(metric, parsed)
-        except ValueError as error:
-            raise ValueError(f"task {task!r}: {error}") from error
+        except InputError as error:
+            raise InputError(f"task {task!r}: {error}") from error
         return cls(task, metric, parsed, Path(test))
 
 

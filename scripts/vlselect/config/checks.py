@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 import jsonschema
 
 from vlselect.core import registry
+from vlselect.core.errors import InputError
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError):
     """Something in the config is wrong; the message names the key."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vlselect.config.checks import ConfigError
 from vlselect.core import registry
+from vlselect.core.errors import InputError
 
 SPLITS = ("validation", "test")
 FILES = ("questions", "annotations", "splits")  # keys whose values are paths
@@ -113,7 +114,7 @@ def _problems(task: Mapping) -> Iterator[str]:
     build = task["build"]
     try:
         needed, known = layout_keys(build["layout"])
-    except ValueError as error:
+    except InputError as error:
         yield f"build.layout: {error}"
         return
     own = parameters(build)

@@ -12,6 +12,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vlselect.core.errors import InputError
+
 
 def size(n_pool: int, ratio: float | str) -> int:
     """Number of samples that a ratio of the pool means: ratio · n_pool, halves rounded up.
@@ -34,12 +36,12 @@ def size(n_pool: int, ratio: float | str) -> int:
     try:
         exact = Fraction(str(ratio))
     except (ValueError, ZeroDivisionError):
-        raise ValueError(f"ratio {ratio!r} is not a number") from None
+        raise InputError(f"ratio {ratio!r} is not a number") from None
     if not 0 < exact <= 1:
-        raise ValueError(f"ratio {ratio} is not in (0, 1]")
+        raise InputError(f"ratio {ratio} is not in (0, 1]")
     budget = int(exact * n_pool + Fraction(1, 2))
     if budget < 1:
-        raise ValueError(f"ratio {ratio} of a pool of {n_pool} samples leaves none")
+        raise InputError(f"ratio {ratio} of a pool of {n_pool} samples leaves none")
     return budget
 
 
@@ -75,7 +77,7 @@ def top(
             raise ValueError(f"scores of shape {key.shape} for a pool of {n_pool} samples")
         if np.isnan(key).any():
             row = int(np.argmax(np.isnan(key)))
-            raise ValueError(f"the score of row {row} ({sample_ids[row]}) is NaN")
+            raise InputError(f"the score of row {row} ({sample_ids[row]}) is NaN")
     _require_room(budget, n_pool)
     # lexsort's last key counts most
     order = np.lexsort([id_ranks(sample_ids), *(-key for key in reversed(keys))])
@@ -89,7 +91,7 @@ def id_ranks(sample_ids: Sequence[str]) -> np.ndarray:
     order = np.argsort(ids, kind="stable")
     repeated = ids[order][1:][ids[order][1:] == ids[order][:-1]]
     if repeated.size:
-        raise ValueError(f"sample id {repeated[0]!r} is not unique")
+        raise InputError(f"sample id {repeated[0]!r} is not unique")
     ranks = np.empty(len(ids), dtype=np.int64)
     ranks[order] = np.arange(len(ids))
     return ranks

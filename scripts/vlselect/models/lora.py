@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vlselect.core.digests import file_digest
+from vlselect.core.errors import InputError, MissingFileError
 from vlselect.models.vlm import VLM
 from vlselect.models.weights import require_same
 
@@ -101,14 +102,14 @@ def language_linears(model: nn.Module) -> str:
         if isinstance(module, nn.Linear) and id(module) in inside
     }
     if not linear:
-        raise ValueError(
+        raise InputError(
             f"{type(model).__name__} has no linear layer in its language model; set target_modules"
         )
     patterns = {re.sub(r"(?<=\\\.)\d+(?=\\\.)", r"\\d+", re.escape(name)) for name in linear}
     pattern = "|".join(sorted(patterns))
     matched = {name for name, _ in model.named_modules() if re.fullmatch(pattern, name)}
     if matched != linear:
-        raise ValueError(
+        raise InputError(
             f"{sorted(matched - linear)[0]!r} has the name of an adapted layer, but is not a "
             "linear layer of the language model; set target_modules"
         )
@@ -158,7 +159,7 @@ def _pattern(names: str | Sequence[str]) -> str:
 def _require_adapter(folder: str | Path) -> Path:
     path = Path(folder) / WEIGHTS
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no LoRA adapter: there is no {WEIGHTS}")
+        raise MissingFileError(f"{folder} holds no LoRA adapter: there is no {WEIGHTS}")
     return path
 
 

@@ -1,6 +1,7 @@
 """Budgets as files are named by them: a share of the pool, a number of samples or of tokens."""
 
 from vlselect.core import ordering
+from vlselect.core.errors import InputError
 
 KINDS = ("ratio", "samples", "tokens")
 
@@ -9,7 +10,7 @@ def parse(label: str) -> tuple[str, str]:
     """Split a budget such as ratio-0.2, samples-1000 or tokens-2000000 into kind and number."""
     kind, _, number = label.partition("-")
     if kind not in KINDS or not number or (kind != "ratio" and not number.isdecimal()):
-        raise ValueError(f"budget {label!r} is not ratio-<share>, samples-<n> or tokens-<n>")
+        raise InputError(f"budget {label!r} is not ratio-<share>, samples-<n> or tokens-<n>")
     return kind, number
 
 
@@ -30,9 +31,9 @@ def samples(n_pool: int, label: str) -> int:
     """
     kind, number = parse(label)
     if kind == "tokens":
-        raise ValueError(f"budget {label}: how many samples it takes depends on which are chosen")
+        raise InputError(f"budget {label}: how many samples it takes depends on which are chosen")
     if kind == "ratio":
         return ordering.size(n_pool, number)
     if not 1 <= int(number) <= n_pool:
-        raise ValueError(f"budget {label} does not fit a pool of {n_pool} samples")
+        raise InputError(f"budget {label} does not fit a pool of {n_pool} samples")
     return int(number)

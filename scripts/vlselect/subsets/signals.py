@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray
 from vlselect.pool.samples import Samples
 
@@ -110,7 +111,7 @@ def read_signals(
         elif kinds == {".parquet"} and len(paths) == 1:
             _add(signals, name, _read_table(paths[0], n_pool))
         else:
-            raise ValueError(
+            raise InputError(
                 f"signal {name!r} must be one .parquet file or .safetensors shards, not {paths}"
             )
     for name, *paths in filter(_has_path, several):
@@ -179,7 +180,7 @@ def _has_path(given: Sequence[str]) -> bool:
 
 def _add(signals: dict, name: str, signal: Signal) -> None:
     if name in signals:
-        raise ValueError(f"signal {name!r} is given twice")
+        raise InputError(f"signal {name!r} is given twice")
     signals[name] = signal
 
 
@@ -192,4 +193,4 @@ def _read_table(path: str, n_pool: int) -> pd.DataFrame:
 def _require_rows(name: str, frame: pd.DataFrame, n_pool: int) -> None:
     """Raise ValueError if a table that has rows does not follow the pool, row by row."""
     if "row" in frame and not np.array_equal(frame["row"].to_numpy(), np.arange(n_pool)):
-        raise ValueError(f"the rows of {name} are not those of the pool of {n_pool} samples")
+        raise InputError(f"the rows of {name} are not those of the pool of {n_pool} samples")

@@ -7,6 +7,7 @@ on the order of a file nor on how many others are asked for.
 from collections.abc import Sequence
 
 from vlselect.core import ordering
+from vlselect.core.errors import InputError
 
 
 def divide(
@@ -130,7 +131,7 @@ def take(
         if not whole or len(rows) <= room:
             taken += rows[:room]
     if wanted and (not taken or (len(taken) < wanted and not whole)):
-        raise ValueError(f"{what}: {wanted} questions wanted, but there are {len(taken)}")
+        raise InputError(f"{what}: {wanted} questions wanted, but there are {len(taken)}")
     return sorted(taken), used
 
 

@@ -5,6 +5,10 @@ import sys
 
 from running import ROOT
 
+from vlselect.core import errors
+from vlselect.pool.image_roots import ImageError
+from vlselect.pool.rejection import Rejection
+
 START = "from vlselect.core import log; log.start(); "
 
 
@@ -28,11 +32,26 @@ def test_an_error_of_our_own_is_its_message():
     assert line.endswith("ERROR vlselect.core.log: the image root 'nowhere' is not a folder")
 
 
+def test_an_image_that_cannot_be_used_is_named_without_a_trace(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    code = f"from vlselect.pool.images import load; load({str(tmp_path)!r}, 'a.png', 9)"
+    (line,) = fail(code)
+    assert "ERROR vlselect.core.log: unreadable_image: 'a.png' (8 bytes) is not one of" in line
+
+
 def test_what_was_not_foreseen_shows_where_it_happened():
     for code in (
         "from vlselect.core import store; store.write_json({}, None)",  # a mistake in a program
+        "from vlselect.core.selection import Selection; Selection([1]).check(2, 9)",  # of a method
         "from vlselect.core import store; store.write_json({}, '/dev/null/x.json')",  # the system's
-        "import json; json.loads('{')",  # raised by somebody else
+        "import json; json.loads('{')",  # raised by another library
     ):
         lines = fail(code)
         assert lines[0] == "Traceback (most recent call last):", code
+
+
+def test_errors_for_users_are_what_they_are_to_python():
+    assert issubclass(errors.InputError, ValueError)
+    assert issubclass(errors.MissingFileError, FileNotFoundError)
+    assert issubclass(ImageError, Rejection) and issubclass(ImageError, errors.InputError)
+    assert str(errors.MissingFileError("no such folder")) == "no such folder"

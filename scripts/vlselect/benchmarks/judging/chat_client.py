@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vlselect.core import store
+from vlselect.core.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ SHOWN = 300  # characters of a server's message that an error repeats
 Messages = Sequence[Mapping[str, str]]
 
 
-class ChatError(RuntimeError):
+class ChatError(InputError):
     """The endpoint gives no usable answer."""
 
 

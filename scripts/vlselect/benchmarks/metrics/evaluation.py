@@ -80,7 +80,7 @@ def summarise(scores: Sequence[float], **details) -> Evaluation:
     """
     scores = np.asarray(scores, dtype=np.float64)
     if not len(scores):
-        raise ValueError("no predictions to score")
+        raise InputError("no predictions to score")
     return Evaluation(scores, {"score": 100 * float(scores.mean()), "n": len(scores), **details})
 
 
@@ -104,7 +104,7 @@ def pairs(
     for prediction, example in zip(predictions, examples, strict=True):
         answers = example.get("answers")
         if answers is None or not len(answers):
-            raise ValueError(f"test sample {example.get('sample_id')!r} has no answers")
+            raise InputError(f"test sample {example.get('sample_id')!r} has no answers")
         matched.append((prediction, list(answers), example))
     return matched
 
@@ -122,7 +122,7 @@ def field(example: Example, name: str) -> object:
     for place in (example, example.get("record") or {}):
         if place.get(name) is not None:
             return place[name]
-    raise ValueError(f"test sample {example.get('sample_id')!r} has no {name!r}")
+    raise InputError(f"test sample {example.get('sample_id')!r} has no {name!r}")
 
 
 def option_letter(example: Example, answer: str, n_options: int = 26) -> str:
@@ -141,7 +141,7 @@ def option_letter(example: Example, answer: str, n_options: int = 26) -> str:
     choices = list(example["choices"]) if example.get("choices") is not None else []
     if choices.count(answer) == 1:
         return LETTERS[choices.index(answer)]
-    raise ValueError(f"test sample {example.get('sample_id')!r}: {answer!r} is no option of it")
+    raise InputError(f"test sample {example.get('sample_id')!r}: {answer!r} is no option of it")
 
 
 def percentages(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:

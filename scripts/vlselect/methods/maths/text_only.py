@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vlselect.core.errors import InfeasibleError
+from vlselect.core.errors import InfeasibleError, InputError
 from vlselect.core.ordering import draw, proportional_split, top
 from vlselect.core.selection import Selection
 
@@ -53,7 +53,7 @@ def with_text_only(
         If `drop` leaves fewer samples than the budget.
     """
     if policy not in TEXT_ONLY:
-        raise ValueError(f"text_only {policy!r} is not one of {TEXT_ONLY}")
+        raise InputError(f"text_only {policy!r} is not one of {TEXT_ONLY}")
     has_image = np.asarray(has_image, dtype=bool)
     scores = np.asarray(scores, dtype=np.float64)
     ids = np.asarray(sample_ids, dtype=object)
