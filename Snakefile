@@ -49,7 +49,7 @@ wildcard_constraints:
     task=one_of(config["tasks"]),
     budget=r"ratio-\d+\.\d+|samples-\d+|tokens-\d+",
     seed=r"\d+",
-    format=one_of(format_names()),
+    format=one_of(registry.names("export")),
 
 
 rule all:

@@ -9,6 +9,7 @@ from pathlib import Path
 from transformers import TrainerCallback
 
 from vlselect.core import log
+from vlselect.core.errors import InputError
 
 LOG_NAME = "training_log.csv"
 COLUMNS = ("step", "epoch", "loss", "learning_rate", "seconds")
@@ -64,12 +65,12 @@ class TrainingLog(TrainerCallback):
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
         """Write a line for a step, not for the Trainer's summary at the end.
 
-        FloatingPointError if the loss is not finite.
+        InputError if the loss is not finite.
         """
         if not logs or "loss" not in logs:
             return
         if not math.isfinite(logs["loss"]):
-            raise FloatingPointError(
+            raise InputError(
                 f"the loss is {logs['loss']} at step {state.global_step}; lower the learning rate"
             )
         seconds = time.perf_counter() - self._begin

@@ -11,6 +11,7 @@ import numpy as np
 
 from vlselect.clusters import kmeans
 from vlselect.clusters.embeddings import Embeddings
+from vlselect.core.errors import InputError
 from vlselect.core.log import progress
 
 logger = logging.getLogger(__name__)
@@ -19,10 +20,6 @@ ROWS = 512
 INDEXES = ("auto", "exact", "ivf")
 EXACT_UP_TO = 100_000  # samples; the exact search is quadratic
 POINTS_PER_LIST = 64
-
-# Compute all products with BLAS: for small blocks (128,000 values), faiss 1.15 uses its own loops,
-# which take four to eight times as long on one thread.
-faiss.cvar.distance_compute_blas_threshold = 0
 
 
 def nearest(
@@ -68,7 +65,7 @@ def nearest(
     """
     n, width = embeddings.shape
     if not 1 <= k < n:
-        raise ValueError(f"cannot find {k} neighbours among {n} samples")
+        raise InputError(f"cannot find {k} neighbours among {n} samples")
     built = make_index(embeddings, index, n_lists, n_probe, memory_gb, seed)
     exact = isinstance(built, faiss.IndexFlat)
     stored = (
@@ -94,7 +91,10 @@ def make_index(
 ):
     """Build the faiss index of all samples, flat or inverted lists; arguments as in `nearest`."""
     if index not in INDEXES:
-        raise ValueError(f"index {index!r} is not one of {INDEXES}")
+        raise InputError(f"index {index!r} is not one of {INDEXES}")
+    # All products by BLAS: for blocks of few values (128,000), faiss 1.15 has loops of its own,
+    # which on one thread take four to eight times as long.
+    faiss.cvar.distance_compute_blas_threshold = 0
     n = len(embeddings)
     exact = index == "exact" or (index == "auto" and n <= EXACT_UP_TO)
     if exact:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vlselect.core.errors import InputError
 from vlselect.pool.records import IMAGE_MARKER, Record
 
 _MARK = re.compile("\ue000(\\d+)\ue001")
@@ -22,7 +23,7 @@ Span = tuple[int, int]  # first character, one past the last
 Render = Callable[[list[dict]], str]
 
 
-class MaskError(ValueError):
+class MaskError(InputError):
     """The responses of a sample cannot be found in what the chat template made of it."""
 
 

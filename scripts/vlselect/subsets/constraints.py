@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InfeasibleError, InputError
+from vlselect.core.selection import Selection
 from vlselect.pool.samples import Samples
-from vlselect.subsets.budget import InfeasibleError, Selection
 from vlselect.subsets.duplicate_groups import Likeness
 
 logger = logging.getLogger(__name__)
@@ -174,24 +175,24 @@ class Constraints:
         for kind, values in self.bounds.items():
             unknown = sorted(set(values) - set(self.names))
             if unknown:
-                raise ValueError(
+                raise InputError(
                     f"constraints.{kind}: no source {', '.join(map(repr, unknown))} in the pool; "
                     f"there are {', '.join(self.names)}"
                 )
         others = set(self.bounds["minimum"]) | set(self.bounds["maximum"])
         both = sorted(others & set(self.bounds["quota"]))
         if both:
-            raise ValueError(f"constraints.quota.{both[0]}: also has a minimum or a maximum")
+            raise InputError(f"constraints.quota.{both[0]}: also has a minimum or a maximum")
 
     def _require_kept(self) -> None:
         out = self.keep[~self.eligible[self.keep]]
         if out.size:
-            raise ValueError(f"constraints: {self._ids[out[0]]!r} is both kept and excluded")
+            raise InputError(f"constraints: {self._ids[out[0]]!r} is both kept and excluded")
         kept = set(self.keep.tolist())
         for row in self.keep:
             alike = kept.intersection(self.likeness.of(row).tolist()) - {int(row)}
             if alike:
-                raise ValueError(
+                raise InputError(
                     f"constraints.keep: {self._ids[row]!r} and {self._ids[min(alike)]!r} are "
                     "near-duplicates of each other"
                 )
@@ -284,7 +285,7 @@ def read_ids(path: Path) -> list[str]:
         return [line.strip() for line in text.split("\n") if line.strip()]
     ids = json.loads(text)
     if not isinstance(ids, list) or not all(type(name) in (str, int) for name in ids):
-        raise ValueError(f"{path} is not a JSON list of sample ids")
+        raise InputError(f"{path} is not a JSON list of sample ids")
     return [str(name) for name in ids]
 
 
@@ -302,7 +303,7 @@ def _rows(ids: np.ndarray, wanted: Sequence[str], key: str) -> np.ndarray:
     unknown = [name for name in dict.fromkeys(wanted) if name not in known]
     if unknown:
         few = ", ".join(map(repr, unknown[:5])) + (", …" if len(unknown) > 5 else "")
-        raise ValueError(
+        raise InputError(
             f"constraints.{key}: {len(unknown)} ids are not in the pool: {few} (in a mixture, ids "
             "begin with the part's name and a colon)"
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InputError
 from vlselect.tables.contrasts import Contrasts
 from vlselect.tables.declarations import MEAN, REFERENCE, Run
 
@@ -24,10 +25,10 @@ def read_score(path: Path, run: Run, task: str) -> dict:
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if content.get("task") != task:
-        raise ValueError(f"{path}: is of task {content.get('task')!r}, not {task!r}")
+        raise InputError(f"{path}: is of task {content.get('task')!r}, not {task!r}")
     score = content.get("score")
     if not isinstance(score, (int, float)) or not np.isfinite(score):
-        raise ValueError(f"{path}: score is {score!r}, not a finite number")
+        raise InputError(f"{path}: score is {score!r}, not a finite number")
     return {
         "model": run.model,
         "method": run.method,
@@ -116,7 +117,7 @@ def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
         for key, run in own.groupby(["model", "method", "ratio", "seed"], sort=False):
             raw = run.set_index("task")["score"]
             if raw.index.has_duplicates or set(raw.index) != set(tasks):
-                raise ValueError(f"run {'/'.join(key)} has tasks {list(raw.index)}, needs {tasks}")
+                raise InputError(f"run {'/'.join(key)} has tasks {list(raw.index)}, needs {tasks}")
             relative = 100.0 * raw[tasks] / full
             part = pd.DataFrame({"task": [*tasks, MEAN]})
             part["score"] = [*raw[tasks], raw.mean()]
@@ -125,7 +126,7 @@ def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
                 part.insert(0, column, value)
             parts.append(part)
     if not parts:
-        raise ValueError("no run of any model: nothing to compare")
+        raise InputError("no run of any model: nothing to compare")
     return pd.concat(parts, ignore_index=True)
 
 
@@ -134,10 +135,10 @@ def _reference(own: pd.DataFrame, model: str, tasks: list[str]) -> pd.Series:
     full = own[own["method"] == REFERENCE].groupby("task")["score"].mean()
     missing = [task for task in tasks if task not in full.index]
     if missing:
-        raise ValueError(f"model {model}: no score of {REFERENCE!r} on task(s) {missing}")
+        raise InputError(f"model {model}: no score of {REFERENCE!r} on task(s) {missing}")
     zero = [task for task in tasks if not full[task] > 0.0]
     if zero == tasks:
-        raise ValueError(f"model {model}: {REFERENCE!r} scores zero on every task: {tasks}")
+        raise InputError(f"model {model}: {REFERENCE!r} scores zero on every task: {tasks}")
     if zero:
         logger.warning(
             "model %s: %r scores zero on task(s) %s; performance relative to it is undefined there "

@@ -176,7 +176,7 @@ class ShortOnce:
 def test_buffers_of_a_projection_that_do_not_fit_halve_the_batch(
     tiny_vlm, tiny_pool, monkeypatch, caplog
 ):
-    monkeypatch.setattr("vlselect.batching.SLACK", 1000)  # memory alone decides the batches
+    monkeypatch.setattr("vlselect.models.batching.SLACK", 1000)  # memory alone decides the batches
     vlm = load_vlm(str(tiny_vlm), device="cpu")
     vlm.model = attach_lora(vlm.model, rank=2, alpha=4, seed=0).eval()
     vlm.batch_size = 64

@@ -357,7 +357,7 @@ def test_every_row_is_projected_once_whatever_the_batch_size(tiny_vlm, samples, 
 
 
 def test_too_little_gpu_memory_halves_the_batch(tiny_vlm, samples, tiny_pool, monkeypatch, caplog):
-    monkeypatch.setattr("vlselect.batching.SLACK", 1000)  # memory alone decides the batches
+    monkeypatch.setattr("vlselect.models.batching.SLACK", 1000)  # memory alone decides the batches
     vlm = load(tiny_vlm)
     vlm.batch_size = 64
     expected = collect(vlm, samples, tiny_pool, range(24))

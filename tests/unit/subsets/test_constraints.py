@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from method_signals import METHODS, SOURCES, asker, make_pool, make_signals
 
-from vlselect.subsets.budget import InfeasibleError, draw
+from vlselect.core.errors import InfeasibleError
+from vlselect.core.ordering import draw
 from vlselect.subsets.constraints import Constraints, read_ids
 from vlselect.subsets.duplicate_groups import Likeness
 

@@ -1,7 +1,7 @@
 """The contract of a metric, and helpers that metrics share.
 
 A metric is a module of this folder with a function ``evaluate(predictions, examples, **options)``
-that returns an `Evaluation`; the config names it (`registry`).
+that returns an `Evaluation`; the config names it.
 
 predictions : sequence of str
     What the model wrote.
@@ -10,14 +10,18 @@ examples : sequence of mapping
     the task's table, `question` (the last user turn), and `record`, the parsed JSON of the original
     record, for fields that only one benchmark has.
 
-It raises ValueError if there is no sample, if the numbers of predictions and examples differ, if a
+It raises InputError if there is no sample, if the numbers of predictions and examples differ, if a
 sample has no answer or lacks a field that the metric needs, or if an option is wrong.
 """
 
+import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from vlselect.core import registry
+from vlselect.core.errors import InputError
 
 Example = Mapping[str, object]
 LETTERS = list("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -73,7 +77,7 @@ def summarise(scores: Sequence[float], **details) -> Evaluation:
     """
     scores = np.asarray(scores, dtype=np.float64)
     if not len(scores):
-        raise ValueError("no predictions to score")
+        raise InputError("no predictions to score")
     return Evaluation(scores, {"score": 100 * float(scores.mean()), "n": len(scores), **details})
 
 
@@ -90,7 +94,7 @@ def pairs(
     for prediction, example in zip(predictions, examples, strict=True):
         answers = example.get("answers")
         if answers is None or not len(answers):
-            raise ValueError(f"test sample {example.get('sample_id')!r} has no answers")
+            raise InputError(f"test sample {example.get('sample_id')!r} has no answers")
         matched.append((prediction, list(answers), example))
     return matched
 
@@ -103,7 +107,7 @@ def field(example: Example, name: str) -> object:
     for place in (example, example.get("record") or {}):
         if place.get(name) is not None:
             return place[name]
-    raise ValueError(f"test sample {example.get('sample_id')!r} has no {name!r}")
+    raise InputError(f"test sample {example.get('sample_id')!r} has no {name!r}")
 
 
 def option_letter(example: Example, answer: str, n_options: int = 26) -> str:
@@ -118,7 +122,7 @@ def option_letter(example: Example, answer: str, n_options: int = 26) -> str:
     choices = list(example["choices"]) if example.get("choices") is not None else []
     if choices.count(answer) == 1:
         return LETTERS[choices.index(answer)]
-    raise ValueError(
+    raise InputError(
         f"test sample {example.get('sample_id')!r}: {answer!r} is not one of its options"
     )
 
@@ -126,3 +130,23 @@ def option_letter(example: Example, answer: str, n_options: int = 26) -> str:
 def percentages(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Average the scores of each group into a percentage; groups in alphabetical order."""
     return {name: 100 * float(np.mean(scores[name])) for name in sorted(scores)}
+
+
+def check_options(name: str, options: Mapping[str, object]) -> None:
+    """Check a metric's options before anything long runs.
+
+    They have to be arguments of its `evaluate`; what else they have to fulfil a metric may check
+    in a function ``check_options(**options)`` of its own.
+
+    Raises
+    ------
+    InputError
+        If there is no such metric, or an option is unknown, missing or wrong.
+    """
+    metric = registry.load("metric", name)
+    try:
+        inspect.signature(metric.evaluate).bind([], [], **options)
+    except TypeError as error:
+        raise InputError(f"options of metric {name!r}: {error}") from error
+    if hasattr(metric, "check_options"):
+        metric.check_options(**options)

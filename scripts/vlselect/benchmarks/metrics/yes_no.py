@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 
 from vlselect.benchmarks.metrics.evaluation import Example
+from vlselect.core.errors import InputError
 
 
 def gold_label(answers: Sequence[str], example: Example) -> str:
     """Return the right answer, "yes" or "no"; if it is neither, ValueError names the sample."""
     label = answers[0].strip().lower()
     if label not in ("yes", "no"):
-        raise ValueError(
+        raise InputError(
             f"test sample {example.get('sample_id')!r}: the answer {answers[0]!r} is not yes or no"
         )
     return label

@@ -13,7 +13,7 @@ seed : int
     For methods that draw.
 
 Rows come best first, and ties go by sample id, so that the choice does not depend on the order of
-the pool. The method raises ValueError if a signal is missing, does not fit the pool or is not
+the pool. The method raises InputError if a signal is missing, does not fit the pool or is not
 finite, or a parameter is out of its range. Two more functions are optional:
 
 ``score(pool, signals, seed, **parameters)`` returns a float32 array (N,) in row order, NaN for
@@ -30,11 +30,12 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from vlselect.subsets.budget import InfeasibleError, Selection
+from vlselect.core.errors import InfeasibleError, InputError
+from vlselect.core.selection import Selection
 from vlselect.subsets.signals import Signal, restrict
 
 
-class Asker:
+class MethodRunner:
     """A method with its inputs; checks what it chooses.
 
     `method` is a module as above; `pool`, `signals`, `seed` and `parameters` are its arguments,
@@ -91,7 +92,8 @@ class Asker:
             found.check(count, len(pool))
         except ValueError as error:
             part = "" if whole else f", asked for {count} of {len(rows)} samples"
-            kind = InfeasibleError if isinstance(error, InfeasibleError) else ValueError
+            kinds = (InfeasibleError, InputError, ValueError)
+            kind = next(kind for kind in kinds if isinstance(error, kind))
             raise kind(f"method {self.name!r}{part}: {error}") from error
         return found if whole else Selection(rows[found.rows], found.scores)
 
