@@ -150,7 +150,7 @@ def _check_run(rows: Sequence[int], settings: Settings) -> None:
 
 @contextmanager
 def out_of_memory_explained(settings: Settings, batch_advice: str = "") -> Iterator[None]:
-    """Raise MemoryError with the settings that help if the GPU runs out of memory.
+    """Raise InputError with the settings that help if the GPU runs out of memory.
 
     The batch is not halved automatically: that would change where sums are rounded, and two GPUs
     would get two results for one config. `batch_advice` replaces the advice on the batch if a

@@ -45,7 +45,7 @@ def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
 def select(
     pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, text_only: str = "proportional"
 ) -> Selection:
-    """Choose the highest scores; `text_only` is the policy of `budget.with_text_only`."""
+    """Choose the highest scores; `text_only` is the policy of `text_only.with_text_only`."""
     return with_text_only(
         require(signals, "scores", "clip_score")["score"].to_numpy(),
         pool["n_images"].to_numpy() > 0,

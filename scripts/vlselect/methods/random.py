@@ -7,7 +7,7 @@ from vlselect.core.selection import Selection
 
 
 def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int) -> Selection:
-    """Draw `budget` samples by a hash of seed and sample id (`budget.draw`).
+    """Draw `budget` samples by a hash of seed and sample id (`ordering.draw`).
 
     With one seed, a smaller subset is part of every larger one.
     """

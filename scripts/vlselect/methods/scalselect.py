@@ -50,7 +50,7 @@ def select(
     *,
     text_only: str = "proportional",
 ) -> Selection:
-    """Choose the highest scores; `text_only` is the policy of `budget.with_text_only`.
+    """Choose the highest scores; `text_only` is the policy of `text_only.with_text_only`.
 
     The released program drops text-only samples.
     """
