@@ -16,7 +16,7 @@ from vlselect.clusters.prototypes import nearest_prototype
 from vlselect.core.ordering import top
 from vlselect.core.selection import Selection
 from vlselect.methods.maths.rankings import require
-from vlselect.methods.maths.thresholds import ALONE, tolerance
+from vlselect.methods.maths.semdedup_thresholds import ALONE, tolerance
 
 logger = logging.getLogger(__name__)
 
