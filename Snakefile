@@ -6,7 +6,7 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-# The cost files then say how many GPUs and processes each job had: see vlselect/tables/costs.py.
+# The cost files then say how many GPUs and processes each job had: see vlselect/tables/cost.py.
 workflow.output_settings.benchmark_extended = True
 
 

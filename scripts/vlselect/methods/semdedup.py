@@ -16,7 +16,7 @@ from vlselect.clusters.prototypes import nearest_prototype
 from vlselect.core.ordering import top
 from vlselect.core.selection import Selection
 from vlselect.methods.maths.rankings import require
-from vlselect.methods.maths.thresholds import ALONE, tolerance
+from vlselect.methods.maths.semdedup_thresholds import ALONE, tolerance
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def score(
     n_clusters, iterations, points_per_centroid, memory_gb
         Of the k-means, which also uses `seed`; see `prototypes.nearest_prototype`.
     first : {"hard", "easy"}
-        Which samples of a cluster the others are compared with: see `thresholds.tolerance`.
+        Which samples of a cluster the others are compared with: see `semdedup_thresholds.tolerance`.
 
     Returns
     -------

@@ -72,7 +72,7 @@ def locate_texts(
     MaskError
         If the template alters, drops, repeats or reorders what user and assistant say.
     """
-    plain = messages(record)
+    plain = chat_messages(record)
     text = render(plain)
     marked, texts = _mark(plain)
     pieces = _MARK.split(render(marked))  # literal, number, literal, …, number, literal
@@ -141,7 +141,7 @@ def turn_closings(render: Render, tokens: Sequence[str], end: str | None = None)
     return found
 
 
-def messages(record: Record) -> list[dict]:
+def chat_messages(record: Record) -> list[dict]:
     """Chat messages with content parts: each ``<image>`` an image part, the text around it text.
 
     Blanks around a turn go, also those between its text and images before or after it, since

@@ -24,7 +24,7 @@ import pandas as pd
 from vlselect.core.errors import InfeasibleError, InputError
 from vlselect.core.selection import Selection
 from vlselect.pool.samples import Samples
-from vlselect.subsets.duplicate_groups import Likeness
+from vlselect.subsets.near_duplicate_lookup import NearDuplicates
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Constraints:
     bounds : mapping of {"minimum", "maximum", "quota"} to mapping of str to number
         For each source a count (a whole number) or a share of the subset (between 0 and 1). Shares
         are exact decimals; minima are rounded up, maxima down, quotas by largest remainder.
-    likeness : Likeness, optional
+    near_duplicates : NearDuplicates, optional
         Which samples are near-duplicates of each other.
 
     Attributes
@@ -75,7 +75,7 @@ class Constraints:
         keep: Sequence[str] = (),
         exclude: Sequence[str] = (),
         bounds: Mapping[str, Mapping[str, float]] | None = None,
-        likeness: Likeness | None = None,
+        near_duplicates: NearDuplicates | None = None,
     ):
         names, self.source = np.unique(pool["source"].to_numpy(str), return_inverse=True)
         self.names = names.tolist()
@@ -85,7 +85,7 @@ class Constraints:
         self.keep = _rows(self._ids, keep, "keep")
         self.eligible = np.ones(len(pool), dtype=bool)
         self.eligible[_rows(self._ids, exclude, "exclude")] = False
-        self.likeness = likeness or Likeness(len(pool))
+        self.near_duplicates = near_duplicates or NearDuplicates(len(pool))
         self._require_kept()
 
     def limits(self, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -190,7 +190,7 @@ class Constraints:
             raise InputError(f"constraints: {self._ids[out[0]]!r} is both kept and excluded")
         kept = set(self.keep.tolist())
         for row in self.keep:
-            alike = kept.intersection(self.likeness.of(row).tolist()) - {int(row)}
+            alike = kept.intersection(self.near_duplicates.of(row).tolist()) - {int(row)}
             if alike:
                 raise InputError(
                     f"constraints.keep: {self._ids[row]!r} and {self._ids[min(alike)]!r} are "
@@ -207,7 +207,7 @@ class _Walk:
         self.reasons: list[str] = []
         self.asked = 0
         self.free = constraints.eligible.copy()
-        self._source, self._likeness = constraints.source, constraints.likeness
+        self._source, self._near_duplicates = constraints.source, constraints.near_duplicates
         self._room = most.copy()
         for place in np.flatnonzero(most == 0):
             self.free[self._source == place] = False
@@ -218,7 +218,7 @@ class _Walk:
         self.scores.append(float(score))
         self.reasons.append(reason)
         self.free[row] = False
-        self.free[self._likeness.of(row)] = False
+        self.free[self._near_duplicates.of(row)] = False
         place = self._source[row]
         self._room[place] -= 1
         if self._room[place] == 0:
@@ -266,13 +266,17 @@ def read_constraints(
     """
     if not (keep or exclude or bounds or duplicates is not None):
         return None
-    likeness = None
+    near_duplicates = None
     if duplicates is not None:
         pairs = [pd.read_parquet(path)[["row_a", "row_b"]].to_numpy() for path in duplicates]
         digests = samples.frame(["digest"])["digest"].to_numpy(object)
-        likeness = Likeness(len(pool), np.concatenate(pairs) if pairs else None, digests)
+        near_duplicates = NearDuplicates(
+            len(pool), np.concatenate(pairs) if pairs else None, digests
+        )
     kept, excluded = (read_ids(path) if path else [] for path in (keep, exclude))
-    return Constraints(pool, keep=kept, exclude=excluded, bounds=bounds, likeness=likeness)
+    return Constraints(
+        pool, keep=kept, exclude=excluded, bounds=bounds, near_duplicates=near_duplicates
+    )
 
 
 def read_ids(path: Path) -> list[str]:

@@ -56,7 +56,7 @@ def comparison_with_random(
     Parameters
     ----------
     by_seed : DataFrame
-        As `relative.relative_by_seed` returns it, not rounded.
+        As `relative_performance.relative_by_seed` returns it, not rounded.
     contrasts : mapping of model to Contrasts
         Of the same scores, see `contrasts.by_model`.
 

@@ -63,7 +63,7 @@ def check_means(performance: pd.DataFrame, stated: Sequence[float], tolerance: f
     Parameters
     ----------
     performance : DataFrame
-        As `relative.relative_performance` returns it.
+        As `relative_performance.relative_performance` returns it.
     stated : sequence of float
         One for each mean in it, in that order, in %.
     tolerance : float

@@ -7,7 +7,7 @@ import numpy as np
 from vlselect.core.errors import InputError
 
 
-class Likeness:
+class NearDuplicates:
     """Look up the near-duplicates of a sample.
 
     Parameters
