@@ -41,7 +41,7 @@ def score(
     n_clusters, iterations, points_per_centroid, memory_gb
         Of the k-means, which also uses `seed`; see `prototypes.nearest_prototype`.
     first : {"hard", "easy"}
-        Which samples of a cluster the others are compared with: see `semdedup_thresholds.tolerance`.
+        Which samples of a cluster come first: see `semdedup_thresholds.tolerance`.
 
     Returns
     -------
