@@ -13,6 +13,7 @@ import pandas as pd
 
 from vlselect.checkpoints.training_job import add_training_arguments, start_logging, train_and_save
 from vlselect.config.finetune_settings import Settings
+from vlselect.core.errors import InputError
 from vlselect.models import loading
 from vlselect.pool.samples import Samples
 
@@ -42,7 +43,7 @@ def subset_rows(path: Path, samples: Samples) -> list[int]:
     known[known] = pool[rows[known]] == chosen["sample_id"].to_numpy()[known]
     if not known.all():
         strange = chosen[~known].iloc[0]
-        raise ValueError(
+        raise InputError(
             f"{path}: row {strange['row']}, sample {strange['sample_id']!r}, is not of this pool"
         )
     return rows.tolist()

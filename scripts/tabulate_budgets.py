@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vlselect.core import log
+from vlselect.core.errors import InputError
 from vlselect.pool.samples import Samples
 from vlselect.subsets import budget, token_budget
 from vlselect.tables import declarations
@@ -48,7 +49,7 @@ def budget_rows(labels: Sequence[str], n_samples: int, n_tokens: int) -> list[di
         ratio = number if kind == "ratio" else share_label(amount, pool)
         other = seen.setdefault(float(ratio), label)
         if other != label:
-            raise ValueError(
+            raise InputError(
                 f"budgets {other} and {label} are both {ratio} of the pool, and tables could not "
                 "tell them apart: leave one out, or change it a little"
             )

@@ -1,7 +1,7 @@
-"""Features of the pool as methods that compare samples need them: in the order of sample ids.
+"""The pool's features in the order of sample ids, for methods that compare samples.
 
-k-means and nearest neighbours depend on the order of their rows where there are ties or draws. In
-the order of ids it is the same for every order of the pool, so the chosen samples are as well.
+With ties or draws, k-means and nearest neighbours depend on the order of their rows. Ordered by id,
+the chosen samples are the same for every order of the pool.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,21 +9,22 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from vlselect.clusters.kernel import squared_norms
+from vlselect.core.errors import InputError
+from vlselect.core.ordering import id_ranks
 from vlselect.core.store import ShardedArray
-from vlselect.subsets.budget import id_ranks
 
 
 class Embeddings:
-    """Read stored features by place, where places follow the sample ids.
+    """Read stored features by place: the rank of the sample's id among all ids.
 
     Parameters
     ----------
     array : ShardedArray (N, d)
-        Features in pool order; only the rows that are asked for are read.
+        Features in pool order; only requested rows are read.
     sample_ids : sequence of str, length N
         Distinct.
     normalise : bool
-        Whether rows are scaled to unit length.
+        Whether to scale rows to unit length.
 
     Attributes
     ----------
@@ -40,7 +41,7 @@ class Embeddings:
 
     def __init__(self, array: ShardedArray, sample_ids: Sequence[str], normalise: bool = False):
         if len(array) != len(sample_ids):
-            raise ValueError(f"features of {len(array)} samples for a pool of {len(sample_ids)}")
+            raise InputError(f"features of {len(array)} samples for a pool of {len(sample_ids)}")
         self._array, self._normalise = array, normalise
         self.shape = array.shape
         self.places = id_ranks(sample_ids)
@@ -50,26 +51,23 @@ class Embeddings:
         return self.shape[0]
 
     def __getitem__(self, places: np.ndarray) -> np.ndarray:
-        """Copy out rows as float32, in the order asked for.
+        """Return rows as float32, in the requested order.
 
-        Raises
-        ------
-        ValueError
-            If a row is not finite, or is all zero and is to be scaled; the pool's row is named.
+        ValueError names the pool's row that is not finite, or is all zero and has to be scaled.
         """
         rows = self.rows[places]
         values = self._array[rows].astype(np.float32)
         finite = np.isfinite(values).all(axis=1)
         if not finite.all():
-            raise ValueError(f"the features of row {rows[np.argmin(finite)]} are not finite")
+            raise InputError(f"the features of row {rows[np.argmin(finite)]} are not finite")
         if self._normalise:
             norms = np.sqrt(squared_norms(values))
             if not norms.all():
-                raise ValueError(f"the features of row {rows[np.argmin(norms)]} are all zero")
+                raise InputError(f"the features of row {rows[np.argmin(norms)]} are all zero")
             values /= norms[:, None].astype(np.float32)
         return values
 
     def blocks(self, rows: int = 4096) -> Iterator[tuple[int, np.ndarray]]:
-        """Go through all places; give the first place of each block, and its rows as float32."""
+        """Yield the first place and the float32 rows of each block."""
         for start in range(0, len(self), rows):
             yield start, self[np.arange(start, min(start + rows, len(self)))]

@@ -1,4 +1,4 @@
-"""Task files for lmms_eval, what is read back, and what is refused."""
+"""Task files for lmms_eval, answers read back, and errors."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ import yaml
 from PIL import Image
 
 from vlselect.benchmarks import lmms_documents, lmms_tasks
+from vlselect.core.errors import InputError
 from vlselect.pool.records import parse_task_record
 from vlselect.pool.samples import TASK_SCHEMA, SamplesWriter
 
@@ -16,7 +17,7 @@ TURNS = [("human", "<image>\nWhat is it?"), ("gpt", "a cat"), ("human", "Sure?")
 
 @pytest.fixture
 def documents(tmp_path):
-    """Documents of a test set: one question, and a conversation whose last answer is known."""
+    """Return documents of a test set: one question, and a conversation with a known last answer."""
     Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
     with SamplesWriter(tmp_path / "test.parquet", TASK_SCHEMA) as writer:
         for name, n_turns in (("one", 1), ("talk", 4)):
@@ -85,7 +86,7 @@ def test_lengths_are_those_that_the_adapter_counted(tmp_path, counts, lengths):
 
 def test_a_failure_that_an_adapter_goes_over_is_an_error():
     lmms_tasks.check_output("Model Responding: 100%")
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(InputError, match="out of memory"):
         lmms_tasks.check_output("1/2\nERROR - Error CUDA out of memory in generating\n2/2")
 
 

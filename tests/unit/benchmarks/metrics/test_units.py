@@ -1,12 +1,12 @@
-"""Units and what they add to a score, for every metric, against dropping each unit in turn."""
+"""Units of every metric, and their part in the score, against dropping each in turn."""
 
 import numpy as np
 import pytest
 
 from vlselect.benchmarks.metrics import gqa, judge, mmbench, mme, pope, science_qa, vqa_accuracy
 from vlselect.benchmarks.metrics.evaluation import Evaluation, summarise
-from vlselect.benchmarks.metrics.registry import metric_names
 from vlselect.benchmarks.metrics.units import unit_scores
+from vlselect.core import registry
 
 rng = np.random.default_rng(0)
 
@@ -16,7 +16,7 @@ def draw(options, n):
 
 
 def yes_or_no(n, categories, per_image):
-    """Predictions and samples about images that several questions share."""
+    """Return predictions and samples with several questions per image."""
     return draw(["yes", "no"], n), [
         {
             "sample_id": str(i),
@@ -71,7 +71,7 @@ def vqa_samples():
 
 
 def verdicts(columns):
-    """Samples and a judge that has written its verdicts into the predictions."""
+    """Return samples, and a judge whose verdicts are written in the predictions."""
     grades = rng.uniform(0.2, 1.0, (120, columns)) * (10 if columns == 2 else 1)
     return [" ".join(map(str, row)) for row in grades], [
         {"images": [f"{i // 3}.png"]} for i in range(120)
@@ -141,4 +141,4 @@ def test_a_score_that_is_not_what_its_parts_add_up_to_has_no_units():
 def test_every_metric_is_tested_here_or_is_a_mean_over_its_samples():
     tested = {case.split(",")[0] for case in CASES}
     means = {"anls", "exact_match", "multiple_choice", "relaxed_accuracy"}
-    assert tested | means == set(metric_names())
+    assert tested | means == set(registry.names("metric"))

@@ -1,4 +1,4 @@
-"""Exports hold what the pool holds, in its order, whatever the format: turns, images, ids."""
+"""Exports in every format hold the pool's turns, images and ids, in its order."""
 
 import json
 import os
@@ -10,9 +10,9 @@ import pytest
 from export_pool import RECORDS, choose, draw, expected, export, prepare, read_back, sharegpt
 
 from vlselect.config.checks import ConfigError, check_formats
+from vlselect.core import registry
 from vlselect.pool.records import Record, Turn
-from vlselect.subsets.exports import json_lines, registry
-from vlselect.subsets.exports.registry import format_names, load_format
+from vlselect.subsets.exports import json_lines
 from vlselect.subsets.exports.trl import parts
 
 FORMATS = ["llava", "llama_factory", "ms_swift", "trl"]
@@ -21,7 +21,7 @@ N = len(RECORDS)
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
-    """Folder with images/, samples.parquet, and a subset that was ranked in another order."""
+    """Write images/, samples.parquet, and a subset ranked in another order; return the folder."""
     folder = tmp_path_factory.mktemp("pool")
     draw(folder / "images")
     samples = prepare(folder, [str(folder / "images")], RECORDS)
@@ -125,7 +125,7 @@ def test_ids_are_lines(pool, tmp_path):
     out = export("ids", samples, subset, [str(folder / "images")], tmp_path / "o")
     assert (out / "ids.txt").read_text() == "text\nmiddle\n12\n"
     broken = [sharegpt("a", "b", id="x\ny")]
-    with pytest.raises(ValueError, match="bad_id: 1"):  # a pool has none that would be two lines
+    with pytest.raises(ValueError, match="bad_id: 1"):  # a pool has no id of two lines
         prepare(tmp_path, [str(tmp_path)], broken)
 
 
@@ -142,7 +142,7 @@ def test_an_empty_subset(pool, tmp_path, form):
 def test_two_exports_are_the_same_bytes(pool, tmp_path, form):
     folder, samples = pool
     files = []
-    for _ in range(2):  # the second takes the place of the first
+    for _ in range(2):  # the second replaces the first
         out = export(
             form, samples, folder / "all.parquet", [str(folder / "images")], tmp_path / "o"
         )
@@ -164,17 +164,10 @@ def test_parts_joined_are_the_text():
     assert [part["text"] for part in parts(" a<image> <image>\n")] == [" a", None, " ", None, "\n"]
 
 
-def test_formats_are_found_in_their_folder(tmp_path, monkeypatch):
-    assert format_names() == ["ids", "llama_factory", "llava", "ms_swift", "trl"]
-    assert all(callable(load_format(name)) for name in format_names())
-    check_formats(format_names())
+def test_a_config_may_name_just_the_formats():
+    check_formats(registry.names("export"))
     with pytest.raises(ConfigError, match="export: no format 'json_lines'; there are ids, "):
         check_formats(["ids", "json_lines"])
-    with pytest.raises(ValueError, match="no export format 'registry'"):
-        load_format("registry")
-    (tmp_path / "mine.py").write_text("def write(records, images, folder):\n    ...\n")
-    monkeypatch.setattr(registry, "FOLDER", tmp_path)
-    assert format_names() == ["mine"]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -189,7 +182,7 @@ def test_memory_does_not_grow_with_the_subset(pool, tmp_path, monkeypatch, form)
         for i in range(500)
     ]
     samples = prepare(tmp_path, [str(folder / "images")], long)
-    load_format(form)
+    registry.load("export", form)
 
     def peak(n):
         subset = choose(samples, list(range(n)), tmp_path / "s.parquet")

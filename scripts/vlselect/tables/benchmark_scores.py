@@ -1,0 +1,70 @@
+"""Benchmark scores, from the files that scoring writes."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vlselect.core.errors import InputError
+from vlselect.tables.declarations import Run
+
+
+def read_score(path: Path, run: Run, task: str) -> dict:
+    """One row of ``benchmark_scores.csv`` from a benchmark's JSON file.
+
+    Raises
+    ------
+    ValueError
+        If the file is not that task's, or has no finite score.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content.get("task") != task:
+        raise InputError(f"{path}: is of task {content.get('task')!r}, not {task!r}")
+    score = content.get("score")
+    if not isinstance(score, (int, float)) or not np.isfinite(score):
+        raise InputError(f"{path}: score is {score!r}, not a finite number")
+    return {
+        "model": run.model,
+        "method": run.method,
+        "ratio": run.ratio,
+        "seed": run.seed,
+        "task": task,
+        "metric": content["metric"],
+        "score": float(score),
+        "n": int(content["n"]),
+    }
+
+
+def benchmark_scores(
+    folder: Path,
+    runs: Iterable[str],
+    tasks: Iterable[str],
+    shares: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Scores of all runs on all tasks, from ``<folder>/<run>/<task>.json``.
+
+    Parameters
+    ----------
+    folder : Path
+        The benchmarks stage.
+    runs : iterable of str
+        Runs as `Run.parse` reads them, in the order of the table.
+    tasks : iterable of str
+        Tasks, in the order of the table.
+    shares : mapping of str to str, optional
+        Ratios of budgets that are none, see `Run.parse`.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``benchmark_scores.csv``.
+    """
+    tasks = list(tasks)
+    rows = [
+        read_score(folder / name / f"{task}.json", Run.parse(name, shares), task)
+        for name in runs
+        for task in tasks
+    ]
+    return pd.DataFrame(rows)

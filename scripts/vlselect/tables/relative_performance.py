@@ -1,0 +1,114 @@
+"""What a subset keeps of the performance of the whole pool."""
+
+import logging
+from collections.abc import Mapping
+
+import pandas as pd
+
+from vlselect.core.errors import InputError
+from vlselect.tables.contrasts import Contrasts
+from vlselect.tables.declarations import MEAN, REFERENCE
+
+logger = logging.getLogger(__name__)
+
+
+def merge_groups(scores: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
+    """Replace the subtasks of a group by one benchmark, their mean score.
+
+    A benchmark made of subtasks weighs as much as any other. Whether its score is the sum of
+    its subtasks' or their mean makes no difference to a ratio of two such scores.
+    """
+    keys = ["model", "method", "ratio", "seed", "task"]
+    merged = scores[[*keys, "score"]].copy()
+    merged["task"] = [groups.get(task, task) for task in merged["task"]]
+    return merged.groupby(keys, sort=False, as_index=False)["score"].mean()
+
+
+def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
+    """Relative performance of every run of every seed on every benchmark, and their mean.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Columns model, method, ratio, seed, task, score. Rows without a model (a baseline that
+        needs none) are compared with every model.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``relative_by_seed.csv``; for each run the benchmarks in the order of
+        `scores`, then the row ``mean``: its `relative` is the mean over benchmarks of
+        score / score of `full`, in %, its `score` the mean of the raw scores. Where `full` scores
+        zero the ratio is undefined: `relative` is NaN there and left out of the mean, with a
+        warning.
+
+    Raises
+    ------
+    ValueError
+        If there is no run of `full`, it scores zero on every task, or a run lacks a task.
+    """
+    parts = []
+    for model in [name for name in dict.fromkeys(scores["model"]) if name]:
+        own = scores[scores["model"].isin([model, ""])].assign(model=model)
+        tasks = list(dict.fromkeys(own["task"]))
+        full = _reference(own, model, tasks)
+        for key, run in own.groupby(["model", "method", "ratio", "seed"], sort=False):
+            raw = run.set_index("task")["score"]
+            if raw.index.has_duplicates or set(raw.index) != set(tasks):
+                raise InputError(f"run {'/'.join(key)} has tasks {list(raw.index)}, needs {tasks}")
+            relative = 100.0 * raw[tasks] / full
+            part = pd.DataFrame({"task": [*tasks, MEAN]})
+            part["score"] = [*raw[tasks], raw.mean()]
+            part["relative"] = [*relative, relative.mean()]
+            for column, value in zip(["seed", "ratio", "method", "model"], key[::-1], strict=True):
+                part.insert(0, column, value)
+            parts.append(part)
+    if not parts:
+        raise InputError("no run of any model: nothing to compare")
+    return pd.concat(parts, ignore_index=True)
+
+
+def _reference(own: pd.DataFrame, model: str, tasks: list[str]) -> pd.Series:
+    """Score of `full` per task, mean over its seeds; NaN where it is zero."""
+    full = own[own["method"] == REFERENCE].groupby("task")["score"].mean()
+    missing = [task for task in tasks if task not in full.index]
+    if missing:
+        raise InputError(f"model {model}: no score of {REFERENCE!r} on task(s) {missing}")
+    zero = [task for task in tasks if not full[task] > 0.0]
+    if zero == tasks:
+        raise InputError(f"model {model}: {REFERENCE!r} scores zero on every task: {tasks}")
+    if zero:
+        logger.warning(
+            "model %s: %r scores zero on task(s) %s; performance relative to it is undefined there "
+            "and left out of the mean",
+            *(model, REFERENCE, ", ".join(zero)),
+        )
+    return full[tasks].where(full[tasks] > 0.0)
+
+
+def relative_performance(by_seed: pd.DataFrame, contrasts: Mapping[str, Contrasts]) -> pd.DataFrame:
+    """Relative performance of each method and ratio, with its 95 % intervals.
+
+    Parameters
+    ----------
+    by_seed : DataFrame
+        As `relative_by_seed` returns it.
+    contrasts : mapping of model to Contrasts
+        Of the same scores, see `contrasts.by_model`.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``relative_performance.csv``. That of `full` is 100 by definition: it has no
+        interval.
+    """
+    rows = []
+    keys = ["model", "method", "ratio", "task"]
+    for key, seeds in by_seed.groupby(keys, sort=False):
+        model, method, ratio, task = key
+        of_model, relative = contrasts[model], float(seeds["relative"].mean())
+        weights = of_model.relative(method, ratio, None if task == MEAN else task)
+        numbers = {"n_seeds": len(seeds), "score": float(seeds["score"].mean())}
+        ends = of_model.interval(weights).columns(relative)
+        rows.append(dict(zip(keys, key, strict=True)) | numbers | {"relative": relative} | ends)
+    return pd.DataFrame(rows)

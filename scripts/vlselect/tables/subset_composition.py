@@ -1,0 +1,46 @@
+"""What the subsets are made of."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from vlselect.tables.declarations import Run
+
+
+def subset_composition(sources: Sequence[str], subsets: Mapping[Run, np.ndarray]) -> pd.DataFrame:
+    """Count the samples of each source in each subset.
+
+    Parameters
+    ----------
+    sources : sequence of str, length N
+        The source of every pool sample, in row order.
+    subsets : mapping of Run to int array
+        The chosen rows of each subset.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``subset_composition.csv``: a row for every source of the pool, the
+        largest first (ties by name), also where a subset has none of it.
+    """
+    column = pd.Series(list(sources), dtype=object)
+    pool = column.value_counts()
+    order = sorted(pool.index, key=lambda source: (-pool[source], source))
+    rows = []
+    for run, chosen in subsets.items():
+        counts = column.iloc[chosen].value_counts()
+        for source in order:
+            n = int(counts.get(source, 0))
+            rows.append(
+                {
+                    "method": run.method,
+                    "ratio": run.ratio,
+                    "seed": run.seed,
+                    "source": source,
+                    "n": n,
+                    "share": n / len(chosen) if len(chosen) else np.nan,
+                    "pool_share": float(pool[source] / len(column)),
+                }
+            )
+    return pd.DataFrame(rows)
