@@ -163,7 +163,7 @@ def test_the_log_names_the_end_token_once(name, end, caplog):
         vlm = CASES[name][0](name)
         encode(vlm, THREE), encode(vlm, TEXT)
     (line,) = [r.getMessage() for r in caplog.records if r.name == "vlselect.models.vlm"]
-    assert end in line and ("ends no response" in line) == (name in INSERTED)
+    assert end in line and ("does not end responses" in line) == (name in INSERTED)
 
 
 def test_a_literal_that_looks_like_an_end_stays_behind_the_end_token():

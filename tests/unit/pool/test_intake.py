@@ -131,7 +131,7 @@ def test_repeated_ids_get_the_next_free_number(root):
     assert [json.loads(o.raw)["id"] for o in outcomes] == names
     many = judge([record("a")] * 5000, root, repeated_ids="rename")
     assert [o.sample_id for o in many][1:] == [f"a#{i}" for i in range(2, 5001)]
-    with pytest.raises(ValueError, match="repeated ids 'keep' are none of"):
+    with pytest.raises(ValueError, match="repeated_ids 'keep' is not one of"):
         judge([record("a")], root, repeated_ids="keep")
 
 
