@@ -1,4 +1,4 @@
-"""How a script starts and fails: a message in its log, or where the unforeseen happened."""
+"""How a script starts and fails: with a message in its log, or a traceback if unforeseen."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ START = "from vlselect.core import log; log.start(); "
 
 
 def fail(code: str) -> list[str]:
-    """Lines on stderr of a program of ours that fails."""
+    """Return the stderr lines of a program of ours that fails."""
     done = subprocess.run(
         [sys.executable, "-c", START + code],
         cwd=ROOT / "scripts",
@@ -39,7 +39,7 @@ def test_what_was_not_foreseen_shows_where_it_happened():
     for code in (
         "from vlselect.core import store; store.write_json({}, None)",  # a mistake in a program
         "from vlselect.core import store; store.write_json({}, '/dev/null/x.json')",  # the system's
-        "import json; json.loads('{')",  # raised by somebody else
+        "import json; json.loads('{')",  # raised by another library
     ):
         lines = fail(code)
         assert lines[0] == "Traceback (most recent call last):", code

@@ -1,4 +1,4 @@
-"""Intake: order, ids and images, whatever the chunks and threads."""
+"""Intake: order, ids and images, for any chunks and threads."""
 
 import json
 import tracemalloc
@@ -158,5 +158,5 @@ def test_memory_holds_digests_not_records(root, monkeypatch):
         tracemalloc.stop()
         return most
 
-    peak(10)  # what is made once
-    assert peak(2500) - peak(500) < 1e6  # 2,000 records of some 2,200 bytes are 4.4 MB
+    peak(10)  # allocated once
+    assert peak(2500) - peak(500) < 1e6  # 2,000 records of about 2,200 bytes are 4.4 MB

@@ -1,4 +1,4 @@
-"""Tars: what is found agrees with the standard library, and what is refused is refused by name."""
+"""Tars: the members found agree with the standard library, and errors name the file."""
 
 import gzip
 import io
@@ -21,7 +21,7 @@ def add(tar, name, content=b"", **keys):
 
 
 def make(path, kind="pax", n=40):
-    """Files of random sizes under short and long names, folders and links among them."""
+    """Make files of random sizes under short and long names, with folders and links."""
     rng = random.Random(n)
     with tarfile.open(path, "w", format=FORMATS[kind]) as tar:
         add(tar, "folder", type=tarfile.DIRTYPE)
