@@ -203,7 +203,7 @@ def smolvlm(texts: Iterable[str], layers: int, hidden: int):
 
 
 def gemma3(texts: Iterable[str], layers: int, hidden: int):
-    """Gemma 3: image tokens attend in both directions; the template trims, without a system turn."""
+    """Gemma 3: image tokens attend both ways; the template trims and has no system turn."""
     special = ["<eos>", "<pad>", "<start_of_turn>", "<end_of_turn>"]
     special += ["<start_of_image>", "<end_of_image>", "<image_soft_token>"]
     tokenizer = fast(

@@ -95,7 +95,7 @@ def test_what_is_broken_is_named_with_its_byte(tmp_path):
     content = bytearray(path.read_bytes())
     content[third + 3] ^= 1
     path.write_bytes(content)
-    with pytest.raises(TarError, match=rf"a\.tar, byte {third}: no header"):
+    with pytest.raises(TarError, match=rf"a\.tar, byte {third}: not the header"):
         read_index(path)
     for name, bad in [("text", b"hello" * 300), ("short", b"x"), ("empty", b"")]:
         (tmp_path / name).write_bytes(bad)
