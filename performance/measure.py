@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 INTERVAL = 0.02  # seconds between two looks at the process
-_TIMED = re.compile(r"vlselect\S*: (.+): (\d+\.\d) s$")  # what vlselect.log.timed writes
+_TIMED = re.compile(r"vlselect\S*: (.+): (\d+\.\d) s$")  # what vlselect.core.log.timed writes
 
 
 @dataclass

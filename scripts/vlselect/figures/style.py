@@ -7,6 +7,7 @@ tables give the same bytes.
 import argparse
 import colorsys
 import hashlib
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from vlselect.core import store
 
 WIDTH = 8.0  # inches
 RESOLUTION = 150  # dots per inch of the PNG
+NOTE_LETTERS = 16  # of the small print, on an inch
 INK, GREY, FAINT = "#222222", "#767676", "#e3e3e3"
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart, for the methods shown most
@@ -217,8 +219,9 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
 
 
 def note(figure: Figure, text: str) -> None:
-    """Put the small print (n, seeds, model) below a figure."""
-    figure.supxlabel(text, fontsize=7.5, color=GREY, x=0.005, ha="left")
+    """Put the small print (n, seeds, model) below a figure, in lines that fit its width."""
+    lines = textwrap.wrap(text, int(figure.get_figwidth() * NOTE_LETTERS))
+    figure.supxlabel("\n".join(lines), fontsize=7.5, color=GREY, x=0.005, ha="left")
 
 
 def grid(axes: Axes, axis: str) -> None:
