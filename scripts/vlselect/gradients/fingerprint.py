@@ -43,7 +43,7 @@ def require_same(
         if fingerprint != first:
             raise ValueError(
                 f"gradients were projected differently: {names[0]} and {name} differ in "
-                f"{_differences(first, fingerprint)}; collect them anew with one configuration"
+                f"{_differences(first, fingerprint)}; collect them again with one configuration"
             )
     return first
 

@@ -42,10 +42,10 @@ def locate_texts(
     """Render a conversation and find the characters of every text in it, by role.
 
     The messages are rendered twice, once with a private-use mark in place of each text. The marks
-    show where the template puts the texts; it is checked that the template changes them in nothing
-    but leading and trailing white space. A response that the template does not close is closed
-    here: the end token comes right after it, before any white space or text between turns, so that
-    a model learns to stop there. White space after the end of the conversation is removed.
+    show where the template puts the texts, which it may change only by trimming them. A response
+    that the template does not close is closed here: the end token comes right after it, before any
+    white space or text between turns, so that a model learns to stop there. White space after the
+    end of the conversation is removed.
 
     Parameters
     ----------
