@@ -1,4 +1,4 @@
-"""lmms_eval answers as we do; only where an environment with it is named.
+"""lmms_eval answers like run_benchmarks; runs only if an environment with it is named.
 
 VLSELECT_LMMS_PYTHON=/path/to/venv/bin/python python -m pytest tests/rules/test_run_lmms_eval.py
 """
@@ -15,7 +15,7 @@ from usual_flags import usual
 
 PYTHON = os.environ.get("VLSELECT_LMMS_PYTHON")
 needs_lmms_eval = pytest.mark.skipif(
-    not PYTHON, reason="VLSELECT_LMMS_PYTHON names no interpreter that has lmms_eval"
+    not PYTHON, reason="VLSELECT_LMMS_PYTHON names no interpreter with lmms_eval"
 )
 
 
@@ -51,6 +51,6 @@ def test_an_interpreter_without_it_is_an_error(tiny_vlm, tiny_pool, tmp_path):
     write_task(tiny_pool, tmp_path / "test.parquet", [0])
     test = tmp_path / "test.parquet"
     arguments = flags(run_lmms_eval, tiny_vlm, tiny_pool, test, tmp_path / "out")
-    with pytest.raises(RuntimeError, match="has no lmms_eval that works"):
+    with pytest.raises(RuntimeError, match="has no working lmms_eval"):
         run_lmms_eval.main([*arguments, *lmms_flags("/bin/false")])
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""How the tasks' influences and votes agree, and which samples they agree on."""
+"""Agreement of the tasks' influences and votes, and the samples with the most and fewest votes."""
 
 from collections.abc import Mapping
 
@@ -7,32 +7,30 @@ import pandas as pd
 
 from vlselect.tables.declarations import Run
 
-NOT_TASKS = ("row", "votes", "mean_rank")  # the columns of votes that are no task's
+NOT_TASKS = ("row", "votes", "mean_rank")  # columns of the votes that belong to no task
 
 
 def voters(votes: pd.DataFrame) -> list[str]:
-    """The tasks that vote, in the order of the table's columns."""
+    """Return the tasks that vote, in column order."""
     return [column for column in votes.columns if column not in NOT_TASKS]
 
 
 def votes_histogram(
     votes: np.ndarray, n_tasks: int, subsets: Mapping[Run, np.ndarray]
 ) -> pd.DataFrame:
-    """Count the samples with 0, 1, … n_tasks votes, and how many of them each subset takes.
+    """Count the samples with 0, 1, …, n_tasks votes, and how many of them each subset takes.
 
     Parameters
     ----------
     votes : int array, shape (N,)
         Votes of every pool sample.
-    n_tasks : int
-        Number of tasks that vote.
     subsets : mapping of Run to int array
-        Chosen rows, for each ratio and seed of interest.
+        Chosen rows of each subset.
 
     Returns
     -------
     DataFrame
-        The columns of ``votes_histogram.csv``.
+        ``votes_histogram.csv``.
     """
     counts = np.bincount(votes, minlength=n_tasks + 1)
     if len(counts) > n_tasks + 1:
@@ -57,18 +55,8 @@ def votes_histogram(
 def task_agreement(influence: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
     """Compare every pair of tasks: their influences and the samples they vote for.
 
-    Parameters
-    ----------
-    influence : DataFrame, N rows
-        One column of influences per voting task.
-    votes : DataFrame, N rows
-        The same columns, 0 or 1.
-
-    Returns
-    -------
-    DataFrame
-        The columns of ``task_agreement.csv`` but the seed, a row for each pair (a task with itself
-        included), in column order.
+    Both tables have N rows and a column for each voting task (votes: 0 or 1). Returns
+    ``task_agreement.csv`` without the seed; a task is also paired with itself.
     """
     tasks = list(influence.columns)
     pearson = _correlations(influence.to_numpy(np.float64))
@@ -92,7 +80,7 @@ def task_agreement(influence: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame
 
 
 def _correlations(values: np.ndarray) -> np.ndarray:
-    """Pearson correlation of columns: (N, T) float64 → (T, T); NaN where one is constant."""
+    """Compute the Pearson correlation of columns: (N, T) → (T, T); NaN where one is constant."""
     centred = values - values.mean(axis=0)
     norms = np.sqrt((centred**2).sum(axis=0))
     norms[np.ptp(values, axis=0) == 0.0] = np.nan
@@ -102,24 +90,20 @@ def _correlations(values: np.ndarray) -> np.ndarray:
 def extreme_rows(
     votes: np.ndarray, mean_rank: np.ndarray, eligible: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows with the most and with the fewest votes.
+    """Find up to `count` rows with the most and as many with the fewest votes.
 
     Parameters
     ----------
     votes : int array, shape (N,)
-        Votes of every pool sample.
     mean_rank : float array, shape (N,)
-        Mean over tasks of the normalised rank of its influence; it orders samples with equally
-        many votes.
+        Mean over tasks of the normalised rank of a sample's influence; breaks ties of votes.
     eligible : bool array, shape (N,)
-        The samples to choose from (those with an image).
-    count : int
-        How many of each to return; fewer where there are not twice as many.
+        Samples to choose from.
 
     Returns
     -------
     most, least : int arrays
-        Rows, the most extreme first; no row is in both. Remaining ties: lowest row.
+        Disjoint, of equal length, the most extreme rows first. Remaining ties: lowest row.
     """
     rows = np.flatnonzero(eligible)
     count = min(count, len(rows) // 2)

@@ -1,4 +1,4 @@
-"""What the subsets are made of, and what they have in common."""
+"""Sources of the samples in each subset, and samples that subsets have in common."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,20 +9,10 @@ from vlselect.tables.declarations import Run
 
 
 def subset_composition(sources: Sequence[str], subsets: Mapping[Run, np.ndarray]) -> pd.DataFrame:
-    """Count the samples of each source in each subset.
+    """Count the samples of each source in each subset: ``subset_composition.csv``.
 
-    Parameters
-    ----------
-    sources : sequence of str, length N
-        The source of every pool sample, in row order.
-    subsets : mapping of Run to int array
-        The chosen rows of each subset.
-
-    Returns
-    -------
-    DataFrame
-        The columns of ``subset_composition.csv``: a row for every source of the pool, the
-        largest first (ties by name), also where a subset has none of it.
+    `sources` are those of the pool's samples in row order, `subsets` the chosen rows. Every subset
+    has a row for every source of the pool, the largest first (ties by name).
     """
     column = pd.Series(list(sources), dtype=object)
     pool = column.value_counts()
@@ -47,20 +37,10 @@ def subset_composition(sources: Sequence[str], subsets: Mapping[Run, np.ndarray]
 
 
 def subset_overlap(n_pool: int, subsets: Mapping[Run, np.ndarray]) -> pd.DataFrame:
-    """Count what each pair of methods has in common, at the same ratio and seed.
+    """Count the samples that methods have in common, pairwise, at the same ratio and seed.
 
-    Parameters
-    ----------
-    n_pool : int
-        Number of samples in the pool, N.
-    subsets : mapping of Run to int array
-        The chosen rows of each subset.
-
-    Returns
-    -------
-    DataFrame
-        The columns of ``subset_overlap.csv``. Two independent random subsets of sizes a and b
-        share a·b/N samples on average (`expected_by_chance`).
+    Returns ``subset_overlap.csv``. Two independent random subsets of sizes a and b of a pool of N
+    share a·b/N samples on average (`expected_by_chance`).
     """
     rows = []
     runs = list(subsets)
@@ -87,7 +67,7 @@ def subset_overlap(n_pool: int, subsets: Mapping[Run, np.ndarray]) -> pd.DataFra
 
 
 def _mask(n_pool: int, chosen: np.ndarray) -> np.ndarray:
-    """Membership of every pool row in a subset: (N,) bool."""
+    """Mark the chosen rows of the pool: (n_pool,) bool."""
     mask = np.zeros(n_pool, dtype=bool)
     mask[chosen] = True
     return mask

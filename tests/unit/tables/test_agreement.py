@@ -1,4 +1,4 @@
-"""Histogram, agreement and extremes of votes, against loops."""
+"""Histogram, agreement and extremes of votes, compared with loops."""
 
 import numpy as np
 import pandas as pd

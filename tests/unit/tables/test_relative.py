@@ -1,4 +1,4 @@
-"""Relative performance, against the published table and a slow reference."""
+"""Relative performance, compared with the published table and a slow reference."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from vlselect.tables import contrasts, declarations, relative
 
 PUBLISHED = Path(__file__).parents[4] / "shared/reference/published.csv"
-# The rows of that table that the test needs where the file is not there.
+# The rows of that table that the test needs if the file is missing.
 EXCERPT = """method,vqav2,gqa,vizwiz,sqa_i,textvqa,pope,mme,mmb_en,mmb_cn,llava_bench,rel_percent
 full,79.1,63.0,47.8,68.4,58.2,86.4,1476.9,66.1,58.9,67.9,100
 random,75.7,58.9,44.3,68.5,55.3,84.7,1483.0,62.2,54.8,65.0,95.8
@@ -167,7 +167,7 @@ def test_missing_reference_and_missing_task_are_named():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"task": "y", "metric": "m", "score": 1.0, "n": 2}, "is of task 'y'"),
+        ({"task": "y", "metric": "m", "score": 1.0, "n": 2}, "belongs to task 'y'"),
         ({"task": "x", "metric": "m", "score": None, "n": 2}, "not a finite number"),
         ({"task": "x", "metric": "m", "score": float("nan"), "n": 2}, "not a finite number"),
     ],
