@@ -74,7 +74,7 @@ class LoraOnly(nn.Module):
     def __init__(self, subject: Subject):
         super().__init__()
         weights = lora_weights(subject.vlm.model)
-        self._model, self._names = [subject.vlm.model], list(weights)  # a list hides it
+        self._model, self._names = [subject.vlm.model], list(weights)  # hidden in a list
         self.weights = nn.ParameterList(weights.values())
 
     def loss(self, values: dict[str, torch.Tensor], inputs: dict) -> torch.Tensor:

@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def judge(seen: kmeans.Examination, on_collapse: str) -> None:
-    """Log the results of the examination; on collapse, warn or raise ValueError as told."""
+    """Log the results of the examination; collapse is an error, or a warning with `warn`."""
     logger.info(
         "lowest cosine of centroids %.4f, largest 1%% of clusters hold %.1f%% of samples",
         seen.lowest_cosine, 100 * seen.top_share,

@@ -1,6 +1,6 @@
 """Draw relative performance by method: mean and 95 % interval, and a circle for every seed.
 
-Beside it stands the difference from random selection, if there is one. Reads
+The difference from random selection, if there is one, is written beside it. Reads
 relative_performance.csv, relative_by_seed.csv, benchmark_scores.csv and comparison_with_random.csv.
 """
 

@@ -29,7 +29,7 @@ Reader = Callable[[Run, str], pd.Series | None]
 def unit_score_reader(
     folder: Path, runs: Iterable[str], shares: Mapping[str, str] | None = None
 ) -> Reader:
-    """Return a function that reads the scores of one run on one task by unit, or None without units.
+    """Return a function that reads one run's scores on one task by unit; None without units.
 
     It reads `unit` and `unit_score` from ``<folder>/<run>/<task>.parquet``; runs and shares are
     those of `Run.parse`.

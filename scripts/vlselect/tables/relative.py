@@ -46,7 +46,7 @@ def benchmark_scores(
     tasks: Iterable[str],
     shares: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Read ``benchmark_scores.csv`` from ``<folder>/<run>/<task>.json``, in the order of the arguments.
+    """Read ``benchmark_scores.csv`` from ``<folder>/<run>/<task>.json``, in the given order.
 
     Runs and shares are those of `Run.parse`.
     """

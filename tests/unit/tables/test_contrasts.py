@@ -25,7 +25,7 @@ def scores(seeds=("0", "1", "2")):
 
 
 def relative(means, row):
-    """Compute mean relative performance by its definition; `full` scores 0 on one task, left out."""
+    """Compute mean relative performance by its definition; a task with 0 for `full` is left out."""
     merged = np.stack([means[:, 0], means[:, 1:3].mean(axis=1)], axis=1)
     return float((100 * merged[row] / merged[0]).mean())
 
