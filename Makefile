@@ -2,99 +2,103 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+CONFIG ?= config.yaml
+SEED ?= 0
+BUDGET ?= ratio-$(RATIO)
+PIP := pip install --quiet --disable-pip-version-check
+PYTEST := HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+SNAKEMAKE := $(BIN)/snakemake
+# The folder of the config's run. Only recipes use it, when .venv is there.
+RESULTS = results/$(shell $(BIN)/python -c 'import sys, yaml; \
+	print(yaml.safe_load(open(sys.argv[1]))["run"])' "$(CONFIG)")
 
 LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
 BARE_llama-factory := llamafactory==0.9.5
-run_of = $(shell sed -n "s/^run: *[\"']*\([^ \"'\#]*\).*/\1/p" "$(or $(1),config.yaml)")
 
-.PHONY: demo test test-cpus test-loaders test-conda test-slurm check plan status card report figures size performance clean
+.PHONY: help demo test check docs plan status report card figures test-cpus test-loaders test-conda \
+	test-slurm size performance clean
 
-demo: $(VENV)/.installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all
+help: ## list what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: $(VENV)/.installed-dev
-	PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+demo: $(VENV)/.installed ## run the whole pipeline on its embedded data
+	$(SNAKEMAKE) --cores all
 
-# The unit tests as other CPUs run them: under every set of instructions that this one has.
-test-cpus: $(VENV)/.installed-dev
-	PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1 $(BIN)/python tests/support/run_on_cpus.py -- -n 2 tests/unit
+test: $(VENV)/.installed-dev ## run all tests
+	$(PYTEST) -n 2 --dist loadscope --no-loadscope-reorder
 
-# Exports as other programs load them: an environment for each, since their requirements exclude each other.
-test-loaders: $(LOADERS:%=.venv-loaders/%/.installed)
-	for name in $(LOADERS); do HF_HUB_OFFLINE=1 .venv-loaders/$$name/bin/python -m pytest --noconftest \
-		tests/workflow/test_export_loaders.py || exit 1; done
-
-check: $(VENV)/.installed-dev
+check: $(VENV)/.installed-dev docs ## check style, rules and the links of the docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
+	$(SNAKEMAKE) --lint
 
-# What a run will take, before anything of it is run: make plan CONFIG=my.yaml
-plan: $(VENV)/.installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake plan --cores 1 --quiet rules reason progress host --forcerun plan --configfile "$(or $(CONFIG),config.yaml)"
+docs: $(VENV)/.installed-dev ## write the documentation as a site to site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# Two pages: explorer.html on the subsets and, once `snakemake all` has finished, report.html on the figures.
-report: $(VENV)/.installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake make_explorer --cores all --configfile "$(or $(CONFIG),config.yaml)"
-	@if test -d results/$(call run_of,$(CONFIG))/figures; then \
-		PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile "$(or $(CONFIG),config.yaml)" \
-		--report results/$(call run_of,$(CONFIG))/report.html; \
+plan: $(VENV)/.installed ## say what a run will take: CONFIG=my.yaml
+	$(SNAKEMAKE) plan --cores 1 --quiet rules reason progress host --forcerun plan --configfile "$(CONFIG)"
+
+status: $(VENV)/.installed ## say how far a run is, also while it runs: CONFIG=my.yaml
+	@$(SNAKEMAKE) --summary --quiet --configfile "$(CONFIG)" | $(BIN)/python scripts/show_status.py $(RESULTS)
+
+report: $(VENV)/.installed ## write explorer.html on the samples and report.html on the figures: CONFIG=my.yaml
+	$(SNAKEMAKE) make_explorer --cores all --configfile "$(CONFIG)"
+	@if test -d $(RESULTS)/figures; then \
+		$(SNAKEMAKE) --configfile "$(CONFIG)" --report $(RESULTS)/report.html; \
 	else echo "explorer.html is there; report.html shows figures, which \`snakemake all\` makes"; fi
 
-# --sdm conda with a stand-in for conda and a channel in a folder; minutes.
-test-conda: $(VENV)/.installed-dev
-	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-conda.txt
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/workflow/test_conda.py
+card: $(VENV)/.installed ## write a dataset card beside a subset: METHOD=icons RATIO=0.2 [SEED=0] CONFIG=my.yaml
+	$(SNAKEMAKE) --cores all --configfile "$(CONFIG)" -- $(RESULTS)/subsets/$(METHOD)/$(BUDGET)_seed-$(SEED).md
 
-# profiles/slurm on a real Slurm, started on this machine (Debian, root).
-test-slurm: $(VENV)/.installed-dev
+figures: $(VENV)/.installed ## draw the figures from the tables: CONFIG=my.yaml
+	$(SNAKEMAKE) figures --cores all --configfile "$(CONFIG)"
+
+test-cpus: $(VENV)/.installed-dev ## run the unit tests under every set of instructions that this CPU has
+	HF_HUB_OFFLINE=1 $(BIN)/python tests/support/run_on_cpus.py -- -n 2 tests/unit
+
+# An environment for each program, since their requirements exclude each other.
+test-loaders: $(LOADERS:%=.venv-loaders/%/.installed) ## load exports by the programs that they are for
+	for name in $(LOADERS); do HF_HUB_OFFLINE=1 .venv-loaders/$$name/bin/python -m pytest --noconftest \
+		tests/workflow/test_export_loaders.py || exit 1; done
+
+test-conda: $(VENV)/.installed-dev ## run --sdm conda with a stand-in for conda and a channel in a folder
+	$(BIN)/$(PIP) -r envs/requirements-conda.txt
+	$(PYTEST) tests/workflow/test_conda.py
+
+test-slurm: $(VENV)/.installed-dev ## run profiles/slurm on a real Slurm, started on this machine (Debian, root)
 	tests/slurm/start_slurm.sh .slurm
-	HF_HUB_OFFLINE=1 SLURM_STATE=$(CURDIR)/.slurm $(BIN)/python -m pytest tests/slurm; \
+	SLURM_STATE=$(CURDIR)/.slurm $(PYTEST) tests/slurm; \
 		status=$$?; tests/slurm/stop_slurm.sh .slurm; exit $$status
 
-# A dataset card beside a subset: make card METHOD=icons RATIO=0.2 [SEED=0] [CONFIG=my.yaml]
-SEED ?= 0
-BUDGET ?= ratio-$(RATIO)
-card: $(VENV)/.installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all --configfile "$(or $(CONFIG),config.yaml)" -- \
-		results/$(call run_of,$(CONFIG))/subsets/$(METHOD)/$(BUDGET)_seed-$(SEED).md
-
-# How far a run is, also while it runs: make status CONFIG=my.yaml
-status: $(VENV)/.installed
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --summary --quiet --configfile "$(or $(CONFIG),config.yaml)" \
-		| $(BIN)/python scripts/show_status.py results/$(call run_of,$(CONFIG))
-
-figures: $(VENV)/.installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake figures --cores all --configfile "$(or $(CONFIG),config.yaml)"
-
-size: $(VENV)/.installed-dev
+size: $(VENV)/.installed-dev ## measure time and memory of the stages at 665,000 samples
 	$(BIN)/python performance/size.py --n 665000 --work .size
 
-# Against other programs': gradients (dattri's row needs `pip install dattri`; an hour on one core), then
-# selection mathematics.
-performance: $(VENV)/.installed-dev
+# Gradients (dattri's row needs `pip install dattri`; an hour on one core), then selection mathematics.
+performance: $(VENV)/.installed-dev ## measure against other programs
 	PYTHONPATH=scripts HF_HUB_OFFLINE=1 $(BIN)/python performance/gradients.py
 	PYTHONPATH=scripts $(BIN)/python performance/selection_mathematics.py
 	test ! -d results/digits/costs || PYTHONPATH=scripts:tests HF_HUB_OFFLINE=1 \
 		$(BIN)/python performance/overhead.py --results results/digits
 
-clean:
-	rm -rf $(VENV) .venv-loaders .snakemake
+clean: ## remove the environments and what Snakemake remembers
+	rm -rf $(VENV) .venv-loaders .snakemake site
 
 $(VENV)/.installed: envs/requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements.txt
+	$(BIN)/$(PIP) -r envs/requirements.txt
 	touch $@
 
 $(VENV)/.installed-dev: envs/requirements-dev.txt envs/requirements-slurm.txt envs/requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-dev.txt
+	$(BIN)/$(PIP) -r envs/requirements-dev.txt
 	touch $@ $(VENV)/.installed
 
 .venv-loaders/%/.installed: envs/requirements-loaders-%.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
-	test -z "$(BARE_$*)" || $(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps $(BARE_$*)
+	$(@D)/bin/$(PIP) -r $<
+	test -z "$(BARE_$*)" || $(@D)/bin/$(PIP) --no-deps $(BARE_$*)
 	touch $@

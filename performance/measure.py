@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 INTERVAL = 0.02  # seconds between two samples of its memory
-_TIMED = re.compile(r"vlselect\S*: (.+): (\d+\.\d) s$")  # written by vlselect.log.timed
+_TIMED = re.compile(r"vlselect\S*: (.+): (\d+\.\d) s$")  # written by vlselect.core.log.timed
 
 
 @dataclass

@@ -32,7 +32,7 @@ def budget_complaint(results):
     log = results / "logs/check_budgets.log"
     if not log.is_file() or (results / "pool/budgets.json").is_file():
         return ""
-    lines = log.read_text().split("ERROR vlselect.log: ")[-1].strip()
+    lines = log.read_text().split("ERROR vlselect.core.log: ")[-1].strip()
     return f"{lines}\n" if lines else ""
 
 

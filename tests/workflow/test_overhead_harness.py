@@ -62,8 +62,8 @@ def finished(tmp_path):
         folder.mkdir(parents=True)
     (tmp_path / ".snakemake/log/1.log").write_text(LOG + "4 of 4 steps (100%) done\n")
     (tmp_path / ".snakemake/log/2.log").write_text("Building DAG of jobs...\n")
-    (results / "logs/el2n.log").write_text("23:59:51 INFO vlselect.store: 9 rows\n")
-    loaded = "INFO vlselect.loading: loaded results/a/models/base (7 parameters) on cpu\n"
+    (results / "logs/el2n.log").write_text("23:59:51 INFO vlselect.core.store: 9 rows\n")
+    loaded = "INFO vlselect.models.loading: loaded results/a/models/base (7 parameters) on cpu\n"
     (results / "logs/run.log").write_text(f"00:00:03 INFO __main__: go\n00:00:18 {loaded}")
     (results / "costs/el2n.jsonl").write_text(json.dumps({"s": 4.5}) + "\n")
     return results

@@ -7,6 +7,7 @@ tables give the same bytes. In each ``plot_*.py``, `draw` makes the figure from 
 import argparse
 import colorsys
 import hashlib
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from vlselect.core import store
 
 WIDTH = 8.0  # inches
 RESOLUTION = 150  # dots per inch of the PNG
+NOTE_LETTERS = 16  # letters of a note in an inch
 INK, GREY, FAINT = "#222222", "#767676", "#e3e3e3"
 
 # Okabe and Ito's palette for colour-blind readers, for the methods shown most often; the other
@@ -213,8 +215,9 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
 
 
 def note(figure: Figure, text: str) -> None:
-    """Put a note (n, seeds, model) in small print below a figure."""
-    figure.supxlabel(text, fontsize=7.5, color=GREY, x=0.005, ha="left")
+    """Put a note (n, seeds, model) below a figure, in lines that fit its width."""
+    lines = textwrap.wrap(text, int(figure.get_figwidth() * NOTE_LETTERS))
+    figure.supxlabel("\n".join(lines), fontsize=7.5, color=GREY, x=0.005, ha="left")
 
 
 def grid(axes: Axes, axis: str) -> None:

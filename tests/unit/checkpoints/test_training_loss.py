@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from step_gradients import PROGRAM, keep_first, slow_step
 from tiny_inputs import write_images
 from transformers import Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration
+from usual_flags import usual
 
 from vlselect.checkpoints.finetune import train
 from vlselect.checkpoints.launching import launch_command
@@ -55,7 +56,7 @@ def uneven_pool(tmp_path_factory):
     outputs = ("samples.parquet", "rejected.csv", "summary.json")
     flags = [("--" + name.partition(".")[0], str(folder / name)) for name in outputs]
     given = ["--records", str(folder / "mixture.json"), "--images", str(folder / "images")]
-    prepare_pool.main([*given, *(part for flag in flags for part in flag)])
+    prepare_pool.main([*usual(prepare_pool), *given, *(part for flag in flags for part in flag)])
     return folder
 
 

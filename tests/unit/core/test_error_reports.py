@@ -30,9 +30,11 @@ def test_garbage_is_collected_as_usual_once_imports_are_done():
 
 
 def test_an_error_of_our_own_is_its_message():
-    code = "from vlselect.image_roots import ImageRoots; ImageRoots({None: 'nowhere'}).require()"
+    code = (
+        "from vlselect.pool.image_roots import ImageRoots; ImageRoots({None: 'nowhere'}).require()"
+    )
     (line,) = fail(code)
-    assert line.endswith("ERROR vlselect.log: the image root 'nowhere' is not a folder")
+    assert line.endswith("ERROR vlselect.core.log: the image root 'nowhere' is not a folder")
 
 
 def test_what_was_not_foreseen_shows_where_it_happened():

@@ -8,10 +8,15 @@ import torch
 from trak.projectors import BasicProjector, ProjectionType
 
 from vlselect.core import half, store
-from vlselect.features.attended import extract_attended
+from vlselect.features.attended import extract_attended, instruction_rows
 from vlselect.features.forward_pass import extract_features, to_finite
 from vlselect.gradients import projection
-from vlselect.gradients.per_sample import PerSampleGradients, normalise, require_norms
+from vlselect.gradients.per_sample import (
+    PerSampleGradients,
+    normalise,
+    project_gradients,
+    require_norms,
+)
 from vlselect.models.loading import load_vlm
 from vlselect.models.lora import attach_lora
 from vlselect.pool.samples import Samples
@@ -68,7 +73,10 @@ def test_a_text_only_batch_has_attended_rows_of_zeros(tiny_vlm, tiny_pool):
     vlm = load_vlm(str(tiny_vlm), device="cpu", attention="eager")
     samples = Samples(tiny_pool / "samples.parquet")
     encoded = [vlm.encode(r, []) for r in samples.records(range(24)) if not r.images]
-    values, _ = extract_attended(vlm.model, vlm.language_layers, vlm.collate(encoded))
+    batch = vlm.collate(encoded)
+    prompt = instruction_rows(batch, "prompt", vlm.special)
+    layers = vlm.language_layers
+    values, _ = extract_attended(vlm.model, layers, batch, prompt, layer=1, mass=0.9)
     assert len(values) == 4 and not values.any()
 
 
@@ -176,7 +184,7 @@ class ShortOnce:
 def test_buffers_of_a_projection_that_do_not_fit_halve_the_batch(
     tiny_vlm, tiny_pool, monkeypatch, caplog
 ):
-    monkeypatch.setattr("vlselect.batching.SLACK", 1000)  # memory alone decides the batches
+    monkeypatch.setattr("vlselect.models.batching.SLACK", 1000)  # memory alone decides the batches
     vlm = load_vlm(str(tiny_vlm), device="cpu")
     vlm.model = attach_lora(vlm.model, rank=2, alpha=4, seed=0).eval()
     vlm.batch_size = 64
@@ -186,8 +194,8 @@ def test_buffers_of_a_projection_that_do_not_fit_halve_the_batch(
         phi = ShortOnce(projection.make("sjlt", **where), 12)
         run = (vlm, samples, range(24), tiny_pool / "images", per_sample)
         with caplog.at_level(logging.WARNING):
-            found = [b.rows for b, *_ in per_sample.project_gradients(*run, phi)]
+            found = [b.rows for b, *_ in project_gradients(*run, phi)]
         assert phi.failed[0] == 24 and "out of GPU memory" in caplog.text
         assert sorted(np.concatenate(found).tolist()) == list(range(24))
         with pytest.raises(torch.OutOfMemoryError):
-            list(per_sample.project_gradients(*run, ShortOnce(phi, 0)))
+            list(project_gradients(*run, ShortOnce(phi, 0)))

@@ -32,5 +32,5 @@ def test_a_terminated_script_leaves_nothing_behind(tmp_path):
     running.terminate()
     _, said = running.communicate()
     assert running.returncode == 128 + signal.SIGTERM
-    assert said.endswith("vlselect.log: terminated\n")
+    assert said.endswith("vlselect.core.log: terminated\n")
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,13 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from vlselect.gradients import projection
-from vlselect.gradients.per_sample import PerSampleGradients, by_sample, normalise, response_losses
+from vlselect.gradients.per_sample import (
+    PerSampleGradients,
+    by_sample,
+    normalise,
+    project_gradients,
+    response_losses,
+)
 from vlselect.models.loading import load_vlm
 from vlselect.models.lora import attach_lora
 from vlselect.pool import images
@@ -334,7 +340,7 @@ def collect(vlm, samples, folder, rows):
     with PerSampleGradients(vlm.model) as per_sample:
         where = {"size": per_sample.size, "dim": 64, "seed": 0, "device": vlm.device}
         phi = projection.make("sjlt", **where)
-        for batch, losses, projected in per_sample.project_gradients(
+        for batch, losses, projected in project_gradients(
             vlm, samples, rows, folder / "images", per_sample, phi
         ):
             assert losses.shape == (len(batch),)
@@ -357,7 +363,7 @@ def test_every_row_is_projected_once_whatever_the_batch_size(tiny_vlm, samples, 
 
 
 def test_too_little_gpu_memory_halves_the_batch(tiny_vlm, samples, tiny_pool, monkeypatch, caplog):
-    monkeypatch.setattr("vlselect.batching.SLACK", 1000)  # memory alone decides the batches
+    monkeypatch.setattr("vlselect.models.batching.SLACK", 1000)  # memory alone decides the batches
     vlm = load(tiny_vlm)
     vlm.batch_size = 64
     expected = collect(vlm, samples, tiny_pool, range(24))

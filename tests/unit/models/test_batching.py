@@ -33,7 +33,7 @@ def test_every_sample_comes_once_and_short_ones_first(tiny_vlm, tiny_pool, sampl
 def test_batches_do_not_depend_on_shards(
     tiny_vlm, tiny_pool, samples, n_shards, batch_tokens, monkeypatch
 ):
-    monkeypatch.setattr("vlselect.batching.BLOCK", 8)
+    monkeypatch.setattr("vlselect.models.batching.BLOCK", 8)
     vlm = load_vlm(str(tiny_vlm), batch_size=4, batch_tokens=batch_tokens)
     root = tiny_pool / "images"
     whole = [b.rows.tolist() for b in batches(vlm, samples, range(len(samples)), root)]
@@ -46,7 +46,7 @@ def test_batches_do_not_depend_on_shards(
 
 @pytest.mark.parametrize("prompts", [False, True])
 def test_helpers_give_the_same_batches(tiny_vlm, tiny_pool, samples, prompts, monkeypatch):
-    monkeypatch.setattr("vlselect.batching.BLOCK", 8)
+    monkeypatch.setattr("vlselect.models.batching.BLOCK", 8)
     rows, root = range(1, len(samples)), tiny_pool / "images"
     found = {}
     for workers in (0, 2, 9):
@@ -63,7 +63,7 @@ def test_helpers_give_the_same_batches(tiny_vlm, tiny_pool, samples, prompts, mo
 
 
 def test_helpers_really_encode(tiny_vlm, tiny_pool, samples, monkeypatch):
-    monkeypatch.setattr("vlselect.batching.BLOCK", 8)
+    monkeypatch.setattr("vlselect.models.batching.BLOCK", 8)
     vlm = load_vlm(str(tiny_vlm))
     encode, here = vlm.encode, []
     monkeypatch.setattr(vlm, "encode", lambda *given: here.append(1) or encode(*given))
@@ -74,7 +74,7 @@ def test_helpers_really_encode(tiny_vlm, tiny_pool, samples, monkeypatch):
 
 
 def test_a_helper_hears_of_a_new_limit(tiny_vlm, tiny_pool, samples, monkeypatch):
-    monkeypatch.setattr("vlselect.batching.BLOCK", 4)
+    monkeypatch.setattr("vlselect.models.batching.BLOCK", 4)
     vlm = load_vlm(str(tiny_vlm), workers=1)
     sizes = []
     for batch in batches(vlm, samples, range(24), tiny_pool / "images"):
@@ -84,7 +84,7 @@ def test_a_helper_hears_of_a_new_limit(tiny_vlm, tiny_pool, samples, monkeypatch
 
 
 def test_what_a_helper_cannot_read_names_the_image(tiny_vlm, tiny_pool, samples, monkeypatch):
-    monkeypatch.setattr("vlselect.batching.BLOCK", 8)
+    monkeypatch.setattr("vlselect.models.batching.BLOCK", 8)
     vlm = load_vlm(str(tiny_vlm), workers=1)
     with pytest.raises(Exception, match=r"a/0-0\.png"):
         list(batches(vlm, samples, range(24), tiny_pool / "nowhere"))

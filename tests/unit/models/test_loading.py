@@ -131,7 +131,7 @@ def test_code_that_comes_with_a_model_is_run_where_the_config_says_so(own_code, 
 
 @pytest.mark.parametrize("quantisation", ["4bit", "8bit"])
 def test_without_bitsandbytes_quantisation_is_refused(tiny_vlm, monkeypatch, quantisation):
-    find = "vlselect.loading.importlib.util.find_spec"
+    find = "vlselect.models.loading.importlib.util.find_spec"
     monkeypatch.setattr(find, lambda name: None)
     with pytest.raises(ModuleNotFoundError, match="pip install bitsandbytes"):
         load_vlm(str(tiny_vlm), device="cpu", quantisation=quantisation)

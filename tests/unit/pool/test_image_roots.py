@@ -149,7 +149,7 @@ def test_a_table_that_changed_is_noticed(tmp_path):
 
 
 def test_row_groups_that_do_not_fit_are_read_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("vlselect.row_bytes.KEPT", 1)
+    monkeypatch.setattr("vlselect.pool.row_bytes.KEPT", 1)
     path = tmp_path / "x.parquet"
     pq.write_table(pa.Table.from_pylist(rows()), path, row_group_size=1)
     found = references([path])
@@ -240,7 +240,7 @@ def test_a_cut_tar_has_truncated_images(tmp_path):
 
 
 def test_too_large_a_member_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("vlselect.image_roots.LARGEST", 10)
+    monkeypatch.setattr("vlselect.pool.image_roots.LARGEST", 10)
     path = write_tar({"1.png": CONTENT[NAMES[0]]}, tmp_path / "x.tar")
     assert reason(path, "1.png") == "oversized_image"
 

@@ -75,7 +75,7 @@ def test_rows_of_the_kernel_on_demand_give_the_same_picks(n, monkeypatch):
     kept = greedy(samples, n)
     assert sorted(kept) == list(range(n))
     np.testing.assert_array_equal(greedy(samples, n, kernel_bytes=0), kept)
-    monkeypatch.setattr("vlselect.mmd.PAIRS", 1)
+    monkeypatch.setattr("vlselect.methods.maths.mmd.PAIRS", 1)
     np.testing.assert_array_equal(greedy(samples, n), kept)
 
 

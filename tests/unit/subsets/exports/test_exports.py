@@ -181,8 +181,8 @@ def test_formats_are_found_in_their_folder(tmp_path, monkeypatch):
 def test_memory_does_not_grow_with_the_subset(pool, tmp_path, monkeypatch, form):
     folder, _ = pool
     monkeypatch.setattr("export_subset.ROW_GROUP", 64)
-    monkeypatch.setattr("vlselect.samples.ROW_GROUP", 64)
-    monkeypatch.setattr("vlselect.samples.KEPT_GROUPS", 2)
+    monkeypatch.setattr("vlselect.pool.samples.ROW_GROUP", 64)
+    monkeypatch.setattr("vlselect.pool.samples.KEPT_GROUPS", 2)
     monkeypatch.setattr("vlselect.subsets.exports.trl.ROW_GROUP", 64)
     long = [
         export_pool.llava(f"r{i}", "<image>" + "x" * 20_000, "y", image="a/1.png")

@@ -1,0 +1,47 @@
+"""The Makefile: what `make help` lists, and that it finds a config's run as YAML has it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from running import ROOT
+
+TEXT = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def make(*arguments):
+    """Return what make says."""
+    command = ["make", "--no-print-directory", "-C", str(ROOT), *arguments]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_help_has_a_line_for_every_target():
+    phony = re.search(r"^\.PHONY: ((?:.*\\\n)*.*)$", TEXT, re.MULTILINE)[1]
+    listed = re.findall(r"^make ([a-z-]+) +\S", make("help"), re.MULTILINE)
+    assert sorted(listed) == sorted(phony.replace("\\\n", " ").split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["run: mine # a comment\n", "run:   'mine'\n", '{"run": "mine"}\n', "---\n'run': >-\n  mine\n"],
+)
+def test_the_run_is_read_as_yaml(text, tmp_path):
+    config = tmp_path / "my config.yaml"
+    config.write_text(text)
+    dry = ["-n", f"BIN={Path(sys.executable).parent}", f"CONFIG={config}"]
+    assert "show_status.py results/mine\n" in make(*dry, "status")
+    card = make(*dry, "card", "METHOD=icons", "RATIO=0.2")
+    assert " results/mine/subsets/icons/ratio-0.2_seed-0.md\n" in card
+    assert "--report results/mine/report.html" in make(*dry, "report")
+
+
+def test_jobs_find_the_environment_first():
+    assert len(re.findall(r"\bPATH\b *:?=", TEXT)) == 1 and "sed " not in TEXT
+    found = make("--eval", "show-path: ; @printenv PATH", "show-path")
+    assert found.startswith(f"{ROOT}/.venv/bin:")
