@@ -1,4 +1,4 @@
-"""What a job does before it works, timed: import its script, load its model.
+"""Time what a job does before its work: importing its script, loading its model.
 
 Prints a JSON object: seconds of `imports` and of `load`. Run with the scripts on PYTHONPATH.
 """
@@ -12,7 +12,7 @@ from vlselect.core import log
 
 
 def load(loader: str, path: str) -> None:
-    """Load a model as the job did: its log says which of our modules it came through."""
+    """Load a model as the job did; the job's log names the loader."""
     from vlselect.models import loading
 
     parser = argparse.ArgumentParser()
@@ -32,9 +32,11 @@ def load(loader: str, path: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Import, load, say how long each took."""
+    """Import, load, and print the time of each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modules", nargs="+", help="the script and what it imports by its config")
+    parser.add_argument(
+        "modules", nargs="+", help="the script and the modules that its config names"
+    )
     parser.add_argument("--load", nargs=2, metavar=("LOADER", "PATH"))
     arguments = parser.parse_args(argv)
     begin = time.perf_counter()

@@ -1,6 +1,6 @@
-"""Projections that the pipeline does not have: tried here, beside those that it has.
+"""Projections that the pipeline does not have, measured beside those that it has.
 
-Both take the blocks of a stream, (offset, Tensor (B, size)), as ours do.
+Both take the blocks of a stream, (offset, Tensor (B, size)), as the pipeline's do.
 """
 
 import math
@@ -13,8 +13,8 @@ from vlselect.gradients.per_sample import LoraMatrix
 class BlockedHadamard:
     """Random signs, a Walsh-Hadamard transform of each run of coordinates, a sum over the runs.
 
-    A run has as many coordinates as the least power of two that is not below k; of the results,
-    the same k at random are kept.
+    The length of a run is the smallest power of two not below k; the same k random results of each
+    are kept.
     """
 
     def __init__(self, size: int, dim: int, seed: int):
@@ -23,7 +23,7 @@ class BlockedHadamard:
         self.runs = -(-size // self.length)
         self.signs = 1.0 - 2 * torch.randint(0, 2, (self.runs, self.length), generator=generator)
         self.kept = torch.randperm(self.length, generator=generator)[:dim].sort().values
-        # A permutation of each run's results, else equal places of two runs would always meet.
+        # Permute each run's results, else equal positions of two runs would always be added.
         self.turned = torch.stack(
             [torch.randperm(self.length, generator=generator) for _ in range(self.runs)]
         )
@@ -48,8 +48,8 @@ class BlockedHadamard:
 class Kronecker:
     """A dense Rademacher projection of each matrix's wide side; the narrow one is kept.
 
-    With more tokens in a sample than the rank, it costs less to project the matrix than to project
-    activations and output gradients and multiply those, so that is what is done here.
+    With more tokens in a sample than the rank, projecting the matrix costs less than projecting
+    activations and output gradients and multiplying those, so it is done here.
     """
 
     def __init__(self, matrices: list[LoraMatrix], dim: int, seed: int):

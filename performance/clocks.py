@@ -1,6 +1,6 @@
-"""Time contenders side by side: in turns, several rounds, ratios of each round, their median.
+"""Time contenders side by side: in turns, in several rounds, compared by the median of the ratios.
 
-Time is that of the processor, for one thread, so that it is nearly the same on a busy machine.
+Times are processor seconds of one thread, nearly the same on a busy machine.
 """
 
 import csv
@@ -13,15 +13,10 @@ from pathlib import Path
 def in_turns(
     contenders: Mapping[str, Callable], rounds: int, *, warm: bool = False
 ) -> dict[str, list[float]]:
-    """Run every contender once in each round, after one run each that does not count.
+    """Run every contender once in each round; return its processor seconds by round.
 
-    That one is left out where they are `warm`, that is, ran already. Every second round goes
-    backwards, so that none always follows the same one.
-
-    Returns
-    -------
-    dict of str to list of float
-        Seconds of the processor, by round.
+    Each first has a run that does not count, unless `warm`. Every second round goes backwards, so
+    that none always follows the same one.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(int(warm), rounds + 1):
@@ -34,12 +29,12 @@ def in_turns(
 
 
 def ratio(seconds: Sequence[float], others: Sequence[float]) -> float:
-    """Median of the rounds' ratios."""
+    """Return the median of the rounds' ratios."""
     return statistics.median(a / b for a, b in zip(seconds, others, strict=True))
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write rows as CSV, floats to four figures, and print them; NaN is left empty."""
+    """Write rows as CSV, floats to four digits, and print them; NaN is left empty."""
     rows = [{key: _text(value) for key, value in row.items()} for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -1,8 +1,8 @@
-"""The whole job for a sample: tokenise, load its image, forward, backward, project, store.
+"""Time the whole job for a sample: tokenise, load its image, forward, backward, project, store.
 
 Ours is the function with which collect_gradients writes a shard. Every contender's file is checked
-against the exact gradients, projected, before it may be timed. Then ours runs once more, and its
-time is told apart into parts.
+against the exact gradients, projected, before it is timed. Then ours runs once more, for the time
+of its parts.
 """
 
 import functools
@@ -30,11 +30,11 @@ from vlselect.models import batching
 SIZES = {"tiny": 64, "larger": 16}
 CHECKED = 3
 TOLERANCE = {"ours": 5e-3, "theirs": 2e-3}  # ours is stored in float16
-# It projects sample by sample, and makes the 696,320 x 5,120 matrix for each: half a minute.
+# Projects one sample at a time, making the 696,320 x 5,120 matrix for each: half a minute.
 LEFT_OUT = {("larger", "TRAKer, iterative")}
 PROFILED = "ours shifted"
-PICTURED = ("TRAKer", "dattri")  # they want the same tensors of every sample
-PARTS = {  # what is part of loading, tokenising and writing, and what is the model's
+PICTURED = ("TRAKer", "dattri")  # they need the same tensors for every sample
+PARTS = {  # functions of loading, tokenising and writing, and of the model
     "load image": (batching.images, "load"),
     "tokenise": ("vlm", "encode"),
     "collate": ("vlm", "collate"),
@@ -56,12 +56,12 @@ def ours(subject: Subject, kind: str, dim: int, out: Path) -> torch.Tensor:
 
 @functools.cache
 def make_projection(kind: str, size: int, dim: int) -> projection.Projection:
-    """Make a projection once, as a job does."""
+    """Build a projection once, as a job does."""
     return projection.make(kind, size=size, dim=dim, seed=0, device=torch.device("cpu"))
 
 
 def require_exact(name: str, found: torch.Tensor, subject: Subject) -> float:
-    """Hold some rows against projections of exact gradients; give the worst error."""
+    """Check some rows against projections of exact gradients; return the largest error."""
     encoded = subject.encode()
     if name.startswith(PICTURED):
         encoded = [sample for sample in encoded if sample.image.any()][: released_programs.FEW]
@@ -82,7 +82,7 @@ def require_exact(name: str, found: torch.Tensor, subject: Subject) -> float:
 
 
 def contenders(subject: Subject, dim: int, out: Path) -> dict[str, Callable[[], torch.Tensor]]:
-    """What is timed."""
+    """Return the functions to time."""
     theirs = released_programs
     runs = {
         "ours shifted": lambda: ours(subject, "shifted", dim, out),
@@ -96,7 +96,7 @@ def contenders(subject: Subject, dim: int, out: Path) -> dict[str, Callable[[], 
 
 
 def shares(subject: Subject, dim: int, out: Path) -> dict[str, float]:
-    """Run ours once and give each part's share of its time."""
+    """Run ours once and return each part's share of its time."""
     seconds: dict[str, float] = defaultdict(float)
     originals = []
     for name, (owner, attribute) in PARTS.items():
@@ -126,7 +126,7 @@ def _clocked(run: Callable, seconds: dict[str, float], name: str) -> Callable:
 
 
 def measure(subject: Subject, dim: int, rounds: int, out: Path) -> list[dict]:
-    """Check all contenders, time those that run, profile ours, and give the table's rows."""
+    """Check all contenders, time those that run, profile ours, and return the table's rows."""
     runs, errors, reasons = contenders(subject, dim, out), {}, {}
     for name, run in runs.items():
         try:

@@ -1,4 +1,4 @@
-"""The jobs of a finished run: from Snakemake's log, the benchmark files and the jobs' own logs.
+"""Read a finished run's jobs: from Snakemake's log, the benchmark files and the jobs' own logs.
 
 Snakemake's log has times in whole seconds, rounded down. A difference of two is off by up to one,
 but not on average.
@@ -24,18 +24,16 @@ class Job:
 
     Attributes
     ----------
-    rule : str
     begin, end : datetime
-        When Snakemake started it and found it finished, to the second.
+        When Snakemake started it and saw it finished, to the second.
     modules : tuple of str
         The script's module and those that the rule names beside it; empty without a script.
     seconds : float
-        Wall-clock time by its benchmark file, else from begin to end.
-    benchmarked : bool
+        Wall-clock time in its benchmark file, else from begin to end.
     model : tuple of (str, str) or None
         The module that loaded its first model ("loading" or "clip"), and the path.
     seen : float
-        Seconds from its begin to the log's line that the model is there; NaN without one.
+        Seconds from its begin until its log says that the model is loaded; NaN without a model.
     """
 
     rule: str
@@ -58,12 +56,12 @@ class Run:
 
     @property
     def scripts(self) -> Path:
-        """Where the scripts of the jobs are."""
+        """Folder of the jobs' scripts."""
         return self.folder / Path(self.jobs[0].fields["input"].split(", ")[0]).parent
 
     @property
     def idle(self) -> float:
-        """Seconds between the first job and the last in which none ran: Snakemake was at work."""
+        """Seconds between the first and the last job in which none ran: Snakemake was working."""
         idle, last = 0.0, self.jobs[0].begin
         for job in self.jobs:
             idle += max((job.begin - last).total_seconds(), 0.0)
@@ -72,30 +70,27 @@ class Run:
 
     @property
     def lag(self) -> float:
-        """Seconds of jobs, as Snakemake counts them, beyond those of their benchmark files."""
+        """Seconds of jobs, as Snakemake measures them, beyond those in their benchmark files."""
         measured = [job for job in self.jobs if job.benchmarked]
         return sum((job.end - job.begin).total_seconds() - job.seconds for job in measured)
 
 
 def read_run(results: Path) -> Run:
-    """Read a run that ended well and was done by one call of Snakemake.
+    """Read a run that one call of Snakemake completed.
 
-    Parameters
-    ----------
-    results : Path
-        ``<folder>/results/<run>``; Snakemake's logs are in ``<folder>/.snakemake/log``.
+    `results` is ``<folder>/results/<run>``; Snakemake's logs are in ``<folder>/.snakemake/log``.
 
     Raises
     ------
     ValueError
-        If no log there is of such a run.
+        If there is no log of such a run.
     """
     folder = results.resolve().parents[1]
     logs = sorted((folder / ".snakemake/log").glob("*.log"))
     texts = [path.read_text(encoding="utf-8") for path in logs]
     texts = [text for text in texts if " (100%) done" in text]
     if not texts:
-        raise ValueError(f"{folder}: no log of Snakemake tells of a run to its end")
+        raise ValueError(f"{folder}: no log of Snakemake contains a complete run")
     text = max(texts, key=lambda text: text.count("Finished jobid: "))
     jobs = [job for job in read_jobs(text.splitlines()) if job.modules]
     for job in jobs:
@@ -104,7 +99,7 @@ def read_run(results: Path) -> Run:
 
 
 def read_jobs(lines: Iterable[str]) -> list[Job]:
-    """Jobs that, by a log of Snakemake, were started and finished, in the order of their start."""
+    """Return the jobs that a log of Snakemake starts and finishes, in the order of their start."""
     started: dict[str, Job] = {}
     stamp, job = None, None
     for line in lines:
@@ -124,7 +119,7 @@ def read_jobs(lines: Iterable[str]) -> list[Job]:
 
 
 def _modules(inputs: list[str]) -> tuple[str, ...]:
-    """Modules at the head of a job's inputs: `code()` puts the script and what it names first."""
+    """Return the modules at the head of a job's inputs, where `code()` puts them."""
     code = [path for path in inputs if re.search(r"(^|/)scripts/.+\.py$", path)]
     if not code or code[0] != inputs[0]:
         return ()
@@ -133,7 +128,7 @@ def _modules(inputs: list[str]) -> tuple[str, ...]:
 
 
 def _complete(job: Job, folder: Path) -> None:
-    """Add what the job's benchmark file and its own log say."""
+    """Add the facts in the job's benchmark file and in its own log."""
     job.seconds = (job.end - job.begin).total_seconds()
     if "benchmark" in job.fields:
         lines = (folder / job.fields["benchmark"]).read_text(encoding="utf-8").splitlines()

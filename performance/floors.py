@@ -1,9 +1,9 @@
-"""Measure what this machine can do at best: read a file, multiply matrices, parse JSON.
+"""Measure this machine's best rates: reading a file, multiplying matrices, parsing JSON.
 
-Prints JSON: `disk` in bytes a second (of the file given, dropped from the cache first), `float32`
+Prints JSON: `disk` in bytes a second (of the given file, dropped from the cache first), `float32`
 and `float64` in operations a second of one thread's product of 2,048 x 2,048 matrices, `json` in
-bytes a second of json.loads over the records of the file given. The last three count seconds of
-the processor, so that they are the same on a busy machine.
+bytes a second of json.loads over the records of the given file. The last three use processor
+seconds, so that they are the same on a busy machine.
 """
 
 import argparse
@@ -17,11 +17,11 @@ from threadpoolctl import threadpool_limits
 
 SIDE = 2048
 CHUNK = 8 << 20
-MOST = 1 << 30  # bytes that are read
+MOST = 1 << 30  # bytes to read at most
 
 
 def disk(path: Path) -> float:
-    """Bytes a second of reading a file front to back."""
+    """Measure the bytes a second of reading a file from beginning to end."""
     forget([path])
     buffer, done, begin = bytearray(CHUNK), 0, time.perf_counter()
     with path.open("rb", buffering=0) as file:
@@ -31,7 +31,7 @@ def disk(path: Path) -> float:
 
 
 def product(dtype: str, repeats: int = 2) -> float:
-    """Operations a second of a large matrix product by one thread; the best of some."""
+    """Measure the operations a second of one thread's large matrix product; best of several."""
     a, b = np.random.default_rng(0).random((2, SIDE, SIDE), dtype=dtype)
     out = np.empty_like(a)
     times = []
@@ -44,7 +44,7 @@ def product(dtype: str, repeats: int = 2) -> float:
 
 
 def parsing(path: Path) -> float:
-    """Bytes a second of parsing the file's lines, each a record, by json.loads."""
+    """Measure the bytes a second of parsing the file's lines, each a record, with json.loads."""
     with path.open(encoding="utf-8") as file:
         texts = [line.rstrip(",\n") for line in file.readlines(32 << 20) if line.startswith("{")]
     begin = time.process_time()
@@ -54,7 +54,6 @@ def parsing(path: Path) -> float:
 
 
 def main() -> None:
-    """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=("float32", "float64", "json"))
     parser.add_argument("path", type=Path)

@@ -13,7 +13,7 @@ import waiting
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the programs one after the other; --short only shows that they work."""
+    """Run the programs one after the other; --short only checks that they work."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="the tiny model and a few samples")
     parser.add_argument("--out", type=Path, default=models.RESULTS)
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         per_sample_gradients.main(out)
         projections.main(out)
         end_to_end.main(out)
-        waiting.main([*out, "--models", "tiny"])  # the larger one is busy itself
+        waiting.main([*out, "--models", "tiny"])  # the larger model keeps the processor busy
         kept_memory.main(out)
     plot_gradients.main([str(arguments.out)])
 

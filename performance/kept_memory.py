@@ -1,7 +1,7 @@
-"""What our pass costs where freed memory goes back to the system, and where the process keeps it.
+"""Measure our pass where freed memory goes back to the system, and where the process keeps it.
 
-Each run is a process of its own, since the choice holds for a process; the two take turns. Seconds
-are the processor's, those that the system takes to clear pages included.
+Each run is a process of its own, since the choice holds for a process; the two take turns. Times
+are processor seconds, including those that the system takes to clear pages.
 """
 
 import json
@@ -26,7 +26,7 @@ KEPT = (False, True)
 
 
 def run_alone(name: str, n: int, kept: bool) -> dict[str, float]:
-    """One pass over the batches of a model, after one that does not count, each sample's cost."""
+    """Measure the cost of a sample in one pass over a model's batches, after an untimed pass."""
     torch.set_num_threads(1)
     if kept:
         keep_freed_memory()
@@ -49,7 +49,7 @@ def run_alone(name: str, n: int, kept: bool) -> dict[str, float]:
 
 
 def measure(name: str, n: int, rounds: int) -> list[dict]:
-    """Rows of a model: without and with memory that is kept, in turns; medians."""
+    """Return the rows of a model: without and with kept memory, in turns; medians."""
     runs: dict[bool, list[dict]] = {kept: [] for kept in KEPT}
     for _ in range(rounds):
         for kept, own in runs.items():
@@ -72,7 +72,6 @@ def measure(name: str, n: int, rounds: int) -> list[dict]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write kept_memory.csv."""
     parser = options(__doc__, rounds=3)
     parser.add_argument("--alone", nargs=3, metavar=("MODEL", "SAMPLES", "KEPT"))
     arguments = parser.parse_args(argv)

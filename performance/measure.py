@@ -1,4 +1,4 @@
-"""Run a command as a process of its own and watch what it takes: time, CPU time, memory (Linux)."""
+"""Run a command as a process of its own and measure its time, CPU time and memory (Linux)."""
 
 import os
 import re
@@ -9,20 +9,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-INTERVAL = 0.02  # seconds between two looks at the process
-_TIMED = re.compile(r"vlselect\S*: (.+): (\d+\.\d) s$")  # what vlselect.core.log.timed writes
+INTERVAL = 0.02  # seconds between two samples of its memory
+_TIMED = re.compile(r"vlselect\S*: (.+): (\d+\.\d) s$")  # written by vlselect.core.log.timed
 
 
 @dataclass
 class Cost:
-    """What a process took.
+    """Cost of a process.
 
     Attributes
     ----------
     seconds, cpu_seconds : float
-        Wall-clock time from start to end, and user plus system time of all its threads.
+        Wall-clock time from start to end; user plus system time of all its threads.
     peak_rss : int
-        Largest resident set in bytes, file-mapped pages included, as the kernel counted it.
+        Largest resident set in bytes, file-mapped pages included, as counted by the kernel.
     peak_anonymous : int
         Largest part of it that no file backs, sampled.
     parts : dict of str to float
@@ -37,13 +37,7 @@ class Cost:
 
 
 def run(command: Sequence[object], environment: Mapping[str, str] | None = None) -> Cost:
-    """Run a command to its end.
-
-    Raises
-    ------
-    RuntimeError
-        If it fails: with the end of its stderr.
-    """
+    """Run a command to its end; RuntimeError, with the end of its stderr, if it fails."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         begin = time.perf_counter()
         process = subprocess.Popen(
@@ -69,7 +63,7 @@ def run(command: Sequence[object], environment: Mapping[str, str] | None = None)
 
 
 def forget(paths: Iterable[Path]) -> None:
-    """Let the system drop files from its cache, so that the next reader reads the disk."""
+    """Drop files from the system's cache, so that the next reader reads the disk."""
     for path in paths:
         with Path(path).open("rb") as file:
             os.fsync(file.fileno())
@@ -77,7 +71,7 @@ def forget(paths: Iterable[Path]) -> None:
 
 
 def _memory(process: int) -> dict[str, int]:
-    """Bytes by name, of /proc/<process>/status; nothing where the process has just ended."""
+    """Return the bytes in /proc/<process>/status by name; empty if the process has just ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:

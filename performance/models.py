@@ -1,9 +1,9 @@
-"""The two models that gradients are timed on, each with samples of its own and a LoRA adapter.
+"""The two models that gradients are timed on, each with its own samples and a LoRA adapter.
 
-`tiny` has the architecture of the demo's LLaVA and samples drawn as the demo's pool. `larger` is a
-LLaVA of 67 million random weights, with Llama's vocabulary size, 144 tokens an image and samples of
-64 to 700 tokens. Both are saved and loaded as any user's model, in float32 on the CPU, and the
-adapter's weights are all away from zero: with B = 0 the gradient of A is zero and proves nothing.
+`tiny` has the architecture of the demo's LLaVA and samples drawn like the demo's pool. `larger` is
+a LLaVA of 67 million random weights, with Llama's vocabulary size, 144 tokens in an image and
+samples of 64 to 700 tokens. Both are saved and loaded like any user's model, in float32 on the CPU.
+All weights of the adapter are nonzero: with B = 0 the gradient of A is zero and proves nothing.
 """
 
 import argparse
@@ -36,26 +36,23 @@ from vlselect.pool.samples import Samples
 RESULTS = Path(__file__).resolve().parents[1] / "results/performance"
 SUBJECTS = ("tiny", "larger")
 MIXTURE = {"counting": 7, "recognition": 6, "colour": 6, "arithmetic": 4, "captioning": 3}
-MIXTURE |= {"presence": 6, "position": 4, "comparison": 2, "reading": 2}  # the demo's shares, of 40
-LENGTHS = (64, 700)  # tokens of the larger model's samples
+MIXTURE |= {
+    "presence": 6,
+    "position": 4,
+    "comparison": 2,
+    "reading": 2,
+}  # the demo's shares, in fortieths
+LENGTHS = (64, 700)  # tokens in the larger model's samples
 VOCABULARY = 32_000
-PHOTO = (640, 480)  # pixels, as COCO's
+PHOTO = (640, 480)  # pixels, as in COCO
 
 
 @dataclass
 class Subject:
     """A model with its adapter, and samples to run it on.
 
-    Attributes
-    ----------
-    name : str
-    vlm : VLM
-        Its `model` is a PeftModel in evaluation mode.
-    samples : Samples
-    root : Path
-        Folder of their images.
-    folder : Path
-        Where model, adapter and samples lie.
+    `vlm.model` is a PeftModel in evaluation mode, `root` the folder of the images, `folder` that
+    of model, adapter and samples.
     """
 
     name: str
@@ -65,7 +62,7 @@ class Subject:
     folder: Path
 
     def encode(self) -> list[Encoded]:
-        """Encode all samples, in the order of their rows."""
+        """Encode all samples, in row order."""
         encoded = []
         for row, record in enumerate(self.samples.records(range(len(self.samples)))):
             pictures = [images.load(self.root, name, 10**7) for name in record.images]
@@ -75,17 +72,17 @@ class Subject:
 
 
 def options(description: str, rounds: int) -> argparse.ArgumentParser:
-    """Make a parser of what all programs on gradients may be told; `rounds` is the default."""
+    """Return a parser of the options that all programs on gradients share."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--models", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
-    parser.add_argument("--samples", type=int, help="of each model, in place of the usual number")
+    parser.add_argument("--samples", type=int, help="samples of each model")
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser
 
 
 def subjects(arguments: argparse.Namespace, sizes: Mapping[str, int]) -> Iterator[Subject]:
-    """Make each model that was asked for, one after the other, and time it on one thread."""
+    """Yield each model that was asked for, on one thread."""
     torch.set_num_threads(1)
     keep_freed_memory()  # as a job on a CPU does
     for name in arguments.models:
@@ -94,7 +91,7 @@ def subjects(arguments: argparse.Namespace, sizes: Mapping[str, int]) -> Iterato
 
 
 def make(name: str, folder: Path, n: int) -> Subject:
-    """Make one of the two subjects with n samples, in a new folder."""
+    """Build one of the two subjects with n samples, in a new folder."""
     folder.mkdir(parents=True)
     if name == "tiny":
         processor = build_processor(WORDS, IMAGE_SIZE, CELL)
@@ -120,7 +117,7 @@ def make(name: str, folder: Path, n: int) -> Subject:
 
 
 def _digits(n: int, folder: Path) -> list[dict]:
-    """Records of the demo's kind, and their images."""
+    """Return records like the demo's, and their images."""
     sizes = {task: -(-size * n // 40) for task, size in MIXTURE.items()}
     drawn = draw_mixture(sizes, noise=0.15, duplicates=0.18, seed=0)[:n]
     write_images(drawn, folder, "pool")
@@ -128,7 +125,7 @@ def _digits(n: int, folder: Path) -> list[dict]:
 
 
 def _conversations(n: int, words: list[str], folder: Path) -> list[dict]:
-    """Records of random words, three of four with a photograph; lengths spread evenly in log."""
+    """Return records of random words, three of four with a photograph, with log-uniform lengths."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     records = []

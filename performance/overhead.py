@@ -1,10 +1,10 @@
-"""What the jobs of a finished run paid before they worked: interpreter, imports, model, Snakemake.
+"""Measure the overhead of a finished run's jobs: interpreter, imports, model, Snakemake.
 
-For each rule the jobs and their seconds are the run's own. What such a job pays is measured now:
-in turns, in fresh processes, its script is imported and its model loaded; medians of the rounds.
-The run's machine may have been busier: `seen` is what the run itself took from a job's start to the
-line in its log that the model is there, and everything is brought to that pace. The last rows are
-dry runs, of the run's config and of the one for LLaVA-665K.
+For each rule, the jobs and their seconds are the run's own. The overhead of such a job is measured
+now: in turns, in fresh processes, its script is imported and its model loaded; medians of the
+rounds. The run's machine may have been busier: `seen` is the time in the run from a job's start
+until its log says that the model is loaded, and all times are scaled to that pace. The last rows
+are dry runs, of the run's config and of the one for LLaVA-665K.
 """
 
 import argparse
@@ -38,14 +38,14 @@ Start = tuple[tuple[str, ...], tuple[str, str] | None]  # modules, and loader an
 
 
 def start_of(job: Job) -> Start:
-    """What a job has to do before it works."""
+    """Return what a job does before its work."""
     return job.modules, job.model
 
 
 def begin(run: Run, start: Start) -> dict[str, float]:
-    """Seconds of one such start, as Snakemake makes it: bash, Python, imports, model.
+    """Return the seconds of one start, as Snakemake makes it: bash, Python, imports, model.
 
-    `start` is what is neither imports nor load: the shell, the interpreter and its end.
+    `start` is what is neither imports nor load: the shell, the interpreter and its exit.
     """
     modules, model = start
     program = [sys.executable, Path(__file__).with_name("begin_job.py"), *modules]
@@ -67,7 +67,7 @@ def begin(run: Run, start: Start) -> dict[str, float]:
 
 
 def measure(run: Run, rounds: int) -> dict[Start, dict[str, float]]:
-    """Median seconds of every start of the run's jobs, one after another in each round."""
+    """Return the median seconds of every start of the run's jobs, in turns."""
     starts = list(dict.fromkeys(map(start_of, run.jobs)))
     found: dict[Start, list[dict[str, float]]] = {start: [] for start in starts}
     for number in range(rounds):
@@ -80,9 +80,9 @@ def measure(run: Run, rounds: int) -> dict[Start, dict[str, float]]:
 
 
 def pace(run: Run, starts: Mapping[Start, Mapping[str, float]]) -> float:
-    """How many times slower jobs started in the run than when they were measured.
+    """Return how many times slower jobs started in the run than when they were measured.
 
-    By all jobs that load a model: their logs have the time at which it was there. 1 without any.
+    Computed from all jobs that load a model, since their logs have its time; 1 without any.
     """
     jobs = [job for job in run.jobs if job.model]
     measured = sum(sum(starts[start_of(job)].values()) for job in jobs)
@@ -92,10 +92,10 @@ def pace(run: Run, starts: Mapping[Start, Mapping[str, float]]) -> float:
 def tabulate(
     run: Run, starts: Mapping[Start, Mapping[str, float]], planning: float, cores: int
 ) -> list[dict]:
-    """Rows: each rule's jobs, what is Snakemake's, and the sum, in seconds of jobs.
+    """Return rows: each rule's jobs, Snakemake's share, and the sum, in seconds of jobs.
 
     Snakemake's are the seconds before the first job (`planning`, those of a dry run) and those in
-    which no job ran, once for each core, and what a job took beyond its own time. `measured` is the
+    which no job ran, once for each core, and the time of jobs beyond their own. `measured` is the
     sum of the parts as they were measured; the parts and their share are at the run's `pace`.
     """
     slower = pace(run, starts)
@@ -120,14 +120,14 @@ def tabulate(
 
 
 def _row(rule: str, sums: Mapping[str, float], seen: float = float("nan")) -> dict:
-    """One row of overhead.csv."""
+    """Return one row of overhead.csv."""
     paid = sum(sums[part] for part in PARTS)
-    share = paid / sums["seconds"] if sums["seconds"] else math.nan  # a log has whole seconds
+    share = paid / sums["seconds"] if sums["seconds"] else math.nan  # logs have whole seconds
     return {"rule": rule, **sums, "share": share, "seen": seen}
 
 
 def dry_run(config: Path, rounds: int) -> dict:
-    """Row: the jobs that a dry run of a config plans, and the median seconds that it takes."""
+    """Return a row: the jobs that a dry run of a config plans, and its median seconds."""
     taken = []
     with tempfile.TemporaryDirectory() as folder:
         stand_in(Path(folder), yaml.safe_load(config.read_text(encoding="utf-8")))
@@ -142,9 +142,13 @@ def dry_run(config: Path, rounds: int) -> dict:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, write overhead.csv and draw it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, required=True, help="of a run: results/digits")
-    parser.add_argument("--config", type=Path, default=ROOT / "config.yaml", help="of that run")
-    parser.add_argument("--cores", type=int, default=2, help="that the run had")
+    parser.add_argument(
+        "--results", type=Path, required=True, help="folder of a run: results/digits"
+    )
+    parser.add_argument(
+        "--config", type=Path, default=ROOT / "config.yaml", help="config of that run"
+    )
+    parser.add_argument("--cores", type=int, default=2, help="cores of that run")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args(argv)

@@ -1,9 +1,9 @@
 """Per-sample LoRA gradients: ours, a loop over single samples, vmap(grad), an ordinary step.
 
-Every contender gets the same encoded samples. Ours and the ordinary step, which gives no gradients
-of samples and is the floor, go through the batches that the pipeline forms of them; ours once more
-with few tokens in a batch, as `models.<name>.batch_tokens` sets it. The operations of matrix
-products (torch's own count) over the time are held against the rate of one large product.
+Every contender gets the same encoded samples. The ordinary step gives no per-sample gradients: it
+is the floor. It and ours run on the pipeline's batches; ours once more with few tokens in a batch,
+as `models.<name>.batch_tokens` sets it. The operations of matrix products (torch's own count) over
+the time are compared with the rate of one large product.
 """
 
 import math
@@ -29,29 +29,29 @@ from vlselect.gradients.per_sample import PerSampleGradients
 from vlselect.models.batching import by_length
 from vlselect.models.collation import Batch, Encoded
 
-SIZES = {"tiny": 64, "larger": 48}  # at most a block of the pipeline, which forms batches in it
-STRIDE = {"tiny": 1, "larger": 4}  # of the larger model, every fourth batch is run
-BATCH_TOKENS = 1024  # of the contender whose batches are limited
-WARM = {"tiny": False, "larger": True}  # a run of minutes needs none before it
+SIZES = {"tiny": 64, "larger": 48}  # at most a block: the pipeline's batches lie in one
+STRIDE = {"tiny": 1, "larger": 4}  # every fourth batch of the larger model is run
+BATCH_TOKENS = 1024  # for the contender with limited batches
+WARM = {"tiny": False, "larger": True}  # a run of minutes needs no warm-up
 CHECKED = 4  # samples, spread over all lengths
 
 
 def ours(subject: Subject, batches: list[Batch]) -> torch.Tensor:
-    """Whole gradients, for the check."""
+    """Compute whole gradients, for the check."""
     with PerSampleGradients(subject.vlm.model) as per_sample:
         return torch.cat([per_sample.gradients(batch) for batch in batches])
 
 
 def stream(per_sample: PerSampleGradients, batches: list[Batch]) -> None:
-    """Every sample's gradient of every matrix, handed over and let go."""
-    for matrix in per_sample.matrices:  # the other contenders have set it
+    """Pass every sample's gradient of every matrix on and free it."""
+    for matrix in per_sample.matrices:  # other contenders have set it
         matrix.layer.weight.requires_grad_(False)
     for batch in batches:
         per_sample.stream(batch, lambda offset, block: None)
 
 
 def contenders(subject: Subject) -> tuple[list[Encoded], dict[str, Callable], dict[str, Callable]]:
-    """The samples, what is timed, and what gives each one's gradients for the check."""
+    """Return the samples, the functions to time, and those that return gradients for the check."""
     vlm, stride = subject.vlm, STRIDE[subject.name]
     limits = (vlm.batch_size, BATCH_TOKENS)
     limited = f"ours, {BATCH_TOKENS:,} tokens a batch"
@@ -95,7 +95,7 @@ def contenders(subject: Subject) -> tuple[list[Encoded], dict[str, Callable], di
 
 
 def product_rate(side: int = 2048, repeats: int = 3) -> float:
-    """Operations a second of one thread's product of two large matrices; the best of some."""
+    """Measure operations a second of one thread's product of two large matrices; the best."""
     a, b = torch.rand(2, side, side)
     seconds = []
     for _ in range(repeats):
@@ -106,14 +106,14 @@ def product_rate(side: int = 2048, repeats: int = 3) -> float:
 
 
 def operations(run: Callable) -> int:
-    """Floating-point operations of the products of matrices in one run."""
+    """Count the floating-point operations of matrix products in one run."""
     with FlopCounterMode(display=False) as counter:
         run()
     return counter.get_total_flops()
 
 
 def why_not(error: Exception) -> str:
-    """Say where a contender failed, below its own code, and what the error was."""
+    """Say where a contender failed, below its own code, and with which error."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" in f.filename]
     models = [frame for frame in frames if "/torch/" not in frame.filename]
     last = (models or frames or traceback.extract_tb(error.__traceback__))[-1]
@@ -122,7 +122,7 @@ def why_not(error: Exception) -> str:
 
 
 def measure(subject: Subject, rounds: int) -> list[dict]:
-    """Check all contenders, time those that run, and give the table's rows."""
+    """Check all contenders, time those that run, and return the table's rows."""
     encoded, timed, checks = contenders(subject)
     errors, reasons = {}, {}
     for name, check in checks.items():
@@ -155,7 +155,6 @@ def measure(subject: Subject, rounds: int) -> list[dict]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write per_sample_gradients.csv."""
     arguments = options(__doc__, rounds=5).parse_args(argv)
     rows: list[dict] = []
     for subject in subjects(arguments, SIZES):

@@ -12,13 +12,13 @@ from vlselect.figures import style
 
 NOTE = (
     "Seconds of one processor thread, contenders in turns, median ratios of the rounds. Ordinary "
-    "step: a batched forward and backward pass, which gives no gradients of samples. tiny, larger: "
+    "step: a batched forward and backward pass, without per-sample gradients. tiny, larger: "
     "LLaVA of 0.6 and 67 million\nparameters, samples of 10-43 and of 70-677 tokens. Distortion: "
     "relative error of the inner products of every two samples' gradients; the numbers beside the "
     "marks are k."
 )
 OURS, FLOOR, OTHERS = "#d55e00", style.INK, "#0072b2"
-LABELLED = ("trak rademacher", "shifted")  # k is nearly at the same height for all
+LABELLED = ("trak rademacher", "shifted")  # k has nearly the same height for all
 
 
 def read(path: Path) -> list[dict]:
@@ -28,7 +28,7 @@ def read(path: Path) -> list[dict]:
 
 
 def points(axes: Axes, rows: list[dict], key: str, title: str) -> None:
-    """A line for each contender with a mark for each model: times, and milliseconds beside it."""
+    """Draw a line for each contender, with a mark for each model and its milliseconds beside it."""
     names = list(dict.fromkeys(row["contender"] for row in rows))
     models = list(dict.fromkeys(row["model"] for row in rows))
     for number, model in enumerate(models):
@@ -57,20 +57,20 @@ def points(axes: Axes, rows: list[dict], key: str, title: str) -> None:
 
 
 def plain(axis: Axis) -> None:
-    """Write a logarithmic axis' numbers as they are."""
+    """Write a logarithmic axis' numbers in full."""
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 
 
 def colour(contender: str) -> str:
-    """Ours, the floor, or another's."""
+    """Return the colour of ours, of the floor, or of another contender."""
     if contender.startswith("ours"):
         return OURS
     return FLOOR if contender == "ordinary step" else OTHERS
 
 
 def scatter(axes: Axes, rows: list[dict], model: str) -> None:
-    """Time against distortion, a line for each projection over its k."""
+    """Draw time against distortion, a line for each projection over its k."""
     rows = [row for row in rows if row["model"] == model]
     for number, name in enumerate(dict.fromkeys(row["projection"] for row in rows)):
         own = [row for row in rows if row["projection"] == name]
@@ -80,12 +80,12 @@ def scatter(axes: Axes, rows: list[dict], model: str) -> None:
         axes.plot(x, y, color=tint, marker=style.MARKERS[number], linewidth=1, label=name)
         if name in LABELLED:
             for row, a, b in zip(own, x, y, strict=True):
-                left = name == "shifted"  # which is left of most others
+                left = name == "shifted"  # it is left of most others
                 axes.annotate(row["dim"], (a, b), xytext=(-6 if left else 6, 3),
                               textcoords="offset points", ha="right" if left else "left",
                               fontsize=7, color=style.GREY, path_effects=style.halo(),
                               zorder=5)  # fmt: skip
-    axes.axvline(0.1, color=style.GREY, linewidth=0.8, linestyle=":")  # what is aimed at
+    axes.axvline(0.1, color=style.GREY, linewidth=0.8, linestyle=":")  # the target
     axes.set(xscale="log", yscale="log", title=f"Projection ({model})")
     axes.set(xlabel="time, share of the backward pass", ylabel="relative error of inner products")
     axes.margins(x=0.15)
@@ -99,7 +99,7 @@ def scatter(axes: Axes, rows: list[dict], model: str) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Write gradients.png and gradients.svg beside the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where the three tables are")
+    parser.add_argument("folder", type=Path, help="folder of the three tables")
     folder = parser.parse_args(argv).folder
     projections = read(folder / "projection.csv")
     models = list(dict.fromkeys(row["model"] for row in projections))

@@ -1,4 +1,4 @@
-"""Draw the table of overhead: for each rule the job seconds before its work, and the work."""
+"""Draw the table of overhead: each rule's seconds before its work, and its work."""
 
 import argparse
 import csv
@@ -19,22 +19,22 @@ WORK = "#56b4e9"
 LARGEST = 14  # rules with a line of their own
 AIM = 0.25
 NOTE = (
-    "Seconds of all jobs of one run together, by their benchmark files; what comes before the work "
-    "was measured afterwards, in fresh processes,\nmedians of rounds, and brought to the pace of "
-    "the run by its logs. Snakemake's own: a dry run and seconds in which no job ran,\nonce for "
-    "each core; what a job took beyond its own time. Dashed: the aim."
+    "Seconds of all jobs of one run together, from their benchmark files; the overhead before the "
+    "work was measured afterwards, in fresh processes,\nmedians of rounds, and scaled to the pace "
+    "of the run by its logs. Snakemake's own: a dry run and seconds in which no job ran,\nonce for "
+    "each core; time of jobs beyond their own. Dashed: the aim."
 )
 
 
 def read(path: Path) -> list[dict]:
-    """The table's rows, numbers as floats; NaN where there is none."""
+    """Read the table's rows, numbers as floats; NaN where empty."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [{**row, **{key: float(row[key] or "nan") for key in NUMBERS}} for row in rows]
 
 
 def merged(rows: list[dict]) -> list[dict]:
-    """The rules with the most seconds, the rest as one, and Snakemake."""
+    """Return the rules with the most seconds, the others as one, and Snakemake."""
     rules = [row for row in rows if not row["rule"].startswith("(")]
     rules.sort(key=lambda row: -row["seconds"])
     shown, rest = rules[:LARGEST], rules[LARGEST:]
@@ -45,7 +45,7 @@ def merged(rows: list[dict]) -> list[dict]:
 
 
 def bars(axes: Axes, rows: list[dict], whole: float) -> None:
-    """A bar for each rule, in the unit of `whole` seconds; its parts, then its work."""
+    """Draw a bar for each rule, in the unit of `whole` seconds: overhead by part, then work."""
     for y, row in enumerate(rows):
         left = 0.0
         for part, (colour, _) in PARTS.items():
@@ -67,7 +67,7 @@ def bars(axes: Axes, rows: list[dict], whole: float) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Write overhead.png and overhead.svg beside the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where overhead.csv is")
+    parser.add_argument("folder", type=Path, help="folder of overhead.csv")
     path = parser.parse_args(argv).folder / "overhead.csv"
     table = read(path)
     whole = next(row for row in table if row["rule"] == "(total)")
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
         top.axvline(AIM, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)))
         top.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         bars(below, rows, 1.0)
-        below.set_xlabel("seconds of jobs; in brackets their number, in percent what is not work")
+        below.set_xlabel("seconds of jobs; in brackets their number; percentages: overhead")
         for colour, label in [*PARTS.values(), (WORK, "work")]:
             top.barh(0, 0, color=colour, label=label)
         figure.legend(loc="outside upper left", ncols=4, fontsize=8)

@@ -1,4 +1,4 @@
-"""Draw the table of selection mathematics: seconds against samples, one panel a method."""
+"""Draw the table of selection mathematics: seconds against samples, a panel for each method."""
 
 import argparse
 import csv
@@ -11,15 +11,15 @@ from vlselect.figures import style
 
 NOTE = (
     "Seconds of one processor thread, contenders in turns, medians; each result checked against "
-    "ours. The numbers are times of ours. A mark that is not there:\n"
+    "ours. The numbers are multiples of our time. A missing mark:\n"
     "over 60 s or 12 GiB where the table says so, else not measured. |C| of greedy MMD is 200; "
-    "its picks are also measured alone, from a kernel made before."
+    "its picks are also measured alone, from a kernel computed before."
 )
 COLUMNS = 4
 
 
 def panel(axes: Axes, title: str, rows: list[dict]) -> None:
-    """One method: a line for each contender."""
+    """Draw one method: a line for each contender."""
     for number, name in enumerate(dict.fromkeys(row["contender"] for row in rows)):
         own = [row for row in rows if row["contender"] == name and row["seconds"]]
         x = [int(row["samples"]) for row in own]
@@ -47,7 +47,7 @@ def panel(axes: Axes, title: str, rows: list[dict]) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Write selection_mathematics.png and .svg beside the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where selection_mathematics.csv is")
+    parser.add_argument("folder", type=Path, help="folder of selection_mathematics.csv")
     path = parser.parse_args(argv).folder / "selection_mathematics.csv"
     with path.open(newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
         for axes in grid.flat[len(methods) :]:
             axes.set_axis_off()
         low, high = grid[0, 0].get_ylim()
-        grid[0, 0].set_ylim(low, 100 * high)  # the legends' room
+        grid[0, 0].set_ylim(low, 100 * high)  # room for the legends
         for axes in grid[-1]:
             axes.set_xlabel("samples")
         for axes in grid[:, 0]:

@@ -13,13 +13,13 @@ from vlselect.figures import style
 LIMIT = 8  # GiB
 NOTE = (
     "Each stage a process of one thread, its files dropped from the cache before it. Stages of "
-    "activations go through a tenth\nof the samples. In brackets: exponent of rows in time, and in "
+    "activations process a tenth\nof the samples. In brackets: exponent of rows in time, and in "
     "CPU time; 1 is linear. N = {n:,}."
 )
 
 
 def lines(axes: Axes, parts: dict[str, list[dict]], key: str, n: int) -> None:
-    """One line for each part of the table, over the parts of the pool that it went through."""
+    """Draw a line for each part of the table, over the pools that it was measured on."""
     for number, (part, rows) in enumerate(parts.items()):
         whole = rounded(n // 10) if rows[0]["stage"] in TENTH else n
         x = [int(row["rows"]) / whole for row in rows]
@@ -38,7 +38,7 @@ def lines(axes: Axes, parts: dict[str, list[dict]], key: str, n: int) -> None:
 
 
 def plain(axes: Axes) -> None:
-    """A logarithmic axis of seconds with plain numbers."""
+    """Write the numbers of a logarithmic axis of seconds in full."""
     axes.set(yscale="log", ylabel="seconds")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

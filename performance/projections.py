@@ -1,9 +1,9 @@
-"""Projection of per-sample gradients: time beside distortion, against the backward pass.
+"""Projection of per-sample gradients: time and distortion, compared with the backward pass.
 
 Distortion: inner products of real gradients, each divided by its norm, of every two samples,
-projected against unprojected; mean over seeds. Time: of one batch, whose gradients come in the
-blocks of the stream where the projection takes them so. `trak` projects 16 samples at a time, as
-the released programs do.
+projected against unprojected; mean over seeds. Time: of one batch, whose gradients arrive in the
+blocks of the stream where the projection takes them so. `trak` projects 16 samples at a time, like
+the released programs.
 """
 
 import statistics
@@ -27,8 +27,8 @@ from vlselect.models.collation import Batch
 SIZES = {"tiny": 500, "larger": 24}
 DIMS = (512, 1024, 5120)
 KINDS = ("trak rademacher", "sjlt", "sjlt, 1 nonzero", "shifted", "blocked hadamard", "kronecker")
-INTERVAL = 16  # gradients that the released programs project at a time
-COLUMNS = 100  # of the random matrix that BasicProjector makes at a time; its default
+INTERVAL = 16  # gradients projected at a time by the released programs
+COLUMNS = 100  # part of the random matrix that BasicProjector makes at a time; its default
 
 Blocks = list[tuple[int, torch.Tensor]]
 
@@ -36,7 +36,7 @@ Blocks = list[tuple[int, torch.Tensor]]
 def projector(
     kind: str, matrices: list[LoraMatrix], dim: int, seed: int
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make a projection of whole vectors, (B, p) to (B, k)."""
+    """Return a projection of whole vectors, (B, p) to (B, k)."""
     size = matrices[-1].offset + matrices[-1].layer.weight.numel()
     if kind == "trak rademacher":
         options = {"device": torch.device("cpu"), "block_size": COLUMNS}
@@ -50,14 +50,14 @@ def projector(
 
 
 def ours(kind: str, size: int, dim: int, seed: int) -> projection.Projection:
-    """Make a projection of the pipeline."""
+    """Return a projection of the pipeline."""
     nonzeros = 1 if "1 nonzero" in kind else 3
     where = {"device": torch.device("cpu"), "seed": seed}
     return projection.make(kind.partition(",")[0], size=size, dim=dim, nonzeros=nonzeros, **where)
 
 
 def streamed(phi: projection.Projection, blocks: Blocks) -> torch.Tensor:
-    """Project the blocks of a batch as they come."""
+    """Project the blocks of a batch as they arrive."""
     accumulator = phi.begin(len(blocks[0][1]))
     for offset, block in blocks:
         accumulator.add(offset, block)
@@ -65,7 +65,7 @@ def streamed(phi: projection.Projection, blocks: Blocks) -> torch.Tensor:
 
 
 def distortion(products: torch.Tensor, project: Callable, vectors: torch.Tensor) -> tuple:
-    """Pearson correlation and relative error of the inner products of every two samples."""
+    """Compute Pearson correlation and relative error of the inner products of every two samples."""
     values = project(vectors)
     found = (values @ values.T).double()
     pairs = ~torch.eye(len(vectors), dtype=torch.bool)
@@ -74,7 +74,7 @@ def distortion(products: torch.Tensor, project: Callable, vectors: torch.Tensor)
 
 
 def gradients_of(subject: Subject) -> tuple[torch.Tensor, Batch]:
-    """Exact gradients of all samples, and the first batch that the pipeline forms of 64."""
+    """Compute exact gradients of all samples, and the pipeline's first batch of 64."""
     vlm, encoded = subject.vlm, subject.encode()
     with PerSampleGradients(vlm.model) as per_sample:
         rows = [
@@ -90,7 +90,7 @@ def gradients_of(subject: Subject) -> tuple[torch.Tensor, Batch]:
 
 
 def measure(subject: Subject, dims: list[int], seeds: int, rounds: int) -> list[dict]:
-    """Give the table's rows."""
+    """Return the table's rows."""
     vectors, batch = gradients_of(subject)
     unit = F.normalize(vectors, dim=1)
     products = (unit.double() @ unit.double().T).float().double()
@@ -134,7 +134,6 @@ def measure(subject: Subject, dims: list[int], seeds: int, rounds: int) -> list[
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write projection.csv."""
     parser = options(__doc__, rounds=3)
     parser.add_argument("--dims", type=int, nargs="+", default=list(DIMS))
     parser.add_argument("--seeds", type=int, default=3)

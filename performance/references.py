@@ -1,6 +1,6 @@
-"""Per-sample gradients as other programs get them: one sample at a time, or by vmap(grad).
+"""Per-sample gradients as other programs compute them: one sample at a time, or by vmap(grad).
 
-None of this uses the pipeline's own gradients. `exact` is what every contender is held against.
+None of this uses the pipeline's own gradients. Every contender is compared with `exact`.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ TOLERANCE = 2e-3  # relative error of a sample's gradient: float32 sums in anoth
 
 
 def lora_weights(model: nn.Module) -> dict[str, nn.Parameter]:
-    """LoRA weights by name, in the model's order, made to require gradients."""
+    """Return the LoRA weights by name, in the model's order, requiring gradients."""
     weights = {name: p for name, p in model.named_parameters() if "lora_" in name}
     for weight in weights.values():
         weight.requires_grad_(True)
@@ -25,7 +25,7 @@ def lora_weights(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def exact(vlm: VLM, sample: Encoded) -> torch.Tensor:
-    """One sample's flattened gradient by autograd, of the model's own loss: float32 Tensor (p,)."""
+    """Compute one sample's gradient by autograd, of the model's own loss: float32 Tensor (p,)."""
     weights = list(lora_weights(vlm.model).values())
     batch = vlm.collate([sample])
     loss = vlm.model(**batch.inputs, labels=batch.labels, use_cache=False).loss
@@ -33,12 +33,12 @@ def exact(vlm: VLM, sample: Encoded) -> torch.Tensor:
 
 
 def loop(vlm: VLM, samples: Sequence[Encoded]) -> torch.Tensor:
-    """As the released programs do it: batch size 1, the model's own loss, one backward each."""
+    """Compute as the released programs do: batch size 1, the model's loss, one backward each."""
     return torch.stack([exact(vlm, sample) for sample in samples])
 
 
 def loop_on_responses(vlm: VLM, samples: Sequence[Encoded]) -> torch.Tensor:
-    """The same with our loss, which makes the logits of response tokens alone."""
+    """Compute them with our loss, which needs the logits of response tokens only."""
     weights = list(lora_weights(vlm.model).values())
     rows = []
     for sample in samples:
@@ -48,21 +48,17 @@ def loop_on_responses(vlm: VLM, samples: Sequence[Encoded]) -> torch.Tensor:
 
 
 def training_step(vlm: VLM, batches: Sequence[Batch]) -> None:
-    """Ordinary batched forward and backward for all LoRA weights: no gradients of samples."""
+    """Run an ordinary batched forward and backward for all LoRA weights."""
     weights = list(lora_weights(vlm.model).values())
     for batch in batches:
         torch.autograd.grad(response_losses(vlm.model, batch).sum(), weights)
 
 
 def by_vmap(vlm: VLM, batch: Batch, whole: bool) -> torch.Tensor:
-    """vmap(grad) over the samples of a batch: float32 Tensor (B, p).
+    """Compute vmap(grad) over the samples of a batch: float32 Tensor (B, p).
 
-    Parameters
-    ----------
-    whole : bool
-        Over the whole model, images included; else over the language model alone, with the
-        embeddings of text and images and the attention mask made beforehand, and the output
-        layer.
+    `whole`: over the whole model, images included; else over the language model and output layer
+    only, with the embeddings and the attention mask made beforehand.
     """
     weights = lora_weights(vlm.model)
     values = {name: weight.detach() for name, weight in weights.items()}
@@ -101,14 +97,14 @@ def _mean_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def _causal(present: torch.Tensor) -> torch.Tensor:
-    """The mask (B, 1, T, T) that the model would make itself, by a look at the values."""
+    """Return the mask (B, 1, T, T) that the model would build itself by inspecting the values."""
     length = present.shape[1]
     seen = torch.ones(length, length, dtype=torch.bool).tril() & present[:, None, :]
     return (seen | torch.eye(length, dtype=torch.bool))[:, None]
 
 
 def _embeddings(vlm: VLM, batch: Batch) -> torch.Tensor:
-    """What the language model gets in place of tokens, images included."""
+    """Return the language model's input embeddings, images included."""
     seen = {}
 
     def look(module, args, kwargs):
@@ -123,23 +119,17 @@ def _embeddings(vlm: VLM, batch: Batch) -> torch.Tensor:
 
 
 def flat(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Put gradients after each other."""
+    """Concatenate gradients."""
     return torch.cat([gradient.flatten() for gradient in gradients])
 
 
 def worst_error(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """Largest relative error of a sample's gradient."""
+    """Return the largest relative error of a sample's gradient."""
     return float(((found - expected).norm(dim=1) / expected.norm(dim=1)).max())
 
 
 def require_exact(name: str, found: torch.Tensor, expected: torch.Tensor) -> float:
-    """Refuse to time a contender whose gradients are not the exact ones.
-
-    Returns
-    -------
-    float
-        Its worst error.
-    """
+    """Refuse a contender whose gradients are not the exact ones; return the largest error."""
     error = worst_error(found, expected)
     if not error < TOLERANCE:
         raise ValueError(f"{name}: a sample's gradient is off by {error:.2g} of its norm")

@@ -24,11 +24,11 @@ from vlselect.models.collation import IGNORED
 from vlselect.pool.records import Record
 
 INTERVAL = 16
-FEW = 4  # samples for the packages: both project one at a time, so more cost as much each
+FEW = 4  # samples for the packages: both project one at a time, so the cost of each is the same
 
 
 def inputs_of(subject: Subject, record: Record) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Load images and tokenise: what the model takes, and labels on the last response alone."""
+    """Load images and tokenise; return the model's inputs, with labels on the last response."""
     processor = subject.vlm.processor
     pictures = [Image.open(subject.root / name).convert("RGB") for name in record.images] or None
     chat = chat_messages(record)
@@ -42,12 +42,12 @@ def inputs_of(subject: Subject, record: Record) -> tuple[dict[str, torch.Tensor]
 
 
 def rademacher(size: int, dim: int) -> BasicProjector:
-    """The projector that both released programs use where there is no GPU."""
+    """Return the projector that both released programs use without a GPU."""
     return BasicProjector(size, dim, 0, ProjectionType.rademacher, torch.device("cpu"))
 
 
 def one_by_one(subject: Subject, dim: int, out: Path) -> torch.Tensor:
-    """Gradients of all samples, projected and saved: float32 Tensor (n, k)."""
+    """Compute, project and save the gradients of all samples: float32 Tensor (n, k)."""
     model = subject.vlm.model
     weights = list(lora_weights(model).values())
     projector = rademacher(sum(weight.numel() for weight in weights), dim)
@@ -69,16 +69,16 @@ def one_by_one(subject: Subject, dim: int, out: Path) -> torch.Tensor:
 
 
 class LoraOnly(nn.Module):
-    """Shows a program no parameters but the LoRA weights, for both packages want them all."""
+    """Shows a program only the LoRA weights, since both packages use all parameters."""
 
     def __init__(self, subject: Subject):
         super().__init__()
         weights = lora_weights(subject.vlm.model)
-        self._model, self._names = [subject.vlm.model], list(weights)  # a list hides the module
+        self._model, self._names = [subject.vlm.model], list(weights)  # hidden in a list
         self.weights = nn.ParameterList(weights.values())
 
     def loss(self, values: dict[str, torch.Tensor], inputs: dict) -> torch.Tensor:
-        """The model's own loss with other weights in place of its own."""
+        """Compute the model's own loss with other weights in place of its own."""
         named = {name: values[f"weights.{i}"] for i, name in enumerate(self._names)}
         return functional_call(self._model[0], named, (), {**inputs, "use_cache": False}).loss
 
@@ -90,7 +90,7 @@ class Loss(AbstractModelOutput):
         super().__init__()
 
     def get_output(self, model, weights, buffers, ids, mask, labels, pixels):
-        """One loss for each sample of the batch, or of the one sample that vmap shows."""
+        """Return one loss for each sample of the batch, or of the one sample that vmap shows."""
         single = ids.dim() == 1
         inputs = {
             "input_ids": ids,
@@ -103,12 +103,12 @@ class Loss(AbstractModelOutput):
         return loss if single else loss[None]
 
     def get_out_to_loss_grad(self, model, weights, buffers, batch):
-        """No factor: the output is the loss already."""
+        """Return a factor of one: the output is the loss already."""
         return torch.ones(len(batch[0]), 1)
 
 
 def pictured(subject: Subject) -> Iterator[list[torch.Tensor]]:
-    """The first samples with an image, each a batch of one; neither package takes any without."""
+    """Return the first samples with an image, in batches of one; neither package accepts others."""
     records = subject.samples.records(range(len(subject.samples)))
     for record in islice((record for record in records if record.images), FEW):
         inputs, labels = inputs_of(subject, record)
@@ -116,7 +116,7 @@ def pictured(subject: Subject) -> Iterator[list[torch.Tensor]]:
 
 
 def traker(subject: Subject, dim: int, out: Path, functional: bool) -> torch.Tensor:
-    """Gradients of the samples with an image by TRAKer, projected and saved: Tensor (n, k)."""
+    """Compute, project and save gradients of the samples with an image by TRAKer: Tensor (n, k)."""
     model = LoraOnly(subject)
     size = sum(weight.numel() for weight in model.parameters())
     program = TRAKer(
@@ -134,7 +134,7 @@ def traker(subject: Subject, dim: int, out: Path, functional: bool) -> torch.Ten
 
 
 def dattri(subject: Subject, dim: int, out: Path) -> torch.Tensor:
-    """Gradients of the samples with an image by dattri, projected and saved: Tensor (n, k)."""
+    """Compute, project and save gradients of the samples with an image by dattri: Tensor (n, k)."""
     from dattri.func.projection import random_project
     from dattri.task import AttributionTask
 

@@ -1,9 +1,9 @@
-"""Selection mathematics against the plain form of the released programs, for growing pools.
+"""Selection mathematics compared with the plain form of the released programs, for growing pools.
 
-A contender first runs in a process of its own, within limits of time and memory, where its peak
-memory is taken; its result has to be that of the plain forms before anything is timed. Those that
-ran are then timed in turns, on one thread, reading from files in the system's cache. Influence is
-also held against what the machine can do: reading the gradients from the disk, or the products.
+A contender first runs in a process of its own, within limits of time and memory, for its peak
+memory; its result has to equal that of the plain forms before anything is timed. The contenders
+that ran are then timed in turns, on one thread, reading files from the system's cache. Influence
+is also compared with the machine's best: reading the gradients from the disk, or the products.
 """
 
 import argparse
@@ -31,17 +31,17 @@ from threadpoolctl import threadpool_limits
 from vlselect.gradients import influence
 
 RESULTS = Path(__file__).resolve().parents[1] / "results/performance"
-SECONDS = 60  # of the processor that one run may take
-MEMORY = 12 << 30  # bytes that it may ask for
+SECONDS = 60  # processor seconds allowed for one run
+MEMORY = 12 << 30  # bytes allowed
 NO_MEMORY = 3  # exit status
 TOLERANCE = 1e-3
-LONG = 10  # seconds; if one takes longer, there is no warming up, and
+LONG = 10  # seconds; if a run takes longer, there is no warm-up, and
 FEWER = 2  # rounds
 
 
 @dataclass
 class Run:
-    """A contender's run in a process of its own: what it gave, what it took, or why it did not."""
+    """A contender's run in a process of its own: its result and cost, or why it has none."""
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: float = math.nan
@@ -52,12 +52,9 @@ class Run:
 def alone(
     method: str, contender: str, folder: Path, seconds: int = SECONDS, memory: int = MEMORY
 ) -> Run:
-    """Run a contender in a process of its own, within so many seconds and bytes.
+    """Run a contender in a process of its own, within limits of seconds and bytes.
 
-    Raises
-    ------
-    RuntimeError
-        If it fails for another reason than these limits.
+    A failure for any other reason than these limits is a RuntimeError.
     """
     out = folder / "result.npz"
     command = [sys.executable, __file__, "--alone", method, contender, folder, out]
@@ -78,7 +75,7 @@ def alone(
 
 
 def run_alone(method: str, contender: str, folder: str, out: str, *limits: str) -> None:
-    """What that process does."""
+    """Run one contender in that process."""
     seconds, memory = map(int, limits)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -90,7 +87,7 @@ def run_alone(method: str, contender: str, folder: str, out: str, *limits: str) 
 
 
 def difference(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
-    """How far two results are apart, the worst of the arrays that both have.
+    """Return the difference of two results, the largest over the arrays that both have.
 
     Of picks and votes, the share that differs; of other numbers, the largest difference in units
     of the largest number.
@@ -109,7 +106,7 @@ def difference(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarra
 
 
 def require_same(name: str, found: Mapping, expected: Mapping) -> float:
-    """Refuse to time contenders whose results differ; give the difference."""
+    """Refuse contenders whose results differ; return the difference."""
     error = difference(found, expected)
     if not error < TOLERANCE:
         raise ValueError(f"{name}: the result is off by {error:.2g}")
@@ -117,10 +114,10 @@ def require_same(name: str, found: Mapping, expected: Mapping) -> float:
 
 
 def influence_floor(folder: Path, rounds: int) -> dict[str, object]:
-    """Hold influence, its gradients read from the disk, against what binds it at least.
+    """Compare influence, its gradients read from the disk, with the least time it could take.
 
-    Wall-clock seconds: of reading the same file front to back, or of the products at the rate of a
-    large matrix product, whichever takes longer.
+    Wall-clock seconds: of reading the same file from beginning to end, or of the products at the
+    rate of a large matrix product, whichever is longer.
     """
     pool, tasks = read(folder), tasks_of(folder)
     path = pool.paths[0]
@@ -145,9 +142,9 @@ def influence_floor(folder: Path, rounds: int) -> dict[str, object]:
 
 
 def compare(method: str, n: int, folder: Path, rounds: int, given_up: dict) -> list[dict]:
-    """Check and time the contenders of a method on a pool of n; rows of the table.
+    """Check and time the contenders of a method on a pool of n; return rows of the table.
 
-    `given_up` maps contenders that a smaller pool was too much for to the reason.
+    `given_up` maps contenders that failed on a smaller pool to the reason.
     """
     case = CASES[method]
     case.make(folder, n)
@@ -189,7 +186,7 @@ def compare(method: str, n: int, folder: Path, rounds: int, given_up: dict) -> l
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write selection_mathematics.csv and, after each pool, draw it."""
+    """Write selection_mathematics.csv, and draw it after each pool."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])

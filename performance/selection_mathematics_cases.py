@@ -1,7 +1,7 @@
-"""What is measured of the selection mathematics: data of any size, ours, and the plain forms.
+"""Cases of the selection mathematics: data of any size, our functions, and the plain forms.
 
-Every contender reads what it needs from the files of a folder and gives arrays by name, which are
-compared before anything is timed. Ours are the pipeline's own functions.
+Every contender reads files of a folder and returns arrays by name, which are compared before
+anything is timed. Ours are the pipeline's own functions.
 """
 
 import json
@@ -28,7 +28,7 @@ CLUSTER = 200  # |C| of greedy MMD
 TASKS, VALIDATION, PERCENTILE = 10, 100, 20
 ENERGY, NEIGHBOURS, ITERATIONS, RATIO = 0.9, 5, 10, 0.2
 WIDTHS = {"mmd": 512, "influence": 5120, "leverage": 1024, "d2": 64, "semdedup": 512, "kmeans": 256}
-ROWS = 2048  # drawn at a time
+ROWS = 2048  # rows drawn at a time
 HEADER = {"projection": json.dumps({"type": "synthetic"}), "model": "synthetic", "revision": ""}
 
 
@@ -45,12 +45,12 @@ def write(folder: Path, name: str, n: int, block: Callable[..., np.ndarray], **h
 
 
 def read(folder: Path, name: str = "rows") -> store.ShardedArray:
-    """Open what `write` wrote."""
+    """Open an array of `write`."""
     return store.ShardedArray([folder / f"{name}.safetensors"])
 
 
 def directions(width: int) -> Callable[..., np.ndarray]:
-    """Unit rows that mix directions of falling weight."""
+    """Draw unit rows that mix directions of decreasing weight."""
     scale = np.arange(1, width + 1, dtype=np.float32) ** -0.5
 
     def block(rng: np.random.Generator, rows: int) -> np.ndarray:
@@ -60,7 +60,7 @@ def directions(width: int) -> Callable[..., np.ndarray]:
 
 
 def blobs(width: int, n: int) -> Callable[..., np.ndarray]:
-    """Unit rows around centres, one for as many rows as the pipeline makes clusters of."""
+    """Draw unit rows around centres, as many as the pipeline's default number of clusters."""
     count = kmeans.default_count(n)
     centres = np.random.default_rng(1).standard_normal((count, width), dtype=np.float32)
 
@@ -77,7 +77,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def make_mmd(folder: Path, n: int) -> None:
-    """Clusters of CLUSTER samples after each other, and their kernels."""
+    """Write clusters of CLUSTER samples one after the other, and their kernels."""
     write(folder, "rows", n, directions(WIDTHS["mmd"]))
     rows = read(folder)
     kernels = np.empty((n // CLUSTER, CLUSTER, CLUSTER))
@@ -99,7 +99,7 @@ def in_clusters(choose: Callable[[np.ndarray], np.ndarray], kind: str) -> Callab
 
 
 def from_samples(budget: int) -> dict[str, Callable[[Path], Arrays]]:
-    """Greedy MMD with so many picks of each cluster, the making of the kernel included."""
+    """Run greedy MMD with this number of picks in each cluster, computing the kernel too."""
     return {
         "ours": in_clusters(lambda rows: mmd.greedy(rows, budget), "rows"),
         "all sets in one array (as released)": in_clusters(
@@ -109,7 +109,7 @@ def from_samples(budget: int) -> dict[str, Callable[[Path], Arrays]]:
 
 
 def from_kernel(budget: int) -> dict[str, Callable[[Path], Arrays]]:
-    """The picks alone, from the kernel."""
+    """Pick only, from the kernel."""
 
     def ours(kernel: np.ndarray) -> np.ndarray:
         rows = mmd.whole(kernel, CLUSTER)
@@ -125,13 +125,13 @@ def from_kernel(budget: int) -> dict[str, Callable[[Path], Arrays]]:
 
 
 def set_by_set(budget: int) -> dict[str, Callable[[Path], Arrays]]:
-    """The same without large arrays."""
+    """Run the plain form without large arrays."""
     choose = partial(plain.greedy_mmd_one_by_one, budget=budget)
     return {"set by set": in_clusters(choose, "kernels")}
 
 
 def make_influence(folder: Path, n: int) -> None:
-    """Gradients of the pool, and of tasks that weigh the directions otherwise."""
+    """Write gradients of the pool, and of tasks that weight the directions differently."""
     block = directions(WIDTHS["influence"])
     write(folder, "rows", n, block, **HEADER)
     for task in range(TASKS):
@@ -143,50 +143,50 @@ def make_influence(folder: Path, n: int) -> None:
 
 
 def tasks_of(folder: Path) -> list[store.ShardedArray]:
-    """Validation gradients of every task."""
+    """Return the validation gradients of every task."""
     return [read(folder, f"task{task}") for task in range(TASKS)]
 
 
 def our_influence(folder: Path) -> Arrays:
-    """Influence, votes, and the mean ranks that break ties."""
+    """Compute influence, votes, and the mean ranks that break ties."""
     table = influence.compute(read(folder), tasks_of(folder))
     votes, ranks = voting.cast_votes(table, PERCENTILE), voting.mean_rank(table)
     return {"influence": table, "votes": votes, "ranks": ranks}
 
 
 def plain_influence(folder: Path) -> Arrays:
-    """As ICONS' programs, without the files in between; ties are left as they are."""
+    """Compute like ICONS' programs, without the files in between or a rule for ties."""
     pool = read(folder)[:].astype(np.float32)
     table = plain.influences(pool, [task[:].astype(np.float32) for task in tasks_of(folder)])
     return {"influence": table, "votes": plain.votes(table, PERCENTILE).astype(np.uint8)}
 
 
 def make_leverage(folder: Path, n: int) -> None:
-    """Representations of falling variance around a mean."""
+    """Write representations of decreasing variance around a mean."""
     block = directions(WIDTHS["leverage"])
     write(folder, "rows", n, lambda rng, rows: 0.02 + block(rng, rows))
 
 
 def our_leverage(folder: Path) -> Arrays:
-    """From the d x d scatter matrix, over the stored blocks."""
+    """Compute from the d x d scatter matrix, over the stored blocks."""
     rows = read(folder)
     return {"scores": subspace.leverage(rows, np.ones(len(rows), bool), ENERGY)}
 
 
 def full_svd(folder: Path) -> Arrays:
-    """One full SVD in float64; the released program makes two."""
+    """Run one full SVD in float64; the released program runs two."""
     return {"scores": plain.svd_leverage(read(folder)[:].astype(np.float64), ENERGY)[0]}
 
 
 def make_d2(folder: Path, n: int) -> None:
-    """Hidden states and margins."""
+    """Write hidden states and margins."""
     write(folder, "rows", n, blobs(WIDTHS["d2"], n))
     columns = json.dumps(["nll", "el2n", "margin"])
     write(folder, "likelihood", n, lambda rng, rows: rng.uniform(-1, 1, (rows, 3)), columns=columns)
 
 
 def our_d2(folder: Path) -> Arrays:
-    """Neighbours, scores and choice, as the three jobs do it."""
+    """Compute neighbours, scores and choice, like the three jobs."""
     rows, pool = read(folder), pool_of(len(read(folder)))
     embeddings = Embeddings(rows, pool["sample_id"].to_numpy(object))
     graph = neighbour_table(embeddings, *neighbours.nearest(embeddings, NEIGHBOURS))
@@ -199,7 +199,7 @@ def our_d2(folder: Path) -> Arrays:
 
 
 def plain_d2(folder: Path) -> Arrays:
-    """All distances, and all scores looked at for each choice."""
+    """Compute all distances, and search all scores for each choice."""
     rows = read(folder)[:]
     own = np.maximum(read(folder, "likelihood")[:][:, 2].astype(np.float64), d2_pruning.LEAST)
     graph = plain.nearest(rows, NEIGHBOURS)
@@ -207,7 +207,7 @@ def plain_d2(folder: Path) -> Arrays:
 
 
 def make_semdedup(folder: Path, n: int) -> None:
-    """Hidden states in clusters of the pipeline's usual size."""
+    """Write hidden states in clusters of the pipeline's usual size."""
     make_kmeans(folder, n, WIDTHS["semdedup"])
     rows = read(folder)
     samples = rows[:]
@@ -216,13 +216,13 @@ def make_semdedup(folder: Path, n: int) -> None:
 
 
 def clusters_of(folder: Path) -> list[np.ndarray]:
-    """Cluster and distance of every row."""
+    """Read cluster and distance of every row."""
     with np.load(folder / "clusters.npz") as arrays:
         return [arrays[name] for name in arrays.files]
 
 
 def our_semdedup(folder: Path) -> Arrays:
-    """Every sample's tolerance, and the choice by it."""
+    """Compute every sample's tolerance, and choose by it."""
     rows, pool = read(folder), pool_of(len(read(folder)))
     embeddings = Embeddings(rows, pool["sample_id"].to_numpy(object), normalise=True)
     values = semdedup_thresholds.tolerance(embeddings, *clusters_of(folder)).astype(np.float32)
@@ -232,26 +232,26 @@ def our_semdedup(folder: Path) -> Arrays:
 
 
 def plain_semdedup(folder: Path) -> Arrays:
-    """All pairs of each cluster in float32 as in the released program, then bisection."""
+    """Compare all pairs of each cluster in float32 like the released program, then bisect."""
     samples = unit(read(folder)[:].astype(np.float32))
     highest = plain.highest_earlier(samples, *clusters_of(folder))
     return {"picks": plain.semdedup(highest, len(samples) // 2)}
 
 
 def make_kmeans(folder: Path, n: int, width: int = WIDTHS["kmeans"]) -> None:
-    """Activations around as many centres as there will be clusters."""
+    """Write activations around as many centres as there will be clusters."""
     write(folder, "rows", n, blobs(width, n))
 
 
 def our_kmeans(folder: Path) -> Arrays:
-    """Training and assignment."""
+    """Train and assign."""
     rows = read(folder)
     centroids = kmeans.train(rows[:], kmeans.default_count(len(rows)), ITERATIONS)
     return {"cosine": 1 - kmeans.assign(rows, centroids)[1].mean(keepdims=True)}
 
 
 def faiss_kmeans(folder: Path) -> Arrays:
-    """faiss as SemDeDup and COINCIDE call it, on a float32 copy."""
+    """Run faiss like SemDeDup and COINCIDE, on a float32 copy."""
     samples = read(folder)[:].astype(np.float32)
     count = kmeans.default_count(len(samples))
     clustering = faiss.Kmeans(samples.shape[1], count, niter=ITERATIONS, seed=0, spherical=True)
@@ -261,7 +261,7 @@ def faiss_kmeans(folder: Path) -> Arrays:
 
 
 def plain_kmeans(folder: Path) -> Arrays:
-    """Lloyd's steps in NumPy from the samples that faiss starts from."""
+    """Run Lloyd's steps in NumPy from the samples that faiss starts from."""
     stored = read(folder)[:]
     centroids = kmeans.train(stored, kmeans.default_count(len(stored)), 0)
     samples = stored.astype(np.float32)
@@ -271,13 +271,13 @@ def plain_kmeans(folder: Path) -> Arrays:
 
 
 def pool_of(n: int) -> pd.DataFrame:
-    """A pool in the order of its ids."""
+    """Return a pool ordered by its ids."""
     return pd.DataFrame({"row": np.arange(n), "sample_id": [f"{i:07d}" for i in range(n)]})
 
 
 @dataclass(frozen=True)
 class Case:
-    """A method: how to make its data for a number of samples, and who computes it; ours first."""
+    """A method: how to write data for a number of samples, and its contenders, ours first."""
 
     title: str
     make: Callable[[Path, int], None]

@@ -1,12 +1,12 @@
-"""Measure every stage whose cost grows with the pool, at the size given, its half and its quarter.
+"""Measure every stage whose cost grows with the pool, at the given size, its half and its quarter.
 
-Writes synthetic stores below --work, runs each stage's own script as a process of its own with the
-files dropped from the system's cache, and removes the stores. For each stage the table has time,
-CPU time, peak memory, and the share of the floor: of the least time that reading the input once,
-or the matrix products that it cannot do without, would take on this machine as it was just before
-and just after. `share_of_cpu` sets only the products (or the parsing) against the CPU time of the
-whole process, which other work on the machine hardly changes. `exponent` is that of rows in time
-over the sizes, `cpu_exponent` that in CPU time: 1 is linear.
+Writes synthetic stores in --work, runs each stage's own script as a process of its own with the
+files dropped from the system's cache, and removes the stores. The table has for each stage the
+time, CPU time, peak memory and the share of the floor: the least time for reading the input once,
+or for the matrix products that cannot be avoided, measured just before and just after.
+`share_of_cpu` compares the products (or the parsing) with the CPU time of the whole process, which
+other work on the machine hardly changes. `exponent` is that of rows in time over the sizes,
+`cpu_exponent` that in CPU time: 1 is linear.
 """
 
 import argparse
@@ -34,26 +34,25 @@ ENVIRONMENT = {"PYTHONPATH": str(SCRIPTS), "OMP_NUM_THREADS": "1"}
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=665_000, help="samples, rounded up to 256")
-    parser.add_argument("--work", type=Path, required=True, help="a folder for up to 25 GB")
+    parser.add_argument("--work", type=Path, required=True, help="folder for up to 25 GB")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--divisors", nargs="+", type=int, choices=(1, 2, 4), default=[4, 2, 1])
-    parser.add_argument("--keep", action="store_true", help="leave the stores where they are")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="CSV; figures go beside it")
+    parser.add_argument("--keep", action="store_true", help="keep the stores")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="CSV, with figures beside it")
     return parser
 
 
 def sizes(work: Path, n: int) -> dict[int, Size]:
-    """The pool, its half and its quarter."""
+    """Return the sizes of the pool, its half and its quarter."""
     whole, active = rounded(n), rounded(rounded(n) // 10)
     clusters = min(round(whole / SAMPLES_PER_CLUSTER), active // 4)
     return {d: Size(work, d, whole // d, active // d, clusters) for d in (1, 2, 4)}
 
 
 def python(*arguments: object) -> str:
-    """Run a Python file in a process of its own; give what it prints."""
+    """Run a Python file in a process of its own; return what it prints."""
     words = [sys.executable, *map(str, arguments)]
     environment = {**os.environ, **ENVIRONMENT}
     done = subprocess.run(words, env=environment, check=True, stdout=subprocess.PIPE, text=True)
@@ -61,7 +60,7 @@ def python(*arguments: object) -> str:
 
 
 def write_stores(whole: Size, stages: list[str]) -> None:
-    """Write what the stages need and is not there yet."""
+    """Write the files that the stages need and that are missing."""
     needs = {"gradients": {"influence"}, "attended": {"leverage"}, "activations": {*TENTH}}
     made = {"records": whole.work / "records-4.json"}
     made |= {kind: whole.work / kind for kind in needs}
@@ -84,13 +83,13 @@ def cut_active(size: Size) -> None:
 
 
 def floors(stage: Stage, size: Size) -> dict[str, float]:
-    """Measure this machine's best rates of the kinds of work that a stage is made of."""
+    """Measure this machine's best rates for the kinds of work in a stage."""
     (kind,) = {kind for _, kind, _ in stage.parts.values()}
     return json.loads(python(HERE / "floors.py", kind, max(stage.reads(size), key=os.path.getsize)))
 
 
 def measured(name: str, size: Size) -> list[dict]:
-    """Run one stage at one size: a row of the table for each of its parts."""
+    """Run one stage at one size; return a row of the table for each of its parts."""
     stage = STAGES[name]
     reads = stage.reads(size)
     before = floors(stage, size)
@@ -118,7 +117,7 @@ def measured(name: str, size: Size) -> list[dict]:
 
 
 def exponent(rows: list[dict], key: str) -> float:
-    """Least-squares slope of log time over log rows; NaN for fewer than two sizes."""
+    """Return the least-squares slope of log time over log rows; NaN for fewer than two sizes."""
     points = [(math.log(float(r["rows"])), math.log(max(float(r[key]), 0.05))) for r in rows]
     x, y = (sum(values) / len(points) for values in zip(*points, strict=True))
     spread = sum((a - x) ** 2 for a, _ in points)
@@ -126,7 +125,7 @@ def exponent(rows: list[dict], key: str) -> float:
 
 
 def write_table(path: Path, new: list[dict]) -> None:
-    """Put rows into the table, in place of those of the same part and size."""
+    """Write rows into the table, replacing those of the same part and size."""
     rows = {}
     if path.exists():
         with path.open(newline="") as file:
@@ -151,7 +150,7 @@ def write_table(path: Path, new: list[dict]) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Write stores, measure, write table and figure, and clean up."""
     arguments = build_parser().parse_args(argv)
-    work = arguments.work / "size-stores"  # a folder of our own, since it is removed
+    work = arguments.work / "size-stores"  # a folder of our own, as it is removed
     work.mkdir(parents=True, exist_ok=True)
     pools = sizes(work, arguments.n)
     try:

@@ -1,4 +1,4 @@
-"""The stages whose cost grows with the pool: their command lines, and the least they could take."""
+"""Stages whose cost grows with the pool: their command lines, and the least possible time."""
 
 import json
 import sys
@@ -15,20 +15,18 @@ RATIO = "ratio-0.2"
 
 @dataclass(frozen=True)
 class Size:
-    """One size of pool, and where its files lie.
+    """One size of pool, and the place of its files.
 
     Attributes
     ----------
     work : Path
-        Folder of the synthetic stores and of what the stages write.
+        Folder of the synthetic stores and of the stages' outputs.
     divisor : int
         1, 2 or 4: the part of the whole pool.
-    rows : int
-        Samples of this pool.
     active : int
-        Those with activations: a tenth, since more would not fit a usual disk.
+        Samples with activations: a tenth, since more would not fit on a usual disk.
     clusters : int
-        As many as the whole pool has, by the pipeline's default.
+        Number for the whole pool, by the pipeline's default.
     """
 
     work: Path
@@ -47,21 +45,16 @@ class Size:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage as a user runs it.
+    """A stage as a user runs it: functions of a size.
 
     Attributes
     ----------
-    rows : callable
-        Size -> rows that it goes through.
-    command : callable
-        Size -> script and flags.
-    reads : callable
-        Size -> the large files that it has to read.
+    rows, command, reads : callable
+        Rows that it processes; script and flags; large files that it has to read.
     parts : dict of name to (label in the log, kind of work, callable)
-        What is reported: the label under which the script times itself (none: the whole process),
-        and of the work that nothing can do without, its kind (float32, float64: operations of
-        matrix products; json: bytes to parse) and, from the size, its amount.
-    divisors : tuple of int
+        Reported parts: the label under which the script times the part (none: the whole process),
+        the kind of its unavoidable work (float32, float64: operations of matrix products; json:
+        bytes to parse), and its amount.
     """
 
     rows: Callable[[Size], int]
@@ -113,7 +106,7 @@ def _export(size: Size) -> list:
 
 
 def _assignment(size: Size) -> list:
-    """Assign to centroids that are samples: no iteration, which would cost as much again each."""
+    """Assign to centroids that are samples: no iteration, since each would cost as much again."""
     return [
         *("cluster_activations.py", "--activations", *size.shards("activations")),
         *("--n-clusters", size.clusters, "--iterations", 0, "--points-per-centroid", 256),
@@ -148,12 +141,12 @@ def _greedy(size: Size, clusters: str) -> list:
 
 
 def _leverage_work(size: Size) -> float:
-    """The scatter matrix, one half of which gives the other."""
+    """Return the operations of the scatter matrix; one half of it gives the other."""
     return size.rows * WIDTHS["attended"] ** 2
 
 
 def _pairs(clusters: int, rows: int) -> float:
-    """Products of all pairs in each cluster, one half of which gives the other."""
+    """Return the operations of all pairs in each cluster; one half of them gives the other."""
     return rows * rows / clusters * WIDTHS["activations"]
 
 
@@ -162,7 +155,7 @@ def _own(size: Size) -> str:
 
 
 def _text_halves(size: Size, clusters: float) -> float:
-    """Products of all pairs of centroids' text halves, one half of which gives the other."""
+    """Return the operations of all pairs of centroids' text halves; one half gives the other."""
     return clusters**2 * WIDTHS["activations"] / 2
 
 
@@ -235,6 +228,6 @@ STAGES = {
 
 
 def command(stage: Stage, size: Size) -> list:
-    """The whole command line of a stage."""
+    """Return the whole command line of a stage."""
     script, *flags = stage.command(size)
     return [sys.executable, SCRIPTS / script, *flags]

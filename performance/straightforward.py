@@ -1,7 +1,7 @@
 """The selection mathematics in the plain form of the papers and of the released programs.
 
-Slow and obvious: unit tests hold the library against these functions, and the measurements time
-both. Everything is in memory, all pairs are formed, and whole arrays are looked at for each choice.
+Slow and obvious: unit tests compare the library with these functions, and the measurements time
+both. Everything is in memory, all pairs are formed, and each choice searches whole arrays.
 """
 
 from itertools import cycle
@@ -11,16 +11,16 @@ from scipy.spatial.distance import cdist
 
 
 def gaussian_kernel(samples: np.ndarray, sigma: float = 1.0) -> np.ndarray:
-    """exp(-|p - q|^2 / (2 sigma^2)) between all rows of a float array (n, d): float64 (n, n)."""
+    """Compute exp(-|p - q|^2 / (2 sigma^2)) between all rows of an array (n, d): float64 (n, n)."""
     exact = samples.astype(np.float64)
     return np.exp(-cdist(exact, exact, "sqeuclidean") / (2 * sigma**2))
 
 
 def greedy_mmd(kernel: np.ndarray, budget: int) -> np.ndarray:
-    """Greedy MMD as COINCIDE's program has it: int64 array (budget,), in the order picked.
+    """Run greedy MMD like COINCIDE's program: int64 array (budget,), in the order picked.
 
-    For every pick, all candidate sets stand side by side, and the MMD of each is the mean of its
-    own entries of the kernel. Ties: lowest position.
+    Every pick forms all candidate sets side by side, and computes the MMD of each as the mean of
+    its own entries of the kernel. Ties: lowest position.
     """
     n = len(kernel)
     picks = np.empty(0, dtype=np.int64)
@@ -34,7 +34,7 @@ def greedy_mmd(kernel: np.ndarray, budget: int) -> np.ndarray:
 
 
 def greedy_mmd_one_by_one(kernel: np.ndarray, budget: int) -> np.ndarray:
-    """The same, every candidate set by itself, so that no array is larger than the kernel."""
+    """Run greedy MMD with one candidate set at a time, without arrays larger than the kernel."""
     picks: list[int] = []
     for _ in range(budget):
         best, lowest = -1, np.inf
@@ -48,7 +48,7 @@ def greedy_mmd_one_by_one(kernel: np.ndarray, budget: int) -> np.ndarray:
 
 
 def influences(pool: np.ndarray, tasks: list[np.ndarray]) -> np.ndarray:
-    """Mean inner product with every validation gradient of each task, all of them formed: (N, T).
+    """Average the inner products with all validation gradients of each task, all formed: (N, T).
 
     ICONS' two programs, one after the other; `pool` (N, k), `tasks` (n_val, k).
     """
@@ -56,13 +56,13 @@ def influences(pool: np.ndarray, tasks: list[np.ndarray]) -> np.ndarray:
 
 
 def votes(table: np.ndarray, percentile: float) -> np.ndarray:
-    """ICONS' votes, task by task: bool array (N, T)."""
+    """Cast ICONS' votes, task by task: bool array (N, T)."""
     thresholds = [np.percentile(column, 100 - percentile) for column in table.T]
     return np.column_stack([c >= t for c, t in zip(table.T, thresholds, strict=True)])
 
 
 def svd_leverage(rows: np.ndarray, energy: float) -> tuple[np.ndarray, int]:
-    """Squared row norms of U_k of the whole centred matrix, (n,), and k, by a full SVD.
+    """Compute squared row norms of U_k of the whole centred matrix, (n,), and k, by a full SVD.
 
     In the precision of `rows`, a float array (n, d).
     """
@@ -73,7 +73,7 @@ def svd_leverage(rows: np.ndarray, energy: float) -> tuple[np.ndarray, int]:
 
 
 def nearest(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest other rows by a matrix of all distances: places and squared distances (n, k).
+    """Find the k nearest other rows by a matrix of all distances: places, squared distances (n, k).
 
     Ties: lower place.
     """
@@ -91,22 +91,11 @@ def nearest(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 def d2_pruning(
     own: np.ndarray, places: np.ndarray, squared: np.ndarray, budget: int, gamma: float = 0.4
 ) -> list[int]:
-    """D2 pruning on a graph of neighbours, all scores looked at for every choice.
+    """Run D2 pruning on a graph of neighbours, searching all scores for every choice.
 
-    Parameters
-    ----------
-    own : float array, shape (n,)
-        Scores before any message.
-    places, squared : arrays, shape (n, k)
-        As `nearest` gives them.
-    budget : int
-    gamma : float
-        Of the reverse messages; that of the forward ones is 1.
-
-    Returns
-    -------
-    list of int
-        In the order taken. Ties: lowest place.
+    `own` are float scores (n,) before any message, `places` and `squared` (n, k) those of
+    `nearest`, `gamma` is that of the reverse messages (1 for the forward ones). Returns rows in
+    the order chosen; ties: lowest place.
     """
     scores = own + (np.exp(-squared) * own[places]).sum(axis=1)
     scores = scores.astype(np.float32).astype(np.float64)  # as they are stored
@@ -122,15 +111,15 @@ def d2_pruning(
 def walk_of_coincide(
     scores: np.ndarray, places: np.ndarray, squared: np.ndarray, budget: int, gamma: float = 0.4
 ) -> list[int]:
-    """Picks of COINCIDE's program for D2 pruning, in the order taken; ties: lowest place.
+    """Run COINCIDE's program for D2 pruning: rows in the order chosen; ties: lowest place.
 
-    Once down the list of scores after forward messages: a row that is below the next one by now
-    waits; the best that waits is taken when it is not below the next row of the list.
+    It walks the scores once, from the top, after forward messages: a row whose score has dropped
+    below the next row's waits; the best one waiting is chosen once it is not below the next row.
     """
     scores = scores.copy()
     line, waiting, taken = np.argsort(-scores, kind="stable").tolist(), [], []
     while len(taken) < budget:
-        best = max(waiting, key=scores.__getitem__, default=None)  # the first of equals
+        best = max(waiting, key=scores.__getitem__, default=None)  # the first of equal scores
         if best is not None and (not line or scores[best] >= scores[line[0]]):
             waiting.remove(best)
         else:
@@ -144,9 +133,9 @@ def walk_of_coincide(
 
 
 def highest_earlier(unit: np.ndarray, cluster: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """Highest cosine to any row that comes earlier in the own cluster, by all pairs of it: (n,).
+    """Compute the highest cosine to any earlier row of the same cluster, by all its pairs: (n,).
 
-    Rows far from their centroid come first; -1 for the first. SemDeDup's program drops a row where
+    Rows far from their centroid come first; -1 for the first. SemDeDup's program drops a row if
     this exceeds 1 - epsilon.
     """
     highest = np.full(len(unit), -1.0)
@@ -160,7 +149,7 @@ def highest_earlier(unit: np.ndarray, cluster: np.ndarray, distance: np.ndarray)
 
 
 def semdedup(highest: np.ndarray, budget: int) -> np.ndarray:
-    """Bisect for the epsilon that keeps `budget` rows; give the rows that stay, ascending."""
+    """Bisect for the epsilon that keeps `budget` rows; return the rows kept, ascending."""
     low, high = 0.0, 2.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -169,9 +158,9 @@ def semdedup(highest: np.ndarray, budget: int) -> np.ndarray:
 
 
 def lloyd(samples: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One step of spherical k-means: the new centroids (K, d), and each row's cosine to the old.
+    """Take one step of spherical k-means: new centroids (K, d), and rows' cosines to the old ones.
 
-    A centroid that no row (n, d) is nearest to becomes one half of a cluster that is split.
+    A centroid that is nearest to no row (n, d) becomes one half of a cluster that is split.
     """
     cosines = samples @ centroids.T  # (n, K)
     nearest_one = cosines.argmax(axis=1)
@@ -181,10 +170,10 @@ def lloyd(samples: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def fill_empty(centroids: np.ndarray, sizes: np.ndarray) -> None:
-    """Split a cluster for each of K that is empty, in place, by the rule and the draws of faiss.
+    """Split a cluster for each empty one of K, in place, by the rule and the draws of faiss.
 
-    Clusters are gone through until one is drawn, with a probability that grows with its size; its
-    centroid and the copy of it are then moved apart a little.
+    Clusters are visited until one is drawn, with a probability that grows with its size; its
+    centroid and the copy of it are then moved slightly apart.
     """
     draws, spare = np.random.RandomState(1234), sizes.sum() - len(sizes)
     apart = np.where(np.arange(centroids.shape[1]) % 2, -1, 1) / 1024

@@ -1,9 +1,9 @@
-"""Write what the selection stages read, as large as asked for, with structure but without models.
+"""Write inputs of the selection stages in any size, with structure but without models.
 
-Records are conversations in invented words about a few thousand small pictures. Gradients and
-attended features mix a few hundred common directions of falling weight; activations lie around
-centres. A block of rows is drawn once, and every further one varies it. Four shards hold a quarter
-of the rows each, so that one, two and four of them are pools of a quarter, half and all.
+Records are conversations in invented words about a few thousand small images. Gradients and
+attended features mix a few hundred common directions of decreasing weight; activations lie around
+centres. A block of rows is drawn once and varied for every further one. Each of four shards has a
+quarter of the rows, so that one, two and four of them are pools of a quarter, half and all.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from PIL import Image
 
 from vlselect.core import store
 
-ROWS = 2048  # drawn at a time
+ROWS = 2048  # rows drawn at a time
 PICTURES = 2000
 WORDS = 99  # in a question or an answer: 665,000 records make 1 GB
 LAYERS = 5
@@ -26,7 +26,7 @@ FINGERPRINT = json.dumps({"type": "synthetic", "k": 5120})
 
 
 def write_records(folder: Path, n: int) -> None:
-    """Write pictures and, for all, half and a quarter of the records, a LLaVA JSON list."""
+    """Write images and, for all, half and a quarter of the records, a LLaVA JSON list."""
     rng = np.random.default_rng(0)
     (folder / "images").mkdir()
     for i in range(PICTURES):
@@ -52,7 +52,7 @@ def write_records(folder: Path, n: int) -> None:
 def write_array(
     folder: Path, n: int, width: int, header: dict[str, str], block: Callable[..., np.ndarray]
 ) -> None:
-    """Write the shards of an array; `block(first, rows)` gives its float32 rows."""
+    """Write the shards of an array; `block(first, rows)` returns its float32 rows."""
     for path, number in zip(shard_paths(folder, 1), range(SHARDS), strict=True):
         start, stop = number * n // SHARDS, (number + 1) * n // SHARDS
         details = {"rows": f"{start}:{stop}", **header}
@@ -63,7 +63,7 @@ def write_array(
 
 
 def mixtures(width: int, seed: int) -> Callable[..., np.ndarray]:
-    """Rows of about unit length that mix common directions of falling weight, and noise."""
+    """Draw rows of about unit length that mix common directions of decreasing weight, and noise."""
     rng = np.random.default_rng(seed)
     rank = min(256, width)
     directions = rng.standard_normal((rank, width), dtype=np.float32) / np.float32(width**0.5)
@@ -94,8 +94,8 @@ def write_gradients(folder: Path, n: int) -> None:
 def write_activations(folder: Path, n: int) -> None:
     """Write activations around centres, and tables of clusters for all, half and a quarter.
 
-    `clusters-<divisor>` has clusters as large as a pool of all samples has on the average;
-    `clusters-many` as many as such a pool has.
+    `clusters-<divisor>` has clusters of the average size in a pool of all samples;
+    `clusters-many` has as many as such a pool.
     """
     rng = np.random.default_rng(2)
     width, count = WIDTHS["activations"], max(4, round(n / SAMPLES_PER_CLUSTER / 4) * 4)
@@ -103,7 +103,7 @@ def write_activations(folder: Path, n: int) -> None:
     common = rng.standard_normal(width, dtype=np.float32) * scale
     centres = rng.standard_normal((count, width), dtype=np.float32) * scale + common
     label = rng.integers(0, count, n)
-    label[:count] = np.arange(count)  # none is empty, in no quarter either
+    label[:count] = np.arange(count)  # none is empty, not even in a quarter
     noise = rng.standard_normal((ROWS, width), dtype=np.float32) * np.float32(0.4) * scale
 
     def block(first: int, rows: int) -> np.ndarray:
@@ -132,7 +132,6 @@ def _write_clusters(folder: Path, cluster: np.ndarray, centroids: np.ndarray) ->
 
 
 def main() -> None:
-    """Write what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("records", "gradients", "attended", "activations"))
     parser.add_argument("folder", type=Path)

@@ -1,7 +1,7 @@
-"""How long a model waits for samples, without helper processes and with them (`workers`).
+"""Measure how long a model waits for samples, with and without helper processes (`workers`).
 
-The job is that of collect_gradients without its file, in wall-clock time: measure it on a machine
-that does nothing else and has a core for each helper. Waiting is the time until the next batch.
+The job is that of collect_gradients without its file, in wall-clock time: measure it on an idle
+machine with a core for each helper. Waiting is the time until the next batch.
 """
 
 import statistics
@@ -16,13 +16,13 @@ from vlselect.gradients import projection
 from vlselect.gradients.per_sample import PerSampleGradients
 from vlselect.models.batching import batches
 
-SIZES = {"tiny": 1280, "larger": 128}  # several blocks: for the first, everybody waits
+SIZES = {"tiny": 1280, "larger": 128}  # several blocks, since the first always waits
 DIM = 5120
 WORKERS = (0, 1)
 
 
 def run(subject: Subject, per_sample: PerSampleGradients, workers: int) -> tuple:
-    """Project all samples' gradients; give the seconds, those of waiting, and the sum of all."""
+    """Project all samples' gradients; return the seconds, those of waiting, and the sum of all."""
     subject.vlm.workers = workers
     where = {"seed": 0, "device": torch.device("cpu")}
     phi = projection.make("shifted", size=per_sample.size, dim=DIM, **where)
@@ -65,7 +65,6 @@ def measure(subject: Subject, rounds: int) -> list[dict]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write waiting.csv."""
     arguments = options(__doc__, rounds=3).parse_args(argv)
     rows: list[dict] = []
     for subject in subjects(arguments, SIZES):

@@ -1,8 +1,7 @@
 """Answer every task's test set without looking at images, and score the answers.
 
-The answer is the one that the pool gives most often to the same question, else the most frequent
-one of the task's validation set; ties go to the first in lexicographic order. Writes the same
-files as run_benchmarks.py.
+An answer is the pool's most frequent answer to the same question, else the most frequent answer in
+the task's validation set; ties: first in lexicographic order. Writes what run_benchmarks.py does.
 """
 
 import argparse
@@ -29,7 +28,6 @@ READ = 4096  # records of the pool in memory at once
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     parser.add_argument(
@@ -46,14 +44,14 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar=("NAME", "VALIDATION"),
-        help="a task and its validation.parquet, for questions that the pool does not ask",
+        help="a task and its validation.parquet, for questions that are not in the pool",
     )
     parser.add_argument("--out", type=Path, required=True, help="directory for the tasks' files")
     return parser
 
 
 def pool_exchanges(samples: Samples):
-    """Go through the pool's first questions and answers, a piece at a time."""
+    """Yield the first question and answer of each record of the pool."""
     starts = range(0, len(samples), READ)
     for start in log.progress(starts, description="pool answers"):
         for record in samples.records(range(start, min(start + READ, len(samples)))):
@@ -61,7 +59,6 @@ def pool_exchanges(samples: Samples):
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Answer and score all tasks."""
     arguments = build_parser().parse_args(argv)
     log.start()
     benchmarks = [Benchmark.parse(*task) for task in arguments.task]

@@ -1,6 +1,6 @@
 """Let each task vote for its most influential samples; count the votes and average the ranks.
 
-Writes a Parquet table in pool order: row, one column of 0 and 1 per task, votes, mean_rank.
+Writes a Parquet table in pool order: row, a column of 0 and 1 for each task, votes, mean_rank.
 """
 
 import argparse
@@ -19,10 +19,13 @@ OWN_COLUMNS = {"row", "votes", "mean_rank"}
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--influence", type=Path, nargs="+", required=True, help="<task>.parquet of who votes"
+        "--influence",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="<task>.parquet of each voting task",
     )
     parser.add_argument(
         "--percentile", type=float, required=True, help="each task votes for this share, in percent"
@@ -32,12 +35,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def read_influences(paths: list[Path]) -> tuple[list[str], np.ndarray]:
-    """Read the tasks' names, from the files', and their influences side by side: (N, T) float32.
+    """Read the tasks' names from the file names, and their influences: (N, T) float32.
 
     Raises
     ------
     ValueError
-        If a task comes twice, bears the name of another column, or has other rows than the first.
+        If a task is repeated or has the name of another column, or rows differ from the first's.
     """
     tasks = [path.stem for path in paths]
     if len(set(tasks)) < len(tasks) or OWN_COLUMNS & set(tasks):
@@ -50,7 +53,6 @@ def read_influences(paths: list[Path]) -> tuple[list[str], np.ndarray]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Cast and write the votes."""
     args = build_parser().parse_args(argv)
     log.start()
     tasks, table = read_influences(args.influence)

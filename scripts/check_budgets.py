@@ -1,7 +1,7 @@
-"""Check that the pool has what budgets and constraints ask of it, as soon as there is a pool.
+"""Check that the pool can meet the budgets and constraints, before anything else runs.
 
-Writes JSON: for each budget how many samples it is; for one in tokens, the fewest samples that the
-constraints require. Near-duplicates are not known yet and not looked at.
+Writes JSON: the number of samples of each budget; for a budget in tokens, the fewest samples that
+the constraints require. Near-duplicates are not known yet and not considered.
 """
 
 import argparse
@@ -20,13 +20,12 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     parser.add_argument("--budgets", nargs="+", required=True, help="as in the paths")
-    parser.add_argument("--keep", type=Path, help="ids: see constraints.read_ids")
+    parser.add_argument("--keep", type=Path, help="ids; see constraints.read_ids")
     parser.add_argument("--exclude", type=Path, help="ids")
-    about = "JSON: minimum, maximum, quota, each source to count or share"
+    about = "JSON: minimum, maximum, quota: source to count or share"
     parser.add_argument("--bounds", type=json.loads, default={}, help=about)
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
     return parser
@@ -35,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
 def sizes(
     labels: Sequence[str], n_pool: int, constraints: Constraints | None
 ) -> tuple[dict[str, int], list[str]]:
-    """Samples of each budget that can be met, and what stands in the way of each other one."""
+    """Return the samples of each budget that can be met, and an error for each other one."""
     found, complaints = {}, []
     for label in labels:
         try:
@@ -52,7 +51,6 @@ def sizes(
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Check all budgets, then complain of all that cannot be met."""
     args = build_parser().parse_args(argv)
     log.start()
     samples = Samples(args.samples)

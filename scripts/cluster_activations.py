@@ -1,7 +1,7 @@
 """Cluster the pool's activations by spherical k-means; assign every sample to its nearest centroid.
 
 Writes a Parquet table (row, cluster, distance = 1 - cosine to the own centroid) and the centroids.
-Empty clusters are dropped, the others numbered on; clusters that have collapsed are an error.
+Empty clusters are dropped and the others renumbered; collapsed clusters are an error.
 """
 
 import argparse
@@ -21,30 +21,41 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--activations", nargs="+", required=True, help="all shards of the pool's")
-    parser.add_argument("--n-clusters", type=int, help="K; by default one for every 66.5 samples")
-    parser.add_argument("--iterations", type=int, required=True)
     parser.add_argument(
-        "--points-per-centroid", type=int, required=True, help="train on at most K times this many"
+        "--activations", nargs="+", required=True, help="all shards of the pool's activations"
     )
     parser.add_argument(
-        "--memory-gb", type=float, required=True, help="and on no more than fit in here as float16"
+        "--n-clusters", type=int, help="K; by default one for every 66.5 samples of the pool"
+    )
+    parser.add_argument("--iterations", type=int, required=True)
+    parser.add_argument(
+        "--points-per-centroid",
+        type=int,
+        required=True,
+        help="training samples: at most K times this",
+    )
+    parser.add_argument(
+        "--memory-gb",
+        type=float,
+        required=True,
+        help="and at most as many as fit in this as float16",
     )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--device", choices=kmeans.DEVICES, required=True)
     parser.add_argument("--on-collapse", choices=("error", "warn"), required=True)
-    parser.add_argument("--threads", type=int, required=True, help="the last bits depend on it")
+    parser.add_argument(
+        "--threads", type=int, required=True, help="results depend on it in the last bits"
+    )
     parser.add_argument("--out-assignments", type=Path, required=True, help="Parquet")
     parser.add_argument("--out-centroids", type=Path, required=True, help="safetensors")
     return parser
 
 
 def judge(seen: kmeans.Examination, on_collapse: str) -> None:
-    """Log what the examination saw; raise InputError on collapse, unless told to warn."""
+    """Log the results of the examination; collapse is an error, or a warning with `warn`."""
     logger.info(
-        "lowest cosine of centroids %.4f, largest 1%% of the clusters hold %.1f%% of the samples",
+        "lowest cosine of centroids %.4f, largest 1%% of clusters hold %.1f%% of samples",
         seen.lowest_cosine, 100 * seen.top_share,
     )  # fmt: skip
     if seen.twins:
@@ -54,7 +65,7 @@ def judge(seen: kmeans.Examination, on_collapse: str) -> None:
     if seen.collapse:
         message = f"the clusters have collapsed: {'; '.join(seen.collapse)}"
         if on_collapse == "error":
-            advice = "take another number of clusters or other layers, or on_collapse: warn"
+            advice = "choose another number of clusters, other layers, or on_collapse: warn"
             raise InputError(f"{message}; {advice}")
         logger.warning(message)
 
@@ -63,7 +74,7 @@ def centroid_header(
     args: argparse.Namespace, activations: store.ShardedArray, seen: kmeans.Examination,
     asked: int, trained: int,
 ) -> dict[str, str]:  # fmt: skip
-    """Header of the centroids: how they were made, of what, and what was wrong with them."""
+    """Return the header of the centroids: settings, origin of the activations, and problems."""
     header = {"rows": f"0:{asked - seen.empty}", "requested": str(asked), "empty": str(seen.empty)}
     header |= {"training_rows": str(trained), "collapse": "; ".join(seen.collapse)}
     header |= {key: str(getattr(args, key)) for key in ("seed", "iterations", "device")}
@@ -74,7 +85,6 @@ def centroid_header(
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Train, assign, examine and write."""
     args = build_parser().parse_args(argv)
     log.start()
     array = store.ShardedArray(args.activations)

@@ -32,7 +32,6 @@ PART = ("names", "samples", "images", "out")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     for key, text in zip(PART, ("name", "Parquet", "image root", "shard to write"), strict=True):
         parser.add_argument(f"--{key}", nargs="+", required=True, help=f"{text} of each part")
@@ -45,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dim", type=int, required=True, help="dimension k to project to")
     parser.add_argument("--projection-seed", type=int, required=True)
     parser.add_argument(
-        "--nonzeros", type=int, required=True, help="of sjlt: targets of each coordinate"
+        "--nonzeros", type=int, required=True, help="nonzeros of each coordinate (sjlt)"
     )
     parser.add_argument("--implementation", choices=projection.IMPLEMENTATIONS, required=True)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
@@ -57,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
 def common_header(
     arguments: argparse.Namespace, model: vlm.VLM, phi: projection.Projection
 ) -> dict[str, str]:
-    """Say what all shards of this job have in common."""
+    """Return the header that all shards of this job share."""
     return {
         "run": arguments.run,
         "kind": "gradients",
@@ -78,7 +77,6 @@ def write_shard(
     phi: projection.Projection,
     model: vlm.VLM,
 ) -> None:
-    """Write one part's shard."""
     name, samples_path, images, out = part
     samples = Samples(samples_path)
     rows = store.shard_rows(len(samples), arguments.shard)
@@ -102,15 +100,14 @@ def write_shard(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write every part's shard."""
     arguments = build_parser().parse_args(argv)
     log.start()
-    if len(arguments.names) == 1:  # of a mixture, the locations of all its parts
+    if len(arguments.names) == 1:  # a mixture has a location for each of its parts
         arguments.images = [ImageRoots.parse(arguments.images)]
     parts = [*zip(*(getattr(arguments, key) for key in PART), strict=True)]
     unknown = set(arguments.keep_norms) - set(arguments.names)
     if unknown:
-        raise InputError(f"--keep-norms names no part: {', '.join(sorted(unknown))}")
+        raise InputError(f"--keep-norms has unknown parts: {', '.join(sorted(unknown))}")
     model = load_adapter(loading.load_from_arguments(arguments), arguments.adapter)
     with PerSampleGradients(model.model) as per_sample:
         per_sample.require_inside(model.model.get_decoder())

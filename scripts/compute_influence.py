@@ -1,7 +1,7 @@
 """Compute the influence of every pool sample on every task and group of tasks, in one pass.
 
-Reads projected gradients of the pool and of each task's validation set; writes one Parquet table
-(row, influence) per task and group and, if asked, each task's full matrix of pool samples by
+Reads projected gradients of the pool and of each task's validation set; writes a Parquet table
+(row, influence) for each task and group and, if asked, each task's full matrix of pool samples by
 validation samples.
 """
 
@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pool", nargs="+", required=True, help="shards of the pool's gradients")
     parser.add_argument("--tasks", nargs="+", required=True, help="names of the tasks")
@@ -35,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--groups", default="{}", help='JSON: {"<group>": ["<subtask>", …], …}')
     parser.add_argument("--threads", type=int, required=True, help="threads of the matrix products")
     parser.add_argument(
-        "--out", type=Path, nargs="+", required=True, help="<task or group>.parquet of each"
+        "--out", type=Path, nargs="+", required=True, help="<name>.parquet for each task and group"
     )
     parser.add_argument(
         "--out-matrices", type=Path, nargs="*", default=[], help="safetensors, one for each task"
@@ -44,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def open_gradients(args: argparse.Namespace) -> tuple[ShardedArray, dict[str, ShardedArray]]:
-    """Open the pool's and each task's gradients and make sure that they can be compared."""
+    """Open the gradients of the pool and of each task, and check that they are comparable."""
     if len(args.tasks) != len(args.validation) or len(set(args.tasks)) < len(args.tasks):
         raise InputError(f"tasks {args.tasks} and validation files {args.validation} do not pair")
     if args.out_matrices and len(args.out_matrices) != len(args.tasks):
@@ -60,7 +59,7 @@ def open_gradients(args: argparse.Namespace) -> tuple[ShardedArray, dict[str, Sh
 
 
 def matrix_header(pool: ShardedArray, task: str) -> dict[str, str]:
-    """Header of a task's matrix: its rows, the code's digest, and where its gradients are from."""
+    """Return the header of a task's matrix: its rows, code digest, and origin of the gradients."""
     origin = ("projection", *influence.ORIGIN)
     header = {key: pool.only(key) for key in origin if key in pool.metadata[0]}
     code = code_digest(imported_sources(Path(__file__)))
@@ -69,7 +68,6 @@ def matrix_header(pool: ShardedArray, task: str) -> dict[str, str]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Compute and write all influences."""
     args = build_parser().parse_args(argv)
     log.start()
     pool, tasks = open_gradients(args)

@@ -1,7 +1,7 @@
 """Count the tokens of each sample of one pool shard, as a model sees it; no weights are loaded.
 
 Writes a Parquet table: row, tokens (of the whole conversation, text and images) and
-response_tokens (those that finetuning has a loss on).
+response_tokens (those in the finetuning loss).
 """
 
 import argparse
@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_samples_arguments(parser)
     parser.add_argument("--shard", default="1-of-1", help="shard of the pool, <i>-of-<n>")
@@ -29,7 +28,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Encode every sample of the shard and write its numbers of tokens."""
     args = build_parser().parse_args(argv)
     log.start()
     samples = Samples(args.samples)

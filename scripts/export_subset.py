@@ -1,4 +1,4 @@
-"""Write a chosen subset as the files that a training program reads.
+"""Write a subset as files for a training program.
 
 The records are those of the subset, in the order of the pool, with all their turns and images.
 """
@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--format", required=True, choices=registry.names("export"))
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
@@ -33,12 +32,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def chosen_records(samples: Samples, chosen: pd.DataFrame) -> Iterator[Record]:
-    """Give the chosen records in the order of the pool, a row group of them at a time.
+    """Yield the chosen records in the order of the pool, reading a row group of them at a time.
 
     Raises
     ------
     ValueError
-        If a row's id is not that of the subset: it was chosen from another pool.
+        If a row's id is not that in the subset: it was chosen from another pool.
     """
     chosen = chosen.sort_values("row")
     for start in range(0, len(chosen), ROW_GROUP):
@@ -53,7 +52,6 @@ def chosen_records(samples: Samples, chosen: pd.DataFrame) -> Iterator[Record]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write one subset in one format."""
     args = build_parser().parse_args(argv)
     log.start()
     write = registry.load("export", args.format).write

@@ -1,7 +1,7 @@
-"""Extract, for one pool shard, the visual features that each sample's instruction attends to.
+"""Extract the visual features that each sample's instruction attends to, for one pool shard.
 
-The forward pass stops after the wanted decoder layer. Samples without an image have no such
-features: their rows are zero, and whoever reads them tells them by `n_images` of the pool.
+The forward pass stops after the decoder layer used. Samples without an image (`n_images` of the
+pool) have no such features: their rows are zero.
 """
 
 import argparse
@@ -23,15 +23,19 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_samples_arguments(parser)
     parser.add_argument("--shard", default="1-of-1", help="shard of the pool, <i>-of-<n>")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
-    about = "tokens whose attention is read: all but responses and images, or the user's words"
+    about = "tokens whose attention counts: all but responses and images, or the user's words"
     parser.add_argument("--instruction", choices=INSTRUCTIONS, required=True, help=about)
     parser.add_argument("--layer", type=int, required=True, help="decoder layer, counted from 1")
-    parser.add_argument("--mass", type=float, required=True, help="share of attention to pass")
+    parser.add_argument(
+        "--mass",
+        type=float,
+        required=True,
+        help="share of attention that the chosen tokens have to exceed",
+    )
     parser.add_argument("--attended", type=Path, required=True, help="shard to write")
     loading.add_model_arguments(parser)
     parser.set_defaults(attention="eager")
@@ -39,7 +43,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the shard."""
     arguments = build_parser().parse_args(argv)
     log.start()
     samples = Samples(arguments.samples)
@@ -76,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if blind:
         logger.warning(
             "in %d samples no instruction token can see the image, which comes after it; "
-            "they got the %s: %s ...",
+            "used the %s: %s ...",
             *(len(blind), UNATTENDED, ", ".join(blind[:5])),
         )
 

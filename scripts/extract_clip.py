@@ -1,7 +1,7 @@
-"""Extract, for one pool shard, a CLIP's embeddings of each sample's images and text.
+"""Extract CLIP embeddings of each sample's images and text, for one pool shard.
 
-Samples without an image get zeros for the first half: whoever reads them tells them by `n_images`
-of the pool. Texts are cut off at the length that the text tower has positions for.
+Samples without an image (`n_images` of the pool) have zeros in the first half. Texts are cut off at
+the number of positions of the text tower.
 """
 
 import argparse
@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_samples_arguments(parser)
     parser.add_argument("--shard", default="1-of-1", help="shard of the pool, <i>-of-<n>")
@@ -33,7 +32,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the shard."""
     arguments = build_parser().parse_args(argv)
     log.start()
     samples = Samples(arguments.samples)

@@ -1,4 +1,4 @@
-"""Extract four kinds of features of one pool shard, in one forward pass of a model per sample."""
+"""Extract four kinds of features of one pool shard, with one forward pass for each sample."""
 
 import argparse
 import logging
@@ -26,14 +26,16 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_samples_arguments(parser)
     parser.add_argument("--shard", default="1-of-1", help="shard of the pool, <i>-of-<n>")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
     parser.add_argument("--variant", choices=VARIANTS, required=True, help="of activations")
     parser.add_argument(
-        "--layers", type=int, nargs="+", help="decoder layers from 0; by default chosen by depth"
+        "--layers",
+        type=int,
+        nargs="+",
+        help="decoder layers, counted from 0; by default chosen by depth",
     )
     for kind in KINDS:
         flag = "--" + kind.replace("_", "-")
@@ -45,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
 def shard_writers(
     arguments: argparse.Namespace, rows: range, model: vlm.VLM, layers: Sequence[int]
 ) -> dict[str, store.ShardWriter]:
-    """Make the writer of each kind's shard, with its width and header."""
+    """Return the writer of each kind's shard, with its width and header."""
     width = token_width(model.model)
     columns = {"activations": 2 * len(layers) * width, "likelihood": len(SIGNALS)}
     details = {
@@ -66,7 +68,6 @@ def shard_writers(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the shard's four files."""
     arguments = build_parser().parse_args(argv)
     log.start()
     samples = Samples(arguments.samples)

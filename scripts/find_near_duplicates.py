@@ -1,7 +1,7 @@
 """Find near-duplicates: pairs of samples of the pool whose features have a high cosine.
 
-Writes a Parquet table: row_a, row_b (row_a < row_b, ascending) and cosine. Its metadata
-(pandas attributes) say how large a share of the pairs was found, as measured.
+Writes a Parquet table: row_a, row_b (row_a < row_b, ascending) and cosine. Its metadata (pandas
+attributes) has the measured share of the pairs that were found.
 """
 
 import argparse
@@ -21,13 +21,16 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
-    parser.add_argument("--features", nargs="+", required=True, help="all shards of the pool's")
-    parser.add_argument("--cosine", type=float, required=True, help="near-duplicates reach it")
+    parser.add_argument(
+        "--features", nargs="+", required=True, help="all shards of the pool's features"
+    )
+    parser.add_argument(
+        "--cosine", type=float, required=True, help="lowest cosine of near-duplicates"
+    )
     parser.add_argument("--n-probe", type=int, required=True, help="lists searched for each sample")
-    parser.add_argument("--memory-gb", type=float, required=True, help="for making the lists")
+    parser.add_argument("--memory-gb", type=float, required=True, help="for building the lists")
     about = "auto: all pairs up to 100,000 samples, else inverted lists"
     parser.add_argument("--index", choices=["auto", "exact", "ivf"], default="auto", help=about)
     parser.add_argument("--threads", type=int, required=True, help="results depend on it")
@@ -36,14 +39,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def pair_table(rows: np.ndarray, cosines: np.ndarray) -> pd.DataFrame:
-    """Columns row_a, row_b and cosine of pairs of rows, (m, 2), in ascending order."""
+    """Return columns row_a, row_b and cosine of pairs of rows, (m, 2), in ascending order."""
     rows = np.sort(rows, axis=1)
     columns = {"row_a": rows[:, 0], "row_b": rows[:, 1], "cosine": cosines}
     return pd.DataFrame(columns).sort_values(["row_a", "row_b"], ignore_index=True)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Search and write."""
     args = build_parser().parse_args(argv)
     log.start()
     ids = Samples(args.samples).frame(["sample_id"])["sample_id"].to_numpy(object)

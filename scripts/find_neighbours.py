@@ -22,12 +22,15 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
-    parser.add_argument("--features", nargs="+", required=True, help="all shards of the pool's")
     parser.add_argument(
-        "--parameters", required=True, help="JSON: normalise, and arguments of neighbours.nearest"
+        "--features", nargs="+", required=True, help="all shards of the pool's features"
+    )
+    parser.add_argument(
+        "--parameters",
+        required=True,
+        help="JSON: normalise, and the arguments of neighbours.nearest",
     )
     parser.add_argument("--threads", type=int, required=True, help="results depend on it")
     parser.add_argument("--out", type=Path, required=True, help="Parquet table")
@@ -38,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
 def neighbour_table(
     embeddings: Embeddings, places: np.ndarray, squared: np.ndarray
 ) -> pd.DataFrame:
-    """Bring neighbours from places of the embeddings, (N, k), to rows of the pool."""
+    """Convert neighbours from places of the embeddings, (N, k), to rows of the pool."""
     found = embeddings.rows[places][embeddings.places]
     distances = squared[embeddings.places]
     columns = {"row": np.arange(len(found), dtype=np.int64)}
@@ -48,7 +51,6 @@ def neighbour_table(
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Search and write."""
     args = build_parser().parse_args(argv)
     log.start()
     ids = Samples(args.samples).frame(["sample_id"])["sample_id"].to_numpy(object)

@@ -1,6 +1,6 @@
 """Finetune the target model on one subset of the pool and save the checkpoint.
 
-The directory gets the LoRA adapter (or the whole model) as safetensors, and training_log.csv.
+Writes the LoRA adapter (or the whole model) as safetensors, and training_log.csv.
 """
 
 import argparse
@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_training_arguments(parser)
     parser.add_argument("--subset", type=Path, required=True, help="Parquet with the chosen rows")
@@ -29,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def subset_rows(path: Path, samples: Samples) -> list[int]:
-    """Read the chosen rows, in pool order, and check that they are the pool's.
+    """Read the chosen rows, in pool order, and check them against the pool.
 
     Raises
     ------
@@ -44,13 +43,12 @@ def subset_rows(path: Path, samples: Samples) -> list[int]:
     if not known.all():
         strange = chosen[~known].iloc[0]
         raise InputError(
-            f"{path}: row {strange['row']}, sample {strange['sample_id']!r}, is not of this pool"
+            f"{path}: row {strange['row']}, sample {strange['sample_id']!r}, is not in this pool"
         )
     return rows.tolist()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train and save."""
     arguments = build_parser().parse_args(argv)
     start_logging()
     settings = Settings.from_mapping(json.loads(arguments.settings))

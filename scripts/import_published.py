@@ -1,9 +1,9 @@
-"""Turn a published table of results into the tables of a cached run.
+"""Convert a published table of results to the tables of a cached run.
 
 Reads a CSV with a row for each method (one of them `full`) and a column for each benchmark, in the
 unit that it was published in; optionally columns `ratio` and `seed`, a column of stated relative
-performance to check ours against, and a CSV of costs (level, method, ratio, and hours of wall-clock
-time or device_hours).
+performance to check the computed one against, and a CSV of costs (level, method, ratio, and hours
+of wall-clock time or device_hours).
 Writes the tables that the figures of performance and cost need. A config of two lines then draws
 them: `run: <name>` and `cached: true`.
 """
@@ -24,16 +24,15 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scores", type=Path, required=True, help="the published table, CSV")
     parser.add_argument("--model", required=True, help="name of the finetuned model")
-    parser.add_argument("--ratio", required=True, help="ratio of rows that name none, such as 0.2")
+    parser.add_argument("--ratio", required=True, help="ratio of rows without one, such as 0.2")
     parser.add_argument("--stated", help="column of stated relative performance, in %%")
     parser.add_argument(
-        "--tolerance", type=float, default=0.1, help="largest difference to it, in points"
+        "--tolerance", type=float, default=0.1, help="largest difference from it, in points"
     )
     parser.add_argument("--hours", type=Path, help="published costs, CSV")
     parser.add_argument("--out", type=Path, required=True, help="results/<run>/tables")
@@ -41,7 +40,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the tables."""
     args = build_parser().parse_args(argv)
     log.start()
     wide = pd.read_csv(args.scores, dtype=str, keep_default_na=False)

@@ -1,4 +1,4 @@
-"""Make the digits demo's raw data: a pool in LLaVA JSON, its images, and the tasks' questions."""
+"""Make the raw data of the digits demo: a pool in LLaVA JSON, its images, the tasks' questions."""
 
 import argparse
 import json
@@ -18,7 +18,6 @@ SPLITS = ("validation", "test")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--mixture", type=json.loads, required=True, help='samples of each task: {"counting": 9, …}'
@@ -42,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def log_mixture(samples: list[Sample]) -> None:
-    """Say how many samples there are, and how many of them are wrong or repeated."""
+    """Log the number of samples, and the shares of wrong answers and near-duplicates."""
     noisy = sum(sample.noisy for sample in samples) / max(1, len(samples))
     duplicate = sum(sample.duplicate for sample in samples) / max(1, len(samples))
     logger.info(
@@ -52,17 +51,15 @@ def log_mixture(samples: list[Sample]) -> None:
 
 
 def write_benchmark(path: Path, images: Path, split: str, size: int, seed: int) -> None:
-    """Write one task's questions of one split, and their images."""
     task = path.parent.name
     if task not in TASKS:
-        raise InputError(f"{path} lies in the folder of no task; there are {', '.join(TASKS)}")
+        raise InputError(f"{path} is not in the folder of a task ({', '.join(TASKS)})")
     samples = draw_benchmark(task, split, size, seed)
     write_images(samples, images, split)
     write_records((benchmark_record(sample, split) for sample in samples), path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write records and images of the pool, then of every task."""
     arguments = build_parser().parse_args(argv)
     log.start()
     images, seed = arguments.images, arguments.seed

@@ -1,7 +1,7 @@
-"""Make a static page to browse the samples: what they are, and what each method makes of them.
+"""Make a static page to browse the samples, with each method's scores and choices.
 
-Writes one HTML file and, beside it, a folder of thumbnail sheets. It works offline and from a
-folder of its own. Of a pool larger than --limit, samples drawn by a hash of their ids are shown.
+Writes one HTML file and, beside it, a folder of thumbnail sheets; both work offline, in any folder.
+Of a pool larger than --limit, the page shows samples drawn by a hash of their ids.
 """
 
 import argparse
@@ -22,25 +22,24 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_samples_arguments(parser)
     parser.add_argument("--run", required=True, help="name of the run, for the title")
-    parser.add_argument("--limit", type=int, required=True, help="samples to show, at most")
-    parser.add_argument("--subsets", type=Path, required=True, help="folder of the subsets")
+    parser.add_argument("--limit", type=int, required=True, help="most samples to show")
+    parser.add_argument("--subsets", type=Path, required=True, help="folder of subsets")
     parser.add_argument("--runs", nargs="+", required=True, help="<method>/<name> of each subset")
     parser.add_argument(
         "--scores", nargs=2, action="append", default=[], metavar=("METHOD", "PATH")
     )
     parser.add_argument("--votes", nargs="?", help="votes/seed-<s>.parquet, if any")
-    parser.add_argument("--clusters", nargs="?", help="their assignments.parquet, if any")
+    parser.add_argument("--clusters", nargs="?", help="clusters/assignments.parquet, if any")
     parser.add_argument("--out", type=Path, required=True, help="HTML to write")
     parser.add_argument("--out-images", type=Path, required=True, help="folder of sheets beside it")
     return parser
 
 
 def write_thumbnails(args: argparse.Namespace, names: list[str]) -> None:
-    """Write the sheets into a new folder and put it in the old one's place."""
+    """Write the sheets into a new folder and replace the old one with it."""
     temporary = args.out_images.with_name(f".{args.out_images.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -54,7 +53,6 @@ def write_thumbnails(args: argparse.Namespace, names: list[str]) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write page and sheets."""
     args = build_parser().parse_args(argv)
     log.start()
     samples = Samples(args.samples)

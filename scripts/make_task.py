@@ -1,8 +1,8 @@
 """Build a task's validation and test records from a benchmark's own files.
 
-Writes records of the form that prepare_task reads (an empty list where a split is not asked for),
-the images of benchmarks that embed them, the questions that could not be built, each with its
-reason, and how many there were of everything. Image files are looked at by prepare_task.
+Writes records for prepare_task.py (an empty list for a split that is not needed), the images of
+benchmarks that embed them, the questions that could not be built, with reasons, and counts. Image
+files are checked by prepare_task.py.
 """
 
 import argparse
@@ -24,22 +24,29 @@ logger = logging.getLogger(__name__)
 
 
 def size(text: str) -> float | str:
-    """Read how much a split gets: "all", a share below 1 or a number."""
+    """Parse the size of a split: "all", a share below 1 or a number."""
     return text if text == ALL else float(text)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layout", required=True, help="module of vlselect/tasks/layouts/")
-    parser.add_argument("--parameters", type=json.loads, required=True, help="its keys, as JSON")
-    parser.add_argument("--prompt", nargs="?", help="with {question}; absent: the layout's own")
-    parser.add_argument("--language", required=True, help="of the layout's own prompt")
+    parser.add_argument(
+        "--parameters", type=json.loads, required=True, help="the layout's parameters, as JSON"
+    )
+    parser.add_argument(
+        "--prompt", nargs="?", help="text with {question}; by default the layout's own"
+    )
+    parser.add_argument("--language", required=True, help="language of the layout's own prompt")
     for split in SPLITS:
-        parser.add_argument(f"--{split}", type=size, required=True, help='"all", share or number')
+        parser.add_argument(
+            f"--{split}", type=size, required=True, help='"all", a share or a number'
+        )
         parser.add_argument(f"--out-{split}", type=Path, required=True, help="records to write")
-    parser.add_argument("--seed", type=int, required=True, help="of the draw")
-    parser.add_argument("--limit", type=int, nargs="?", help="questions to draw from; absent: all")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the draw")
+    parser.add_argument(
+        "--limit", type=int, nargs="?", help="most questions to draw from; by default all"
+    )
     parser.add_argument("--images", type=Path, required=True, help="folder for embedded images")
     parser.add_argument("--rejected", type=Path, required=True, help="CSV to write")
     parser.add_argument("--summary", type=Path, required=True, help="JSON with counts to write")
@@ -55,12 +62,12 @@ def within(questions: list[Question], limit: int | None, seed: int, whole: bool)
 
 
 def keys(questions: list[Question]) -> tuple[list[str], list[str]]:
-    """Ids of questions, and what may not be divided."""
+    """Return the ids of questions, and the groups that must not be split."""
     return [question.name for question in questions], [group(question) for question in questions]
 
 
 def draw(given: dict[str, list[Question]], args: argparse.Namespace, whole: bool, reject) -> tuple:
-    """Give the questions of both splits; `reject` gets those of validation on a test image."""
+    """Return the questions of both splits; `reject` gets those of validation on a test image."""
     amounts = (args.validation, args.test, args.seed)
     if ALL in given:
         pool = test = given[ALL]
@@ -84,7 +91,6 @@ def write_records(records: Iterable[dict], path: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read, divide and write one task."""
     args = build_parser().parse_args(argv)
     log.start()
     layout, reasons, given = registry.load("layout", args.layout), Counter(), {}

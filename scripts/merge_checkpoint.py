@@ -1,7 +1,6 @@
-"""Join base model and finetuned checkpoint to one model directory, complete with its processor.
+"""Merge a base model and a finetuned checkpoint into one model directory with its processor.
 
-AutoModelForImageTextToText and AutoProcessor load it by its path alone, and so does any program
-that takes a Hugging Face model.
+AutoModelForImageTextToText, AutoProcessor and any program that takes a Hugging Face model load it.
 """
 
 import argparse
@@ -19,7 +18,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="from finetune_model.py")
     parser.add_argument("--out", type=Path, required=True, help="model directory to write")
@@ -28,12 +26,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Load, merge and save."""
     arguments = build_parser().parse_args(argv)
     log.start()
     if arguments.quantisation:
         raise InputError(
-            "an adapter cannot be merged into quantised weights: load the base model without"
+            "an adapter cannot be merged into quantised weights: load the base model unquantised"
         )
     with log.timed("merging"):
         vlm = merge_adapter(

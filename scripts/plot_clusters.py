@@ -1,4 +1,4 @@
-"""Draw the clusters' transferability against their density, and how much of each is taken.
+"""Draw the clusters' transferability against their density, and the share of each that is selected.
 
 Reads clusters.csv.
 """
@@ -18,7 +18,6 @@ SMALLEST, LARGEST = 12.0, 320.0  # marker area, points²
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clusters", type=Path, required=True)
     style.add_outputs(parser)
@@ -26,12 +25,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def areas(sizes: np.ndarray, largest: int) -> np.ndarray:
-    """Marker areas proportional to cluster size, not smaller than can be seen."""
+    """Return marker areas proportional to cluster size, but large enough to see."""
     return np.maximum(SMALLEST, LARGEST * sizes / largest)
 
 
 def size_legend(figure: Figure, axes: Axes, largest: int) -> None:
-    """Three grey markers that say what their area means."""
+    """Draw three grey markers as a legend of their area."""
     steps = sorted({max(1, round(largest * part)) for part in (0.1, 0.5, 1.0)})
     marks = [
         axes.scatter([], [], s=areas(np.array([n]), largest), color="#b5b5b5", label=f"{n:,}")
@@ -43,7 +42,7 @@ def size_legend(figure: Figure, axes: Axes, largest: int) -> None:
 
 
 def draw(clusters: pd.DataFrame) -> Figure:
-    """One panel for each ratio (its first seed)."""
+    """Draw a panel for each ratio (its first seed)."""
     clusters = style.first_seed(clusters)
     ratios = sorted(dict.fromkeys(clusters["ratio"]), key=declarations.ratio_order)
     figure = style.new_figure(0.7 + 4.0 * len(ratios))
@@ -83,7 +82,6 @@ def draw(clusters: pd.DataFrame) -> Figure:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
     clusters = declarations.read_table(args.clusters, "clusters")
     with style.applied():

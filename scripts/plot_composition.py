@@ -1,4 +1,4 @@
-"""Draw what each subset is made of: stacked shares of the sources, with the pool's above.
+"""Draw the composition of each subset: stacked shares of the sources, with the pool's above.
 
 Reads subset_composition.csv.
 """
@@ -13,12 +13,11 @@ from matplotlib.figure import Figure
 from vlselect.figures import style
 from vlselect.tables import declarations
 
-MOST = 20  # sources shown by name; the smallest beyond that are drawn as one
+MOST = 20  # sources shown by name; smaller ones are drawn as one
 OTHER = "other sources"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--composition", type=Path, required=True)
     style.add_outputs(parser)
@@ -26,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def average(composition: pd.DataFrame) -> pd.DataFrame:
-    """Mean shares over seeds: columns method, ratio, source, n, share, pool_share."""
+    """Average shares over seeds: columns method, ratio, source, n, share, pool_share."""
     shares = composition.copy()
     largest = list(dict.fromkeys(shares["source"]))
     if len(largest) > MOST:
@@ -38,7 +37,7 @@ def average(composition: pd.DataFrame) -> pd.DataFrame:
 
 
 def stack(axes: Axes, y: float, shares: pd.Series, styles: dict[str, dict]) -> None:
-    """One bar; shares of 4 % and more say how much they are."""
+    """Draw one bar; shares of 4 % and more are labelled."""
     left = 0.0
     for source, share in shares.items():
         bar = axes.barh(y, 100 * share, left=left, height=0.72, linewidth=0.6, **styles[source])
@@ -50,7 +49,7 @@ def stack(axes: Axes, y: float, shares: pd.Series, styles: dict[str, dict]) -> N
 
 
 def draw(composition: pd.DataFrame) -> Figure:
-    """The pool, then every method and ratio, in the order of the table."""
+    """Draw the pool, then every method and ratio, in the order of the table."""
     shares = average(composition)
     subsets = list(dict.fromkeys(zip(shares["method"], shares["ratio"], strict=True)))
     subsets = [pair for pair in subsets if pair[0] != declarations.REFERENCE]
@@ -81,16 +80,15 @@ def draw(composition: pd.DataFrame) -> Figure:
 
 
 def _small_print(composition: pd.DataFrame) -> str:
-    """Sizes and seeds."""
+    """Return a note with sizes and seeds."""
     keys = ["method", "ratio", "seed"]
     sizes = composition[composition["method"] != declarations.REFERENCE].groupby(keys)["n"].sum()
     chosen = style.listing([f"{size:,}" for size in sorted(set(sizes))])
     seeds = sizes.index.get_level_values("seed")
-    return f"n = {chosen} samples a subset; {style.over_seeds(seeds)}."
+    return f"n = {chosen} samples in a subset; {style.over_seeds(seeds)}."
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
     composition = declarations.read_table(args.composition, "subset_composition")
     with style.applied():

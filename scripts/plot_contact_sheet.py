@@ -1,6 +1,6 @@
 """Draw the images with the most and the fewest votes, with question, answer and votes.
 
-Reads vote_extremes.csv, which carries the thumbnails.
+Reads vote_extremes.csv, which contains the thumbnails.
 """
 
 import argparse
@@ -21,7 +21,6 @@ TITLES = {"most": "Most votes", "least": "Fewest votes"}
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--extremes", type=Path, required=True)
     style.add_outputs(parser)
@@ -29,12 +28,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def wrapped(text: str, lines: int) -> str:
-    """Break a text into at most so many lines, the last with an ellipsis where it goes on."""
+    """Wrap a text into at most `lines` lines, ending with an ellipsis if it is longer."""
     return "\n".join(textwrap.wrap(text, CHARACTERS, max_lines=lines, placeholder=" …"))
 
 
 def cell(image: Axes, words: Axes, row: dict) -> None:
-    """One sample: its image, and below it votes, source, question and answer."""
+    """Draw one sample: its image, and below it votes, source, question and answer."""
     image.imshow(decode_thumbnail(row["thumbnail"]), interpolation="nearest")
     for axes in (image, words):
         axes.set_axis_off()
@@ -50,7 +49,7 @@ def cell(image: Axes, words: Axes, row: dict) -> None:
 
 
 def sheet(part: Figure | SubFigure, rows: list[dict]) -> None:
-    """A grid of samples, `COLUMNS` wide."""
+    """Draw a grid of samples, `COLUMNS` wide."""
     lines = -(-len(rows) // COLUMNS)
     heights = [1.0, 0.72] * lines
     axes = part.subplots(2 * lines, COLUMNS, squeeze=False, height_ratios=heights)
@@ -65,7 +64,7 @@ def sheet(part: Figure | SubFigure, rows: list[dict]) -> None:
 
 
 def draw(extremes: pd.DataFrame) -> Figure:
-    """The most-voted samples above, the least-voted below, of the first seed."""
+    """Draw the samples with the most votes above those with the fewest, for the first seed."""
     extremes = style.first_seed(extremes)
     groups = {
         extreme: extremes[extremes["extreme"] == extreme].to_dict("records") for extreme in TITLES
@@ -90,7 +89,6 @@ def draw(extremes: pd.DataFrame) -> Figure:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
     extremes = declarations.read_table(args.extremes, "vote_extremes")
     with style.applied():

@@ -1,4 +1,4 @@
-"""Draw cost against relative performance: selection and finetuning, by device-seconds.
+"""Draw cost against relative performance: device-seconds of selection and finetuning.
 
 Reads cost.csv and relative_performance.csv.
 """
@@ -14,16 +14,15 @@ from vlselect.figures import style
 from vlselect.tables import declarations
 from vlselect.tables.cost import beside_performance
 
-MOST_LABELS = 14  # points that are labelled one by one
+MOST_LABELS = 14  # most points that are labelled one by one
 NOTE = (
     "Device-seconds: time of each job times its GPUs or processes, mean over seeds; a stage that "
-    "several methods use counts for each."
+    "several methods share counts for each."
 )
-PUBLISHED = "Time as published; pale bars: only selection and finetuning together."
+PUBLISHED = "Time as published; pale bars: selection and finetuning together."
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cost", type=Path, required=True)
     parser.add_argument("--performance", type=Path, required=True)
@@ -36,7 +35,7 @@ def _colour(row: dict) -> str:
 
 
 def name_of(row: dict) -> str:
-    """Method and, where it chooses, ratio."""
+    """Return the method and, unless it is the full pool, its ratio."""
     name = style.method_name(row["method"])
     return (
         name
@@ -46,10 +45,10 @@ def name_of(row: dict) -> str:
 
 
 def bars(axes: Axes, rows: list[dict]) -> None:
-    """What each method spends on selection (hatched) and on finetuning (solid)."""
+    """Draw each method's cost of selection (hatched) and finetuning (solid)."""
     for y, row in enumerate(rows):
         colour, text = _colour(row), f"{row['total']:.0f}"
-        if pd.notna(row["selection"]):  # published figures may give the sum alone
+        if pd.notna(row["selection"]):  # publications may state only the sum
             text = f"{row['selection']:.0f} + {row['finetuning']:.0f}"
             light = {"color": "white", "edgecolor": colour, "hatch": "//////", "linewidth": 0.8}
             axes.barh(y, row["selection"], height=0.6, **light)
@@ -67,7 +66,7 @@ def bars(axes: Axes, rows: list[dict]) -> None:
 
 
 def points(axes: Axes, rows: list[dict]) -> None:
-    """Total cost against what is kept; a line joins the ratios of a method."""
+    """Draw total cost against relative performance; a line joins the ratios of a method."""
     for method in dict.fromkeys(row["method"] for row in rows):
         own = sorted((row for row in rows if row["method"] == method), key=lambda r: r["total"])
         x, colour = [row["total"] for row in own], _colour(own[0])
@@ -84,7 +83,7 @@ def points(axes: Axes, rows: list[dict]) -> None:
 
 
 def draw(cost: pd.DataFrame, performance: pd.DataFrame) -> Figure:
-    """For each model both views, side by side."""
+    """Draw both panels side by side for each model."""
     means = performance[performance["task"] == declarations.MEAN]
     means, interval = style.shown_intervals(means)
     joined = beside_performance(cost, means)
@@ -117,7 +116,6 @@ def draw(cost: pd.DataFrame, performance: pd.DataFrame) -> Figure:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Draw the figure from its tables."""
     args = build_parser().parse_args(argv)
     cost = declarations.read_table(args.cost, "cost")
     performance = declarations.read_table(args.performance, "relative_performance")

@@ -1,4 +1,4 @@
-"""Draw what the methods' subsets have in common: the Jaccard index of every pair, for each ratio.
+"""Draw the overlap of the methods' subsets: the Jaccard index of every pair, for each ratio.
 
 Reads subset_overlap.csv.
 """
@@ -19,7 +19,6 @@ COLUMNS = 2
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--overlap", type=Path, required=True)
     style.add_outputs(parser)
@@ -27,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def triangle(overlap: pd.DataFrame, methods: list[str]) -> np.ndarray:
-    """Jaccard index of each pair, mean over seeds, below the diagonal of an (M, M) matrix."""
+    """Return Jaccard indices of pairs, mean over seeds, below the diagonal of an (M, M) matrix."""
     values = np.full((len(methods), len(methods)), np.nan)
     pairs = overlap.groupby(["method_a", "method_b"], sort=False)["jaccard"].mean()
     for pair, value in pairs.items():
@@ -37,7 +36,7 @@ def triangle(overlap: pd.DataFrame, methods: list[str]) -> np.ndarray:
 
 
 def by_chance(overlap: pd.DataFrame) -> float:
-    """Jaccard index expected of two random subsets of these sizes; NaN where it cannot be told."""
+    """Return the Jaccard index expected for two random subsets of these sizes; NaN if unknown."""
     known = overlap[(overlap["jaccard"] > 0) & (overlap["n_common"] > 0)]
     if known.empty:
         return float("nan")
@@ -47,7 +46,7 @@ def by_chance(overlap: pd.DataFrame) -> float:
 
 
 def heat_map(axes: Axes, methods: list[str], values: np.ndarray, top: float) -> None:
-    """Squares below the diagonal, with their numbers."""
+    """Draw squares below the diagonal, with their numbers."""
     axes.imshow(values[1:, :-1], cmap="Oranges", vmin=0.0, vmax=top)
     for (a, b), value in np.ndenumerate(values[1:, :-1]):
         if len(methods) <= NUMBERS_UP_TO and np.isfinite(value):
@@ -64,12 +63,12 @@ def heat_map(axes: Axes, methods: list[str], values: np.ndarray, top: float) -> 
 
 
 def draw(overlap: pd.DataFrame) -> Figure:
-    """One panel for each ratio, all on the same scale."""
+    """Draw a panel for each ratio, all on the same scale."""
     overlap = overlap[~overlap[["method_a", "method_b"]].isin([declarations.REFERENCE]).any(axis=1)]
     ratios = sorted(dict.fromkeys(overlap["ratio"]), key=declarations.ratio_order)
     if not ratios:
         figure = style.new_figure(2.0)
-        style.empty(figure, "No two methods chose at the same ratio and seed.")
+        style.empty(figure, "No two methods have the same ratio and seed.")
         return figure
     pairs = overlap[["method_a", "method_b"]].to_numpy().ravel()
     count, top = len(set(pairs)), max(0.2, float(overlap["jaccard"].max()))
@@ -93,7 +92,6 @@ def draw(overlap: pd.DataFrame) -> Figure:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
     overlap = declarations.read_table(args.overlap, "subset_overlap")
     with style.applied():

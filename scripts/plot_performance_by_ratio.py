@@ -1,4 +1,4 @@
-"""Draw relative performance against the share of the pool that was selected, a line per method.
+"""Draw relative performance against the selected share of the pool, a line for each method.
 
 Reads relative_performance.csv and relative_by_seed.csv.
 """
@@ -18,7 +18,6 @@ NO_LINE = (*declarations.UNTRAINED, declarations.REFERENCE)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--performance", type=Path, required=True)
     parser.add_argument("--seeds", type=Path, required=True)
@@ -27,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def draw_model(axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame) -> None:
-    """One model: the methods' lines, set a little apart so that intervals can be told apart."""
+    """Draw one model: the methods' lines, shifted slightly so that intervals do not overlap."""
     methods = [name for name in dict.fromkeys(means["method"]) if name not in NO_LINE]
     ratios = sorted({float(ratio) for ratio in means.loc[means["method"].isin(methods), "ratio"]})
     step = 0.55 * 100 * min(np.diff(ratios), default=0.1) / max(len(methods), 8)
@@ -53,7 +52,7 @@ def draw_model(axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame) -> None:
 
 
 def draw(performance: pd.DataFrame, seeds: pd.DataFrame) -> Figure:
-    """One panel for each model."""
+    """Draw a panel for each model."""
     means, interval = style.shown_intervals(performance[performance["task"] == declarations.MEAN])
     seeds = seeds[seeds["task"] == declarations.MEAN]
     models = list(dict.fromkeys(means["model"]))
@@ -70,7 +69,6 @@ def draw(performance: pd.DataFrame, seeds: pd.DataFrame) -> Figure:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Draw the figure from its tables."""
     args = build_parser().parse_args(argv)
     performance = declarations.read_table(args.performance, "relative_performance")
     seeds = declarations.read_table(args.seeds, "relative_by_seed")

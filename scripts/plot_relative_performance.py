@@ -1,6 +1,6 @@
-"""Draw relative performance by method: mean and 95 % interval, and a dot for every seed.
+"""Draw relative performance by method: mean and 95 % interval, and a circle for every seed.
 
-Beside it stands the difference from random selection, where there is that. Reads
+The difference from random selection, if there is one, is written beside it. Reads
 relative_performance.csv, relative_by_seed.csv, benchmark_scores.csv and comparison_with_random.csv.
 """
 
@@ -17,7 +17,6 @@ from vlselect.tables.declarations import UNTRAINED
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--performance", type=Path, required=True)
     parser.add_argument("--seeds", type=Path, required=True)
@@ -28,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def label(method: str, ratio: str) -> str:
-    """Name of a row: the method, and its ratio where it chooses."""
+    """Return the name of a row: the method, with its ratio if it has one."""
     name = style.method_name(method)
     return (
         name
@@ -38,13 +37,13 @@ def label(method: str, ratio: str) -> str:
 
 
 def trained_first(means: pd.DataFrame) -> pd.DataFrame:
-    """The order of the rows: that of the table, with what was never finetuned at the end."""
+    """Return the rows in table order, with untrained methods at the end."""
     untrained = means["method"].isin(UNTRAINED)
     return pd.concat([means[~untrained], means[untrained]], ignore_index=True)
 
 
 def draw_row(axes: Axes, y: int, row: dict, own: pd.DataFrame) -> None:
-    """One method at one ratio: bar, mean, interval and seeds."""
+    """Draw one method at one ratio: bar, mean, interval and seeds."""
     colour, modest = style.method_colour(row["method"]), row["method"] in UNTRAINED
     if not modest:
         axes.barh(y, row["relative"], height=0.62, color=colour, alpha=0.25, linewidth=0)
@@ -64,7 +63,7 @@ def draw_row(axes: Axes, y: int, row: dict, own: pd.DataFrame) -> None:
 def draw_model(
     axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame, compared: pd.DataFrame
 ) -> None:
-    """One model's methods, a row each."""
+    """Draw one model's methods, a row each."""
     rows = trained_first(means).to_dict("records")
     axes.axvline(100.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     for y, row in enumerate(rows):
@@ -83,7 +82,7 @@ def draw_model(
 def small_print(
     performance: pd.DataFrame, seeds: pd.DataFrame, scores: pd.DataFrame, interval: str
 ) -> str:
-    """Numbers of benchmarks and questions (where known), seeds, and what the lines are."""
+    """Return a note: numbers of benchmarks and questions (if known), seeds, interval."""
     n = scores.drop_duplicates("task")["n"]
     questions = f" ({n.sum():,} questions)" if n.all() else ""
     trained = seeds.loc[~seeds["method"].isin(UNTRAINED), "seed"]
@@ -94,7 +93,7 @@ def small_print(
 def draw(
     performance: pd.DataFrame, seeds: pd.DataFrame, scores: pd.DataFrame, compared: pd.DataFrame
 ) -> Figure:
-    """One panel for each model."""
+    """Draw a panel for each model."""
     means, interval = style.shown_intervals(performance[performance["task"] == declarations.MEAN])
     compared, of_difference = style.shown_intervals(compared)
     seeds = seeds[seeds["task"] == declarations.MEAN]
@@ -113,7 +112,6 @@ def draw(
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Draw the figure from its tables."""
     args = build_parser().parse_args(argv)
     performance = declarations.read_table(args.performance, "relative_performance")
     seeds = declarations.read_table(args.seeds, "relative_by_seed")

@@ -1,7 +1,7 @@
-"""Draw how scores are spread within each source, and what share of the source they make chosen.
+"""Draw the spread of scores within each source, and the share of the source that they select.
 
-Why one score alone biases a coreset: sources differ in their scores for reasons that have nothing
-to do with the worth of a sample. Reads score_distribution.csv.
+It shows why a single score biases a coreset: sources differ in their scores for reasons unrelated
+to the value of a sample. Reads score_distribution.csv.
 """
 
 import argparse
@@ -14,12 +14,11 @@ from matplotlib.figure import Figure
 from vlselect.figures import style
 from vlselect.tables import declarations
 
-MOST = 16  # sources shown; the smallest beyond that are left out, and the figure says so
+MOST = 16  # sources shown; smaller ones are left out, and a note says so
 COLUMNS = 2
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--distribution", type=Path, required=True)
     style.add_outputs(parser)
@@ -27,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def boxes(axes: Axes, facts: pd.DataFrame, colour: str) -> None:
-    """A box for every source: 5 to 95 % (line), 25 to 75 % (box), median (tick)."""
+    """Draw a box for every source: 5 to 95 % (line), 25 to 75 % (box), median (tick)."""
     for y, row in enumerate(facts.to_dict("records")):
         if row["n_scored"] == 0:
             at = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 7}
@@ -41,7 +40,7 @@ def boxes(axes: Axes, facts: pd.DataFrame, colour: str) -> None:
 
 
 def shares(axes: Axes, own: pd.DataFrame, sources: list[str]) -> None:
-    """Columns of numbers to the right: chosen share of each source, one for each ratio."""
+    """Write the chosen share of each source to the right, a column for each ratio."""
     side = {"textcoords": "offset points", "ha": "right", "fontsize": 7.5}
     for i, ratio in enumerate(dict.fromkeys(own["ratio"])):
         chosen = own[own["ratio"] == ratio].groupby("source")["chosen"].mean()
@@ -56,7 +55,6 @@ def shares(axes: Axes, own: pd.DataFrame, sources: list[str]) -> None:
 
 
 def draw_method(axes: Axes, own: pd.DataFrame, sources: list[str]) -> None:
-    """One method's panel."""
     method = own["method"].iloc[0]
     facts = style.first_seed(own).drop_duplicates("source").set_index("source")
     boxes(axes, facts.loc[sources].reset_index(), style.method_colour(method))
@@ -71,7 +69,7 @@ def draw_method(axes: Axes, own: pd.DataFrame, sources: list[str]) -> None:
 
 
 def draw(distribution: pd.DataFrame) -> Figure:
-    """One panel for each method."""
+    """Draw a panel for each method."""
     methods = list(dict.fromkeys(distribution["method"]))
     every = list(dict.fromkeys(distribution["source"]))
     sources = every[:MOST]
@@ -97,7 +95,7 @@ def draw(distribution: pd.DataFrame) -> Figure:
 
 
 def _small_print(left_out: int) -> str:
-    """What boxes and numbers are."""
+    """Return a note that explains boxes and numbers."""
     text = (
         "Scores of the pool's samples by source, of the first seed: median, 25 to 75 % (box), "
         "5 to 95 % (line).\nNumbers: % of the source's samples that the method takes at the ratio "
@@ -107,7 +105,6 @@ def _small_print(left_out: int) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
     distribution = declarations.read_table(args.distribution, "score_distribution")
     with style.applied():

@@ -1,4 +1,4 @@
-"""Draw how the tasks agree: rank correlation of influences, and overlap of votes.
+"""Draw the agreement of the tasks: rank correlation of influences, and overlap of votes.
 
 Reads task_agreement.csv.
 """
@@ -18,7 +18,6 @@ NUMBERS_UP_TO = 14  # tasks; more would not be readable
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--agreement", type=Path, required=True)
     style.add_outputs(parser)
@@ -26,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def matrix(agreement: pd.DataFrame, column: str) -> tuple[list[str], np.ndarray]:
-    """Tasks in table order, and the symmetric (T, T) matrix of one column's means over seeds."""
+    """Return the tasks, and the symmetric (T, T) matrix of one column's means over seeds."""
     tasks = list(dict.fromkeys(agreement["task_a"]))
     values = np.full((len(tasks), len(tasks)), np.nan)
     means = agreement.groupby(["task_a", "task_b"], sort=False)[column].mean()
@@ -37,7 +36,7 @@ def matrix(agreement: pd.DataFrame, column: str) -> tuple[list[str], np.ndarray]
 
 
 def heat_map(axes: Axes, tasks: list[str], values: np.ndarray, colours: str, low: float) -> None:
-    """Squares with their numbers; the diagonal and undefined values stay empty."""
+    """Draw squares with their numbers; the diagonal and undefined values stay empty."""
     values = values.copy()
     np.fill_diagonal(values, np.nan)
     axes.imshow(values, cmap=colours, vmin=low, vmax=1.0)
@@ -56,7 +55,7 @@ def heat_map(axes: Axes, tasks: list[str], values: np.ndarray, colours: str, low
 
 
 def draw(agreement: pd.DataFrame) -> Figure:
-    """Rank correlation of influence on the left, Jaccard index of votes on the right."""
+    """Draw the rank correlation of influences and, to the right, the Jaccard index of votes."""
     tasks, spearman = matrix(agreement, "spearman")
     _, jaccard = matrix(agreement, "jaccard")
     side = max(2.6, (0.42 if len(tasks) <= NUMBERS_UP_TO else 0.22) * len(tasks))
@@ -76,7 +75,6 @@ def draw(agreement: pd.DataFrame) -> Figure:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
     agreement = declarations.read_table(args.agreement, "task_agreement")
     with style.applied():

@@ -1,4 +1,4 @@
-"""Draw how many tasks vote for the samples of the pool, and how many of those are selected.
+"""Draw how many samples of the pool have how many votes, and how many of them are selected.
 
 Reads votes_histogram.csv.
 """
@@ -19,7 +19,6 @@ NUMBERED = 20  # bars; more have no room for numbers
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--histogram", type=Path, required=True)
     style.add_outputs(parser)
@@ -27,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def draw_subset(axes: Axes, histogram: pd.DataFrame) -> None:
-    """One subset: the pool's samples in grey, the selected ones before them."""
+    """Draw one subset: the pool's samples in grey, the selected ones in front."""
     votes, n, selected = (histogram[column].to_numpy() for column in ("votes", "n", "selected"))
     colour = style.method_colour(METHOD)
     axes.bar(votes, n, width=0.82, color="#cfcfcf", label="pool")
@@ -40,20 +39,20 @@ def draw_subset(axes: Axes, histogram: pd.DataFrame) -> None:
     axes.set_xticks(votes[:: max(1, int(np.ceil(len(votes) / 20)))])
     axes.set_xlim(votes[0] - 0.6, votes[-1] + 0.6)
     axes.set_ylim(0, 1.16 * max(n))
-    axes.set_xlabel("votes: number of tasks in whose top share the sample is")
+    axes.set_xlabel("votes: number of tasks that have the sample in their top share")
     axes.set_ylabel("number of samples")
     style.grid(axes, "y")
 
 
 def mean_subsets(histogram: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Ratio, and rows with the mean numbers over its seeds, as whole samples."""
+    """Return for each ratio its rows with mean counts over seeds, rounded to whole samples."""
     means = histogram.groupby(["ratio", "votes"], sort=False)[["n", "selected"]].mean()
     rows = means.round().astype(int).reset_index()
     return list(rows.groupby("ratio", sort=False))
 
 
 def draw(histogram: pd.DataFrame) -> Figure:
-    """One panel for each ratio."""
+    """Draw a panel for each ratio."""
     subsets = mean_subsets(histogram)
     figure = style.new_figure(0.6 + 3.2 * len(subsets))
     panels = figure.subplots(len(subsets), 1, squeeze=False)[:, 0]
@@ -74,7 +73,6 @@ def draw(histogram: pd.DataFrame) -> Figure:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Draw the figure from its table."""
     args = build_parser().parse_args(argv)
     histogram = declarations.read_table(args.histogram, "votes_histogram")
     with style.applied():

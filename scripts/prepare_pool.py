@@ -1,8 +1,8 @@
-"""Judge every record of the pool: accept it as a sample, or reject it and say why.
+"""Check every record of the pool: accept it as a sample, or reject it with a reason.
 
-Writes the samples in the records' order, a mixture's part by part, the rejected records with their
-reasons, and counts; accepted + rejected = read. Fails where a file cannot be read or where no
-record of a part is accepted.
+Writes the samples in the records' order (a mixture's part by part), the rejected records with their
+reasons, and counts; accepted + rejected = read. Fails if a file cannot be read or no record of a
+part is accepted.
 """
 
 import argparse
@@ -23,20 +23,19 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     where = "file, glob or folder of records; of a mixture, <part>=<location> for each part"
     parser.add_argument("--records", nargs="+", required=True, help=where)
-    where = "folder, tars or tables of the images, or <part>=<location> for each part"
+    where = "folder, tars or tables of images, or <part>=<location> for each part"
     parser.add_argument(
-        "--images", nargs="*", default=[], help=f"{where}; else the records' tables"
+        "--images", nargs="*", default=[], help=f"{where}; by default the records' tables"
     )
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image accepted")
     what = "key of a record that names its source; of a mixture, <part>=<key>"
     parser.add_argument("--source-key", nargs="*", default=[], help=what)
-    what = "a text that no turn may hold"
+    what = "texts that no turn may contain"
     parser.add_argument("--forbidden", nargs="*", default=[], metavar="TEXT", help=what)
-    what = "refuse a record whose id an earlier one has, or give it the id <id>#2"
+    what = "reject a record with an earlier one's id, or rename it to <id>#2"
     parser.add_argument("--repeated-ids", choices=REPEATED_IDS, required=True, help=what)
     parser.add_argument("--workers", type=int, default=1, help="threads that decode images")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet to write")
@@ -46,13 +45,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def judge_parts(args: argparse.Namespace) -> Iterator[tuple[str | None, Iterator[Outcome]]]:
-    """Give each part's name and what becomes of its records."""
+    """Yield each part's name and the outcomes of its records."""
     records = by_part(args.records)
     locations = {part: image_location(records[part]) for part in records} | by_part(args.images)
     source_keys = by_part(args.source_key)
     unknown = (locations.keys() | source_keys.keys()) - records.keys()
     if unknown:
-        raise InputError(f"no records of {', '.join(map(repr, unknown))} are given")
+        raise InputError(f"no records are given for {', '.join(map(repr, unknown))}")
     roots = ImageRoots(locations)
     roots.require()
     for part, location in records.items():
@@ -74,7 +73,7 @@ def write_part(
     samples: SamplesWriter,
     rejected: RejectionWriter,
 ) -> Tally:
-    """Write and count what became of the records of a part."""
+    """Write and count the outcomes of a part's records."""
     tally = Tally()
     for outcome in log.progress(outcomes, description=f"records of {part}" if part else "records"):
         tally.add(outcome)
@@ -88,7 +87,6 @@ def write_part(
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the three files."""
     args = build_parser().parse_args(argv)
     log.start()
     mixture = None not in by_part(args.records)
@@ -103,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
             logger.info("%s%s", f"{part}: " if part else "", tally.describe())
             if not tally.accepted:
                 where = by_part(args.records)[part]
-                raise InputError(f"{where}: no record is fit to use: {tally.describe()}")
+                raise InputError(f"{where}: no record was accepted: {tally.describe()}")
     summary = Tally.total(tallies.values()).summary()
     if mixture:
         summary["parts"] = {part: tally.counts() for part, tally in tallies.items()}

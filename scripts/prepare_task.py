@@ -1,8 +1,8 @@
-"""Judge the validation and test records of one task, which bear answers and maybe choices.
+"""Check the validation and test records of one task, with answers and possibly choices.
 
-Writes a table for each split. A split that is not given becomes an empty table; a given one with
-no acceptable record is an error. Validation records need a response, since gradients are taken on
-it; test records may end with the question.
+Writes a table for each split: empty for a split that is not given; a given one without an accepted
+record is an error. Validation records need a response, since gradients are computed on it; test
+records may end with the question.
 """
 
 import argparse
@@ -23,13 +23,12 @@ SPLITS = ("validation", "test")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", required=True, help="name of the task, for messages")
     for split in SPLITS:
         parser.add_argument(f"--{split}", nargs="?", help=f"{split} records, if any")
         parser.add_argument(f"--out-{split}", type=Path, required=True, help="Parquet to write")
-    where = "folder, tars or tables of the images; absent: each split's own table"
+    where = "folder, tars or tables of images; by default each split's own table"
     parser.add_argument("--images", nargs="?", help=where)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image accepted")
     parser.add_argument("--source-key", nargs="?", help="key of a record that names its source")
@@ -41,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
 def prepare_split(
     args: argparse.Namespace, split: str, samples: SamplesWriter, rejected: RejectionWriter
 ) -> None:
-    """Write one split's samples and rejections; none accepted is an error."""
+    """Write one split's samples and rejections."""
     path = getattr(args, split)
     parse = partial(
         parse_task_record,
@@ -64,12 +63,11 @@ def prepare_split(
             )
     logger.info("%s, %s: %s", args.task, split, tally.describe())
     if not tally.accepted:
-        problem = f"no {split} record of task {args.task!r} is fit to use"
+        problem = f"no {split} record of task {args.task!r} was accepted"
         raise InputError(f"{path}: {problem}: {tally.describe()}")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the two tables and the rejections."""
     args = build_parser().parse_args(argv)
     log.start()
     with (
@@ -80,7 +78,7 @@ def main(argv: list[str] | None = None) -> None:
     ):
         for split, samples in zip(SPLITS, (validation, test), strict=True):
             if getattr(args, split) is None:
-                logger.info("%s, %s: not given, the table is empty", args.task, split)
+                logger.info("%s, %s: not given, so the table is empty", args.task, split)
             else:
                 prepare_split(args, split, samples, rejected)
 

@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vision", type=Path, required=True, help="folder of the trained CLIP")
     parser.add_argument("--samples", type=int, required=True, help="examples to train on")
@@ -28,16 +27,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--lookup",
         type=float,
         required=True,
-        help="train on, to twice the samples at most, until lookup accuracy is above this",
+        help="lookup accuracy to reach, training on up to twice the samples",
     )
     parser.add_argument("--seed", type=int, required=True, help="of the split, scenes and weights")
-    parser.add_argument("--threads", type=int, required=True, help="sums depend on it")
+    parser.add_argument("--threads", type=int, required=True, help="results depend on it")
     parser.add_argument("--out", type=Path, required=True, help="folder to save the model in")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Save the trained model, its processor and the log of its training."""
     arguments = build_parser().parse_args(argv)
     log.start()
     fix_randomness(arguments.seed, arguments.threads)

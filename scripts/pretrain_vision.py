@@ -16,18 +16,16 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, required=True, help="scenes to train on")
     parser.add_argument("--batch-size", type=int, default=64, help="scenes in a step")
     parser.add_argument("--seed", type=int, required=True, help="of the split, scenes and weights")
-    parser.add_argument("--threads", type=int, required=True, help="sums depend on it")
+    parser.add_argument("--threads", type=int, required=True, help="results depend on it")
     parser.add_argument("--out", type=Path, required=True, help="folder to save the CLIP in")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Save the trained CLIP, its processor and the log of its training."""
     arguments = build_parser().parse_args(argv)
     log.start()
     fix_randomness(arguments.seed, arguments.threads)

@@ -1,8 +1,8 @@
 """Answer every task's test set with one model and score the answers.
 
 Writes for each task <out>/<task>.parquet (row, sample_id, prediction, answers, score, unit,
-unit_score) and <out>/<task>.json (task, metric, score from 0 to 100, n, cut - answers that were
-not finished - and details).
+unit_score) and <out>/<task>.json (task, metric, score from 0 to 100, n, cut - unfinished answers -
+and details).
 """
 
 import argparse
@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--task",
@@ -30,9 +29,13 @@ def build_parser() -> argparse.ArgumentParser:
         required=True,
         metavar=("NAME", "METRIC", "OPTIONS", "TEST", "IMAGES", "TOKENS"),
         help="a task, its metric, the metric's options as JSON, test.parquet, image root and the "
-        "most tokens of an answer",
+        "most tokens in an answer",
     )
-    parser.add_argument("--checkpoint", type=Path, help="finetuned; absent: the model as it comes")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        help="finetuned checkpoint; by default the model without finetuning",
+    )
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
     parser.add_argument("--out", type=Path, required=True, help="directory for the tasks' files")
     loading.add_model_arguments(parser)
@@ -40,7 +43,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run all benchmarks of one checkpoint."""
     arguments = build_parser().parse_args(argv)
     log.start()
     tasks = [(Benchmark.parse(*task[:4]), Path(task[4]), int(task[5])) for task in arguments.task]

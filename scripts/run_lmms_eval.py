@@ -1,7 +1,7 @@
-"""Answer every task's test set with lmms_eval and score the answers: in place of run_benchmarks.
+"""Answer every task's test set with lmms_eval and score the answers, in place of run_benchmarks.py.
 
-lmms_eval runs in an environment of its own, offline, on task files that are written for it. Its
-answers get the tasks' own metrics; its exact match stands beside them in <out>/<task>.json.
+lmms_eval runs in an environment of its own, offline, on task files written for it. Its answers are
+scored with the tasks' own metrics; its exact match is in <out>/<task>.json too.
 """
 
 import argparse
@@ -24,7 +24,6 @@ SCRIPTS = Path(__file__).resolve().parent
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--task",
@@ -33,13 +32,17 @@ def build_parser() -> argparse.ArgumentParser:
         required=True,
         metavar=("NAME", "METRIC", "OPTIONS", "TEST", "IMAGES", "TOKENS"),
         help="a task, its metric, the metric's options as JSON, test.parquet, image root and the "
-        "most tokens of an answer",
+        "most tokens in an answer",
     )
     parser.add_argument("--model", required=True, help="model directory, or hub id")
     parser.add_argument("--adapter", required=True, help="lmms_eval's name of the model class")
-    parser.add_argument("--arguments", type=json.loads, required=True, help="its own, as JSON")
+    parser.add_argument(
+        "--arguments", type=json.loads, required=True, help="the adapter's arguments, as JSON"
+    )
     parser.add_argument("--device", required=True, help="auto, cpu, cuda or cuda:<n>")
-    parser.add_argument("--python", required=True, help="interpreter that has lmms_eval")
+    parser.add_argument(
+        "--python", required=True, help="interpreter of an environment with lmms_eval"
+    )
     parser.add_argument("--threads", type=int, required=True, help="of the model")
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
     parser.add_argument("--out", type=Path, required=True, help="directory for the tasks' files")
@@ -47,22 +50,22 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def ask(python: str, *lines: str) -> str:
-    """What a line of Python prints in lmms_eval's environment."""
+    """Return what lines of Python print in lmms_eval's environment."""
     done = subprocess.run(
         [python, "-c", "; ".join(lines)], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise InputError(f"{python} has no lmms_eval that works:\n{done.stderr[-2000:]}")
+        raise InputError(f"{python} has no working lmms_eval:\n{done.stderr[-2000:]}")
     return done.stdout.strip()
 
 
 def run(command: list[str], cache: Path, threads: int) -> None:
-    """Run lmms_eval offline; what it prints goes to our log.
+    """Run lmms_eval offline, with its output in our log.
 
     Raises
     ------
-    InputError
-        If it fails, or went over a failure.
+    RuntimeError
+        If it fails, or logs a failure that it skipped.
     """
     environment = {
         **os.environ,
@@ -87,7 +90,6 @@ def run(command: list[str], cache: Path, threads: int) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Answer and score all tasks of one model."""
     args = build_parser().parse_args(argv)
     log.start()
     tasks = [(Benchmark.parse(*task[:4]), task[4], int(task[5])) for task in args.task]

@@ -1,4 +1,4 @@
-"""Score every sample of the pool by one method, whatever the ratio: row, score."""
+"""Score every sample of the pool by one method, for all ratios: row, score."""
 
 import argparse
 import json
@@ -18,7 +18,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     signals.add_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="Parquet: row, score")
@@ -26,8 +25,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def score(args: argparse.Namespace, pool: pd.DataFrame) -> np.ndarray:
-    """Run the method: float32 scores (N,); NaN stands for no score. Errors name the method."""
-    method = registry.load("method", args.method)  # before the threads of what it loads are limited
+    """Run the method: float32 scores (N,); NaN means no score. Errors name the method."""
+    method = registry.load("method", args.method)  # before its libraries' threads are limited
     if not hasattr(method, "score"):
         raise InputError(f"method {args.method!r} has no scores")
     given = signals.read_signals(args.signal, args.tables, len(pool))
@@ -36,14 +35,13 @@ def score(args: argparse.Namespace, pool: pd.DataFrame) -> np.ndarray:
     scores = np.asarray(scores, dtype=np.float32)
     if scores.shape != (len(pool),) or np.isinf(scores).any():
         raise InputError(
-            f"method {args.method!r} gave scores of shape {scores.shape} for {len(pool)} samples, "
+            f"method {args.method!r} returned scores of shape {scores.shape}, not ({len(pool)},), "
             f"{int(np.isinf(scores).sum())} of them infinite"
         )
     return scores
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Score the pool and write the table."""
     args = build_parser().parse_args(argv)
     log.start()
     pool = signals.read_pool(Samples(args.samples))

@@ -1,8 +1,8 @@
-"""Choose a subset of the pool by one method, budget and seed, within the constraints.
+"""Select a subset of the pool by one method, budget and seed, within the constraints.
 
-Writes the chosen records exactly as they came in, one on a line, in pool order, and beside them a
-Parquet table of their rows, ids, ranks and scores; with constraints, the reason of each choice
-(keep, minimum or method); with a budget in tokens, the tokens of each sample.
+Writes the chosen records verbatim in pool order, one on each line, and a Parquet table of their
+rows, ids, ranks and scores; with constraints, the reason of each choice (keep, minimum or method);
+for a budget in tokens, the tokens of each sample.
 """
 
 import argparse
@@ -25,18 +25,19 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     signals.add_arguments(parser)
     about = "ratio-<share of the pool, in (0, 1]>, samples-<count> or tokens-<count>"
     parser.add_argument("--budget", required=True, help=about)
-    about = "tables of the pool's tokens, all shards; for a budget in tokens"
+    about = "tables of the pool's tokens, all shards, for a budget in tokens"
     parser.add_argument("--tokens", type=Path, nargs="+", default=[], help=about)
-    parser.add_argument("--keep", type=Path, help="ids that are chosen first: see read_ids")
+    parser.add_argument(
+        "--keep", type=Path, help="ids that are chosen first; see constraints.read_ids"
+    )
     parser.add_argument("--exclude", type=Path, help="ids that are never chosen")
-    about = "JSON: minimum, maximum, quota, each source to count or share"
+    about = "JSON: minimum, maximum, quota: source to count or share"
     parser.add_argument("--bounds", type=json.loads, default={}, help=about)
-    about = "Parquet: row_a, row_b of near-duplicates, never both chosen; nor are equal contents"
+    about = "Parquet: row_a, row_b of near-duplicates; no two are chosen, nor two equal samples"
     parser.add_argument("--duplicates", type=Path, nargs="*", help=about)
     parser.add_argument("--out-records", type=Path, required=True, help="JSON list of records")
     parser.add_argument("--out-rows", type=Path, required=True, help="Parquet: rows, ranks, scores")
@@ -46,8 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
 def choose(
     args: argparse.Namespace, samples: Samples, pool: pd.DataFrame, tokens: np.ndarray | None
 ) -> Selection:
-    """Let the method fill the budget."""
-    method = registry.load("method", args.method)  # before the threads of what it loads are limited
+    """Fill the budget by the method."""
+    method = registry.load("method", args.method)  # before its libraries' threads are limited
     given = signals.read_signals(args.signal, args.tables, len(pool))
     constraints = read_constraints(
         *(samples, pool, args.keep, args.exclude, args.bounds, args.duplicates)
@@ -68,7 +69,7 @@ def choose(
 def chosen_table(
     pool: pd.DataFrame, selection: Selection, tokens: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """Columns row, sample_id, rank (1 is the best) and score of the chosen, in pool order.
+    """Return row, sample_id, rank (1 is the best) and score of the chosen samples, in pool order.
 
     With constraints also reason, with a budget in tokens also tokens.
     """
@@ -83,7 +84,7 @@ def chosen_table(
 
 
 def write_records(records: Iterable[str], path: Path) -> None:
-    """Write records that are JSON already as a JSON list, each on its own line, as they come."""
+    """Write JSON records as a JSON list, each verbatim on its own line."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         separator = "[\n"
         for record in records:
@@ -93,7 +94,6 @@ def write_records(records: Iterable[str], path: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Choose and write one subset."""
     args = build_parser().parse_args(argv)
     log.start()
     samples = Samples(args.samples)

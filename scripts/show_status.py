@@ -1,4 +1,4 @@
-"""Say how far a run is: finished files of each stage, and the last lines of the logs being written.
+"""Print the progress of a run: finished files of each stage, and the last lines of recent logs.
 
 Reads `snakemake --summary` from standard input and the logs of the run; see `make status`.
 """
@@ -22,7 +22,6 @@ STATES = ("finished", "outdated", "missing")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path, help="folder of the run, results/<run>")
     return parser
@@ -31,13 +30,8 @@ def build_parser() -> argparse.ArgumentParser:
 def count_files(summary: Iterable[Mapping[str, str]], results: Path) -> dict[str, Counter]:
     """Count the files of each stage by state, in the stages' order.
 
-    Parameters
-    ----------
-    summary : iterable of mapping
-        Rows of `snakemake --summary`: output_file, status (``ok``, ``missing`` or what has
-        changed), plan.
-    results : Path
-        Folder of the run; its parts are the stages.
+    `summary` has the rows of `snakemake --summary` with output_file, status (``ok``, ``missing`` or
+    what has changed) and plan; stages are the parts of the run's folder `results`.
     """
     found: dict[str, Counter] = {}
     for row in summary:
@@ -53,7 +47,7 @@ def count_files(summary: Iterable[Mapping[str, str]], results: Path) -> dict[str
 
 
 def recent_logs(folder: Path, now: float) -> list[str]:
-    """Path and last line of the logs that were written to lately, the latest few first."""
+    """Return path and last line of the most recently written logs, the latest first."""
     logs = [(path.stat().st_mtime, path) for path in folder.rglob("*.log")]
     lines = []
     for written, path in sorted(logs, reverse=True):
@@ -66,11 +60,10 @@ def recent_logs(folder: Path, now: float) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Print a line for each stage, then, where something is still to be done, the logs."""
     results = build_parser().parse_args(argv).results
     counts = count_files(csv.DictReader(sys.stdin, delimiter="\t"), results)
     if not counts:
-        raise SystemExit("snakemake --summary named no file: what it says is above")
+        raise SystemExit("snakemake --summary listed no file; its output is above")
     print(f"{'stage':<20}{''.join(f'{state:>10}' for state in STATES)}")
     for stage, states in counts.items():
         print(f"{stage:<20}{''.join(f'{states[state]:>10}' for state in STATES)}")

@@ -1,4 +1,4 @@
-"""Summarise each cluster: its size, its transferability and its density."""
+"""Compute the size, transferability and density of each cluster."""
 
 import argparse
 import json
@@ -18,35 +18,42 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--activations", nargs="+", required=True, help="all shards of the pool's")
+    parser.add_argument(
+        "--activations", nargs="+", required=True, help="all shards of the pool's activations"
+    )
     parser.add_argument("--assignments", type=Path, required=True, help="Parquet: row, cluster")
     parser.add_argument("--centroids", type=Path, required=True, help="safetensors")
     parser.add_argument("--variant", choices=VARIANTS, required=True)
     parser.add_argument(
-        "--max-cosine", type=float, required=True, help="released: closer pairs do not count"
+        "--max-cosine",
+        type=float,
+        required=True,
+        help="released variant: closer pairs do not count",
     )
     parser.add_argument("--sigma", type=float, required=True, help="bandwidth of the kernel")
-    parser.add_argument("--threads", type=int, required=True, help="the last bits depend on it")
-    parser.add_argument("--out", type=Path, required=True, help="Parquet: a row per cluster")
+    parser.add_argument(
+        "--threads", type=int, required=True, help="results depend on it in the last bits"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="Parquet: a row for each cluster")
     return parser
 
 
 def read_members(path: Path, n_rows: int, n_clusters: int) -> list[np.ndarray]:
-    """Read the rows of each cluster, ascending; what does not fit the arrays is an error."""
+    """Read the rows of each cluster, ascending; ValueError if they do not match the arrays."""
     frame = pd.read_parquet(path)
     if not np.array_equal(frame["row"], np.arange(n_rows)):
         raise InputError(f"{path} does not hold rows 0 to {n_rows - 1} in order")
     cluster = frame["cluster"].to_numpy()
     sizes = np.bincount(cluster, minlength=n_clusters)
     if len(sizes) > n_clusters or not sizes.all():
-        raise InputError(f"{path} and {n_clusters} centroids do not make clusters of one sample up")
+        raise InputError(
+            f"{path} and {n_clusters} centroids do not match: every cluster needs a sample"
+        )
     return np.split(np.argsort(cluster, kind="stable"), np.cumsum(sizes)[:-1])
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Compute and write the summary."""
     args = build_parser().parse_args(argv)
     log.start()
     activations = store.ShardedArray(args.activations)

@@ -13,7 +13,6 @@ TABLE = "benchmark_scores"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog=f"columns of {TABLE}.csv:\n{declarations.describe(TABLE)}",
@@ -24,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--runs",
         nargs="+",
         required=True,
-        help="model/method/<budget>_seed-<s>, or a method that has no model; in table order",
+        help="model/method/<budget>_seed-<s>, or a method without a model; in table order",
     )
     parser.add_argument("--tasks", nargs="+", required=True, help="tasks, in table order")
     declarations.add_budgets_argument(parser)
@@ -33,7 +32,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the table."""
     args = build_parser().parse_args(argv)
     log.start()
     shares = declarations.read_shares(args.budgets)

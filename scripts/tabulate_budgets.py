@@ -1,7 +1,7 @@
-"""Tabulate what share of the pool each budget is.
+"""Tabulate the share of the pool that each budget amounts to.
 
 A ratio or a number of samples is a share of the pool's samples, a number of tokens one of its
-tokens. In all other tables a budget goes by this ratio, so two budgets must not have the same.
+tokens. All other tables name a budget by this ratio, so two budgets must not have the same.
 """
 
 import argparse
@@ -20,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog=f"columns of budgets.csv:\n{declarations.describe('budgets')}",
@@ -34,12 +33,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def budget_rows(labels: Sequence[str], n_samples: int, n_tokens: int) -> list[dict]:
-    """Rows of ``budgets.csv``.
+    """Compute the rows of ``budgets.csv``.
 
     Raises
     ------
     ValueError
-        If a budget is more than the pool, or two budgets come to the same ratio.
+        If a budget exceeds the pool, or two budgets have the same ratio.
     """
     rows, seen = [], {}
     for label in labels:
@@ -50,21 +49,20 @@ def budget_rows(labels: Sequence[str], n_samples: int, n_tokens: int) -> list[di
         other = seen.setdefault(float(ratio), label)
         if other != label:
             raise InputError(
-                f"budgets {other} and {label} are both {ratio} of the pool, and tables could not "
-                "tell them apart: leave one out, or change it a little"
+                f"budgets {other} and {label} are both {ratio} of the pool, so tables cannot "
+                "distinguish them: remove one, or change it slightly"
             )
         rows.append({"budget": label, "amount": amount, "pool": pool, "ratio": ratio})
     return rows
 
 
 def share_label(amount: int, pool: int) -> str:
-    """A share as ratios are written, six decimals at most."""
+    """Format a share like a ratio, with six decimals at most."""
     whole, _, decimals = f"{float(Fraction(amount, pool)):.6f}".partition(".")
     return f"{whole}.{decimals.rstrip('0') or '0'}"
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the table."""
     args = build_parser().parse_args(argv)
     log.start()
     n = len(Samples(args.samples))

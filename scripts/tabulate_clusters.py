@@ -1,7 +1,7 @@
-"""Tabulate the clusters: what they are like, and how much of each COINCIDE takes.
+"""Tabulate the clusters and the number of samples of each in the COINCIDE subsets.
 
-Reads the clusters' assignments and summary and the COINCIDE subsets; writes, for every subset,
-each cluster's transferability, density, share of the budget and number of chosen samples.
+Reads the clusters' assignments and summary and the COINCIDE subsets; writes each cluster's
+transferability, density, share of the budget and number of chosen samples for every subset.
 """
 
 import argparse
@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog=f"columns of clusters.csv:\n{declarations.describe('clusters')}",
@@ -27,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     seeded = {"nargs": 2, "action": "append", "required": True, "metavar": ("SEED", "PATH")}
     parser.add_argument("--assignments", help="row, cluster, distance; for each seed", **seeded)
-    parser.add_argument("--summary", help="a row per cluster; for each seed", **seeded)
+    parser.add_argument("--summary", help="a row for each cluster; for each seed", **seeded)
     parser.add_argument("--temperature", type=float, required=True, help="of the allocation")
     parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
     parser.add_argument("--runs", nargs="+", required=True, help="coincide/<budget>_seed-<s>")
@@ -47,7 +46,6 @@ def read_summary(path: str, temperature: float) -> pd.DataFrame:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the table."""
     args = build_parser().parse_args(argv)
     log.start()
     summaries = {seed: read_summary(path, args.temperature) for seed, path in args.summary}
@@ -61,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         chosen = pd.read_parquet(args.subsets / f"{name}.parquet")["row"].to_numpy()
         counts = pd.Series(assigned[seed][chosen]).value_counts()
         allocated = counts.reindex(summary["cluster"], fill_value=0).to_numpy(np.int64)
-        logger.info("%s: %d of %d clusters give", name, (allocated > 0).sum(), len(summary))
+        logger.info("%s: samples from %d of %d clusters", name, (allocated > 0).sum(), len(summary))
         parts.append(summary.assign(ratio=run.ratio, seed=run.seed, allocated=allocated))
     columns = list(declarations.TABLES["clusters"])
     declarations.write_table(pd.concat(parts, ignore_index=True)[columns], "clusters", args.out)

@@ -1,8 +1,8 @@
 """Compare benchmark scores with finetuning on the whole pool, and with random selection.
 
-Reads benchmark_scores.csv and the scores of the questions behind it (<run>/<task>.parquet); writes
-the relative performance of every seed, its mean over seeds and its difference from random
-selection, with 95 % intervals over seeds and questions.
+Reads benchmark_scores.csv and the scores of its questions (<run>/<task>.parquet); writes the
+relative performance of every seed, its mean over seeds and its difference from random selection,
+with 95 % intervals over seeds and questions.
 """
 
 import argparse
@@ -24,7 +24,6 @@ TABLES = ("relative_by_seed", "relative_performance", "comparison_with_random")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     epilog = "".join(
         f"columns of {table}.csv:\n{declarations.describe(table)}\n" for table in TABLES
     )
@@ -33,13 +32,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--scores", type=Path, required=True, help="benchmark_scores.csv")
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder of that stage")
-    parser.add_argument("--runs", nargs="+", required=True, help="runs of the table, by their path")
+    parser.add_argument("--runs", nargs="+", required=True, help="paths of the runs in the table")
     declarations.add_budgets_argument(parser)
     parser.add_argument(
         "--groups",
         type=json.loads,
         default={},
-        help="JSON object: subtask to the benchmark that it is a part of",
+        help="JSON object: subtask to its benchmark",
     )
     for out, table in zip(("seeds", "relative", "comparison"), TABLES, strict=True):
         parser.add_argument(f"--out-{out}", type=Path, required=True, help=f"{table}.csv")
@@ -47,7 +46,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the three tables."""
     args = build_parser().parse_args(argv)
     log.start()
     scores = declarations.read_table(args.scores, "benchmark_scores")

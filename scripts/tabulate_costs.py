@@ -1,7 +1,7 @@
-"""Tabulate what the jobs cost: per rule, and per method for selection and finetuning.
+"""Tabulate the cost of the jobs: by rule, and by method for selection and finetuning.
 
-Reads the benchmark files that Snakemake has left below ``<costs>``. Where there are none (results
-that were copied without them), the row stays, says 0 jobs, and its numbers are empty.
+Reads Snakemake's benchmark files in ``<costs>``. Where these are missing (results copied without
+them), the row stays, with 0 jobs and empty numbers.
 """
 
 import argparse
@@ -17,7 +17,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog=f"columns of cost.csv:\n{declarations.describe('cost')}",
@@ -28,19 +27,20 @@ def build_parser() -> argparse.ArgumentParser:
         "--selections",
         type=json.loads,
         required=True,
-        help="JSON list: [subsets, benchmark files behind each of them]",
+        help="JSON list of [subsets, benchmark files behind each of them]",
     )
     parser.add_argument(
         "--runs", nargs="+", required=True, help="model/method/<budget>_seed-<s>, in table order"
     )
-    parser.add_argument("--finetuning", default="finetune_model", help="name of that rule")
+    parser.add_argument(
+        "--finetuning", default="finetune_model", help="name of the finetuning rule"
+    )
     declarations.add_budgets_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="cost.csv")
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the table."""
     args = build_parser().parse_args(argv)
     log.start()
     shares = declarations.read_shares(args.budgets)
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     rows += rule_rows(args.costs)
     table = declarations.write_table(rows, "cost", args.out)
     unmeasured = int((table["jobs"] == 0).sum())
-    logger.info("%d rows, %d of them without any measurement", len(table), unmeasured)
+    logger.info("%d rows, %d of them without a measurement", len(table), unmeasured)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Tabulate how the scores of score-based methods are spread within each source of the pool.
+"""Tabulate the spread of score-based methods' scores within each source of the pool.
 
-Reads the pool, each method's scores, and ``<subsets>/<run>.parquet`` of every run of theirs; writes
-quantiles of the scores per source, and the share of each source that the subsets hold.
+Reads the pool, each method's scores and ``<subsets>/<run>.parquet`` of its runs; writes quantiles
+of the scores by source, and the share of each source that the subsets hold.
 """
 
 import argparse
@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog=f"columns of score_distribution.csv:\n{declarations.describe('score_distribution')}",
@@ -45,7 +44,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the table."""
     args = build_parser().parse_args(argv)
     log.start()
     sources = Samples(args.samples).frame(columns=["source"])["source"].tolist()

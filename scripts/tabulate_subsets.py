@@ -1,4 +1,4 @@
-"""Tabulate what the subsets are made of, and what they have in common.
+"""Tabulate the composition of the subsets, and their overlap.
 
 Reads the pool and ``<subsets>/<run>.parquet`` of every run; writes the share of each source in
 each subset, and the overlap of every pair of methods at the same ratio and seed.
@@ -20,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     epilog = "".join(
         f"columns of {table}.csv:\n{declarations.describe(table)}\n"
         for table in ("subset_composition", "subset_overlap")
@@ -40,7 +39,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write both tables."""
     args = build_parser().parse_args(argv)
     log.start()
     sources = Samples(args.samples).frame(columns=["source"])["source"].tolist()

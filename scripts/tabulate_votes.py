@@ -1,8 +1,8 @@
-"""Tabulate the votes of the tasks: how many, how alike, and for which samples.
+"""Tabulate the votes of the tasks: their number, their agreement, and the samples voted for.
 
-Reads the votes, the tasks' influences, the pool with its images and the ICONS subsets; writes
-the histogram of votes, the agreement of every pair of tasks, and the image samples with the most
-and the fewest votes (with a thumbnail, so that a contact sheet can be drawn from the table).
+Reads the votes, the tasks' influences, the pool with its images and the ICONS subsets; writes the
+histogram of votes, the agreement of every pair of tasks, and the samples with an image that have
+the most and the fewest votes, with thumbnails for a contact sheet.
 """
 
 import argparse
@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     epilog = "".join(
         f"columns of {table}.csv:\n{declarations.describe(table)}\n"
         for table in ("votes_histogram", "task_agreement", "vote_extremes")
@@ -41,11 +40,11 @@ def build_parser() -> argparse.ArgumentParser:
     seeded = {"action": "append", "required": True}
     about = "a seed and its votes; repeatable"
     parser.add_argument("--votes", nargs=2, metavar=("SEED", "PATH"), help=about, **seeded)
-    about = "a seed and its <task>.parquet of every voter; repeatable"
+    about = "a seed and its <task>.parquet of every voting task; repeatable"
     parser.add_argument("--influence", nargs="+", metavar=("SEED", "PATH"), help=about, **seeded)
     parser.add_argument("--subsets", type=Path, required=True, help="folder of that stage")
     parser.add_argument("--runs", nargs="+", required=True, help="icons/<budget>_seed-<s>")
-    parser.add_argument("--count", type=int, default=12, help="samples at either extreme")
+    parser.add_argument("--count", type=int, default=12, help="samples at each extreme")
     declarations.add_seeds_argument(parser)
     declarations.add_budgets_argument(parser)
     parser.add_argument("--out-histogram", type=Path, required=True)
@@ -55,14 +54,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def first_exchange(record: Record) -> dict[str, str]:
-    """The first question and the first answer of a conversation, short enough for a table."""
+    """Return the first question and answer of a conversation, shortened for a table."""
     texts = {turn.role: turn.text for turn in reversed(record.turns)}
     question = texts.get("user", "").replace("<image>", " ")
     return {"question": shorten(question), "answer": shorten(texts.get("assistant", ""))}
 
 
 def extremes(args: argparse.Namespace, votes: pd.DataFrame) -> list[dict]:
-    """Rows of ``vote_extremes.csv`` of one seed."""
+    """Return the rows of ``vote_extremes.csv`` of one seed."""
     samples = Samples(args.samples)
     has_image = samples.frame(columns=["n_images"])["n_images"].to_numpy() > 0
     counts = votes["votes"].to_numpy(np.int64)
@@ -80,7 +79,7 @@ def extremes(args: argparse.Namespace, votes: pd.DataFrame) -> list[dict]:
 
 
 def histogram(args: argparse.Namespace, votes: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Rows of ``votes_histogram.csv``: each subset beside the votes of its own seed."""
+    """Return the rows of ``votes_histogram.csv``: each subset with the votes of its seed."""
     shares, parts = declarations.read_shares(args.budgets), []
     for name, seed in zip(args.runs, args.seeds, strict=True):
         rows = pd.read_parquet(args.subsets / f"{name}.parquet")["row"].to_numpy()
@@ -92,13 +91,12 @@ def histogram(args: argparse.Namespace, votes: dict[str, pd.DataFrame]) -> pd.Da
 
 
 def pairs(votes: pd.DataFrame, paths: list[str]) -> pd.DataFrame:
-    """Rows of ``task_agreement.csv`` of one seed."""
+    """Return the rows of ``task_agreement.csv`` of one seed."""
     influence = {Path(path).stem: pd.read_parquet(path)["influence"] for path in paths}
     return task_agreement(pd.DataFrame(influence)[voters(votes)], votes)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the three tables."""
     args = build_parser().parse_args(argv)
     log.start()
     votes = {seed: pd.read_parquet(path) for seed, path in args.votes}

@@ -1,7 +1,7 @@
-"""Train Self-Filter's score net jointly with a VLM, then score every sample of the pool by it.
+"""Train Self-Filter's score net jointly with a VLM, then score every sample of the pool with it.
 
-The Parquet gets row and score: the difficulty, minus the net's output. Beside it goes a CSV with
-the weighted loss of every training step.
+Writes a Parquet table of row and score (the difficulty: minus the net's output), and a CSV of the
+weighted loss of every training step.
 """
 
 import argparse
@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_samples_arguments(parser)
     parser.add_argument("--clip", type=Path, nargs="+", required=True, help="CLIP feature shards")
@@ -33,9 +32,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--initial-spread", type=float, required=True, help="of the net's weights")
     parser.add_argument("--variant", choices=score_net.VARIANTS, required=True)
     parser.add_argument("--settings", required=True, help="finetuning settings, as JSON")
-    parser.add_argument("--seed", type=int, required=True, help="of the choice and of the training")
+    parser.add_argument("--seed", type=int, required=True, help="of the draw and of training")
     parser.add_argument("--out", type=Path, required=True, help="Parquet: row, score")
-    parser.add_argument("--log", type=Path, required=True, help="CSV: a line for each step")
+    parser.add_argument("--log", type=Path, required=True, help="CSV: a row for each step")
     loading.add_model_arguments(parser)
     return parser
 
@@ -47,7 +46,7 @@ def draw_rows(sample_ids: Sequence[str], fraction: float | str, seed: int) -> np
 
 
 def train(arguments: argparse.Namespace, features: store.ShardedArray, samples: Samples):
-    """Draw the training samples, load the VLM, train both; give the score net."""
+    """Draw the training samples, load the VLM, train both; return the score net."""
     settings = Settings.from_mapping(json.loads(arguments.settings))
     if settings.adapter != "lora":
         raise InputError("the score net is trained beside a LoRA adapter; use adapter: lora")
@@ -67,7 +66,6 @@ def train(arguments: argparse.Namespace, features: store.ShardedArray, samples: 
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train, score and save."""
     arguments = build_parser().parse_args(argv)
     log.start()
     samples, features = Samples(arguments.samples), store.ShardedArray(arguments.clip)

@@ -1,6 +1,6 @@
-"""Warm a model up for gradients: LoRA on a random fraction of the pool.
+"""Warm up a model for gradients: train LoRA on a random fraction of the pool.
 
-The directory gets the adapter (safetensors), training_log.csv, and rows.csv with the samples used.
+Writes the adapter (safetensors), training_log.csv, and rows.csv with the samples used.
 """
 
 import argparse
@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_training_arguments(parser)
     parser.add_argument("--fraction", type=float, required=True, help="of the pool, in (0, 1]")
@@ -35,12 +34,11 @@ def draw_rows(sample_ids: Sequence[str], fraction: float, seed: int) -> np.ndarr
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Draw samples, train and save."""
     arguments = build_parser().parse_args(argv)
     start_logging()
     settings = Settings.from_mapping(json.loads(arguments.settings))
     if settings.adapter != "lora":
-        raise InputError("the warm-up trains a LoRA adapter; its settings ask for another one")
+        raise InputError("the warm-up trains a LoRA adapter; its settings name another one")
     samples = Samples(arguments.samples)
     pool = samples.frame(["row", "sample_id", "source"])
     rows = draw_rows(pool["sample_id"].tolist(), arguments.fraction, arguments.seed)

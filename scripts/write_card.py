@@ -1,7 +1,7 @@
-"""Write a dataset card beside a subset: what is in it, how it was chosen, from what, by what code.
+"""Write a dataset card for a subset: its composition, selection, origin and code.
 
-Markdown with the front matter of the Hugging Face hub. Licences are placeholders: a record keeps
-the licence of the source that it comes from, which only the one who publishes it can look up.
+Markdown with the front matter of the Hugging Face hub. Licences are placeholders: each record keeps
+the licence of its source, which the publisher has to look up.
 """
 
 import argparse
@@ -23,7 +23,6 @@ SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "1
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     parser.add_argument("--subset", type=Path, required=True, help="the subset's records, JSON")
@@ -32,21 +31,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--method", required=True)
     parser.add_argument("--budget", required=True, help="as in the paths")
     parser.add_argument("--seed", required=True)
-    parser.add_argument("--sections", nargs="*", default=[], help="of the config, that it used")
+    parser.add_argument(
+        "--sections", nargs="*", default=[], help="sections of the config that it used"
+    )
     parser.add_argument("--out", type=Path, required=True, help="Markdown to write")
     return parser
 
 
 def composition(pool: pd.DataFrame, rows: pd.Series) -> str:
-    """Markdown table of the sources: samples chosen, their share, and the same of the pool.
-
-    Parameters
-    ----------
-    pool : DataFrame
-        Column source; one row per sample, in row order.
-    rows : Series of int64
-        The chosen rows.
-    """
+    """Return a Markdown table of the sources: samples and shares in the subset and in the pool."""
     whole, chosen = pool["source"].value_counts(), pool["source"].loc[rows].value_counts()
     lines = [
         "| source | chosen | share | in the pool | share | licence |",
@@ -62,7 +55,7 @@ def composition(pool: pd.DataFrame, rows: pd.Series) -> str:
 
 
 def settings(config: Mapping, method: str, sections: list[str]) -> dict:
-    """What of the config the choice depended on: the method, constraints, sections, models."""
+    """Return the part of the config behind the choice: method, constraints, sections, models."""
     used = {"methods": {method: config["methods"].get(method) or {}}}
     used |= {name: config[name] for name in sections if name in config}
     constraints = {key: value for key, value in config["constraints"].items() if value}
@@ -73,7 +66,7 @@ def settings(config: Mapping, method: str, sections: list[str]) -> dict:
 
 
 def front_matter(n: int, method: str) -> str:
-    """YAML that the hub reads."""
+    """Return YAML for the hub."""
     size = next((name for most, name in SIZES if n < most), "n>1M")
     return f"""---
 license: unknown
@@ -84,7 +77,7 @@ tags: [vlselect, data-selection, instruction-tuning, {method}]
 
 
 def card(args: argparse.Namespace, pool: pd.DataFrame, rows: pd.Series, made: Mapping) -> str:
-    """Put the card together; `made` is the run's provenance."""
+    """Return the card; `made` is the run's provenance."""
     config, chosen = made["config"], pool.loc[rows]
     purpose = registry.load("method", args.method).__doc__.splitlines()[0]
     used = json.dumps(settings(config, args.method, args.sections), indent=2, ensure_ascii=False)
@@ -134,7 +127,6 @@ vlselect at commit `{made["commit"]}`, Python {made["python"]}, {packages}:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the card."""
     args = build_parser().parse_args(argv)
     log.start()
     pool = Samples(args.samples).frame(["source", "n_images", "n_turns"])
@@ -146,12 +138,12 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _plain(text: str) -> str:
-    """A user's text, harmless in a Markdown table."""
+    """Escape a user's text for a Markdown table."""
     return html.escape(" ".join(text.split())).replace("|", "&#124;").replace("`", "&#96;")
 
 
 def _texts(value: object) -> list[str]:
-    """All texts in a value of JSON."""
+    """Return all texts in a JSON value."""
     if isinstance(value, Mapping):
         return [text for item in value.values() for text in _texts(item)]
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Write down what a run was made of: config, versions, models, digests of every input, commit."""
+"""Write the provenance of a run: config, versions, models, commit, digests of every input."""
 
 import argparse
 import json
@@ -17,7 +17,6 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Flags of this script."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, help="the whole config, as JSON")
     parser.add_argument("--pins", required=True, help="requirements file of the pinned versions")
@@ -27,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def commit() -> str | None:
-    """Git commit of this program, marked where files differ from it; None outside a checkout."""
+    """Return this program's git commit, marked if files differ from it; None outside a checkout."""
     command = ["git", "-C", str(SCRIPTS), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -37,7 +36,7 @@ def commit() -> str | None:
 
 
 def versions(pins: Path) -> dict[str, dict[str, str | None]]:
-    """Pinned version of every package, and the one installed where this job ran, if any."""
+    """Return the pinned version of every package, and the one installed here, if any."""
     found: dict[str, dict[str, str | None]] = {}
     for line in pins.read_text(encoding="utf-8").splitlines():
         name, separator, version = line.partition("==")
@@ -51,7 +50,6 @@ def versions(pins: Path) -> dict[str, dict[str, str | None]]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Collect and write ``provenance.json``."""
     arguments = build_parser().parse_args(argv)
     log.start()
     config = json.loads(arguments.config)

@@ -1,5 +1,5 @@
 "use strict";
-// Data come as columns (scripts/vlselect/explorer/columns.py). Texts reach the page by textContent only.
+// Data are columns (scripts/vlselect/explorer/columns.py). Texts are inserted with textContent only.
 const data = JSON.parse(document.getElementById("data").textContent);
 const CARD = 176; // pixels from one card to the next
 const get = (id) => document.getElementById(id);
@@ -39,7 +39,7 @@ function picture(image) {
   return element;
 }
 
-// The list: only the cards in sight exist
+// The list: only visible cards exist
 
 function marks(i) {
   const box = make("div", "marks"), compared = { first: get("selection").value, second: get("other").value };
@@ -139,7 +139,7 @@ function update() {
       + ` ${part.second.length} only by ${second}, ${part.neither.length} by neither`;
     const difference = get("difference").value;
     if (difference !== "any") {
-      counts = ` shown; of ${order.length} that pass the other filters${counts}`;
+      counts = ` shown; of ${order.length} that match the other filters${counts}`;
       order = part[difference];
     }
   }

@@ -9,7 +9,7 @@ from vlselect.pool.samples import SCHEMA, TASK_SCHEMA, SamplesWriter
 
 
 def exchange(i, question, reply, image=False, **more):
-    """One LLaVA record of one question and one answer, as JSON text."""
+    """Return a LLaVA record of one question and one answer as JSON."""
     turns = [{"from": "human", "value": question}, {"from": "gpt", "value": reply}]
     record = {"id": f"s{i}", "conversations": turns, **more}
     if image:

@@ -1,4 +1,4 @@
-"""scripts/check_budgets.py: what cannot be met is said at once, all of it."""
+"""scripts/check_budgets.py: all budgets that cannot be met are reported at once."""
 
 import json
 

@@ -22,7 +22,7 @@ N = 140  # three blocks
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
-    """Folder of a pool that is long enough to be cut into shards."""
+    """Folder of a pool that is large enough to be cut into shards."""
     folder = tmp_path_factory.mktemp("pool")
     records = make_records(N, seed=4)
     write_images(folder / "images", records)
@@ -75,7 +75,7 @@ def run(tiny_vlm, pool, adapter):
 
 
 def read(path):
-    """Values and header of one shard."""
+    """Read values and header of one shard."""
     with safe_open(path, "np") as file:
         return file.get_tensor("values"), file.metadata()
 
@@ -195,7 +195,7 @@ def test_adapter_outside_the_language_model_is_refused(tiny_vlm, run, tmp_path):
 
 
 def test_flags_that_do_not_fit_each_other_are_refused(run, tmp_path):
-    with pytest.raises(ValueError, match="--keep-norms names no part: colour"):
+    with pytest.raises(ValueError, match="--keep-norms has unknown parts: colour"):
         run(tmp_path / "x.safetensors", "--keep-norms", "colour")
     with pytest.raises(ValueError, match="shorter"):
         run(tmp_path / "x.safetensors", names=("a", "b"), samples=["only-one.parquet"])

@@ -1,4 +1,4 @@
-"""scripts/count_tokens.py: what finetuning sees, counted without weights, in any shards."""
+"""scripts/count_tokens.py: the tokens that finetuning sees, without weights, in any shards."""
 
 import shutil
 

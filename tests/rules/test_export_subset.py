@@ -1,4 +1,4 @@
-"""The entry export_subset on pools whose images are in tars, tables and several folders."""
+"""The entry export_subset on pools with images in tars, tables and several folders."""
 
 import io
 import json
@@ -16,14 +16,14 @@ ROWS = [1, 3, 4, 7]
 
 
 def pack(folder, tar):
-    """Put all files of a folder into a tar."""
+    """Pack all files of a folder into a tar."""
     with tarfile.open(tar, "w") as archive:
         for path in sorted(folder.rglob("*.png")):
             archive.add(path, path.relative_to(folder).as_posix())
 
 
 def written(out):
-    """What lies below the export's images/, by path."""
+    """Return the files in the export's images/, by path."""
     folder = out / "images"
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
@@ -102,7 +102,7 @@ def test_content_parts_and_bytes_in_a_table(tmp_path, form):
 
 
 def turns(text):
-    """A question and its answer as content parts."""
+    """Return a question and its answer as content parts."""
     return [
         {"role": role, "content": [{"type": "text", "text": said}]}
         for role, said in (("user", text), ("assistant", "So."))

@@ -14,7 +14,7 @@ from vlselect.pool.samples import Samples
 
 
 def prepare(folder, records):
-    """Write records with their pictures and make samples.parquet of them; give the folder."""
+    """Write records and their images, convert them to samples.parquet; return the folder."""
     write_images(folder / "images", records)
     (folder / "mixture.json").write_text(json.dumps(records))
     flags = ["--records", folder / "mixture.json", "--images", folder / "images"]
@@ -25,7 +25,7 @@ def prepare(folder, records):
 
 
 def run(model, pool, folder, shard="1-of-1", extra=(), instruction="question"):
-    """Run the script; give the path of its shard."""
+    """Run the script; return the path of its shard."""
     path = folder / f"shard-{shard}.safetensors"
     flags = ["--samples", pool / "samples.parquet", "--images", pool / "images", "--shard", shard]
     flags += ["--run", "test", "--model", model, "--device", "cpu", "--attended", path]

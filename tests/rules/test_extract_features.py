@@ -16,7 +16,7 @@ from vlselect.pool.samples import Samples
 
 
 def run(model, pool, folder, shard="1-of-1", extra=()):
-    """Run the script; give the path of each kind's shard."""
+    """Run the script; return the path of each kind's shard."""
     paths = {kind: folder / kind / f"shard-{shard}.safetensors" for kind in KINDS}
     flags = ["--samples", pool / "samples.parquet", "--images", pool / "images", "--shard", shard]
     flags += ["--run", "test", "--model", model, "--device", "cpu", "--batch-size", 16]
@@ -84,7 +84,7 @@ def test_fewer_tokens_in_a_batch_change_rounding_only_and_shards_nothing(
 
 
 def test_empty_shard_is_a_file_without_rows(tiny_vlm, tiny_pool, tmp_path):
-    paths = run(tiny_vlm, tiny_pool, tmp_path, shard="1-of-2")  # one block, and it is the second's
+    paths = run(tiny_vlm, tiny_pool, tmp_path, shard="1-of-2")  # the block is in the second
     assert ShardedArray([paths["activations"]]).shape == (0, 2 * 4 * 32)
     assert ShardedArray([paths["likelihood"]]).shape == (0, 3)
 

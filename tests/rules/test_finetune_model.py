@@ -9,7 +9,7 @@ from usual_flags import usual
 
 @pytest.fixture
 def flags(tiny_vlm, tiny_pool, tmp_path):
-    """Flags of a small run; the subset file is written anew for the given rows."""
+    """Return the flags of a small run, after writing the subset file for the given rows."""
 
     def flags(out, *, rows=(1, 4, 2), seed=0, **settings):
         pool = pd.read_parquet(tiny_pool / "samples.parquet")
@@ -63,7 +63,7 @@ def test_a_subset_of_another_pool_is_refused(flags, tmp_path):
     arguments = flags("checkpoint")
     frame = pd.DataFrame({"row": [1, 2], "sample_id": ["sample-001", "elsewhere"]})
     frame.to_parquet(tmp_path / "subset.parquet")
-    with pytest.raises(ValueError, match="row 2, sample 'elsewhere', is not of this pool"):
+    with pytest.raises(ValueError, match="row 2, sample 'elsewhere', is not in this pool"):
         finetune_model.main(arguments)
     assert not (tmp_path / "checkpoint").exists()
 

@@ -1,4 +1,4 @@
-"""Two processes that share the micro-batches of a step, started as the rule starts them."""
+"""Two processes that share the micro-batches of a step, started like the rule does."""
 
 import csv
 
@@ -14,7 +14,7 @@ from vlselect.config.finetune_settings import Settings
 from vlselect.models.loading import load_vlm
 from vlselect.pool.samples import Samples
 
-ROWS = range(16)  # some of them without images: the projector has no gradient there
+ROWS = range(16)  # some without images, so that the projector has no gradient
 SETTINGS = {
     "dropout": 0.0,
     "train_modules": ["multi_modal_projector"],
@@ -60,7 +60,7 @@ def test_two_processes_give_what_one_does_and_go_on_after_one_broke(tiny_vlm, ti
 
     done = start([*launch, SCRIPT, *two])
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("resuming after step 3") == 1  # the second process is quiet
+    assert done.stdout.count("resuming after step 3") == 1  # the second process does not log
     assert "batch_size 2, 1 micro-batches on each of 2" in done.stdout
     assert {path.name for path in tmp_path.iterdir()} >= {"one", "two"}
     assert not (tmp_path / "two.partial").exists()

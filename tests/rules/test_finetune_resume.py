@@ -1,4 +1,4 @@
-"""A killed finetuning goes on from its last saved state and ends as if nothing had happened."""
+"""A killed finetuning resumes from its last saved state and ends like an uninterrupted one."""
 
 import csv
 import signal
@@ -8,7 +8,7 @@ import finetune_model
 import pytest
 from finetune_runs import finetune_flags, start
 
-ROWS = range(14)  # 7 micro-batches and 4 steps an epoch, the last of one micro-batch
+ROWS = range(14)  # 7 micro-batches and 4 steps in an epoch, the last of one micro-batch
 LORA = {"dropout": 0.1, "train_modules": ["multi_modal_projector"]}
 WHOLE = {"adapter": "none", "freeze": ["vision_tower"]}
 COMMON = {"gradient_accumulation": 2, "epochs": 3, "learning_rate": 1e-2}
@@ -31,7 +31,7 @@ finetune_model.main(sys.argv[2:])
 
 @pytest.fixture
 def flags(tiny_vlm, tiny_pool, tmp_path):
-    """Flags of a run whose states go to partial/."""
+    """Return the flags of a run that saves its states in partial/."""
 
     def flags(out, **settings):
         partial = ["--partial", str(tmp_path / "partial")]
@@ -42,7 +42,7 @@ def flags(tiny_vlm, tiny_pool, tmp_path):
 
 
 def result(folder):
-    """The trained weights' bytes, and the training log without its times."""
+    """Return the bytes of the trained weights, and the training log without times."""
     weights = [path.read_bytes() for path in sorted(folder.glob("*.safetensors"))]
     with (folder / "training_log.csv").open(encoding="utf-8") as file:
         lines = list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""The entry import_published: from a published CSV to tables that the figures can read."""
+"""The entry import_published: from a published CSV to tables for the figures."""
 
 import import_published
 import pytest

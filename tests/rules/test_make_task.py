@@ -1,4 +1,4 @@
-"""make_task on small benchmarks in their own structure, through prepare_task to their metric."""
+"""make_task on small benchmarks in their own formats, through prepare_task to their metric."""
 
 import json
 from collections import Counter
@@ -16,7 +16,7 @@ from vlselect.core import registry
 from vlselect.pool.samples import Samples
 
 SPLITS = ("validation", "test")
-# What a benchmark must give: reasons of rejection; built questions
+# Expected of each benchmark: reasons of rejection; built questions
 REJECTED = {
     "vqa": {"no_annotation": 1},
     "textvqa": {},
@@ -33,7 +33,7 @@ BUILT["mmbench"] = BUILT["mmbench_cn"] = 3 * 3 + 3 * 4
 
 
 class Built:
-    """What one run of make_task left in a folder."""
+    """Outputs of one run of make_task."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -75,7 +75,7 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def built(name, builds, tmp_path_factory):
-    """A benchmark built with about a third of its images for validation."""
+    """Build a benchmark with about a third of its images for validation."""
     return run(builds[name], tmp_path_factory.mktemp(name))
 
 
@@ -185,7 +185,7 @@ def test_questions_and_prompts(builds, tmp_path):
 
 
 def test_mmbench_is_asked_in_its_language(builds, tmp_path):
-    """LLaVA's program asks so of each: the last line of a question."""
+    """LLaVA's program asks this in both languages, in the last line of a question."""
     asked = {
         "mmbench": "Answer with the option's letter from the given choices directly.",
         "mmbench_cn": "请直接回答选项字母。",
@@ -216,7 +216,7 @@ def test_mmbench_has_every_shift_once(builds, tmp_path):
         colour = COLOURS[record["index"] % 10**6 - 241]
         assert record["choices"]["ABCD".index(record["answers"][0])] == colour
     plain = run({**builds["mmbench"], "circular": False}, tmp_path / "plain", validation="0")
-    assert len(plain.records["test"]) == 5 + 4  # the second question came with its shifts
+    assert len(plain.records["test"]) == 5 + 4  # the file has the second question's shifts already
 
 
 def test_a_validation_question_on_a_test_image_is_rejected(builds, tmp_path):

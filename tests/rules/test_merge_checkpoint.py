@@ -1,4 +1,4 @@
-"""A merged checkpoint is a model of its own that says what base and adapter say together."""
+"""A merged checkpoint is a model of its own that computes the same as base and adapter."""
 
 import finetune_model
 import merge_checkpoint

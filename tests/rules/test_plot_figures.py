@@ -13,7 +13,7 @@ from vlselect.figures import style
 from vlselect.tables import declarations
 from vlselect.tables.declarations import Run
 
-FIGURES = {  # script: flags and the tables that they take, in the order of draw()
+FIGURES = {  # script: flags and their tables, in the order of draw()
     "plot_relative_performance": {
         "performance": "relative_performance",
         "seeds": "relative_by_seed",
@@ -44,7 +44,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """The tables of a case, written once."""
+    """Folders with the tables of each case."""
 
     @functools.cache
     def write(case):
@@ -54,7 +54,7 @@ def folders(tmp_path_factory):
 
 
 def draw(script, folder):
-    """The figure of a script, laid out."""
+    """Return the figure of a script, laid out."""
     content = [declarations.read_table(folder / f"{t}.csv", t) for t in FIGURES[script].values()]
     with style.applied():
         figure = importlib.import_module(script).draw(*content)
@@ -63,7 +63,7 @@ def draw(script, folder):
 
 
 def assert_nothing_cut(figure):
-    """All that is drawn, in inches from the lower left corner, lies inside the figure."""
+    """Check that everything drawn, in inches from the lower left corner, is inside the figure."""
     box = figure.get_tightbbox()
     width, height = figure.get_size_inches()
     assert box.x0 >= -0.01 and box.y0 >= -0.01, box
@@ -91,7 +91,7 @@ def test_writes_the_same_png_and_svg_twice(script, folders, tmp_path):
 
 
 def words(figure):
-    """Every text in a figure, tick labels included."""
+    """Return every text in a figure, tick labels included."""
     return " | ".join(text.get_text() for text in figure.findobj(match=Text))
 
 

@@ -1,4 +1,4 @@
-"""prepare_pool on small files: accepted + rejected = read, every reason named, the same bytes."""
+"""prepare_pool on small files: accepted + rejected = read, every reason, the same bytes."""
 
 import json
 
@@ -38,7 +38,7 @@ def images(tmp_path):
 
 
 def broken_records() -> list[tuple[str, object]]:
-    """One broken record, or more, for each reason that a JSON list can hold."""
+    """Return one or more broken records for each reason that a JSON list can contain."""
     sides = [QUESTION, ANSWER]
     talk = {
         "empty_conversation": [],
@@ -71,7 +71,7 @@ def broken_records() -> list[tuple[str, object]]:
 
 
 def run(tmp_path, images, records, name="out", **flags):
-    """Run the script; give (samples, rejected, summary)."""
+    """Run the script; return (samples, rejected, summary)."""
     out = tmp_path / name
     outputs = (out / "samples.parquet", out / "rejected.csv", out / "summary.json")
     flags = {"max-pixels": 5000, "source-key": "task", "workers": 2} | flags
@@ -152,7 +152,7 @@ def test_what_is_no_list_of_records_fails_with_its_byte(tmp_path, images, conten
 @pytest.mark.parametrize("records", [[], [GOOD | {"id": None}, GOOD | {"image": "none.png"}]])
 def test_a_pool_without_a_good_record_fails_and_says_why(tmp_path, images, records):
     (tmp_path / "mixture.json").write_text(json.dumps(records))
-    with pytest.raises(ValueError, match="no record is fit to use") as caught:
+    with pytest.raises(ValueError, match="no record was accepted") as caught:
         run(tmp_path, images, tmp_path / "mixture.json")
     assert not records or "missing_image: 1, first record 1, id 'good-0'" in str(caught.value)
     assert not list((tmp_path / "out").iterdir())

@@ -1,4 +1,4 @@
-"""prepare_pool: the same records in every form, with images in every place, are the same pool."""
+"""prepare_pool: the same records in every form, with images in every place, give the same pool."""
 
 import json
 from itertools import product
@@ -21,7 +21,7 @@ FORMS = {"json": write_json, "lines": write_lines, "parquet": write_parquet, "sa
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Images, one of which is cut off and one not an image at all."""
+    """Folder of images: one is cut off and one is not an image at all."""
     folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for i in range(12):
@@ -35,7 +35,7 @@ def root(tmp_path_factory):
 
 
 def make_records(messages=True):
-    """Records with no, one or two images; four of them bad."""
+    """Return records with no, one or two images; four of them bad."""
     rng = np.random.default_rng(1)
     records = []
     for i in range(N):
@@ -52,7 +52,7 @@ def make_records(messages=True):
 
 
 def run(tmp_path, records, images=None, **flags):
-    """Run the script; give samples, rejections, and the roots that its images are read from."""
+    """Run the script; return samples, rejections, and the roots of the images."""
     out = {name: tmp_path / f"out.{name}" for name in ("samples", "rejected", "summary")}
     listed = {"records": records, "images": images, **flags}
     listed = {k: v if isinstance(v, list) else [v] for k, v in listed.items() if v is not None}
@@ -65,7 +65,7 @@ def run(tmp_path, records, images=None, **flags):
 
 
 def describe(samples, roots):
-    """What has to be the same: ids, sources, turns, and the pixels."""
+    """Return what has to be the same: ids, sources, turns, and the pixels."""
     found = []
     for record in samples.records(range(len(samples))):
         pixels = [np.asarray(images.load(roots, name, 10**6)).tolist() for name in record.images]
@@ -109,7 +109,7 @@ def test_forms_and_places_agree(tmp_path, root, messages):
 
 
 def test_bytes_with_the_same_path_are_not_the_same_image(tmp_path, root):
-    """Without an id, a record is known by what it shows: paths in tables say little."""
+    """Without an id, a record's content identifies it: paths in tables may repeat."""
     turns = [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": "Yes."}]
     contents = [(root / f"s{i % 3}/{i}.png").read_bytes() for i in (0, 1, 0)]
     records = [
@@ -194,8 +194,8 @@ def test_several_files_count_on(tmp_path, root):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"images": ["other=x"]}, "no records of 'other'"),
-        ({"source-key": ["other=x"]}, "no records of 'other'"),
+        ({"images": ["other=x"]}, "no records are given for 'other'"),
+        ({"source-key": ["other=x"]}, "no records are given for 'other'"),
     ],
 )
 def test_parts_without_records_are_an_error(tmp_path, root, flags, message):

@@ -1,4 +1,4 @@
-"""prepare_task on small files: both splits, answers and choices, and what is refused."""
+"""prepare_task on small files: both splits, answers and choices, and rejections."""
 
 import json
 
@@ -81,6 +81,6 @@ def test_a_split_that_is_not_given_is_empty(run, split):
 def test_a_split_without_a_good_record_fails_by_name(run, tmp_path, split):
     splits = {"validation": [record(0)], "test": [record(0)]}
     splits[split] = [record(0, image="none.png")]
-    with pytest.raises(ValueError, match=f"no {split} record of task 'counting'.*fit to use"):
+    with pytest.raises(ValueError, match=f"no {split} record of task 'counting'.*was accepted"):
         run(**splits)
     assert not list(tmp_path.glob("*.parquet"))

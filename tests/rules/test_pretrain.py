@@ -13,7 +13,7 @@ from vlselect.digits.scenes import IMAGE_SIZE
 
 @pytest.fixture(autouse=True, scope="module")
 def torch_as_before():
-    """Entry scripts set torch's threads and determinism for their own process: undo it."""
+    """Restore torch's threads and determinism, which entry scripts set for their own process."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     yield
     torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""lmms_eval answers as we do; only where an environment with it is named.
+"""lmms_eval answers like run_benchmarks; runs only if an environment with it is named.
 
 VLSELECT_LMMS_PYTHON=/path/to/venv/bin/python python -m pytest tests/rules/test_run_lmms_eval.py
 """
@@ -17,7 +17,7 @@ from vlselect.core.errors import InputError
 
 PYTHON = os.environ.get("VLSELECT_LMMS_PYTHON")
 needs_lmms_eval = pytest.mark.skipif(
-    not PYTHON, reason="VLSELECT_LMMS_PYTHON names no interpreter that has lmms_eval"
+    not PYTHON, reason="VLSELECT_LMMS_PYTHON names no interpreter with lmms_eval"
 )
 
 

@@ -60,6 +60,6 @@ def test_scores_are_written_row_by_row(run):
 def test_bad_scores_are_refused_by_the_methods_name(run, tmp_path):
     with pytest.raises(ValueError, match="method 'random' has no scores"):
         run("random")
-    with pytest.raises(ValueError, match="'made' gave scores of shape"):
+    with pytest.raises(ValueError, match="'made' returned scores of shape"):
         run("made", "--parameters", '{"value": Infinity}')
     assert not (tmp_path / "scores.parquet").exists()

@@ -37,7 +37,7 @@ def samples(tmp_path):
 
 @pytest.fixture
 def add_method(tmp_path, monkeypatch):
-    """A method is a module: write one into a folder of its own and make it importable."""
+    """Write a method's module into a folder and make it importable."""
     folder = tmp_path / "methods"
     folder.mkdir()
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(folder)])
@@ -144,7 +144,7 @@ def test_a_new_method_gets_pool_signals_parameters_and_seed(tmp_path, samples, a
 
 @pytest.fixture
 def limits(tmp_path):
-    """Files of constraints: ids, near-duplicates and tokens."""
+    """Write files of constraints: ids, near-duplicates and tokens."""
     (tmp_path / "keep.txt").write_text("s-08\n")
     (tmp_path / "exclude.json").write_text('["s-03", "s-01"]')
     pairs = pd.DataFrame({"row_a": [2, 3], "row_b": [9, 4], "cosine": 1.0})  # s-04, s-08; 15, 09
@@ -161,7 +161,7 @@ def test_constraints_give_reasons(tmp_path, samples, limits):
     bounds = ("--bounds", json.dumps({"minimum": {"y": 0.5}, "maximum": {"y": 3}}))
     more = ("--signal", "scores", str(tmp_path / "scores.parquet"), *limits, *bounds)
     table = pd.read_parquet(run(tmp_path, samples, "el2n", 0.5, *more)[1])
-    # y is rows 1, 3, 5, 7, 9; 9 is kept, 1 excluded, 3 and 4 are alike, as 2 and 9 are
+    # y is rows 1, 3, 5, 7, 9; 9 is kept, 1 excluded; near-duplicates: 3 and 4, 2 and 9
     ranked = table.sort_values("rank")
     assert ranked["row"].tolist() == [9, 3, 5, 6, 8]
     assert ranked["reason"].tolist() == ["keep", "minimum", "minimum", "method", "method"]

@@ -1,4 +1,4 @@
-"""scripts/show_status.py: files of each stage by state, and logs that are being written."""
+"""scripts/show_status.py: files of each stage by state, and recent logs."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""The entry script against the definitions of transferability and density."""
+"""The entry script compared with the definitions of transferability and density."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from vlselect.core import store
 
 
 def make_files(folder, shards=1, layers="[1, 3]"):
-    """Ninety samples of two layers of width 4, in three clusters."""
+    """Write ninety samples of two layers of width 4, in three clusters."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     values = rng.normal(size=(90, 16))

@@ -1,4 +1,4 @@
-"""scripts/tabulate_budgets.py: each budget's share of the pool, by which tables know it."""
+"""scripts/tabulate_budgets.py: each budget's share of the pool, its name in the tables."""
 
 import pandas as pd
 import pytest
@@ -33,7 +33,7 @@ def test_shares_of_samples_and_of_tokens(tmp_path):
     assert (
         plain == declarations.Run("m", "icons", "0.20", "1") and plain.label == "ratio-0.20_seed-1"
     )
-    with pytest.raises(ValueError, match="nobody says what share of the pool samples-9 is"):
+    with pytest.raises(ValueError, match="the ratio of budget samples-9 is not given"):
         declarations.Run.parse("m/icons/samples-9_seed-1", shares)
 
 

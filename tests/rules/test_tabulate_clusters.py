@@ -21,7 +21,7 @@ RUNS = {"coincide/ratio-0.5_seed-0": "0", "coincide/ratio-0.2_seed-1": "1"}
 
 
 def test_table(tmp_path):
-    """With seed 1 the clusters are numbered the other way round."""
+    """Seed 1 numbers the clusters in reverse."""
     (tmp_path / "coincide").mkdir()
     flags = []
     for seed, number in (("0", [0, 1, 2]), ("1", [2, 1, 0])):

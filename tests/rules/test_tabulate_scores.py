@@ -36,11 +36,11 @@ def test_table(tiny_pool, tmp_path):
     table = declarations.read_table(tmp_path / "t.csv", "score_distribution")
     assert table["method"].tolist() == ["el2n"] * 3 + ["self_sup"] * 6
     own = table.set_index(["method", "seed", "source"])
-    # sources go round: x holds rows 0, 3, …, 21, so its median is 10.5
+    # sources alternate: x has rows 0, 3, …, 21, so its median is 10.5
     assert own.loc[("el2n", "0", "x"), "median"] == 10.5
     assert own.loc[("self_sup", "0", "x"), "median"] == -10.5
     assert own.loc[("self_sup", "1", "x"), "median"] == -21
-    # the scores of el2n are those of both its subsets, of self_sup each subset has its own
+    # both subsets of el2n are made from the same scores, each of self_sup from its own
     assert own.loc[("el2n", "0", "x"), "chosen"] == pytest.approx((4 / 8 + 5 / 8) / 2)
     assert own.loc[("self_sup", "0", "x"), "chosen"] == pytest.approx(3 / 8)
     assert own.loc[("self_sup", "1", "x"), "chosen"] == pytest.approx(2 / 8)

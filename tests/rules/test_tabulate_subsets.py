@@ -31,7 +31,7 @@ def test_tables(tiny_pool, tmp_path):
     full = content[content["method"] == "full"]
     assert full["share"].tolist() == pytest.approx(full["pool_share"].tolist())
     random = content[content["method"] == "random"].set_index("source")["n"]
-    assert random.to_dict() == {"x": 4, "y": 1, "z": 1}  # sources go round: x, y, z, x, …
+    assert random.to_dict() == {"x": 4, "y": 1, "z": 1}  # sources alternate: x, y, z, x, …
     overlap = declarations.read_table(tmp_path / "o.csv", "subset_overlap")
     assert len(overlap) == 1
     assert overlap.loc[0, "n_common"] == 3

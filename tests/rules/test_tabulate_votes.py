@@ -13,7 +13,7 @@ from vlselect.tables import declarations
 N, TASKS = 24, ["p", "q"]
 
 
-RUNS = {f"icons/ratio-0.2_seed-{seed}": seed for seed in ("0", "1")}  # each with votes of its own
+RUNS = {f"icons/ratio-0.2_seed-{seed}": seed for seed in ("0", "1")}  # each with its own votes
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def seeded(folder):
-    """Flags of the votes and influences of both seeds."""
+    """Return the flags for the votes and influences of both seeds."""
     for seed in RUNS.values():
         yield from ("--votes", seed, str(folder / f"votes-{seed}.parquet"))
         paths = (str(folder / seed / f"{task}.parquet") for task in reversed(TASKS))

@@ -12,7 +12,7 @@ SETTINGS = {"rank": 2, "alpha": 4, "batch_size": 4, "gradient_accumulation": 1}
 
 @pytest.fixture
 def run(tiny_vlm, tiny_pool, tmp_path):
-    """Run the entry; give the folder that it wrote to."""
+    """Run the entry; return the folder of its outputs."""
     features = np.random.default_rng(0).normal(size=(24, 6)).astype(np.float16)
     shards = [str(path) for path in write_shards(tmp_path, features)]
 
@@ -43,7 +43,7 @@ def test_every_sample_gets_a_score_and_every_step_a_line(run):
     assert scores["score"].nunique() == 24
     steps = pd.read_csv(out / "log.csv")
     assert steps.columns.tolist() == ["step", "epoch", "loss", "learning_rate", "seconds"]
-    assert len(steps) == 3  # 12 samples, four a step
+    assert len(steps) == 3  # 12 samples, four in each step
 
 
 def test_same_seed_gives_the_same_bytes_and_another_one_does_not(run):

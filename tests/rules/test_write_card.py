@@ -1,4 +1,4 @@
-"""scripts/write_card.py: the numbers are those of the subset, users' texts do no harm."""
+"""scripts/write_card.py: the subset's numbers, and escaped user texts."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ def test_composition_settings_and_digests(tmp_path):
     assert "results/test/subsets/icons/ratio-0.3_seed-1.json" in card and "c0ffee" in card
     used = json.loads(card.split("```json\n")[1].split("\n```")[0])
     assert used["methods"] == {"icons": {"percentile": 20}} and "constraints" not in used
-    assert list(used["models"]) == ["large"]  # which the gradients are of
+    assert list(used["models"]) == ["large"]  # the model of the gradients
 
 
 @pytest.mark.parametrize(("method", "model"), [("coincide", "small"), ("random", None)])

@@ -1,4 +1,4 @@
-"""The page on adding a method, taken at its word: what it shows is all that is needed."""
+"""docs/add_a_method.md: the files that it shows are all that a new method needs."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ BLOCK = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
 
 @pytest.fixture(scope="module")
 def pieces():
-    """The files that the page shows, by path."""
+    """Return the files shown on the page, by path."""
     return dict(BLOCK.findall((ROOT / "docs/add_a_method.md").read_text(encoding="utf-8")))
 
 

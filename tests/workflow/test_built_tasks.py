@@ -1,4 +1,4 @@
-"""Tasks built from benchmarks' own files, from the config to the tables that the stages read."""
+"""Tasks built from benchmarks' own files, from the config to the tables of the stages."""
 
 import json
 import shutil
@@ -11,18 +11,18 @@ from running import HERE, jobs, snakemake, succeeded
 
 from vlselect.pool.samples import Samples
 
-RUN = ("vqa", "mmbench")  # the script's own test runs the others
+RUN = ("vqa", "mmbench")  # the others are tested with the script
 
 
 @pytest.fixture
 def folder(tmp_path, mini_input):
-    """A folder with the mini workflow's data and the small benchmarks."""
+    """Folder with the mini workflow's data and the small benchmarks."""
     shutil.copytree(mini_input / "data", tmp_path / "data")
     return tmp_path
 
 
 def write_config(folder, changes=None):
-    """The mini config with every small benchmark as a task; paths are relative to the folder."""
+    """Write the mini config with every small benchmark as a task; paths are relative."""
     config = yaml.safe_load((HERE / "mini.yaml").read_text())
     config["tasks"] = {}
     for name, write in BENCHMARKS.items():

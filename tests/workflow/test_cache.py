@@ -1,4 +1,4 @@
-"""Runs share what models make of the data, by `snakemake --cache`: known by what it is made of."""
+"""Runs share the outputs of models by `snakemake --cache`, identified by their inputs."""
 
 import shutil
 
@@ -9,7 +9,7 @@ SHARED = ("warm_up", "collect_gradients", "collect_validation_gradients")
 
 
 def run(folder, config, name, percentile):
-    """Select by ICONS in a run of its own; give what Snakemake said."""
+    """Select by ICONS in a run of its own; return Snakemake's output."""
     own = config | {"run": name, "methods": {"icons": {"percentile": percentile}}, "seeds": [0]}
     own["experiments"] = {"main": {"methods": ["icons"]}}
     path = folder / f"{name}.yaml"
@@ -24,7 +24,7 @@ def run(folder, config, name, percentile):
 
 
 def logs(results, rule):
-    """Logs of a rule in which its script wrote anything; Snakemake makes them for every job."""
+    """Return the logs of a rule that its script wrote to; Snakemake creates one for every job."""
     found = [*(results / "logs").glob(f"{rule}.log"), *(results / "logs").glob(f"{rule}/**/*.log")]
     return [path for path in found if path.stat().st_size]
 

@@ -1,4 +1,4 @@
-"""What each method is charged for: the jobs behind its subsets, and no other."""
+"""Cost of a method: the jobs behind its subsets, and no others."""
 
 import json
 import re
@@ -17,7 +17,7 @@ LIMITS = {"duplicates": {"model": "target", "kind": "last_token", "cosine": 0.9}
 
 
 def every_method(**changes):
-    """The mini config with all methods on different models, and features of the others as well."""
+    """The mini config with all methods on different models, and other models' features too."""
     config = yaml.safe_load((HERE / "mini.yaml").read_text()) | {"methods": {}}
     for name in METHODS:
         config["methods"][name] = {}
@@ -29,7 +29,7 @@ def every_method(**changes):
 
 
 def planned(tmp_path, config, *targets):
-    """Each job of a dry run as its rule and what is printed of it."""
+    """Return each job of a dry run as its rule and its printed lines."""
     stand_in(tmp_path, config)
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(config))
@@ -43,7 +43,7 @@ def planned(tmp_path, config, *targets):
 
 
 def charged(selections, subset):
-    """The cost files that a subset is charged for, written out."""
+    """Return the cost files that a subset is charged for, expanded."""
     label = subset.rpartition("/")[2]
     found = set()
     for name in selections[subset]:
@@ -55,7 +55,7 @@ def charged(selections, subset):
 
 
 def behind(blocks, path):
-    """The cost files of the jobs behind a file, by the inputs and outputs that Snakemake prints."""
+    """Return the cost files of the jobs behind a file, by the inputs and outputs printed."""
     makers = {out: job for job in blocks for out in job[1].get("output", "").split(", ")}
     found, waiting, seen = set(), [path], set()
     while waiting:
@@ -70,13 +70,13 @@ def behind(blocks, path):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """The jobs of all methods, and what each subset is charged for."""
+    """The jobs of all methods, and the cost files of each subset."""
     return planned(tmp_path_factory.mktemp("plain"), every_method())
 
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory):
-    """The same where near-duplicates are left out and the budget is one of tokens."""
+    """The same without near-duplicates and with a budget in tokens."""
     config = every_method(constraints=LIMITS, tokens=[2000])
     del config["ratios"]
     return planned(tmp_path_factory.mktemp("limited"), config)
@@ -92,7 +92,7 @@ def test_every_method_is_charged_for_the_jobs_behind_its_subsets(which, request)
 
 
 def rules_and_models(selections, method):
-    """The first two parts of the names of what a method is charged for."""
+    """Return the first two parts of the names of a method's cost files."""
     return {
         "/".join(name.split("/")[:2])
         for subset, files in selections.items()

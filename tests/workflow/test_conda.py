@@ -1,8 +1,8 @@
 """`--sdm conda` from end to end: envs/*.yaml, a stand-in for conda and a channel in a folder.
 
-No channel can be reached where this is tested. The channel is made of what is installed here
-(local_channel.py), so an environment that forgets a package makes a job fail; that conda-forge has
-these versions is not shown.
+No channel can be reached where this is tested. The channel is made of the installed packages
+(local_channel.py), so an environment that lacks a package makes a job fail; it does not show that
+conda-forge has these versions.
 """
 
 import os
@@ -26,7 +26,7 @@ POOL = "results/mini/pool/samples.parquet"
 
 
 def dependencies(name):
-    """An environment's packages → versions of conda's part, and the list of pip's."""
+    """Return an environment's packages → versions for conda, and the list for pip."""
     entries = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text())["dependencies"]
     by_pip = [text for entry in entries if isinstance(entry, dict) for text in entry["pip"]]
     return dict(entry.split("=") for entry in entries if isinstance(entry, str)), by_pip
@@ -34,7 +34,7 @@ def dependencies(name):
 
 @pytest.fixture(scope="module")
 def conda(tmp_path_factory):
-    """Environment variables with which `conda` is the stand-in, and conda-forge a folder."""
+    """Environment variables by which `conda` is the stand-in, and conda-forge a folder."""
     folder = tmp_path_factory.mktemp("conda")
     programs = stand_in_conda.install_program(folder / "prefix")
     pip_names = {conda: pip for pip, conda in local_channel.CONDA_NAMES.items()}
@@ -77,7 +77,7 @@ def folder(data, tmp_path):
 
 
 def changed_program(tmp_path, environment, old, new):
-    """A copy of the program with one line of an environment changed."""
+    """Copy the program with one line of an environment changed."""
     root = copy_program(tmp_path / "program")
     path = root / f"envs/{environment}.yaml"
     text = path.read_text()
@@ -109,7 +109,7 @@ def text_of(name):
 
 
 def read_environment(prefix):
-    """What is in an environment: conda's packages → versions, and pip's as name==version."""
+    """Return an environment's contents: conda's packages → versions, pip's as name==version."""
     found = [path.name.rsplit("-", 2) for path in (prefix / "conda-meta").glob("*-0.json")]
     links = [p for p in (prefix / local_channel.SITE).glob("*.dist-info") if not p.is_symlink()]
     by_pip = ["==".join(path.name.removesuffix(".dist-info").split("-")) for path in links]
@@ -130,7 +130,7 @@ def test_a_version_that_no_channel_has_stops_the_run(conda, folder, tmp_path):
 
 
 def planned_environments(folder, conda, **changes):
-    """Environments that a dry run would make, by their paths in envs/."""
+    """Return the environments that a dry run would create, by their paths in envs/."""
     config = yaml.safe_load((folder / "mini.yaml").read_text()) | changes
     stand_in(folder, config)
     (folder / "planned.yaml").write_text(yaml.safe_dump(config))

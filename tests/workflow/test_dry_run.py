@@ -1,4 +1,4 @@
-"""Every shipped config plans its jobs without the heavy libraries; wrong ones stop before any."""
+"""Every shipped config plans its jobs without the heavy libraries; wrong ones stop before that."""
 
 import importlib
 import json
@@ -83,7 +83,7 @@ def mini(**changes):
 
 
 def refused(tmp_path, config):
-    """What Snakemake says on a config that it must not run."""
+    """Return Snakemake's output for a config that it must not run."""
     stand_in(tmp_path, config)
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(config))
@@ -124,7 +124,7 @@ def test_names_that_mean_nothing_are_named_together(tmp_path):
 
 def test_what_a_method_needs_by_its_rule_file_is_named(tmp_path):
     config = mini()
-    config["methods"]["coincide"] = None  # its model is `reference` where the config names none
+    config["methods"]["coincide"] = None  # its model is `reference` by default
     del config["tasks"]["beta"]["validation"]
     output = refused(tmp_path, config)
     assert "methods.coincide.model: no model 'reference' in `models`" in output

@@ -1,7 +1,7 @@
-"""Exports as the training programs themselves read them; `make test-loaders` has the programs.
+"""Exports as read by the training programs; `make test-loaders` installs these.
 
 LLaVA's own loader cannot be installed: PyPI's `llava` is an empty package, and the repository
-pins libraries of 2023. Its export is tested by a reader of our own, in
+pins libraries of 2023. Its export is tested with a reader of our own, in
 tests/unit/subsets/exports/test_exports.py.
 """
 
@@ -15,7 +15,7 @@ import pytest
 from export_pool import RECORDS, choose, draw, expected, export, llava, prepare
 
 pytest.importorskip("datasets")
-TEXT_FIRST = 11 << 20  # bytes: more than `datasets` looks at to find out the types
+TEXT_FIRST = 11 << 20  # bytes: more than `datasets` reads to infer the types
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def pool(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def text_first(tmp_path_factory):
-    """As `pool`, with more text before the first image than `datasets` looks at."""
+    """Like `pool`, with more text before the first image than `datasets` reads to infer types."""
     folder = tmp_path_factory.mktemp("text_first")
     draw(folder / "images")
     long = [llava(f"long {i}", "Why?" + "x" * 20_000, "So.") for i in range(TEXT_FIRST // 20_000)]
@@ -41,7 +41,7 @@ def text_first(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """Load from a folder that is none of the export's, with caches of its own."""
+    """Load from a folder outside the export, with its own caches."""
     place = tmp_path / "elsewhere"
     place.mkdir()
     monkeypatch.chdir(place)
@@ -59,7 +59,7 @@ def wanted(pool):
 
 
 def tiny_llava(pool, folder):
-    """A saved LLaVA of random weights whose tokenizer can write every text of the pool."""
+    """Save a LLaVA of random weights whose tokenizer can encode every text of the pool."""
     tiny_models = pytest.importorskip("tiny_models")
     texts = [text for sample in wanted(pool) for _, text in sample.turns]
     return tiny_models.save_llava(folder, tiny_models.bpe_tokenizer(texts), positions=2048)
@@ -155,11 +155,11 @@ class TestTRL:
 
 
 class TestLlamaFactory:
-    """Its converter, and its whole way from `dataset_dir` to tokens and labels."""
+    """Its converter, and all steps from `dataset_dir` to tokens and labels."""
 
     @pytest.fixture(autouse=True)
     def without_torchaudio(self, monkeypatch):
-        """It imports torchaudio, whose PyPI build needs CUDA's libraries; images never use it."""
+        """Block torchaudio, whose PyPI build needs CUDA's libraries; images never use it."""
         if importlib.util.find_spec("llamafactory") is None:
             pytest.skip("llamafactory is not installed")
         if importlib.util.find_spec("torchaudio") is None:
@@ -225,7 +225,7 @@ class TestLlamaFactory:
 
 
 class TestMsSwift:
-    """Its `load_dataset`, which takes the file as `--dataset` does."""
+    """Its `load_dataset`, which reads the file as `--dataset` does."""
 
     @pytest.mark.parametrize("kind", ["pool", "text_first"])
     def test_its_loader_finds_messages_and_images(self, kind, request, tmp_path, monkeypatch):
@@ -242,6 +242,6 @@ class TestMsSwift:
 
 
 def in_file_order(samples, moved):
-    """JSON lines begin with an image's record where the first is far into the file."""
+    """Return the order of JSON lines: an image's record first if it comes late in the file."""
     first = next(i for i, sample in enumerate(samples) if sample.images) if moved else 0
     return [samples[first], *samples[:first], *samples[first + 1 :]]

@@ -1,4 +1,4 @@
-"""The config's `export`: every subset in every format, each made anew where its code changes."""
+"""The config's `export`: every subset in every format, rewritten if the format's code changes."""
 
 import json
 

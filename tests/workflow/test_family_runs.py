@@ -24,11 +24,11 @@ WITH_MODEL = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Folder with a pool and a task; every family runs in it, so both are prepared once."""
+    """Folder with a pool and a task, prepared once for all families."""
     folder = tmp_path_factory.mktemp("families")
     rng = np.random.default_rng(0)
     (folder / "data/images").mkdir(parents=True)
-    for i in range(40):  # the images that `make_record` names, of several shapes
+    for i in range(40):  # the images of `make_record`, of several shapes
         pixels = rng.integers(0, 255, (*SHAPES[i % len(SHAPES)], 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"data/images/{i}.png")
     pool = [make_record(rng, f"pool-{i:03d}", ("photos", "chats")[i % 2], i) for i in range(N_POOL)]
@@ -60,7 +60,7 @@ def test_from_the_pool_to_scores(folder, workflow_family):
         rows = pd.read_parquet(results / f"subsets/{method}/ratio-0.2_seed-0.parquet")
         assert len(rows) == rows["row"].nunique() == N_CHOSEN
     pool = json.loads((folder / "data/mixture.json").read_text())
-    # An image before the question looks the same whatever is asked; one after it is not seen.
+    # An image before the question does not depend on it; one after it is not seen.
     n_shown = len({first_image(record) for record in pool})
     for kind, distinct in (("activations", 60), ("likelihood", 60), ("attended", n_shown)):
         (shard,) = (results / f"features/target/{kind}").glob("*.safetensors")

@@ -1,4 +1,4 @@
-"""Runs that begin in the middle: with some stages' files, and nothing that they were made of."""
+"""Runs that begin in the middle, from some stages' files without their inputs."""
 
 import shutil
 
@@ -9,7 +9,7 @@ DATA = ("pool", "tasks", "features", "gradients", "influence", "votes", "cluster
 
 
 def begin(mini_run, folder, have, given, methods):
-    """A folder with these parts of the mini run and nothing else; give the path of its config."""
+    """Make a folder with only these parts of the mini run; return the path of its config."""
     for name in have:
         shutil.copytree(mini_run.results / name, folder / "results/mini" / name)
     config = yaml.safe_load(mini_run.config.read_text()) | {"given": given, "methods": methods}

@@ -17,10 +17,10 @@ KEEP, EXCLUDE = ["pool-007", "pool-123"], [f"pool-{i:03d}" for i in range(200, 2
 
 @pytest.fixture(scope="module")
 def limited(mini_input, tmp_path_factory):
-    """A run of the mini config with constraints: folder of its results, and what was printed."""
+    """Run the mini config with constraints; return the folder of its results and the output."""
     folder = tmp_path_factory.mktemp("limited")
     shutil.copytree(mini_input / "data", folder / "data")
-    # no weights are needed to count tokens: this copy has none
+    # counting tokens needs no weights: this copy has none
     shutil.copytree(folder / "data/model", folder / "data/counter")
     (folder / "data/counter/model.safetensors").unlink()
     (folder / "keep.json").write_text(json.dumps(KEEP), encoding="utf-8")

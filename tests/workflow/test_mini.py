@@ -1,4 +1,4 @@
-"""The whole workflow on a small pool: what it leaves behind, and what makes it run again."""
+"""The whole workflow on a small pool: its outputs, and what makes it run again."""
 
 import contextlib
 import csv
@@ -99,7 +99,7 @@ def test_provenance_names_every_input(mini_run):
 
 
 def test_every_job_left_its_cost(mini_run):
-    free = ("all", "tabulate_", "plot_")  # reports are no part of a method's cost
+    free = ("all", "tabulate_", "plot_")  # reports are not part of a method's cost
     rules = {rule for rule in jobs(mini_run.output) if not rule.startswith(free)}
     assert {path.name for path in (mini_run.results / "costs").iterdir()} == rules
 
@@ -115,7 +115,7 @@ def test_costs_say_how_many_devices_each_job_had(mini_run):
     assert cost["device_seconds"].tolist() == cost["wall_seconds"].tolist()
     assert (cost["elapsed_seconds"] <= cost["wall_seconds"]).all()
     log = (mini_run.results / "logs/tabulate_costs.log").read_text()
-    assert "do not say their devices" not in log
+    assert "do not state their devices" not in log
 
 
 def test_second_run_has_nothing_to_do(mini_run):
@@ -138,7 +138,7 @@ def test_touching_sources_and_config_reruns_nothing(mini_run):
 
 @contextlib.contextmanager
 def edited(path):
-    """Change what a source file says, and afterwards put it back."""
+    """Edit a source file, and restore it afterwards."""
     text = path.read_text()
     path.write_text(text + "\n\nEDITED = True\n")
     try:
@@ -155,7 +155,7 @@ def test_editing_a_module_reruns_what_depends_on_it(mini_run):
     upstream = {"prepare_pool", "warm_up", "collect_gradients", "collect_validation_gradients"}
     others = {"extract_features", "extract_attention", "cluster_activations", "select_coincide"}
     assert not again & (upstream | others | {"compute_influence", "select_random"})
-    assert jobs(mini_run.dry_run()) == set()  # what it said before counts, not when it was written
+    assert jobs(mini_run.dry_run()) == set()  # its content counts, not its time
 
 
 def test_changing_one_parameter_reruns_what_depends_on_it(mini_run, tmp_path):
@@ -180,7 +180,7 @@ def test_changing_one_parameter_reruns_what_depends_on_it(mini_run, tmp_path):
 def test_how_a_task_is_answered_and_scored_reruns_its_benchmarks(
     mini_run, tmp_path, before, after, rules
 ):
-    """Snakemake records no parameter that is made from the inputs: these are not."""
+    """Snakemake does not record parameters computed from inputs; these are not."""
     config = tmp_path / "mini.yaml"
     text = mini_run.config.read_text()
     assert text.count(before) == 1

@@ -1,4 +1,4 @@
-"""A mixture of parts in a config: from JSON and tables to a subset, and what makes it anew."""
+"""A mixture of parts in a config: from JSON and tables to a subset, and what makes it rerun."""
 
 import io
 import json
@@ -22,7 +22,7 @@ def record(i, name):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A part in JSON with images in tars, and one of two Parquet files with images in them."""
+    """Folder with a part in JSON with images in tars, and one of two Parquet files with images."""
     files = {}
     for i in range(4):
         pixels = np.random.default_rng(i).integers(0, 255, (8, 8, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The harness that measures overhead works: a run's jobs are read, their starts timed and drawn."""
+"""The overhead harness: a run's jobs are read, their starts timed and drawn."""
 
 import csv
 import json
@@ -56,7 +56,7 @@ def harness(monkeypatch):
 
 @pytest.fixture
 def finished(tmp_path):
-    """Results of a run whose Snakemake's log is LOG."""
+    """Results of a run with LOG as Snakemake's log."""
     results = tmp_path / "results/a"
     for folder in (tmp_path / ".snakemake/log", results / "logs", results / "costs"):
         folder.mkdir(parents=True)
@@ -104,7 +104,7 @@ def test_shares_are_sums_over_jobs(harness, finished):
 
 def test_a_run_that_did_not_end_is_refused(harness, finished):
     (finished.parents[1] / ".snakemake/log/1.log").write_text(LOG)
-    with pytest.raises(ValueError, match="no log of Snakemake tells of a run to its end"):
+    with pytest.raises(ValueError, match="no log of Snakemake contains a complete run"):
         harness.read_run(finished)
 
 

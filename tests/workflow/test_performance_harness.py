@@ -1,4 +1,4 @@
-"""The harness that times gradients works: all contenders are checked, timed and drawn, in short."""
+"""The harness that times gradients: all contenders are checked, timed and drawn, in short."""
 
 import csv
 import os

@@ -13,7 +13,7 @@ RUNS = 11 * 7 * 3 + 3  # methods, ratios, seeds; and full
 
 
 def plan_of(folder, config=MINI, **environment):
-    """Run the command; give what it printed and the table."""
+    """Run the command; return its output and the table."""
     flags = ("--cores", "1", "--quiet", "rules", "reason", "--", "plan")
     done = snakemake(folder, config, *flags, **environment)
     run = yaml.safe_load(config.read_text())["run"]

@@ -1,4 +1,4 @@
-"""The cached run that is shipped: figures from tables alone, and nothing else runs."""
+"""The shipped cached run: figures from tables only; nothing else runs."""
 
 import hashlib
 import shutil
@@ -13,7 +13,7 @@ from vlselect.tables import declarations
 CONFIG = ROOT / "configs/published.yaml"
 TABLES = ROOT / "results/published/tables"
 FIGURES = ["relative_performance", "performance_by_ratio", "cost"]
-REL = {  # the column Rel. as it is published
+REL = {  # the column Rel. as published
     "full": 100.0,
     "random": 95.8,
     "clip_score": 91.2,
@@ -33,7 +33,7 @@ def digests(folder):
 
 @pytest.fixture
 def copy(tmp_path):
-    """An empty folder with the tables of the cached run."""
+    """Folder with only the tables of the cached run."""
     shutil.copytree(TABLES, tmp_path / "results/published/tables")
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""Real records of five tasks, and the same with every kind of bad record among them."""
+"""Real records of five tasks, with and without every kind of bad record among them."""
 
 import csv
 import json
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def mixture():
-    """The records as they come."""
+    """The records unchanged."""
     return json.loads((REAL_VQA / "mixture.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, mixture):
-    """Results of the workflow up to the subsets; the image root is a link to a folder outside."""
+    """Run the workflow up to the subsets; the image root is a link to a folder outside."""
     folder = tmp_path_factory.mktemp("real_vqa")
     (folder / "data").mkdir()
     (folder / "data/real_vqa").symlink_to(REAL_VQA)
@@ -67,7 +67,7 @@ def test_all_tasks_vote(run):
     for task in TASKS:
         assert votes[task].sum() == pytest.approx(0.2 * 2406, abs=1)
         influence = pd.read_parquet(run / f"influence/seed-0/{task}.parquet")["influence"]
-        assert influence.nunique() > 2000  # every sample its own, not one value for all
+        assert influence.nunique() > 2000  # samples have different values
 
 
 def test_text_only_samples_have_no_visual_score_and_their_share_of_the_subset(run, mixture):

@@ -15,10 +15,10 @@ from usual_flags import usual
 
 pytestmark = needs_chromium
 FIRST, SECOND = "icons/ratio-0.2_seed-0", "coincide/ratio-0.2_seed-0"
-CAPTIONED = {  # a figure of each category, and words of its caption
+CAPTIONED = {  # a figure of each category, and words in its caption
     "Subsets": ("composition", "shares of the sources"),
     "Performance": ("relative_performance", "over seeds and questions"),
-    "Votes": ("votes", "How many tasks vote"),
+    "Votes": ("votes", "Samples of the pool by number of votes"),
     "Clusters": ("clusters", "transferability"),
 }
 
@@ -32,7 +32,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def report(mini_run, tmp_path_factory):
-    """What `snakemake --report` writes."""
+    """The output of `snakemake --report`."""
     path = tmp_path_factory.mktemp("report") / "report.html"
     succeeded(snakemake(mini_run.folder, mini_run.config, "--report", path, root=mini_run.root))
     return path
@@ -40,7 +40,7 @@ def report(mini_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def explorer(mini_run):
-    """The page to browse the samples."""
+    """The page of samples."""
     arguments = ("--cores", "1", "make_explorer")
     succeeded(snakemake(mini_run.folder, mini_run.config, *arguments, root=mini_run.root))
     return mini_run.results / "explorer.html"
@@ -62,7 +62,7 @@ def made(mini_run):
 
 
 def picture(visit, name, tmp_path):
-    """Take a screenshot and see that it shows something: more than a few colours."""
+    """Take a screenshot and check that it shows more than a few colours."""
     path = tmp_path / f"{name}.png"
     visit.page.screenshot(path=path)
     with Image.open(path) as image:
@@ -70,13 +70,13 @@ def picture(visit, name, tmp_path):
 
 
 def shown(visit):
-    """Ids of the first cards, and the line that counts."""
+    """Return the ids of the first cards, and the line with the counts."""
     cards = visit.page.locator(".card b").all_inner_texts()
     return cards, visit.page.locator("#count").inner_text()
 
 
 def expect(visit, rows, counts=""):
-    """See that the list shows these rows of `made`, in their order, and counts them."""
+    """Check that the list shows these rows of `made`, in order, and their number."""
     cards, line = shown(visit)
     assert line == f"{len(rows)} of {N_GOOD} samples{counts}"
     assert cards == rows["sample_id"].tolist()[: len(cards)] and bool(cards) == bool(len(rows))
@@ -167,7 +167,7 @@ def test_two_selections_side_by_side(browser, explorer, made, tmp_path):
         expect(visit, made, line)
         for name, part in parts.items():
             page.select_option("#difference", name)
-            what = f" shown; of {N_GOOD} that pass the other filters{line}"
+            what = f" shown; of {N_GOOD} that match the other filters{line}"
             expect(visit, made[part], what)
         page.select_option("#difference", "both")
         best = made[parts["both"]].iloc[0]

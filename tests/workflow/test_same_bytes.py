@@ -1,4 +1,4 @@
-"""The same config gives the same bytes, whatever the cores, the shards, the folder or the time."""
+"""The same config gives the same bytes, whatever the cores, shards, folder or time."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The limit on submissions: Snakemake's own is dropped, one that was asked for holds."""
+"""The limit on submissions: Snakemake's default is removed, a requested one holds."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The harness that times selection mathematics works: contenders are checked, timed and drawn."""
+"""The harness that times selection mathematics: contenders are checked, timed and drawn."""
 
 import csv
 import os

@@ -1,4 +1,4 @@
-"""The seed of a run moves all that is random in selection, unless the config fixes it."""
+"""The seed of a run changes all that is random in selection, unless the config fixes it."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ from running import HERE, snakemake, succeeded
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
 
 SMALL = {"rank": 2, "alpha": 4, "batch_size": 8, "gradient_accumulation": 1}
-RANDOM = {  # methods with a seed of their own; that of icons stands under `gradients`
+RANDOM = {  # methods with a parameter `seed`; that of icons is in `gradients`
     "icons": {},
     "coincide": {"model": "target", "n_clusters": 6},
     "semdedup": {"model": "target", "n_clusters": 6},
@@ -39,12 +39,12 @@ TABLES = ("task_agreement", "vote_extremes", "votes_histogram", "clusters", "sco
 
 
 def job_counts(output):
-    """Jobs of each rule, from the table that Snakemake prints."""
+    """Return the jobs of each rule, from the table that Snakemake prints."""
     return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
 
 
 def write_config(path, seed):
-    """The mini config with every method, and this seed for all of its selection, if any."""
+    """Write the mini config with every method, and this seed for all of its selection, if any."""
     config = yaml.safe_load((HERE / "mini.yaml").read_text())
     own = {} if seed is None else {"seed": seed}
     config["pool"]["shards"] = 2
@@ -58,7 +58,7 @@ def write_config(path, seed):
 
 
 def dry_run(folder, seed):
-    """Jobs of a dry run for the subsets, in a folder where nothing has been made."""
+    """Return the jobs of a dry run for the subsets, in a folder without outputs."""
     config = write_config(folder / f"{seed}.yaml", seed)
     return job_counts(
         succeeded(snakemake(folder, config, "-n", "--quiet", "rules", "--", "subsets"))
@@ -66,14 +66,14 @@ def dry_run(folder, seed):
 
 
 def subsets(folder, method):
-    """The rows that a method chose with seeds 0 and 1."""
+    """Return the rows that a method chose with seeds 0 and 1."""
     place = folder / "results/mini/subsets" / method
     return [pd.read_parquet(place / f"ratio-0.2_seed-{s}.parquet")["row"].tolist() for s in (0, 1)]
 
 
 @pytest.fixture(scope="module")
 def data(mini_input, tmp_path_factory):
-    """A folder with the mini workflow's data and a CLIP."""
+    """Folder with the mini workflow's data and a CLIP."""
     folder = tmp_path_factory.mktemp("seeds")
     shutil.copytree(mini_input / "data", folder / "data")
     processor = build_clip_processor(THINGS + OTHERS, 32)
@@ -85,7 +85,7 @@ def data(mini_input, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def moved(data):
-    """The folder after the subsets of both seeds were chosen, each with what its seed moves."""
+    """Folder with the subsets of both seeds, whose stages depend on the seed."""
     config = write_config(data / "moved.yaml", None)
     tables = [f"results/mini/tables/{name}.csv" for name in TABLES]
     succeeded(snakemake(data, config, "--cores", "2", "subsets", *tables))

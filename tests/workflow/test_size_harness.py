@@ -1,4 +1,4 @@
-"""The size harness, on a pool of a few hundred: every row of its table is there and possible."""
+"""The size harness on a pool of a few hundred: every row of its table is present and possible."""
 
 import subprocess
 import sys

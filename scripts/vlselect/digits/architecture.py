@@ -1,7 +1,7 @@
 """Tiny vision-language models of real architectures, built from their config classes.
 
 Everything is local: a tokenizer of whole words, a PIL image processor, a chat template, and models
-with fresh weights. What `save_pretrained` makes of them loads like any published model.
+with fresh weights. `save_pretrained` turns them into models that load like any published one.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-# CLIP reads an end token with id 2 as a sign of old configs, and then pools elsewhere: keep 2 free.
+# CLIP takes an end token with id 2 for an old config, and then pools elsewhere: keep 2 free.
 SPECIAL_TOKENS = ("<pad>", "<s>", "<unk>", "</s>", "<image>", "USER:", "ASSISTANT:")
 IMAGE_TOKEN = "<image>"
-FEATURE_LAYER = -2  # hidden states of the vision tower that the language model gets
+FEATURE_LAYER = -2  # layer of the vision tower that the language model sees
 CHAT_TEMPLATE = """\
 {%- for message in messages -%}
   {%- if message['role'] == 'user' -%}{{ 'USER: ' }}
@@ -50,21 +50,16 @@ CHAT_TEMPLATE = """\
 def build_tokenizer(
     words: Sequence[str], *, closed: bool = False, padding_side: str = "left"
 ) -> PreTrainedTokenizerFast:
-    """Make a tokenizer of whole words and punctuation marks.
+    """Build a tokenizer of whole words and punctuation marks.
 
     Parameters
     ----------
     words : sequence of str
-        The vocabulary beside the special tokens; other words become ``<unk>``.
+        Vocabulary beside the special tokens; other words become ``<unk>``.
     closed : bool
-        Whether ``</s>`` is put after every text, as CLIP's text model needs; ``<s>`` always
-        comes first.
+        Whether every text ends with ``</s>``, as CLIP's text model needs; all begin with ``<s>``.
     padding_side : {"left", "right"}
         Left suits generation, right suits models with absolute positions.
-
-    Returns
-    -------
-    PreTrainedTokenizerFast
     """
     ids = {token: i for i, token in enumerate(dict.fromkeys([*SPECIAL_TOKENS, *words]))}
     core = Tokenizer(models.WordLevel(ids, unk_token="<unk>"))
@@ -88,7 +83,7 @@ def build_tokenizer(
 
 
 def build_image_processor(image_size: int) -> CLIPImageProcessorPil:
-    """Make CLIP's image processor for square images of `image_size` pixels."""
+    """Build CLIP's image processor for square images of `image_size` pixels."""
     return CLIPImageProcessorPil(
         size={"shortest_edge": image_size},
         crop_size={"height": image_size, "width": image_size},
@@ -96,14 +91,9 @@ def build_image_processor(image_size: int) -> CLIPImageProcessorPil:
 
 
 def build_processor(words: Sequence[str], image_size: int, patch_size: int) -> LlavaProcessor:
-    """Make a LLaVA processor with a chat template.
+    """Build a LLaVA processor with a chat template.
 
-    Parameters
-    ----------
-    words : sequence of str
-        Vocabulary of the tokenizer.
-    image_size, patch_size : int
-        Pixels; an image becomes ``(image_size // patch_size) ** 2`` tokens.
+    An image of `image_size` pixels becomes ``(image_size // patch_size) ** 2`` tokens.
     """
     return LlavaProcessor(
         image_processor=build_image_processor(image_size),
@@ -125,21 +115,17 @@ def build_model(
     initial_spread: float = 0.08,
     seed: int = 0,
 ) -> LlavaForConditionalGeneration:
-    """Make a LLaVA with fresh weights for the vocabulary and image size of a processor.
+    """Build a LLaVA with fresh weights for the vocabulary and image size of a processor.
 
     Parameters
     ----------
-    processor : LlavaProcessor
-        As from `build_processor`.
     hidden, layers, heads : int
         Width, decoder layers and attention heads of the language model; its MLP is twice as wide.
     vision : CLIPVisionConfig, optional
         Architecture of the vision tower; by default that of `vision_config`.
     initial_spread : float
-        Standard deviation of the language model's first weights. Models this small hardly begin
+        Standard deviation of the language model's initial weights. Models this small hardly begin
         to learn at the usual 0.02.
-    seed : int
-        Of the weights.
     """
     tokenizer = processor.tokenizer
     side = processor.image_processor.crop_size["height"]
@@ -169,7 +155,7 @@ def build_model(
 
 
 def build_clip_processor(words: Sequence[str], image_size: int) -> CLIPProcessor:
-    """Make a CLIP processor: texts begin with ``<s>``, end with ``</s>`` and are padded right."""
+    """Build a CLIP processor: texts begin with ``<s>``, end with ``</s>`` and are padded right."""
     tokenizer = build_tokenizer(words, closed=True, padding_side="right")
     tokenizer.model_max_length = 64
     return CLIPProcessor(
@@ -179,17 +165,7 @@ def build_clip_processor(words: Sequence[str], image_size: int) -> CLIPProcessor
 
 
 def build_clip(processor: CLIPProcessor, vision: CLIPVisionConfig, *, seed: int = 0) -> CLIPModel:
-    """Make a CLIP with fresh weights: the given vision tower and a small causal text model.
-
-    Parameters
-    ----------
-    processor : CLIPProcessor
-        As from `build_clip_processor`.
-    vision : CLIPVisionConfig
-        Architecture of the vision tower, as from `vision_config`.
-    seed : int
-        Of the weights.
-    """
+    """Build a CLIP with fresh weights: the given vision tower and a small causal text model."""
     text = CLIPTextConfig(
         vocab_size=len(processor.tokenizer),
         hidden_size=64,
@@ -212,7 +188,7 @@ def build_clip(processor: CLIPProcessor, vision: CLIPVisionConfig, *, seed: int 
 def vision_config(
     image_size: int, patch_size: int, *, hidden: int = 96, layers: int = 3, heads: int = 4
 ) -> CLIPVisionConfig:
-    """Describe a small vision transformer; its MLP is twice as wide as its hidden states."""
+    """Return the config of a small vision transformer; its MLP is twice as wide as the rest."""
     return CLIPVisionConfig(
         hidden_size=hidden,
         intermediate_size=2 * hidden,

@@ -1,7 +1,7 @@
-"""Pretraining of the demo's base model: a LLaVA learns to look things up in what its tower sees.
+"""Pretraining of the demo's base model: a LLaVA learns to look up what its vision tower sees.
 
 The tower is frozen, so its features are computed in large batches, ahead of the many small steps.
-Small batches matter: they are what makes the lookup "which digit has this attribute" come about.
+Small batches matter: with large ones, the model does not learn to find a digit by an attribute.
 """
 
 import logging
@@ -27,13 +27,13 @@ LEARNING_RATE = 8e-4
 WARM_UP = 100  # steps
 DECAY = 0.3  # share of the steps, at the end, in which the learning rate falls to zero
 SHARES = {"task": 0.004, "lookup": 0.796}  # of the examples; the rest are captions
-CHUNK = 8192  # examples drawn and looked at by the tower together
-ROUNDS = 4  # that more training may take, each a quarter of the planned length
+CHUNK = 8192  # examples that are drawn and passed through the tower together
+ROUNDS = 4  # of further training at most, each a quarter of the planned length
 HELD_OUT = 1000  # lookups about validation digits that the model is measured on
 
 
 def draw_example(rng: Random, composer: Composer) -> Example:
-    """Draw a lookup, a caption or, rarely, a task's question: then the base knows their form."""
+    """Draw a lookup, a caption or, rarely, a task's question, so that the base knows their form."""
     draw = rng.random()
     if draw < SHARES["task"]:
         return QUESTIONS[rng.choice(TASKS)](rng, composer)
@@ -64,12 +64,10 @@ def answer_scores(
 
     Parameters
     ----------
-    model : LlavaForConditionalGeneration
-        In place of its own tower's output, `features` are used.
     ids, labels : Tensor
         int64 (B, T), padded on the right. Attention is causal, so no answer sees the padding.
     features : Tensor
-        float32 (B, P, d), for the P image tokens of each sequence.
+        float32 (B, P, d), used in place of the model's own tower's output.
 
     Returns
     -------
@@ -83,23 +81,14 @@ def answer_scores(
     here = (ids == model.config.image_token_id)[..., None]
     embedded = embedded.masked_scatter(here, images.to(embedded.dtype))
     hidden = model.model.language_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
-    counted = labels[:, 1:] != IGNORED  # the state at t foretells the token at t + 1
+    counted = labels[:, 1:] != IGNORED  # the state at t predicts the token at t + 1
     return model.lm_head(hidden[:, :-1][counted]), labels[:, 1:][counted]
 
 
 class Pretraining:
-    """Train the language model and the projector of a LLaVA in place; the tower stays as it is.
+    """Trains the language model and the projector of a LLaVA in place; the vision tower is frozen.
 
-    Parameters
-    ----------
-    model : LlavaForConditionalGeneration
-        With a trained vision tower.
-    processor : LlavaProcessor
-        The model's own.
-    batch_size : int
-        Examples in a step.
-    seed : int
-        Of the digits' split and the examples.
+    `seed` is that of the digits' split and of the examples.
     """
 
     def __init__(self, model, processor, *, batch_size: int, seed: int):
@@ -113,12 +102,7 @@ class Pretraining:
     def run(self, samples: int, threshold: float) -> float:
         """Train on `samples` examples, then on up to as many again until lookup is good enough.
 
-        Parameters
-        ----------
-        samples : int
-            Planned length; each example is seen once.
-        threshold : float
-            Lookup accuracy that ends the training early.
+        Each example is seen once. Training stops early at a lookup accuracy above `threshold`.
 
         Returns
         -------
@@ -136,7 +120,7 @@ class Pretraining:
         return accuracy
 
     def _train(self, samples: int) -> float:
-        """Train through one rise and fall of the learning rate; give the lookup accuracy then."""
+        """Train through one rise and fall of the learning rate; return the lookup accuracy."""
         steps, done = max(1, samples // self._batch_size), 0
         self._model.train()
         for start in log.progress(range(0, samples, CHUNK), description="base model"):
@@ -151,7 +135,7 @@ class Pretraining:
         return self.trainer.history[-1]["lookup"]
 
     def _losses(self, examples: list[Example]):
-        """Mean loss of the answers' tokens, batch by batch."""
+        """Yield the mean loss of the answers' tokens, batch by batch."""
         features = tower_features(self._model, self._processor, examples)
         sequences = encode(examples, self._processor)
         for rows in batches(sequences, self._batch_size, self._rng):
@@ -170,14 +154,10 @@ def lookup_accuracy(
     examples: Sequence[Example],
     batch_size: int = 250,
 ) -> dict[str, float]:
-    """Share of lookups that the model would answer right, word for word, in greedy generation.
+    """Compute the share of lookups that greedy generation answers right, word for word.
 
-    An answer is right where each of its tokens is the likeliest one after those before it.
-
-    Returns
-    -------
-    dict of str to float
-        ``lookup`` over all examples, and ``lookup_<kind>`` by what the question names.
+    An answer is right if each of its tokens is the most likely one after those before it. Returns
+    ``lookup`` over all examples, and ``lookup_<kind>`` by the attribute in the question.
     """
     model.eval()
     features, sequences = tower_features(model, processor, examples), encode(examples, processor)

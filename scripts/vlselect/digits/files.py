@@ -1,4 +1,4 @@
-"""The demo's samples as any user's data: LLaVA records in JSON, and a PNG for each image."""
+"""The demo's samples as files, like any user's data: LLaVA records in JSON, PNG images."""
 
 import json
 from collections.abc import Iterable
@@ -12,19 +12,9 @@ from vlselect.digits.scenes import render
 
 
 def llava_record(sample: Sample, folder: str) -> dict:
-    """Write a sample as a LLaVA record.
+    """Convert a sample to a LLaVA record with id, task, image (if any) and conversations.
 
-    Parameters
-    ----------
-    sample : Sample
-        With or without a scene.
-    folder : str
-        Where its image lies, relative to the image root.
-
-    Returns
-    -------
-    dict
-        Keys id, task, image (where there is one) and conversations.
+    `folder` is that of its image, relative to the image root.
     """
     example = sample.example
     record: dict = {"id": sample.sample_id, "task": example.task}
@@ -40,16 +30,16 @@ def llava_record(sample: Sample, folder: str) -> dict:
 
 
 def pool_record(sample: Sample, folder: str) -> dict:
-    """Write a sample as a LLaVA record that says, in `meta`, what is wrong with it.
+    """Convert a sample to a LLaVA record with `meta`, which says what is wrong with it.
 
-    The pipeline reads nothing from `meta`: it is there for whoever looks into the demo's subsets.
+    The pipeline does not read `meta`; it is for people who inspect the demo's subsets.
     """
     meta = {"noisy": sample.noisy, "duplicate": sample.duplicate}
     return {**llava_record(sample, folder), "meta": meta}
 
 
 def benchmark_record(sample: Sample, folder: str) -> dict:
-    """Write a sample as a LLaVA record with the list of accepted answers."""
+    """Convert a sample to a LLaVA record with the list of accepted answers."""
     return {**llava_record(sample, folder), "answers": [sample.example.answer]}
 
 

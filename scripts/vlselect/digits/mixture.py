@@ -1,4 +1,4 @@
-"""The demo's pool and benchmarks: examples with wrong answers and near-duplicates among them."""
+"""The demo's pool and benchmarks: examples, some with wrong answers, and near-duplicates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,12 +8,12 @@ from vlselect.digits.questions import QUESTIONS, Example
 from vlselect.digits.scenes import Composer
 from vlselect.digits.vocabulary import COLOURS, POSITIONS, TASKS
 
-REPEATED = 0.25  # share of the examples that near-duplicates are made of
+REPEATED = 0.25  # share of the examples that may have near-duplicates
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An example with its id; `noisy`: the answer is wrong, `duplicate`: its scene came before."""
+    """An example with its id; `noisy`: its answer is wrong, `duplicate`: a near-duplicate."""
 
     sample_id: str
     example: Example
@@ -31,12 +31,12 @@ def draw_mixture(
     sizes : mapping of str to int
         Samples of each task, and of captioning and arithmetic.
     noise : float
-        Share of the tasks' examples whose answer is wrong; duplicates repeat it.
+        Share of the tasks' examples with a wrong answer; near-duplicates repeat it.
     duplicates : float
         Share of the samples with an image that repeat scene, question and answer of another one
         of their task, with new pixel noise.
     seed : int
-        Of the split and the draw. One task's samples do not depend on the other tasks' sizes.
+        Of the split and the draw. A task's samples do not depend on the other tasks' sizes.
     """
     unknown = sorted(set(sizes) - set(QUESTIONS))
     if unknown:
@@ -60,7 +60,7 @@ def draw_benchmark(task: str, split: str, size: int, seed: int) -> list[Sample]:
 
 
 def _with_flaws(rng: Random, examples: list[Example], copies: int, noise: float) -> list[Sample]:
-    """Make some answers wrong, then add near-duplicates of some of the samples."""
+    """Make some answers wrong, then add near-duplicates of some samples."""
     wrong = set(rng.sample(range(len(examples)), round(noise * len(examples))))
     samples = [
         Sample(
@@ -80,7 +80,7 @@ def _with_flaws(rng: Random, examples: list[Example], copies: int, noise: float)
 
 
 def wrong_answer(rng: Random, example: Example) -> Example:
-    """Give an example of one of the tasks a plausible answer that is not the right one."""
+    """Replace the answer to a task's question with a plausible wrong one."""
     if example.task == "reading":
         return replace(example, answer=_misread(rng, example.answer))
     choices = {

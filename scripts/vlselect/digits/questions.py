@@ -1,8 +1,8 @@
 """Questions about scenes and their answers: seven tasks, captions, lookups and text-only sums.
 
-Every function here takes a random generator and a composer of scenes, and gives one `Example`.
-The seven tasks are those of the benchmarks; captions and arithmetic only join the mixture, and
-lookups ("describe the red digit.") only the pretraining.
+Every function here takes a random generator and a composer of scenes, and returns one `Example`.
+The seven tasks are those of the benchmarks; captions and arithmetic are only in the mixture, and
+lookups ("describe the red digit.") only in the pretraining.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from random import Random
 from vlselect.digits.scenes import CELLS, Composer, Digit, Scene
 from vlselect.digits.vocabulary import COLOURS, POSITIONS
 
-ABSENT = 0.2  # share of lookups that ask for what is not there
+ABSENT = 0.2  # share of lookups of an absent digit
 
 
 @dataclass(frozen=True)
 class Example:
-    """A question with its answer, about a scene or, where `scene` is None, about nothing seen."""
+    """A question with its answer, about a scene, or text only where `scene` is None."""
 
     task: str
     scene: Scene | None
@@ -29,7 +29,7 @@ Question = Callable[[Random, Composer], Example]
 
 
 def recognition(rng: Random, composer: Composer) -> Example:
-    """Name the digit of a colour."""
+    """Ask which digit has a colour."""
     scene = composer.compose(rng)
     digit = rng.choice(scene.digits)
     question = rng.choice([f"which digit is {digit.colour}?", f"what is the {digit.colour} digit?"])
@@ -37,7 +37,7 @@ def recognition(rng: Random, composer: Composer) -> Example:
 
 
 def colour(rng: Random, composer: Composer) -> Example:
-    """Name the colour of a digit."""
+    """Ask for the colour of a digit."""
     scene = composer.compose(rng)
     digit = rng.choice(scene.digits)
     question = rng.choice(
@@ -47,7 +47,7 @@ def colour(rng: Random, composer: Composer) -> Example:
 
 
 def position(rng: Random, composer: Composer) -> Example:
-    """Say in which of the nine cells a digit is, given its colour or its value."""
+    """Ask which of the nine cells a digit is in, naming its colour or its value."""
     scene = composer.compose(rng)
     digit = rng.choice(scene.digits)
     name = rng.choice([f"{digit.colour} digit", str(digit.value)])
@@ -55,14 +55,14 @@ def position(rng: Random, composer: Composer) -> Example:
 
 
 def counting(rng: Random, composer: Composer) -> Example:
-    """Count the digits."""
+    """Ask for the number of digits."""
     scene = composer.compose(rng, rng.randint(1, 4))
     question = rng.choice(["how many digits are there?", "count the digits."])
     return Example("counting", scene, question, str(len(scene.digits)))
 
 
 def presence(rng: Random, composer: Composer) -> Example:
-    """Say whether there is a digit of a colour; yes and no are equally likely."""
+    """Ask whether there is a digit of a colour; yes and no are equally likely."""
     scene = composer.compose(rng, rng.randint(2, 4))
     there = {digit.colour for digit in scene.digits}
     answer = rng.choice(["yes", "no"])
@@ -74,7 +74,7 @@ def presence(rng: Random, composer: Composer) -> Example:
 
 
 def comparison(rng: Random, composer: Composer) -> Example:
-    """Name the colour of the larger of two digits."""
+    """Ask for the colour of the larger of two digits."""
     scene = composer.compose(rng, 2)
     one, other = rng.sample(scene.digits, 2)
     question = rng.choice(
@@ -87,20 +87,20 @@ def comparison(rng: Random, composer: Composer) -> Example:
 
 
 def reading(rng: Random, composer: Composer) -> Example:
-    """Read all digits, row by row."""
+    """Ask for all digits, row by row."""
     scene = composer.compose(rng, rng.randint(2, 4))
     question = rng.choice(["read the digits in order.", "which digits are there, in order?"])
     return Example("reading", scene, question, " ".join(str(d.value) for d in scene.digits))
 
 
 def captioning(rng: Random, composer: Composer) -> Example:
-    """Describe the whole image."""
+    """Ask for a description of the whole image."""
     scene = composer.compose(rng)
     return Example("captioning", scene, "describe the image.", describe(rng, scene))
 
 
 def arithmetic(rng: Random, composer: Composer) -> Example:
-    """Sum, follow, precede or compare numbers; text only."""
+    """Ask for a sum, a successor, a predecessor or the larger of two numbers; text only."""
     first, second = rng.sample(range(10), 2)
     low, high = sorted([first, second])
     question, answer = rng.choice(
@@ -115,10 +115,10 @@ def arithmetic(rng: Random, composer: Composer) -> Example:
 
 
 def lookup(rng: Random, composer: Composer) -> Example:
-    """Name one attribute of a digit, ask for the other two; say so where there is no such digit.
+    """Ask for two attributes of a digit, naming the third; some lookups name an absent digit.
 
-    The example's task is ``lookup_colour``, ``lookup_value`` or ``lookup_position`` after what
-    the question names, or ``lookup_absent``.
+    The example's task is ``lookup_colour``, ``lookup_value`` or ``lookup_position``, after the
+    attribute in the question, or ``lookup_absent``.
     """
     scene = composer.compose(rng)
     kind = rng.choice(["colour", "value", "position"])

@@ -35,7 +35,7 @@ COUNTS = (
     3,
     4,
     4,
-)  # of digits, where the question does not say; busy scenes are likelier
+)  # numbers of digits if the question does not fix it; more digits are more likely
 SPLIT_SIZES = {"train": 1000, "validation": 300, "test": 497}
 
 
@@ -63,32 +63,21 @@ class Scene:
     noise_seed: int
 
     def noised_again(self, rng: Random) -> "Scene":
-        """Give the same scene with new pixel noise: a near-duplicate."""
+        """Return a near-duplicate: the same scene with new pixel noise."""
         return replace(self, noise_seed=rng.randrange(2**32))
 
 
 def split_digits(seed: int) -> dict[str, np.ndarray]:
-    """Split the rows of `load_digits` into train, validation and test, without overlap.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Rows, int64, in random order; the sizes are those of `SPLIT_SIZES`.
-    """
+    """Split the rows of `load_digits` (int64, shuffled) into the disjoint `SPLIT_SIZES`."""
     rows = np.random.default_rng(seed).permutation(sum(SPLIT_SIZES.values()))
     stops = np.cumsum(list(SPLIT_SIZES.values()))
     return dict(zip(SPLIT_SIZES, np.split(rows, stops[:-1]), strict=True))
 
 
 class Composer:
-    """Compose random scenes from the digits of one split.
+    """Composes random scenes from the digits of one split, train, validation or test.
 
-    Parameters
-    ----------
-    split : {"train", "validation", "test"}
-        The split that every digit comes from.
-    seed : int
-        Of the split into train, validation and test.
+    `seed` is that of the split.
     """
 
     def __init__(self, split: str, seed: int):
@@ -124,13 +113,7 @@ class Composer:
 
 
 def render(scene: Scene) -> np.ndarray:
-    """Draw a scene.
-
-    Returns
-    -------
-    ndarray
-        RGB image, uint8, of shape (IMAGE_SIZE, IMAGE_SIZE, 3).
-    """
+    """Render a scene: RGB, uint8, (IMAGE_SIZE, IMAGE_SIZE, 3)."""
     noise = np.random.default_rng(scene.noise_seed)
     image = noise.standard_normal((IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.float32)
     image *= scene.noise
@@ -146,7 +129,7 @@ def render(scene: Scene) -> np.ndarray:
 
 @cache
 def _ink(source: int, size: int) -> np.ndarray:
-    """How much ink each pixel of an enlarged digit holds: float32 (size, size, 1) from 0 to 1."""
+    """Return the ink of each pixel of an enlarged digit: float32 (size, size, 1), 0 to 1."""
     small = Image.fromarray((_pixels()[source] * (255 / 16)).astype(np.uint8))
     large = np.asarray(small.resize((size, size), Image.Resampling.BILINEAR), np.float32)
     return large[:, :, None] / 255

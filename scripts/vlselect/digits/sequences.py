@@ -1,7 +1,7 @@
-"""Examples as token sequences: what the chat template and the processor would make of them.
+"""Examples as token sequences, as the chat template and the processor would produce them.
 
-Pretraining goes through tens of thousands of examples, so it writes the sequences itself, in bulk.
-A test holds them against the processor's.
+Pretraining uses tens of thousands of examples, so the sequences are built here in bulk. A test
+compares them with the processor's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,10 +24,7 @@ POOLED = 16  # batches whose examples are sorted by length together
 class Sequences:
     """Examples about scenes, as tokens.
 
-    Attributes
-    ----------
-    ids, labels : list of list of int
-        Labels are `IGNORED` where no loss counts: everywhere but in answers and their end.
+    `labels` are `IGNORED` where no loss counts: everywhere but in answers and their end tokens.
     """
 
     ids: list[list[int]]
@@ -40,7 +37,7 @@ class Sequences:
 def encode(examples: Sequence[Example], processor: LlavaProcessor) -> Sequences:
     """Tokenise examples that all have a scene, in the form of the chat template."""
     tokenizer = processor.tokenizer
-    image = IMAGE_TOKEN * CELLS  # one token a patch, one patch a cell
+    image = IMAGE_TOKEN * CELLS  # one token for each patch, one patch for each cell
     prompts = [f"USER: {image}\n{example.question} ASSISTANT: " for example in examples]
     answers = [example.answer + tokenizer.eos_token for example in examples]
     asked = tokenizer(prompts)["input_ids"]
@@ -53,7 +50,7 @@ def encode(examples: Sequence[Example], processor: LlavaProcessor) -> Sequences:
 
 
 def batches(sequences: Sequences, size: int, rng: Random) -> Iterator[list[int]]:
-    """Cut sequences into random batches of similar lengths; yields lists of their numbers."""
+    """Cut sequences into random batches of similar lengths; yield lists of their numbers."""
     order = rng.sample(range(len(sequences)), len(sequences))
     cut = []
     for start in range(0, len(order), size * POOLED):
@@ -64,7 +61,7 @@ def batches(sequences: Sequences, size: int, rng: Random) -> Iterator[list[int]]
 
 
 def pad(sequences: Sequences, rows: Sequence[int], fill: int) -> tuple[Tensor, Tensor]:
-    """Give ids and labels of some sequences, int64 (B, T), padded on the right."""
+    """Return ids and labels of some sequences, int64 (B, T), padded on the right."""
     length = max(len(sequences.ids[row]) for row in rows)
     ids = torch.full((len(rows), length), fill)
     labels = torch.full((len(rows), length), IGNORED)

@@ -1,4 +1,4 @@
-"""What the demo's two pretrainings share: fixed randomness, pixels, learning rates, steps, logs."""
+"""Shared by the demo's two pretrainings: fixed randomness, pixels, optimisation steps, logs."""
 
 import logging
 from collections.abc import Iterable
@@ -27,20 +27,7 @@ def fix_randomness(seed: int, threads: int) -> None:
 
 
 def pixel_values(scenes: Iterable[Scene], image_processor) -> Tensor:
-    """Render scenes as an image processor would hand them to a model.
-
-    Parameters
-    ----------
-    scenes : iterable of Scene
-        Images that need no resizing.
-    image_processor : CLIPImageProcessorPil
-        Whose mean and standard deviation normalise the pixels.
-
-    Returns
-    -------
-    Tensor
-        float32 of shape (n, 3, height, width).
-    """
+    """Render scenes, normalised by an image processor: float32 (n, 3, height, width)."""
     images = torch.from_numpy(np.stack([render(scene) for scene in scenes]))
     mean = torch.tensor(image_processor.image_mean).view(1, 3, 1, 1)
     deviation = torch.tensor(image_processor.image_std).view(1, 3, 1, 1)
@@ -49,13 +36,7 @@ def pixel_values(scenes: Iterable[Scene], image_processor) -> Tensor:
 
 @dataclass
 class Trainer:
-    """AdamW over some parameters, with clipped gradients and a record of every step.
-
-    Attributes
-    ----------
-    parameters : list of Parameter
-        Those that need a gradient are trained.
-    """
+    """AdamW with clipped gradients and a log of each step; trains what needs a gradient."""
 
     parameters: list[torch.nn.Parameter]
     history: list[dict] = field(default_factory=list)
@@ -68,7 +49,7 @@ class Trainer:
         )
 
     def step(self, loss: Tensor, learning_rate: float) -> None:
-        """Follow one loss's gradient, clipped to norm 1."""
+        """Take one step with a loss's gradient, clipped to norm 1."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.zero_grad()
@@ -79,13 +60,13 @@ class Trainer:
         self.history.append(entry)
 
     def note(self, **measured: float) -> None:
-        """Put measurements beside the last step, and log them with the recent mean loss."""
+        """Add measurements to the last step, and log them with the recent mean loss."""
         self.history[-1].update(measured)
         recent = np.mean([entry["loss"] for entry in self.history[-100:]])
         text = ", ".join(f"{name} {value:.3f}" for name, value in measured.items())
         logger.info("step %d: loss %.3f, %s", len(self.history), recent, text)
 
     def write_log(self, path: Path) -> None:
-        """Write the record of every step as CSV: step, loss, learning_rate and measurements."""
+        """Write every step as CSV: step, loss, learning_rate and measurements."""
         frame = pd.DataFrame(self.history)
         store.write_text(frame.to_csv(index=False, float_format="%.6g"), path)

@@ -1,7 +1,7 @@
-"""Pretraining of the demo's vision tower: a CLIP of scenes and captions that also names patches.
+"""Pretraining of the demo's vision tower: a CLIP of scenes and captions, with patch classifiers.
 
-Contrast alone teaches a tower this small to read digits only slowly, so two more heads ask each
-patch for the digit and the colour that it shows, and a third for its place.
+With the contrastive loss alone, a tower this small learns to read digits slowly. Two more heads
+classify the digit and the colour in each patch, and a third its position.
 
 References
 ----------
@@ -30,8 +30,8 @@ LEARNING_RATE = 3e-3
 WARM_UP = 50  # steps
 WEIGHTS = {"contrast": 0.5, "value": 2.0, "colour": 1.0, "place": 0.3}
 EMPTY = {"value": 10, "colour": len(COLOURS)}  # class of a patch without a digit
-HELD_OUT = 1024  # scenes of validation digits that the tower is measured on
-RECALL_AMONG = 256  # images that a caption has to be found for
+HELD_OUT = 1024  # scenes of validation digits for the measurement
+RECALL_AMONG = 256  # captions to find an image's own among
 
 
 @dataclass
@@ -52,7 +52,7 @@ class PatchHeads(nn.ModuleDict):
 
 
 def draw_batch(rng: Random, composer: Composer, processor: CLIPProcessor, size: int) -> SceneBatch:
-    """Draw scenes, caption them and say what each of their patches shows."""
+    """Draw scenes, with captions and the classes of their patches."""
     scenes = [composer.compose(rng) for _ in range(size)]
     captions = processor.tokenizer(
         [describe(rng, scene) for scene in scenes], return_tensors="pt", padding=True
@@ -65,7 +65,7 @@ def draw_batch(rng: Random, composer: Composer, processor: CLIPProcessor, size: 
 
 
 def patch_classes(scenes: Sequence[Scene]) -> dict[str, Tensor]:
-    """Class of each patch, one patch a cell: int64 (n, 9) of value, colour and place."""
+    """Return the class of each patch, one in each cell: int64 (n, 9) of value, colour, place."""
     shape = (len(scenes), CELLS)
     classes = {name: torch.full(shape, empty) for name, empty in EMPTY.items()}
     for i, scene in enumerate(scenes):
@@ -76,7 +76,7 @@ def patch_classes(scenes: Sequence[Scene]) -> dict[str, Tensor]:
 
 
 def embed(clip: CLIPModel, batch: SceneBatch) -> tuple[Tensor, Tensor, Tensor]:
-    """Give normalised image and caption embeddings (B, k), and the patch features (B, P, d)."""
+    """Compute normalised image and caption embeddings (B, k), and patch features (B, P, d)."""
     seen = clip.vision_model(pixel_values=batch.pixels, output_hidden_states=True)
     patches = seen.hidden_states[FEATURE_LAYER][:, 1:]  # without the class token
     read = clip.text_model(**batch.captions)
@@ -86,7 +86,7 @@ def embed(clip: CLIPModel, batch: SceneBatch) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def joint_loss(clip: CLIPModel, heads: PatchHeads, batch: SceneBatch) -> Tensor:
-    """Weighted sum of the contrastive loss and the cross-entropies of the patch heads."""
+    """Compute the weighted sum of contrastive loss and cross-entropies of the patch heads."""
     images, captions, patches = embed(clip, batch)
     similarity = clip.logit_scale.exp() * captions @ images.T  # (B, B)
     partners = torch.arange(len(similarity))
@@ -101,25 +101,11 @@ def joint_loss(clip: CLIPModel, heads: PatchHeads, batch: SceneBatch) -> Tensor:
 def pretrain(
     clip: CLIPModel, processor: CLIPProcessor, *, scenes: int, batch_size: int, seed: int
 ) -> Trainer:
-    """Train a CLIP in place on fresh scenes of train digits, and measure it on held-out ones.
+    """Train a CLIP in place on new scenes of train digits, and measure it on held-out ones.
 
-    Parameters
-    ----------
-    clip : CLIPModel
-        With one patch for each cell of a scene.
-    processor : CLIPProcessor
-        Its tokenizer knows the captions' words.
-    scenes : int
-        Scenes to train on; each is seen once.
-    batch_size : int
-        Scenes in a step, each contrasted with the others.
-    seed : int
-        Of the digits' split, the scenes and the heads' first weights.
-
-    Returns
-    -------
-    Trainer
-        With the history of the training; its last entry has digit_accuracy and recall_at_1.
+    It has one patch for each cell of a scene, and sees each scene once. `seed` is that of the
+    digits' split, the scenes and the heads' initial weights. The last entry of the returned
+    trainer's history has digit_accuracy and recall_at_1.
     """
     heads = PatchHeads(clip.config.vision_config.hidden_size)
     trainer = Trainer([*clip.parameters(), *heads.parameters()])
@@ -139,7 +125,7 @@ def pretrain(
 
 @torch.no_grad()
 def measure(clip: CLIPModel, heads: PatchHeads, batch: SceneBatch) -> dict[str, float]:
-    """Measure how well patches tell their digit, and images their caption among 256."""
+    """Measure the digit accuracy in patches, and how often an image finds its own caption."""
     clip.eval()
     images, captions, patches = embed(clip, batch)
     values = batch.classes["value"]

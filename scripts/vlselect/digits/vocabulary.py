@@ -1,4 +1,4 @@
-"""Words of the digits demo: what its scenes, questions, captions and answers are made of.
+"""Vocabulary of the digits demo: words of its scenes, questions, captions and answers.
 
 Standard library only, so that the workflow can read the names of the tasks.
 """
@@ -8,7 +8,7 @@ ROWS = ("top", "middle", "bottom")
 COLUMNS = ("left", "centre", "right")
 POSITIONS = tuple(f"{row} {column}" for row in ROWS for column in COLUMNS)
 TASKS = ("recognition", "colour", "position", "counting", "presence", "comparison", "reading")
-EXTRAS = ("captioning", "arithmetic")  # in the mixture, but tested on by no benchmark
+EXTRAS = ("captioning", "arithmetic")  # in the mixture, but without a benchmark
 
 _PHRASES = (
     "what is the digit ? which does have where how many are there count digits . "

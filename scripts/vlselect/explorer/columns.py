@@ -1,4 +1,4 @@
-"""What the explorer shows of each sample, as columns: one list a thing, one entry a sample."""
+"""Columns of the explorer: lists with an entry for each shown sample."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from vlselect.pool.samples import Samples
 
 
 def shown_rows(samples: Samples, limit: int) -> np.ndarray:
-    """Rows to show: all, or `limit` drawn by a hash of their ids; int64, ascending."""
+    """Return the rows to show: all, or `limit` drawn by a hash of their ids; int64, ascending."""
     if len(samples) <= limit:
         return np.arange(len(samples))
     ids = samples.frame(["sample_id"])["sample_id"].to_numpy(object)
@@ -27,16 +27,16 @@ def collect(
     votes: pd.DataFrame | None = None,
     clusters: pd.DataFrame | None = None,
 ) -> dict:
-    """Gather the columns of some rows.
+    """Collect the columns of some rows.
 
     Parameters
     ----------
     samples : Samples
         The pool.
     rows : int64 array, shape (n,)
-        What to show.
+        Rows to show.
     subsets : mapping of name to DataFrame
-        Columns row, rank, score: what each selection chose.
+        Columns row, rank, score of each subset.
     scores : mapping of method to DataFrame
         Columns row, score, of the whole pool.
     votes : DataFrame, optional
@@ -70,7 +70,7 @@ def collect(
 
 
 def _choice(table: pd.DataFrame, rows: np.ndarray) -> dict[str, list]:
-    """Rank and score of those shown that are chosen; null for the others."""
+    """Return rank and score of the chosen rows; null for the others."""
     of = table.set_index("row").reindex(rows)
     return {"rank": _numbers(of["rank"]), "score": _numbers(of["score"]), "chosen": len(table)}
 
@@ -86,7 +86,7 @@ def _votes(votes: pd.DataFrame, rows: np.ndarray) -> dict:
 
 
 def _numbers(values: Sequence[float]) -> list[float | int | None]:
-    """Numbers as JSON can say them: whole ones as integers, six digits, none for NaN."""
+    """Convert to numbers for JSON: whole ones as integers, six digits, null for NaN."""
     return [_number(float(value)) for value in values]
 
 

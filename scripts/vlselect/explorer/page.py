@@ -1,7 +1,7 @@
-"""One HTML page from columns of data: everything in it, nothing fetched from anywhere.
+"""One HTML page from columns of data; everything is in it, and nothing is loaded from elsewhere.
 
-What comes from users is data in a JSON block, which no HTML parser looks into, and the page's
-script puts it in by ``textContent`` only. A content security policy in the page forbids the rest.
+Users' texts stay in a JSON block that no HTML parser reads, and the page's script inserts them with
+``textContent`` only. A content security policy in the page forbids anything else.
 """
 
 import json
@@ -11,18 +11,7 @@ TEMPLATES = Path(__file__).resolve().parents[3] / "report/explorer"
 
 
 def fill_page(data: dict) -> str:
-    """Put data, style and script into the template.
-
-    Parameters
-    ----------
-    data : dict
-        What JSON can say; see `columns.collect`.
-
-    Returns
-    -------
-    str
-        The page.
-    """
+    """Fill data (see `columns.collect`), style and script into the template."""
     text = (TEMPLATES / "page.html").read_text(encoding="utf-8")
     parts = {name: (TEMPLATES / name).read_text(encoding="utf-8") for name in TEMPLATE_PARTS}
     for name, part in {**parts, "data.json": encode(data)}.items():
@@ -35,12 +24,12 @@ TEMPLATE_PARTS = ("page.css", "page.js")
 
 
 def encode(data: dict) -> str:
-    """Write JSON that may stand inside ``<script>``: no "<", and no line ends that are not JSON's.
+    """Encode JSON for inside ``<script>``, with "<" and line ends that are not JSON's escaped.
 
     Raises
     ------
     ValueError
-        If a number is not finite, which JSON cannot say.
+        If a number is not finite.
     """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":

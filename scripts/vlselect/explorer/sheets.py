@@ -1,4 +1,4 @@
-"""Thumbnails packed into sheets, so that a page loads a few pictures and not thousands."""
+"""Thumbnails packed into sheets, so that a page loads a few images instead of thousands."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,18 +12,10 @@ ACROSS = 8  # tiles a side of a sheet
 def write_sheets(
     names: Sequence[str], load: Callable[[str], Image.Image], folder: Path
 ) -> Iterable[str]:
-    """Write the thumbnails of images, in their order, 64 to a JPEG sheet.
+    """Write the thumbnails of images in their order, 64 to a JPEG sheet ``<folder>/<sheet>.jpg``.
 
-    Smaller images are enlarged: what is shown is as large as its tile.
-
-    Parameters
-    ----------
-    names : sequence of str
-        What `load` takes; tile i of all is tile ``i % 64`` of sheet ``i // 64``, row by row.
-    load : callable
-        Gives an RGB image.
-    folder : Path
-        Where ``<sheet>.jpg`` is written; it exists.
+    Image i is tile ``i % 64`` of sheet ``i // 64``, row by row; `load` returns it by its name.
+    Smaller images are enlarged to the size of a tile.
 
     Yields
     ------
@@ -37,7 +29,7 @@ def write_sheets(
         sheet = Image.new("RGB", (TILE * ACROSS, TILE * rows), "white")
         for i, name in enumerate(part):
             tile = load(name).convert("RGB")
-            tile.thumbnail((TILE, TILE))  # leaves a pixel of a line; contain() would leave none
+            tile.thumbnail((TILE, TILE))  # keeps a pixel of a thin line; contain() alone would not
             tile = ImageOps.contain(tile, (TILE, TILE))
             left, top = TILE * (i % ACROSS), TILE * (i // ACROSS)
             sheet.paste(tile, (left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2))

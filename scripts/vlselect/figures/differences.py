@@ -1,4 +1,4 @@
-"""Differences from random selection, written beside the rows of a figure."""
+"""Differences from random selection, as text beside the rows of a figure."""
 
 from collections.abc import Sequence
 
@@ -13,25 +13,20 @@ HEADING = "difference from random\nat the same ratio, points"
 
 
 def note(compared: pd.DataFrame, interval: str) -> str:
-    """What the small print says of the differences, on a line of its own; "" if nothing.
+    """Return the sentences of a figure's note about the differences, on a new line; "" if none.
 
-    Parameters
-    ----------
-    compared : DataFrame
-        Rows of ``comparison_with_random.csv``.
-    interval : str
-        Its name, see `style.shown_intervals`.
+    `interval` is its name from `style.shown_intervals`.
     """
     if not interval:
         return ""
     text = f"\nDifferences: {interval}."
     if compared["p"].notna().any():
-        text += " Triangles: it leaves zero out; filled: also p < 0.05 after Holm's correction."
+        text += " Triangles: it excludes zero; filled: also p < 0.05 after Holm's correction."
     return text
 
 
 def signed(value: float, plus: bool = True) -> str:
-    """One decimal, a true minus sign, and no sign on zero."""
+    """Format with one decimal, a true minus sign, and no sign on zero."""
     text = f"{value:+.1f}" if plus else f"{value:.1f}"
     if float(text) == 0.0:
         return "0.0"
@@ -39,10 +34,10 @@ def signed(value: float, plus: bool = True) -> str:
 
 
 def difference(row: dict) -> tuple[str, str]:
-    """A mark for what a row of ``comparison_with_random.csv`` shows ("" for nothing), and its text.
+    """Return the mark for a row of ``comparison_with_random.csv`` ("" for none), and its text.
 
-    The triangle points up or down where the interval leaves zero out. It is filled where that
-    also holds after Holm's correction for all comparisons of the table.
+    The triangle points up or down where the interval excludes zero. It is filled if p after Holm's
+    correction for all comparisons of the table is below 0.05 too.
     """
     text = signed(row["difference"])
     if row["low"] == row["low"]:
@@ -53,14 +48,14 @@ def difference(row: dict) -> tuple[str, str]:
 
 
 def write_beside(axes: Axes, rows: Sequence[dict], compared: pd.DataFrame) -> None:
-    """Write a column of text to the right of a panel: the differences from random selection.
+    """Write the differences from random selection as a column of text to the right of a panel.
 
     Parameters
     ----------
     axes : Axes
-        A panel whose rows stand at y = 0, 1, 2, …
+        A panel with rows at y = 0, 1, 2, …
     rows : sequence of dict
-        Method and ratio of each row; one that is not compared stays empty.
+        Method and ratio of each row; rows without a comparison stay empty.
     compared : DataFrame
         The rows of ``comparison_with_random.csv`` of the panel's model.
     """

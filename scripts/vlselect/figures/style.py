@@ -1,7 +1,7 @@
-"""How every figure looks: one colour and one name per method, fonts, sizes, and how it is saved.
+"""The look of every figure: one colour and name for each method, fonts, sizes, how it is saved.
 
 Figures are drawn without pyplot and saved without dates, versions or random ids, so that the same
-tables give the same bytes.
+tables give the same bytes. In each ``plot_*.py``, `draw` makes the figure from its tables.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from vlselect.core import store
 
 WIDTH = 8.0  # inches
 RESOLUTION = 150  # dots per inch of the PNG
-NOTE_LETTERS = 16  # of the small print, on an inch
+NOTE_LETTERS = 16  # letters of a note in an inch
 INK, GREY, FAINT = "#222222", "#767676", "#e3e3e3"
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart, for the methods shown most
-# often; the rest lie as far from these and from each other as can be, also to red-green blind eyes.
+# Okabe and Ito's palette for colour-blind readers, for the methods shown most often; the other
+# colours are as far from these and from each other as possible, also for red-green blindness.
 METHOD_COLOURS = {
     "full": "#222222",
     "pretrained": "#767676",
@@ -60,7 +60,7 @@ METHOD_NAMES = {
     "self_sup": "Self-Sup",
     "self_filter": "Self-Filter",
 }
-SOURCE_COLOURS = [  # Paul Tol's muted scheme; past its end, the same again, hatched
+SOURCE_COLOURS = [  # Paul Tol's muted scheme; further sources reuse it with hatching
     "#88ccee",
     "#cc6677",
     "#ddcc77",
@@ -73,7 +73,7 @@ SOURCE_COLOURS = [  # Paul Tol's muted scheme; past its end, the same again, hat
 ]
 HATCHES = ["", "///", "...", "xxx"]
 
-# Where a label may stand by its point: offset in points and alignment, the best first.
+# Places of a label beside its point: offset in points and alignment, the best first.
 _PLACES = [(7, 0, "left", "center"), (-7, 0, "right", "center")]
 _PLACES += [(6, dy, "left", "center") for dy in (10, -10, 20, -20)]
 _PLACES += [(-6, dy, "right", "center") for dy in (10, -10, 20, -20)]
@@ -109,7 +109,7 @@ _SETTINGS = {
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """Draw and save in the project's style inside this block, whatever the user's matplotlibrc."""
+    """Draw and save in the project's style inside this block, ignoring the user's matplotlibrc."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
@@ -117,7 +117,7 @@ def applied() -> Iterator[None]:
 
 
 def method_colour(method: str) -> str:
-    """The one colour of a method, in every figure; of an unknown one, made from its name."""
+    """Return a method's colour, the same in every figure; for an unknown one, from its name."""
     if method in METHOD_COLOURS:
         return METHOD_COLOURS[method]
     digest = hashlib.sha256(method.encode()).digest()
@@ -127,7 +127,7 @@ def method_colour(method: str) -> str:
 
 
 def method_marker(method: str) -> str:
-    """The one marker of a method, in every figure; of an unknown one, taken by its name."""
+    """Return a method's marker, the same in every figure; for an unknown one, from its name."""
     known = list(METHOD_COLOURS)
     digest = hashlib.sha256(method.encode()).digest()
     place = known.index(method) if method in known else digest[2]
@@ -135,12 +135,12 @@ def method_marker(method: str) -> str:
 
 
 def method_name(method: str) -> str:
-    """A method's name for readers."""
+    """Return a method's name as shown in figures."""
     return METHOD_NAMES.get(method, method.replace("_", " "))
 
 
 def source_styles(sources: Sequence[str]) -> dict[str, dict]:
-    """Face colour and hatch of each source, told apart up to 36 of them."""
+    """Return the face colour and hatch of each source; up to 36 are distinct."""
     styles = {}
     for i, source in enumerate(sources):
         turn, place = divmod(i, len(SOURCE_COLOURS))
@@ -153,18 +153,18 @@ def source_styles(sources: Sequence[str]) -> dict[str, dict]:
 
 
 def percent(label: str) -> str:
-    """A ratio label as a percentage: "0.2" as "20 %"."""
+    """Format a ratio label as a percentage: "0.2" as "20 %"."""
     return f"{100 * float(label):g} %"
 
 
 def listing(items: Sequence[str]) -> str:
-    """Items in a line: "a", "a and b", "a, b and c"."""
+    """Join items: "a", "a and b", "a, b and c"."""
     items = [str(item) for item in items]
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def seed_list(seeds: Iterable[str]) -> str:
-    """Seeds in a sentence: "seed 7", "seeds 0, 1 and 2", "seeds not stated" (published tables)."""
+    """Name seeds: "seed 7", "seeds 0, 1 and 2", "seeds not stated" (published tables)."""
     seeds = sorted(set(seeds) - {""}, key=int)
     if not seeds:
         return "seeds not stated"
@@ -177,26 +177,22 @@ def first_seed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_seeds(seeds: Iterable[str]) -> str:
-    """Which selection seeds numbers are the mean over, or the one that they are of."""
+    """Name the selection seed behind numbers, or the seeds that they are the mean over."""
     seeds = set(seeds)
     return f"{'mean over ' if len(seeds) > 1 else ''}selection {seed_list(seeds)}"
 
 
 def shown_intervals(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Choose which interval a figure shows, the same kind for all its rows.
+    """Choose the interval that a figure shows, of the same kind for all its rows.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        Rows of a table with the columns low, high, interval, question_low and question_high.
+    It is the main one or, if no row has one (a single seed), that over questions only.
 
     Returns
     -------
     rows : DataFrame
-        With that interval as low and high: the main one or, where no row has one (a single seed),
-        that over questions alone.
+        With that interval as low and high.
     name : str
-        What the figure says of it; "" where there is none at all.
+        Its name in the figure; "" if there is none.
     """
     if rows["low"].notna().any():
         levels = rows.loc[rows["low"].notna(), "interval"].unique()
@@ -207,36 +203,36 @@ def shown_intervals(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def interval_note(seeds: Iterable[str], lines: str, interval: str) -> str:
-    """What a note says of seeds and of the interval, named by `shown_intervals`."""
+    """Return a note about the seeds and the interval, named by `shown_intervals`."""
     seeds = set(seeds)
     text = f"{'circles: ' if len(seeds) > 1 else ''}finetuning {seed_list(seeds)}"
     return f"{text}; {lines}: {interval}." if interval else f"{text}."
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure of this size in inches, its parts laid out so that nothing is cut off."""
+    """Return an empty figure of a size in inches whose layout cuts nothing off."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def note(figure: Figure, text: str) -> None:
-    """Put the small print (n, seeds, model) below a figure, in lines that fit its width."""
+    """Put a note (n, seeds, model) below a figure, in lines that fit its width."""
     lines = textwrap.wrap(text, int(figure.get_figwidth() * NOTE_LETTERS))
     figure.supxlabel("\n".join(lines), fontsize=7.5, color=GREY, x=0.005, ha="left")
 
 
 def grid(axes: Axes, axis: str) -> None:
-    """Faint lines across one axis ("x" or "y"), behind the data."""
+    """Draw faint lines across one axis ("x" or "y"), behind the data."""
     axes.grid(True, axis=axis, color=FAINT, linewidth=0.8)
     axes.tick_params(axis="both", length=0)
 
 
 def halo() -> list[withStroke]:
-    """Path effect that keeps a label readable where it crosses a line."""
+    """Return a path effect that keeps a label readable where it crosses a line."""
     return [withStroke(linewidth=2.5, foreground="white")]
 
 
 def legend_below(axes: Axes, methods: Iterable[str]) -> None:
-    """Name the methods' colours and markers below a panel, in room that is left there."""
+    """Show the methods' colours and markers below a panel, in space left free for them."""
     for method in dict.fromkeys(methods):
         look = {"color": method_colour(method), "marker": method_marker(method), "linewidth": 0.8}
         axes.plot([], [], label=method_name(method), **look)
@@ -245,16 +241,9 @@ def legend_below(axes: Axes, methods: Iterable[str]) -> None:
 
 
 def label_points(axes: Axes, labels: Sequence[tuple[float, float, str, str]]) -> None:
-    """Write a label beside each point, where it meets the fewest other labels and points.
+    """Write labels, (x, y, text, colour), where they overlap the fewest other labels and points.
 
-    Call it last: the places are judged by the final layout.
-
-    Parameters
-    ----------
-    axes : Axes
-        Where the points have been drawn.
-    labels : sequence of (x, y, text, colour)
-        Points in data coordinates; earlier ones choose first.
+    Call it last, since it depends on the final layout. Earlier labels choose first.
     """
     axes.get_figure(root=True).draw_without_rendering()
     frame = axes.get_window_extent()
@@ -275,24 +264,24 @@ def label_points(axes: Axes, labels: Sequence[tuple[float, float, str, str]]) ->
 
 
 def _move(label: Annotation, place: tuple[int, int, str, str]) -> None:
-    """Put a label at an offset in points, aligned there."""
+    """Move a label to an offset in points with an alignment."""
     label.set_position(place[:2])
     label.set(ha=place[2], va=place[3])
 
 
 def empty(figure: Figure, text: str) -> None:
-    """Say in the figure that the table holds nothing to draw."""
+    """Write in the figure that the table has nothing to draw."""
     figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
 
 
 def add_outputs(parser: argparse.ArgumentParser) -> None:
-    """Give a plot script its two output flags."""
+    """Add the two output flags of a plot script."""
     parser.add_argument("--png", type=Path, required=True, help="the figure as PNG")
     parser.add_argument("--svg", type=Path, required=True, help="the same as SVG")
 
 
 def save(figure: Figure, png: Path, svg: Path) -> None:
-    """Write a figure as PNG and as SVG, each whole or not at all, with no date in it."""
+    """Write a figure as PNG and as SVG without dates, each whole or not at all."""
     with store.replacing(png) as temporary:
         metadata = {"Software": None}
         figure.savefig(temporary, format="png", dpi=RESOLUTION, metadata=metadata)

@@ -12,12 +12,12 @@ from vlselect.tables.declarations import Run
 
 
 def read_score(path: Path, run: Run, task: str) -> dict:
-    """One row of ``benchmark_scores.csv`` from a benchmark's JSON file.
+    """Read one row of ``benchmark_scores.csv`` from a benchmark's JSON file.
 
     Raises
     ------
     ValueError
-        If the file is not that task's, or has no finite score.
+        If the file belongs to another task, or has no finite score.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if content.get("task") != task:
@@ -43,23 +43,9 @@ def benchmark_scores(
     tasks: Iterable[str],
     shares: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Scores of all runs on all tasks, from ``<folder>/<run>/<task>.json``.
+    """Read ``benchmark_scores.csv`` from ``<folder>/<run>/<task>.json``, in the given order.
 
-    Parameters
-    ----------
-    folder : Path
-        The benchmarks stage.
-    runs : iterable of str
-        Runs as `Run.parse` reads them, in the order of the table.
-    tasks : iterable of str
-        Tasks, in the order of the table.
-    shares : mapping of str to str, optional
-        Ratios of budgets that are none, see `Run.parse`.
-
-    Returns
-    -------
-    DataFrame
-        The columns of ``benchmark_scores.csv``.
+    Runs and shares are those of `Run.parse`.
     """
     tasks = list(tasks)
     rows = [

@@ -1,4 +1,4 @@
-"""How each method compares with random selection, and how sure one can be of it."""
+"""Comparison of each method with random selection, with intervals and tests."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,18 +12,10 @@ BASELINE = "random"
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """Correct p for several comparisons, so that the chance of any false win stays bounded.
+    """Correct p values for several comparisons (Holm), bounding the chance of any false positive.
 
-    Parameters
-    ----------
-    p : sequence of float, length m
-        Uncorrected p; NaN where there was no test. Those are not counted and stay NaN.
-
-    Returns
-    -------
-    float64 array, shape (m,)
-        The k-th smallest of the m' tests, times m' − k + 1, at most 1, and never below that of a
-        smaller p.
+    The k-th smallest of m tests is multiplied by m − k + 1, capped at 1, and at least the one
+    before. NaN (no test) does not count and stays NaN. Returns float64, as long as `p`.
 
     References
     ----------
@@ -39,7 +31,7 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
 
 def verdict(low: float, high: float) -> str:
-    """What an interval of a difference shows: nothing, where it holds zero or does not exist."""
+    """Say what an interval of a difference shows; undecided if it contains zero or is NaN."""
     if low > 0.0:
         return HIGHER
     return LOWER if high < 0.0 else UNDECIDED
@@ -50,22 +42,21 @@ def comparison_with_random(
 ) -> pd.DataFrame:
     """Compare every method with random selection at the same model and ratio.
 
-    Not paired by seed: a seed moves other things in another method, so runs of the same seed share
-    nothing. Questions are the same ones, and are paired.
+    Seeds are not paired: runs of two methods with the same seed share nothing random. Questions
+    are the same for all runs, and are paired.
 
     Parameters
     ----------
     by_seed : DataFrame
-        As `relative_performance.relative_by_seed` returns it, not rounded.
+        From `relative_by_seed`, not rounded.
     contrasts : mapping of model to Contrasts
-        Of the same scores, see `contrasts.by_model`.
+        Of the same scores, from `contrasts.by_model`.
 
     Returns
     -------
     DataFrame
-        The columns of ``comparison_with_random.csv``: a row for every model, method and ratio at
-        which there is ``random``, in the order of `by_seed`. `p_holm` is corrected for all tests in
-        the table.
+        ``comparison_with_random.csv`` in the order of `by_seed`, with a row for every model,
+        method and ratio at which ``random`` was run.
     """
     means = by_seed[by_seed["task"] == MEAN]
     cells = means.groupby(["model", "method", "ratio"], sort=False)["relative"].agg(

@@ -1,4 +1,4 @@
-"""What the tables report of a model's runs, as weighted sums of mean scores, with intervals.
+"""Weighted sums of mean scores, which the tables report, with their intervals.
 
 A *cell* is a method at a ratio; its runs differ in the seed. The relative performance of a cell on
 a benchmark is 100 · its mean score / that of `full`. To first order, its error is the weighted sum
@@ -6,7 +6,7 @@ a benchmark is 100 · its mean score / that of `full`. To first order, its error
     100/F · (error of the cell's mean score) − 100·score/F² · (error of the mean score F of `full`)
 
 (the delta method; Cochran 1977, Sampling Techniques, section 6.4), so the seeds and questions of
-`full` count too. Means over benchmarks and differences between cells add such sums up.
+`full` count too. Means over benchmarks and differences between cells are sums of such sums.
 """
 
 import logging
@@ -30,21 +30,10 @@ Reader = Callable[[Run, str], pd.Series | None]
 def unit_score_reader(
     folder: Path, runs: Iterable[str], shares: Mapping[str, str] | None = None
 ) -> Reader:
-    """Return a function that reads the scores of one run's units on one task.
+    """Return a function that reads one run's scores on one task by unit; None without units.
 
-    Parameters
-    ----------
-    folder : Path
-        The benchmarks stage: ``<folder>/<run>/<task>.parquet`` with `unit` and `unit_score`.
-    runs : iterable of str
-        Runs as `Run.parse` reads them.
-    shares : mapping of str to str, optional
-        Ratios of budgets that are none, see `Run.parse`.
-
-    Returns
-    -------
-    function of (Run, task) to Series or None
-        Scores by unit; None where no sample has a unit.
+    It reads `unit` and `unit_score` from ``<folder>/<run>/<task>.parquet``; runs and shares are
+    those of `Run.parse`.
     """
     names = {_key(Run.parse(name, shares)): name for name in runs}
 
@@ -63,13 +52,13 @@ def _key(run: Run) -> tuple[str, str, str, str]:
 
 @dataclass(frozen=True)
 class Contrasts:
-    """The scores of one model's cells, and the intervals of what is made of them.
+    """The scores of one model's cells, with intervals of their weighted sums.
 
     Attributes
     ----------
     cells : list of (method, ratio), length C
     benchmarks : dict of str to list of int
-        The columns of each benchmark: its task, or its subtasks.
+        Columns of each benchmark: its task, or its subtasks.
     means : float64 array, shape (C, T)
         Mean score over seeds.
     seeds : SeedSpread
@@ -83,9 +72,9 @@ class Contrasts:
     questions: list[QuestionSpread | None]
 
     def relative(self, method: str, ratio: str, benchmark: str | None = None) -> np.ndarray:
-        """Weights, shape (C, T), of a cell's relative performance; of the mean without `benchmark`.
+        """Return the weights, shape (C, T), of a cell's relative performance on one benchmark.
 
-        Benchmarks on which `full` scores zero do not count.
+        Without `benchmark`: of its mean over benchmarks, except those on which `full` scores zero.
         """
         cell, weights = self.cells.index((method, ratio)), np.zeros(self.means.shape)
         full = next(row for row, (name, _) in enumerate(self.cells) if name == REFERENCE)
@@ -107,17 +96,17 @@ class Contrasts:
 def by_model(
     scores: pd.DataFrame, groups: Mapping[str, str] | None = None, read: Reader | None = None
 ) -> dict[str, Contrasts]:
-    """Gather the scores of every model.
+    """Collect the scores of every model.
 
     Parameters
     ----------
     scores : DataFrame
-        Columns model, method, ratio, seed, task, score; every run on the same tasks, and one of
+        Columns model, method, ratio, seed, task, score; every run on the same tasks, and a run of
         `full` for each model. Rows without a model belong to every model.
     groups : mapping of str to str, optional
-        Subtask to the benchmark that it is a part of.
+        Benchmark of each subtask.
     read : Reader, optional
-        Reads the scores of units; without it, intervals hold seeds only.
+        From `unit_score_reader`; without it, intervals cover seeds only.
 
     Raises
     ------
@@ -149,7 +138,7 @@ def _contrasts(scores: pd.DataFrame, groups: Mapping[str, str], read: Reader | N
 def _question_spread(
     runs: list[list[Run]], task: str, read: Reader | None
 ) -> QuestionSpread | None:
-    """Read the units' scores of all cells on one task; None where a run has none."""
+    """Read all cells' unit scores on one task; None if a run has none."""
     if read is None:
         return None
     units, cells = None, []
@@ -158,11 +147,11 @@ def _question_spread(
         for run in own:
             name, values = "/".join(filter(None, _key(run))), read(run, task)
             if values is None:
-                logger.warning("%s, %s: scores of questions are not known", name, task)
+                logger.warning("%s, %s: scores of single questions are unknown", name, task)
                 return None
             units = values.index if units is None else units
             if not values.index.equals(units):
-                raise InputError(f"{name}, {task}: has other questions than the rest")
+                raise InputError(f"{name}, {task}: has other questions than the other runs")
             rows.append(values.to_numpy(np.float64))
         cells.append(np.stack(rows))
     return intervals.question_spread(cells)

@@ -1,14 +1,13 @@
-"""What the jobs cost, from the benchmark files that Snakemake writes.
+"""Costs of the jobs, from the benchmark files that Snakemake writes.
 
-A benchmark file (``<costs>/<rule>/….jsonl``) has one JSON object per run of a job, with the
-wall-clock seconds `s`, `cpu_time` in seconds, `max_rss` in MB and the job's `resources`. It is of
-the attempt that succeeded: time lost in failed ones is not in it. Snakemake takes CPU time and
-memory by looking at the process every half second, later every 30 s: they are lower bounds, and
-"NA" for a job that ended before the first look.
+A benchmark file (``<costs>/<rule>/….jsonl``) has one JSON object for each run of a job, with the
+wall-clock seconds `s`, `cpu_time` in seconds, `max_rss` in MB and the job's `resources`. Only the
+attempt that succeeded is in it. Snakemake samples CPU time and memory every half second, later
+every 30 s: they are lower bounds, and "NA" for a job that ended before the first sample.
 
-A job's devices are the GPUs that it holds (`gpu`) or, where these are more, the processes of its
-launch (`processes`: those that train together; neither threads nor workers that read ahead). So a
-job in one process without a GPU holds one device while it runs.
+A job's devices are its GPUs (`gpu`) or, if these are more, the processes that train together
+(`processes`; threads and data loading workers do not count). A job in one process without a GPU
+uses one device while it runs.
 """
 
 import json
@@ -33,9 +32,9 @@ SHARDS = re.compile(r"\*-of-(\d+)$")
 class Cost:
     """Cost of one or more jobs.
 
-    `wall`, `device` and `cpu` are seconds that add up over the jobs, `elapsed` the seconds where
-    those of a stage run side by side, `peak` is MB (the largest of any one job); NaN throughout and
-    no jobs: nothing was measured. `unstated` jobs do not say which devices they had.
+    `wall`, `device` and `cpu` are seconds summed over the jobs, `elapsed` the seconds with the jobs
+    of a stage side by side, `peak` the largest memory of any job in MB. NaN and no jobs: not
+    measured. The benchmark files of `unstated` jobs do not state their devices.
     """
 
     jobs: float = 0
@@ -49,12 +48,12 @@ class Cost:
 
 
 def devices(resources: Mapping) -> int:
-    """Devices that a job with these resources holds: GPUs or processes, and at least one."""
+    """Return how many devices a job with these resources uses: GPUs or processes, at least one."""
     return max(1, int(resources.get("gpu", 0)), int(resources.get("processes", 1)))
 
 
 def read_job(path: Path) -> Cost:
-    """Cost of one job; of a repeated benchmark the mean.
+    """Read the cost of one job; the mean, if its benchmark was repeated.
 
     Raises
     ------
@@ -78,7 +77,7 @@ def read_job(path: Path) -> Cost:
 
 
 def total(costs: Iterable[Cost]) -> Cost:
-    """Sum of costs; not measured if one of them was not. No costs at all sum to zero."""
+    """Sum costs; not measured if one of them was not. An empty sum is zero."""
     costs = list(costs)
     if any(np.isnan(cost.wall) for cost in costs):
         return Cost()
@@ -88,13 +87,13 @@ def total(costs: Iterable[Cost]) -> Cost:
 
 
 def side_by_side(costs: Iterable[Cost]) -> Cost:
-    """The same, of jobs that run at the same time: the longest is what has elapsed."""
+    """Sum the costs of jobs that run at the same time: `elapsed` is that of the longest."""
     costs = list(costs)
     return replace(total(costs), elapsed=max((cost.elapsed for cost in costs), default=0.0))
 
 
 def mean(costs: Sequence[Cost]) -> Cost:
-    """Mean of alternatives (the seeds of one run); not measured if one of them was not."""
+    """Average the costs of alternatives (the seeds of one run); not measured if one was not."""
     if not costs:
         return Cost()
     together, n = total(costs), len(costs)
@@ -104,20 +103,11 @@ def mean(costs: Sequence[Cost]) -> Cost:
 
 
 def stage_cost(folder: Path, name: str) -> Cost:
-    """Cost of a job, or of all shards of a stage.
+    """Read the cost of a job, or of all shards of a stage.
 
-    Parameters
-    ----------
-    folder : Path
-        The costs folder of the run.
-    name : str
-        The benchmark file below it, without ``.jsonl``: "cast_votes/all", or with ``*`` for the
-        number of each shard: "extract_features/reference/*-of-4".
-
-    Returns
-    -------
-    Cost
-        Not measured (and a warning) if a benchmark file is missing.
+    `name` is the benchmark file in `folder` without ``.jsonl``: "cast_votes/all", or with ``*`` for
+    the number of each shard: "extract_features/reference/*-of-4". If a file is missing, the cost is
+    not measured, with a warning.
     """
     shards = SHARDS.search(name)
     numbers = range(1, int(shards[1]) + 1) if shards else [None]
@@ -130,25 +120,25 @@ def stage_cost(folder: Path, name: str) -> Cost:
 
 
 def rule_rows(folder: Path) -> list[dict]:
-    """A row of ``cost.csv`` for every rule that left benchmark files, by name."""
+    """Return a row of ``cost.csv`` for every rule that has benchmark files, by name."""
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*.jsonl")):
         files.setdefault(path.relative_to(folder).parts[0].removesuffix(".jsonl"), []).append(path)
     costs = {rule: side_by_side(map(read_job, files[rule])) for rule in sorted(files)}
     unstated = [rule for rule, cost in costs.items() if cost.unstated]
     if unstated:
-        logger.warning("jobs of %s do not say their devices: one is counted", ", ".join(unstated))
+        logger.warning("jobs of %s do not state their devices: one is counted", ", ".join(unstated))
     return [_row("rule", rule, cost) for rule, cost in costs.items()]
 
 
 def method_rows(
     folder: Path, selections: Mapping[str, Sequence[str]], runs: Sequence[Run], finetuning: str
 ) -> list[dict]:
-    """Rows of ``cost.csv`` for selection, finetuning and both, of each method and ratio.
+    """Return the rows of ``cost.csv`` for selection, finetuning and both, of each method and ratio.
 
-    Selection is everything that a method needs beyond the prepared pool and tasks to name one
-    subset, also where another method uses the same. Finetuning is one checkpoint. Seeds are
-    alternatives: their mean counts.
+    Selection is all that a method needs beyond the prepared pool and tasks to choose one subset,
+    including jobs that another method needs too. Finetuning is one checkpoint. Both are means over
+    seeds.
 
     Parameters
     ----------
@@ -156,22 +146,17 @@ def method_rows(
         The costs folder of the run.
     selections : mapping of str to sequence of str
         For each subset, ``<method>/<budget>_seed-<s>``, the benchmark files (see `stage_cost`) of
-        all jobs behind it; ``{subset}`` in one stands for the last part of the subset's name.
+        all jobs behind it; ``{subset}`` in a name stands for the last part of the subset's name.
     runs : sequence of Run
-        The checkpoints, of which the benchmark files are
+        Checkpoints; their benchmark files are
         ``<finetuning>/<model>/<method>/<budget>_seed-<s>.jsonl``.
     finetuning : str
         Name of the finetuning rule.
 
-    Returns
-    -------
-    list of dict
-        Three rows for each model, method and ratio.
-
     Raises
     ------
     ValueError
-        If the jobs behind a subset are not given.
+        If `selections` lacks the subset of a run.
     """
     groups: dict[tuple[str, str, str], list[Run]] = {}
     for run in runs:
@@ -202,7 +187,7 @@ def method_rows(
 
 
 def _jobs_behind(selections: Mapping[str, Sequence[str]], run: Run) -> list[str]:
-    """The benchmark files of all jobs behind the subset of a run."""
+    """Return the benchmark files of all jobs behind the subset of a run."""
     subset = f"{run.method}/{run.label}"
     if subset not in selections:
         raise InputError(f"subset {subset}: the jobs that its selection needs are not given")
@@ -210,14 +195,10 @@ def _jobs_behind(selections: Mapping[str, Sequence[str]], run: Run) -> list[str]
 
 
 def beside_performance(cost: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:
-    """Join ``cost.csv`` and the means of ``relative_performance.csv``.
+    """Join ``cost.csv`` with the means of ``relative_performance.csv``, in the order of the latter.
 
-    Returns
-    -------
-    DataFrame
-        Columns model, method, ratio, selection, finetuning, total, relative, low, high, in the
-        order of `performance`. Costs are in % of finetuning on `full`; methods whose total is not
-        known are left out. A published total may come without its parts, which then are NaN.
+    Columns: model, method, ratio, selection, finetuning, total (in % of finetuning on `full`),
+    relative, low, high. Methods without a total are left out; published totals may have NaN parts.
     """
     keys = ["model", "method", "ratio"]
     levels = ["selection", "finetuning", "total"]
@@ -237,7 +218,7 @@ def _row(
     ratio: str = "",
     relative_to_full: float = float("nan"),
 ) -> dict:
-    """One row of ``cost.csv``."""
+    """Return one row of ``cost.csv``."""
     return {
         "level": level,
         "name": name,

@@ -1,9 +1,9 @@
-"""The tables: which columns each has, and how it is written and read.
+"""The columns of each table, and how tables are written and read.
 
-Tables are the last stage that computes; figures read nothing else. Every column is named and
-described in `TABLES`, so that a table can be checked when it is written and parsed when it is
-read. Real numbers are written with six significant digits and missing ones as an empty field:
-the same results give the same bytes.
+Tables are the last stage that computes; figures read nothing else. `TABLES` names and describes
+every column, so that a table is checked when it is written and parsed when it is read. Real
+numbers are written with six significant digits and missing ones as an empty field: the same
+results give the same bytes.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from vlselect.core.errors import InputError
 
 MEAN = "mean"  # the `task` of a row that averages over all benchmarks
 REFERENCE = "full"  # the method that everything is measured against
-UNTRAINED = ("pretrained", "majority")  # never finetuned: no seed moves them
+UNTRAINED = ("pretrained", "majority")  # never finetuned: seeds change nothing
 HIGHER, LOWER, UNDECIDED = "higher", "lower", "no difference shown"  # verdicts of a comparison
 RUN_LABEL = re.compile(r"(?P<budget>(ratio|samples|tokens)-(?P<number>[^_/]+))_seed-(?P<seed>\d+)")
 
@@ -28,12 +28,12 @@ _METHOD = ("text", "selection method; also `pretrained` and `majority` (no finet
 _RATIO = ("text", "share of the pool that was selected, as in the paths or in `budgets.csv`")
 _INTERVAL = {
     "df": ("real", "degrees of freedom of low and high; empty where there is no interval"),
-    "interval": ("text", "what low and high hold: `seeds and questions`, `seeds` or `none`"),
-    "question_low": ("real", "lower end for other questions alone, with just these checkpoints"),
+    "interval": ("text", "what low and high cover: `seeds and questions`, `seeds` or `none`"),
+    "question_low": ("real", "lower end for other questions only, with these same checkpoints"),
     "question_high": ("real", "upper end of that interval"),
 }
 _SEED = ("text", "seed of selection and finetuning; empty where it was not published")
-_SELECTION = ("text", "seed in the paths of what it is made of; 0 where nothing is random in that")
+_SELECTION = ("text", "seed in the paths of its inputs; 0 where those are not random")
 
 TABLES = {
     "benchmark_scores": {
@@ -44,7 +44,7 @@ TABLES = {
         "task": ("text", "benchmark task"),
         "metric": ("text", "metric of the task"),
         "score": ("real", "score on the task's test set, 0 to 100 (published MME: points)"),
-        "n": ("integer", "number of test questions; 0: not known (published tables)"),
+        "n": ("integer", "number of test questions; 0: unknown (published tables)"),
     },
     "relative_by_seed": {
         "model": _MODEL,
@@ -77,9 +77,9 @@ TABLES = {
         "low": ("real", "lower end of its 95 % interval, for other seeds and other questions"),
         "high": ("real", "upper end of that interval"),
         **_INTERVAL,
-        "p": ("real", "two-sided t test that goes with low and high, not corrected"),
-        "p_holm": ("real", "the same, corrected by Holm for all tests of the table"),
-        "verdict": ("text", "`higher` or `lower` if the interval leaves zero out, else neither"),
+        "p": ("real", "p of the two-sided t test that matches low and high, not corrected"),
+        "p_holm": ("real", "p, corrected (Holm) for all tests of the table"),
+        "verdict": ("text", "`higher` or `lower` if the interval excludes zero, else neither"),
     },
     "subset_composition": {
         "method": _METHOD,
@@ -96,7 +96,7 @@ TABLES = {
         "ratio": _RATIO,
         "seed": _SEED,
         "n_common": ("integer", "number of samples in both subsets"),
-        "expected_by_chance": ("real", "n_common expected of two independent random subsets"),
+        "expected_by_chance": ("real", "n_common expected for two independent random subsets"),
         "jaccard": ("real", "n_common / number of samples in either subset"),
     },
     "score_distribution": {
@@ -105,21 +105,24 @@ TABLES = {
         "seed": _SELECTION,
         "source": ("text", "source of the samples"),
         "n": ("integer", "number of pool samples of that source"),
-        "n_scored": ("integer", "how many of them have a score"),
+        "n_scored": ("integer", "number of them with a score"),
         "low": ("real", "5 % quantile of their scores; quantiles do not depend on the ratio"),
         "quarter": ("real", "25 % quantile"),
         "median": ("real", "50 % quantile"),
         "three_quarters": ("real", "75 % quantile"),
         "high": ("real", "95 % quantile"),
-        "chosen": ("real", "share of the n samples in the subsets by these scores, mean over them"),
+        "chosen": (
+            "real",
+            "share of the n samples in subsets made from these scores, mean over them",
+        ),
     },
     "votes_histogram": {
         "ratio": _RATIO,
         "seed": _SEED,
         "votes": ("integer", "number of tasks that vote for a sample"),
-        "n": ("integer", "number of pool samples with so many votes"),
+        "n": ("integer", "number of pool samples with that many votes"),
         "share": ("real", "n as a share of the pool"),
-        "selected": ("integer", "how many of them the ICONS subset of that ratio and seed takes"),
+        "selected": ("integer", "number of them in the ICONS subset of that ratio and seed"),
     },
     "task_agreement": {
         "seed": _SELECTION,
@@ -127,16 +130,16 @@ TABLES = {
         "task_b": ("text", "voting task, in the order of the votes' columns"),
         "spearman": ("real", "rank correlation of the two influences; empty if one is constant"),
         "pearson": ("real", "correlation of the two influences; empty if one is constant"),
-        "jaccard": ("real", "samples both vote for / samples either votes for; empty if none"),
+        "jaccard": ("real", "samples voted for by both / by either; empty if none"),
     },
     "vote_extremes": {
         "seed": _SELECTION,
         "extreme": ("text", "`most` or `least`"),
-        "position": ("integer", "place in that list, from 1"),
+        "position": ("integer", "position in that list, from 1"),
         "row": ("integer", "row of the sample in the pool"),
         "sample_id": ("text", "the sample's id"),
         "source": ("text", "source of the sample"),
-        "votes": ("integer", "number of tasks that vote for it"),
+        "votes": ("integer", "number of tasks that voted for it"),
         "question": ("text", "its first question, shortened"),
         "answer": ("text", "the answer to it, shortened"),
         "thumbnail": ("text", "its first image, at most 96 px wide and high: PNG, base64"),
@@ -148,8 +151,8 @@ TABLES = {
         "size": ("integer", "number of pool samples in it"),
         "transferability": ("real", "mean cosine to the other centroids"),
         "density": ("real", "mean kernel value over its pairs of samples"),
-        "probability": ("real", "its share of the budget before sizes cap it"),
-        "allocated": ("integer", "how many of its samples the COINCIDE subset holds"),
+        "probability": ("real", "its share of the budget before it is capped by its size"),
+        "allocated": ("integer", "number of its samples in the COINCIDE subset"),
     },
     "budgets": {
         "budget": ("text", "budget as in the paths, such as samples-1000"),
@@ -162,11 +165,11 @@ TABLES = {
         "name": ("text", "the rule, or the method"),
         "model": ("text", "name of the finetuned model; empty for a rule"),
         "ratio": ("text", "ratio of the subset; empty for a rule"),
-        "jobs": ("integer", "number of jobs behind the row; 0: none of ours was measured"),
+        "jobs": ("integer", "number of jobs behind the row; 0: not measured here"),
         "unsampled": ("integer", "jobs that ended before CPU time and memory could be sampled"),
         "device_seconds": ("real", "wall seconds of each job × its GPUs or processes, summed"),
-        "wall_seconds": ("real", "wall seconds, summed as if one job ran after another"),
-        "elapsed_seconds": ("real", "the same with the jobs of each stage side by side"),
+        "wall_seconds": ("real", "wall seconds, summed over jobs as if they ran one after another"),
+        "elapsed_seconds": ("real", "wall seconds with the jobs of each stage side by side"),
         "cpu_seconds": ("real", "CPU seconds seen by Snakemake's sampling (a lower bound)"),
         "peak_memory_mb": ("real", "largest resident memory of any one of the jobs, MB"),
         "relative_to_full": ("real", "100 device_seconds / those of finetuning on `full`"),
@@ -176,10 +179,10 @@ TABLES = {
 
 @dataclass(frozen=True)
 class Run:
-    """One subset or checkpoint: which model, method, ratio and seed.
+    """One subset or checkpoint: its model, method, ratio and seed, as in its path.
 
-    They are as in its path; where the path has a budget in samples or tokens instead of a ratio,
-    `budget` is that, and `ratio` the share of the pool that it stands for.
+    For a budget in samples or tokens, `budget` is that part of the path, and `ratio` the share of
+    the pool that it amounts to.
     """
 
     model: str
@@ -190,7 +193,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The last part of its path."""
+        """Last part of its path."""
         return f"{self.budget or f'ratio-{self.ratio}'}_seed-{self.seed}"
 
     @classmethod
@@ -202,14 +205,14 @@ class Run:
         name : str
             ``model/method/ratio-r_seed-s`` (a checkpoint or its benchmarks),
             ``method/ratio-r_seed-s`` (a subset) or ``method`` (no model, ratio and seed);
-            ``samples-n`` or ``tokens-n`` may stand instead of ``ratio-r``.
+            ``samples-n`` or ``tokens-n`` may stand in place of ``ratio-r``.
         shares : mapping of str to str, optional
-            Ratio of each such budget, as `read_shares` gives them.
+            Ratio of each such budget, from `read_shares`.
 
         Raises
         ------
         ValueError
-            If the name has another shape, or nobody says what share its budget is.
+            If the name has another form, or `shares` lacks its budget.
         """
         parts = name.strip("/").split("/")
         if len(parts) == 1 and parts[0] and not RUN_LABEL.fullmatch(parts[0]):
@@ -221,21 +224,12 @@ class Run:
         if budget.startswith("ratio-"):
             return cls(model, parts[-2], label["number"], label["seed"])
         if budget not in (shares or {}):
-            raise InputError(f"{name!r}: nobody says what share of the pool {budget} is")
+            raise InputError(f"{name!r}: the ratio of budget {budget} is not given")
         return cls(model, parts[-2], shares[budget], label["seed"], budget)
 
 
 def write_table(rows: Iterable[dict] | pd.DataFrame, table: str, path: Path) -> pd.DataFrame:
-    """Write a table after checking its columns; return it as written.
-
-    Parameters
-    ----------
-    rows : iterable of dict, or DataFrame
-        The rows, in the order in which they are to stand.
-    table : str
-        One of `TABLES`.
-    path : Path
-        The CSV file to write, whole or not at all.
+    """Write rows as one of `TABLES` to a CSV file, whole or not at all; return the table written.
 
     Raises
     ------
@@ -255,12 +249,12 @@ def write_table(rows: Iterable[dict] | pd.DataFrame, table: str, path: Path) -> 
 
 
 def read_table(path: Path, table: str) -> pd.DataFrame:
-    """Read a table back; text columns as text ("" where empty), numbers as numbers.
+    """Read a table; text columns as text ("" where empty), numbers as numbers.
 
     Raises
     ------
     ValueError
-        If a column is missing, unknown, or holds something that is not a number.
+        If a column is missing or unknown, or a number cannot be parsed.
     """
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     columns = TABLES[table]
@@ -278,30 +272,30 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
 
 
 def describe(table: str) -> str:
-    """The columns of a table, one line each, for help texts."""
+    """Describe the columns of a table, one line each, for help texts."""
     return "\n".join(f"  {name:<20} {text}" for name, (_, text) in TABLES[table].items())
 
 
 def add_budgets_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that says what share of the pool budgets in samples and tokens are."""
-    about = "budgets.csv, where runs have budgets in samples or tokens"
+    """Add the flag for the tables of budgets in samples and tokens."""
+    about = "budgets.csv, if runs have budgets in samples or tokens"
     parser.add_argument("--budgets", type=Path, nargs="*", default=[], help=about)
 
 
 def add_seeds_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that says with which seed each run's selection was made."""
-    about = "of each run: the seed of what it was chosen by, as in --scores, --votes or --summary"
+    """Add the flag for the seeds that each run's selection was made with."""
+    about = "for each run, the seed of the scores, votes or clusters that it was selected by"
     parser.add_argument("--seeds", nargs="+", required=True, help=about)
 
 
 def read_shares(paths: Iterable[Path]) -> dict[str, str]:
-    """Ratio of each budget, for `Run.parse`; empty where there is no table."""
+    """Read the ratio of each budget, for `Run.parse`; empty without a table."""
     frames = [read_table(path, "budgets") for path in paths]
     return {b: r for frame in frames for b, r in zip(frame["budget"], frame["ratio"], strict=True)}
 
 
 def ratio_order(label: str) -> float:
-    """Sort key of a ratio label; a label that is no number comes first."""
+    """Return the sort key of a ratio label; labels that are not numbers come first."""
     try:
         return float(label)
     except ValueError:

@@ -1,7 +1,7 @@
-"""How far a weighted sum of mean scores may be off: its 95 % interval over seeds and questions.
+"""95 % intervals of weighted sums of mean scores, over seeds and questions.
 
-All runs of a model answer the same questions, and runs with another seed are independent in all
-that is random: what is selected, the order of the data, the first weights of the adapters. With y
+All runs of a model answer the same questions, and runs with different seeds are independent in all
+that is random: the selection, the order of the data, the initial weights of the adapters. With y
 the score of a question, the runs of a *cell* (a method at a ratio) on one task are therefore a
 crossed table, seeds × questions, of
 
@@ -12,17 +12,16 @@ and the variance of a cell's mean over S seeds and U questions is σ²(seed)/S +
 c on task t; its variance is estimated from the mean squares of the table:
 
 - over seeds: Σ_c w[c]ᵀ B w[c] / S[c], where B (tasks × tasks) is the covariance of the runs' scores
-  around the mean of their cell, pooled over the cells of a model: two seeds alone say too little;
+  around the mean of their cell, pooled over a model's cells, since two seeds alone say too little;
 - over questions, paired, since all cells answer the same ones: Σ_t w[:, t]ᵀ K[t] w[:, t], where
-  K[t] / (cells × cells) is the covariance over questions of the cells' mean scores, over U;
-- what both of them hold, σ²(rest)/(S·U): Σ_ct w[c, t]² R[t] / S[c], R[t] = mean square of the rest
-  over U.
+  K[t] (cells × cells) is the covariance over questions of the cells' mean scores, over U;
+- shared by both, σ²(rest)/(S·U): Σ_ct w[c, t]² R[t] / S[c], R[t] = mean square of the rest over U.
 
-variance = over seeds + over questions − shared, without bias. Its degrees of freedom are
-Satterthwaite's, and never below the least of its parts'. Tasks have different questions: their
-variances add up. In simulated runs the 95 % interval covers the truth 94 to 96 times in a hundred
-with 2, 3 and 5 seeds (test_interval_coverage.py); what pooling assumes is that no method varies
-much more over seeds than the others.
+The estimate of the variance, over seeds + over questions − shared, is unbiased. Its degrees of
+freedom are Satterthwaite's, and at least the smallest of its parts'. Tasks have different
+questions, so their variances add up. In simulated runs the 95 % interval covers the truth 94 to 96
+times in a hundred with 2, 3 and 5 seeds (test_interval_coverage.py). Pooling assumes that no method
+varies much more over seeds than the others.
 
 References
 ----------
@@ -37,14 +36,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special  # scipy.stats would take a second to import
 
-BOTH, SEEDS, NONE = "seeds and questions", "seeds", "none"  # levels that an interval holds
-NO_SPREAD = 1e-9  # points; a standard error below that is what rounding leaves of none
+BOTH, SEEDS, NONE = "seeds and questions", "seeds", "none"  # what an interval covers
+NO_SPREAD = 1e-9  # points; smaller standard errors are rounding of zero
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """How the scores of runs vary around the mean of their cell.
+    """Variation of the runs' scores around the mean of their cell.
 
     Attributes
     ----------
@@ -53,7 +52,7 @@ class SeedSpread:
     covariance : float64 array, shape (T, T)
         Between the tasks' scores, pooled over cells; NaN where no cell has two seeds.
     df : int
-        Its degrees of freedom, Σ (n − 1).
+        Degrees of freedom of `covariance`, Σ (n − 1).
     """
 
     n: np.ndarray
@@ -63,7 +62,7 @@ class SeedSpread:
 
 @dataclass(frozen=True)
 class QuestionSpread:
-    """How the scores of one task's questions vary.
+    """Variation of the scores of one task's questions.
 
     Attributes
     ----------
@@ -86,18 +85,18 @@ class QuestionSpread:
 
 @dataclass(frozen=True)
 class Interval:
-    """What is known about how far a value may be off.
+    """A t interval around a value.
 
     Attributes
     ----------
     levels : {"seeds and questions", "seeds", "none"}
-        What the interval holds.
+        What the interval covers.
     error, df : float
-        Standard error and degrees of freedom of the t interval; NaN where there is none.
+        Standard error and degrees of freedom; NaN without an interval.
     half : float
-        Half the width of the 95 % interval; NaN where there is none.
+        Half the width of the 95 % interval; NaN without an interval.
     question_half : float
-        The same over questions alone, for just these checkpoints.
+        The same over questions only, for these same checkpoints.
     """
 
     levels: str
@@ -107,7 +106,7 @@ class Interval:
     question_half: float
 
     def columns(self, value: float) -> dict[str, float | str]:
-        """Columns low, high, df, interval, question_low, question_high of the tables."""
+        """Return the tables' columns low, high, df, interval, question_low and question_high."""
         return {
             "low": value - self.half,
             "high": value + self.half,
@@ -118,7 +117,7 @@ class Interval:
         }
 
     def p(self, value: float) -> float:
-        """Two-sided p of the t test of a true value of zero; NaN without an interval."""
+        """Compute the two-sided p of the t test against zero; NaN without an interval."""
         return 2.0 * float(special.stdtr(self.df, -abs(value) / self.error))
 
 
@@ -130,7 +129,7 @@ def seed_spread(cells: Sequence[np.ndarray], random: Sequence[bool]) -> SeedSpre
     cells : sequence of float array, shape (S, T)
         Scores of each cell's runs on all tasks.
     random : sequence of bool
-        Whether a seed moves anything in the cell.
+        Whether the cell depends on the seed.
     """
     cells = [np.asarray(cell, dtype=np.float64) for cell in cells]
     n = np.array([len(c) if r else np.inf for c, r in zip(cells, random, strict=True)])
@@ -141,17 +140,9 @@ def seed_spread(cells: Sequence[np.ndarray], random: Sequence[bool]) -> SeedSpre
 
 
 def question_spread(cells: Sequence[np.ndarray]) -> QuestionSpread | None:
-    """Summarise the scores of one task's questions.
+    """Summarise the scores of one task's questions; None for less than two questions.
 
-    Parameters
-    ----------
-    cells : sequence of float array, shape (S, U)
-        Scores of each cell's runs on the same questions, in the same order.
-
-    Returns
-    -------
-    QuestionSpread or None
-        None for less than two questions.
+    `cells` has float arrays (S, U): scores of each cell's runs on the same questions in one order.
     """
     n = cells[0].shape[1]
     if n < 2:
@@ -177,13 +168,13 @@ def interval(
         Weight of each cell's mean score on each task.
     seeds : SeedSpread
     questions : sequence of QuestionSpread or None, length T
-        None where the scores of single questions are not known. If a task with a weight has none,
-        the interval holds seeds only.
+        None where the scores of single questions are unknown. If that is so for a task with a
+        weight, the interval covers seeds only.
 
     Returns
     -------
     Interval
-        ``none`` where no cell has two seeds, or nothing varies: no width is known then.
+        ``none`` if no cell has two seeds, or nothing varies: the width is unknown then.
     """
     used = np.flatnonzero(np.any(weights, axis=0))
     over_seeds = float(np.sum((weights @ seeds.covariance) * weights / seeds.n[:, None]))
@@ -197,7 +188,7 @@ def interval(
     if not seeds.df:
         return _interval(NONE, [], over_questions)
     parts = [*over_questions, (over_seeds, seeds.df), *shared]
-    if sum(value for value, _ in parts) <= 0.0:  # by chance: the difference of what is no larger
+    if sum(value for value, _ in parts) <= 0.0:  # the estimate may be negative by chance
         parts = over_questions
     return _interval(BOTH, parts, over_questions)
 
@@ -209,7 +200,7 @@ def _interval(levels: str, parts: list, over_questions: list) -> Interval:
 
 
 def _satterthwaite(parts: list[tuple[float, int]]) -> tuple[float, float]:
-    """Standard error of a sum of shares of variance, and its degrees of freedom; NaN for none."""
+    """Return the standard error of a sum of variance parts and its degrees of freedom, or NaN."""
     variance = sum(value for value, _ in parts)
     if not variance > NO_SPREAD**2:  # also NaN
         return float("nan"), float("nan")

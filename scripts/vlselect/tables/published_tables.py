@@ -1,7 +1,7 @@
-"""Published tables of results, in the form of a run's own tables.
+"""Published tables of results, converted to a run's own tables.
 
 A publication gives scores without the questions behind them, mostly one number for each method and
-benchmark. What it does not say stays empty: seeds, metrics, numbers of questions (0).
+benchmark. What it does not state stays empty: seeds, metrics, numbers of questions (0).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ METRIC = "published"
 
 
 def published_scores(wide: pd.DataFrame, model: str, ratio: str) -> pd.DataFrame:
-    """Long form of a table that has a row for each method and a column for each benchmark.
+    """Convert a published table to ``benchmark_scores.csv``, in its order.
 
     Parameters
     ----------
@@ -26,17 +26,12 @@ def published_scores(wide: pd.DataFrame, model: str, ratio: str) -> pd.DataFrame
     model : str
         The finetuned model.
     ratio : str
-        Ratio of the rows that do not have one of their own; ``full`` is always at 1.0.
-
-    Returns
-    -------
-    DataFrame
-        The columns of ``benchmark_scores.csv``, methods and benchmarks in the order of `wide`.
+        Ratio of the rows without one of their own; that of ``full`` is always 1.0.
 
     Raises
     ------
     ValueError
-        If a column is missing, a score is not a finite number, or a run stands there twice.
+        If there is no column `method`, a score is not a finite number, or a run is there twice.
     """
     if "method" not in wide.columns:
         raise InputError(f"no column `method` among {list(wide.columns)}")
@@ -53,7 +48,7 @@ def published_scores(wide: pd.DataFrame, model: str, ratio: str) -> pd.DataFrame
     scores = pd.DataFrame(rows).assign(n=0)
     keys = ["method", "ratio", "seed", "task"]
     if scores.duplicated(keys).any():
-        raise InputError(f"stands there twice: {scores[scores.duplicated(keys)].iloc[0].to_dict()}")
+        raise InputError(f"is there twice: {scores[scores.duplicated(keys)].iloc[0].to_dict()}")
     return scores
 
 
@@ -63,16 +58,16 @@ def check_means(performance: pd.DataFrame, stated: Sequence[float], tolerance: f
     Parameters
     ----------
     performance : DataFrame
-        As `relative_performance.relative_performance` returns it.
+        From `relative_performance`.
     stated : sequence of float
-        One for each mean in it, in that order, in %.
+        In %, one for each mean in `performance`, in that order.
     tolerance : float
         Largest difference that rounding can explain.
 
     Raises
     ------
     ValueError
-        Naming every method whose mean differs by more; or if there is not one for each mean.
+        If a mean differs by more, naming every such method; or if the number of means differs.
     """
     means = performance[performance["task"] == MEAN]
     if len(means) != len(stated):
@@ -90,27 +85,23 @@ def check_means(performance: pd.DataFrame, stated: Sequence[float], tolerance: f
 
 
 def published_cost(hours: pd.DataFrame, model: str) -> pd.DataFrame:
-    """Rows of ``cost.csv`` from published times.
+    """Convert published times to ``cost.csv``.
+
+    The full pool needs no selection, so its total is its finetuning; no other part is filled in.
 
     Parameters
     ----------
     hours : DataFrame
-        Columns level (``selection``, ``finetuning`` or ``total``), method, ratio, and `hours` of
-        wall-clock time or `device_hours`, such as GPU-hours: shares are of whichever is published.
-        One row has to be the finetuning of ``full``.
+        Columns level (``selection``, ``finetuning`` or ``total``), method, ratio, and one of
+        `hours` of wall-clock time and `device_hours`, such as GPU-hours; shares are computed
+        from it. One row has to be the finetuning of ``full``.
     model : str
         The finetuned model.
-
-    Returns
-    -------
-    DataFrame
-        The columns of ``cost.csv``. The full pool needs no selection, so its total is its
-        finetuning; no other part is filled in.
 
     Raises
     ------
     ValueError
-        If the time of finetuning on the full pool is not there, or there are both kinds of hours.
+        If there are no hours of finetuning on the full pool, or both kinds of hours.
     """
     kinds = {"hours": "wall_seconds", "device_hours": "device_seconds"}
     published = [kind for kind in kinds if kind in hours.columns]
@@ -128,14 +119,14 @@ def published_cost(hours: pd.DataFrame, model: str) -> pd.DataFrame:
     table = pd.DataFrame({"level": rows["level"], "name": rows["method"], "model": model})
     table["ratio"] = rows["ratio"]
     table["jobs"] = table["unsampled"] = 0
-    table = table.reindex(columns=list(TABLES["cost"]))  # what is not published stays empty
+    table = table.reindex(columns=list(TABLES["cost"]))  # unpublished columns stay empty
     table[kinds[published[0]]] = seconds
     table["relative_to_full"] = 100.0 * seconds / seconds.iloc[0]
     return table
 
 
 def _number(text: str, method: str, task: str) -> float:
-    """A score, or an error that says whose."""
+    """Parse a score; errors name its method and task."""
     try:
         value = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a subset keeps of the performance of the whole pool."""
+"""Benchmark scores, and the share of the full pool's performance that a subset keeps."""
 
 import logging
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ logger = logging.getLogger(__name__)
 def merge_groups(scores: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
     """Replace the subtasks of a group by one benchmark, their mean score.
 
-    A benchmark made of subtasks weighs as much as any other. Whether its score is the sum of
-    its subtasks' or their mean makes no difference to a ratio of two such scores.
+    It counts as much as any other benchmark. Whether its score is the sum or the mean of its
+    subtasks' makes no difference to a ratio of two such scores.
     """
     keys = ["model", "method", "ratio", "seed", "task"]
     merged = scores[[*keys, "score"]].copy()
@@ -25,7 +25,7 @@ def merge_groups(scores: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFram
 
 
 def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
-    """Relative performance of every run of every seed on every benchmark, and their mean.
+    """Compute the relative performance of every run on every benchmark, and its mean over them.
 
     Parameters
     ----------
@@ -36,10 +36,8 @@ def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The columns of ``relative_by_seed.csv``; for each run the benchmarks in the order of
-        `scores`, then the row ``mean``: its `relative` is the mean over benchmarks of
-        score / score of `full`, in %, its `score` the mean of the raw scores. Where `full` scores
-        zero the ratio is undefined: `relative` is NaN there and left out of the mean, with a
+        ``relative_by_seed.csv``: for each run the benchmarks in the order of `scores`, then
+        ``mean``. Where `full` scores zero, `relative` is NaN and left out of the mean, with a
         warning.
 
     Raises
@@ -69,7 +67,7 @@ def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _reference(own: pd.DataFrame, model: str, tasks: list[str]) -> pd.Series:
-    """Score of `full` per task, mean over its seeds; NaN where it is zero."""
+    """Return the mean score of `full` over its seeds on each task; NaN where it is zero."""
     full = own[own["method"] == REFERENCE].groupby("task")["score"].mean()
     missing = [task for task in tasks if task not in full.index]
     if missing:
@@ -87,20 +85,10 @@ def _reference(own: pd.DataFrame, model: str, tasks: list[str]) -> pd.Series:
 
 
 def relative_performance(by_seed: pd.DataFrame, contrasts: Mapping[str, Contrasts]) -> pd.DataFrame:
-    """Relative performance of each method and ratio, with its 95 % intervals.
+    """Compute ``relative_performance.csv``: each method and ratio, with 95 % intervals.
 
-    Parameters
-    ----------
-    by_seed : DataFrame
-        As `relative_by_seed` returns it.
-    contrasts : mapping of model to Contrasts
-        Of the same scores, see `contrasts.by_model`.
-
-    Returns
-    -------
-    DataFrame
-        The columns of ``relative_performance.csv``. That of `full` is 100 by definition: it has no
-        interval.
+    `by_seed` is from `relative_by_seed`, `contrasts` of the same scores from `contrasts.by_model`.
+    `full` is 100 by definition and has no interval.
     """
     rows = []
     keys = ["model", "method", "ratio", "task"]

@@ -1,4 +1,4 @@
-"""How a method's scores are spread within each source, and what of it is chosen."""
+"""Spread of a method's scores within each source, and the share of each source that it chose."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,30 +13,29 @@ QUANTILES = {"low": 0.05, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75
 def score_distribution(
     sources: Sequence[str], method: str, scores: np.ndarray, subsets: Mapping[Run, np.ndarray]
 ) -> pd.DataFrame:
-    """Quantiles of one method's scores per source, and the share of each source that it chose.
+    """Compute quantiles of a method's scores by source, and the share of each source that it chose.
 
     Parameters
     ----------
     sources : sequence of str, length N
-        The source of every pool sample, in row order.
+        Source of every pool sample, in row order.
     method : str
-        The method whose scores these are; subsets of other methods are passed over.
+        The method of the scores; subsets of other methods are skipped.
     scores : float array, shape (N,)
         NaN where a sample has no score.
     subsets : mapping of Run to int array
-        The chosen rows of each subset that was chosen by these scores.
+        Chosen rows of each subset made from these scores.
 
     Returns
     -------
     DataFrame
-        The columns of ``score_distribution.csv`` but the seed: for every ratio a row for every
-        source of the pool, the largest first (ties by name). Quantiles (linear interpolation) are
-        NaN where no sample of the source has a score; shares are means over the subsets.
+        ``score_distribution.csv`` without the seed, the largest source first (ties by name).
+        Quantiles (linear interpolation) are NaN where no sample of the source has a score.
 
     Raises
     ------
     ValueError
-        If there is not one score per sample.
+        If there is not one score for each sample.
     """
     if np.shape(scores) != (len(sources),):
         raise ValueError(f"{method}: scores of shape {np.shape(scores)} for {len(sources)} samples")

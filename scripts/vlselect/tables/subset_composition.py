@@ -9,20 +9,10 @@ from vlselect.tables.declarations import Run
 
 
 def subset_composition(sources: Sequence[str], subsets: Mapping[Run, np.ndarray]) -> pd.DataFrame:
-    """Count the samples of each source in each subset.
+    """Count the samples of each source in each subset: ``subset_composition.csv``.
 
-    Parameters
-    ----------
-    sources : sequence of str, length N
-        The source of every pool sample, in row order.
-    subsets : mapping of Run to int array
-        The chosen rows of each subset.
-
-    Returns
-    -------
-    DataFrame
-        The columns of ``subset_composition.csv``: a row for every source of the pool, the
-        largest first (ties by name), also where a subset has none of it.
+    `sources` are those of the pool's samples in row order, `subsets` the chosen rows. Every subset
+    has a row for every source of the pool, the largest first (ties by name).
     """
     column = pd.Series(list(sources), dtype=object)
     pool = column.value_counts()

@@ -1,4 +1,4 @@
-"""What the subsets have in common."""
+"""Sources of the samples in each subset, and samples that subsets have in common."""
 
 from collections.abc import Mapping
 
@@ -9,20 +9,10 @@ from vlselect.tables.declarations import Run
 
 
 def subset_overlap(n_pool: int, subsets: Mapping[Run, np.ndarray]) -> pd.DataFrame:
-    """Count what each pair of methods has in common, at the same ratio and seed.
+    """Count the samples that methods have in common, pairwise, at the same ratio and seed.
 
-    Parameters
-    ----------
-    n_pool : int
-        Number of samples in the pool, N.
-    subsets : mapping of Run to int array
-        The chosen rows of each subset.
-
-    Returns
-    -------
-    DataFrame
-        The columns of ``subset_overlap.csv``. Two independent random subsets of sizes a and b
-        share a·b/N samples on average (`expected_by_chance`).
+    Returns ``subset_overlap.csv``. Two independent random subsets of sizes a and b of a pool of N
+    share a·b/N samples on average (`expected_by_chance`).
     """
     rows = []
     runs = list(subsets)
@@ -49,7 +39,7 @@ def subset_overlap(n_pool: int, subsets: Mapping[Run, np.ndarray]) -> pd.DataFra
 
 
 def _mask(n_pool: int, chosen: np.ndarray) -> np.ndarray:
-    """Membership of every pool row in a subset: (N,) bool."""
+    """Mark the chosen rows of the pool: (n_pool,) bool."""
     mask = np.zeros(n_pool, dtype=bool)
     mask[chosen] = True
     return mask

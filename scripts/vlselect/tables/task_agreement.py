@@ -7,18 +7,8 @@ import pandas as pd
 def task_agreement(influence: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
     """Compare every pair of tasks: their influences and the samples they vote for.
 
-    Parameters
-    ----------
-    influence : DataFrame, N rows
-        One column of influences per voting task.
-    votes : DataFrame, N rows
-        The same columns, 0 or 1.
-
-    Returns
-    -------
-    DataFrame
-        The columns of ``task_agreement.csv`` but the seed, a row for each pair (a task with itself
-        included), in column order.
+    Both tables have N rows and a column for each voting task (votes: 0 or 1). Returns
+    ``task_agreement.csv`` without the seed; a task is also paired with itself.
     """
     tasks = list(influence.columns)
     pearson = _correlations(influence.to_numpy(np.float64))
@@ -42,7 +32,7 @@ def task_agreement(influence: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame
 
 
 def _correlations(values: np.ndarray) -> np.ndarray:
-    """Pearson correlation of columns: (N, T) float64 → (T, T); NaN where one is constant."""
+    """Compute the Pearson correlation of columns: (N, T) → (T, T); NaN where one is constant."""
     centred = values - values.mean(axis=0)
     norms = np.sqrt((centred**2).sum(axis=0))
     norms[np.ptp(values, axis=0) == 0.0] = np.nan

@@ -11,28 +11,26 @@ NOT_TASKS = ("row", "votes", "mean_rank")  # the columns of votes that are no ta
 
 
 def voters(votes: pd.DataFrame) -> list[str]:
-    """The tasks that vote, in the order of the table's columns."""
+    """Return the tasks that vote, in column order."""
     return [column for column in votes.columns if column not in NOT_TASKS]
 
 
 def votes_histogram(
     votes: np.ndarray, n_tasks: int, subsets: Mapping[Run, np.ndarray]
 ) -> pd.DataFrame:
-    """Count the samples with 0, 1, … n_tasks votes, and how many of them each subset takes.
+    """Count the samples with 0, 1, …, n_tasks votes, and how many of them each subset takes.
 
     Parameters
     ----------
     votes : int array, shape (N,)
         Votes of every pool sample.
-    n_tasks : int
-        Number of tasks that vote.
     subsets : mapping of Run to int array
-        Chosen rows, for each ratio and seed of interest.
+        Chosen rows of each subset.
 
     Returns
     -------
     DataFrame
-        The columns of ``votes_histogram.csv``.
+        ``votes_histogram.csv``.
     """
     counts = np.bincount(votes, minlength=n_tasks + 1)
     if len(counts) > n_tasks + 1:

@@ -1,4 +1,4 @@
-"""The mixture: sizes, shares of wrong answers and near-duplicates, and what wrong means."""
+"""The mixture: sizes, shares of wrong answers and near-duplicates, and wrong answers."""
 
 from collections import Counter
 from random import Random

@@ -1,4 +1,4 @@
-"""Pretraining: sequences like the processor's, losses and measures against slow references."""
+"""Pretraining: sequences like the processor's; losses and measures against slow references."""
 
 from random import Random
 
@@ -27,7 +27,7 @@ TINY_VISION = {"hidden": 16, "layers": 2, "heads": 2}
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """More would wait for each other on a busy machine, in steps this small."""
+    """Use one thread: in steps this small, several would wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -53,7 +53,7 @@ def examples():
 
 
 def as_processed(example, processor):
-    """Ids, number of answer tokens and pixels, through chat template and processor."""
+    """Return ids, number of answer tokens and pixels, through chat template and processor."""
     user = [{"type": "image"}, {"type": "text", "text": example.question}]
     chat = [
         {"role": "user", "content": user},

@@ -1,4 +1,4 @@
-"""Questions: every answer is the one that a slow look at the scene gives."""
+"""Questions: every answer is what a slow search of the scene finds."""
 
 from collections import Counter
 from random import Random
@@ -69,4 +69,4 @@ def test_the_vocabulary_covers_every_word(composer):
     used = {token for ids in tokenizer(texts)["input_ids"] for token in ids}
     assert tokenizer.unk_token_id not in used
     words = set(tokenizer.convert_tokens_to_ids(list(WORDS)))
-    assert words <= used  # and no word is there for nothing
+    assert words <= used  # and every word is used

@@ -1,4 +1,4 @@
-"""Scenes: disjoint splits, distinct digits, drawing against a slow reference."""
+"""Scenes: disjoint splits, distinct digits, rendering compared with a slow reference."""
 
 from random import Random
 

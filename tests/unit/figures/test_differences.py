@@ -1,4 +1,4 @@
-"""What stands beside a row: no win where the interval holds zero."""
+"""Text beside a row: no mark if the interval contains zero."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Colours, names and the saving of figures."""
+"""Colours, names and saving of figures."""
 
 import re
 
@@ -20,7 +20,7 @@ def test_every_method_has_a_colour_of_its_own():
     assert len(set(style.METHOD_COLOURS.values())) == len(style.METHOD_COLOURS)
 
 
-LINEAR = {  # what each kind of eye makes of linear RGB (Machado et al. 2009, full severity)
+LINEAR = {  # linear RGB as seen by each kind of eye (Machado et al. 2009, full severity)
     "any": np.eye(3),
     "deuteranopic": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
     "protanopic": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
@@ -28,7 +28,7 @@ LINEAR = {  # what each kind of eye makes of linear RGB (Machado et al. 2009, fu
 
 
 def oklab(colour, eye):
-    """A colour in Ottosson's OKLab, where distances are about as large as they look."""
+    """Convert a colour to Ottosson's OKLab, where distances match perceived differences."""
     rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     linear = np.clip(np.asarray(LINEAR[eye]) @ linear, 0, 1)
@@ -132,7 +132,7 @@ def test_a_figure_shows_one_kind_of_interval_and_names_it():
     empty = row | {"low": none, "high": none, "interval": "none"}
     rows, name = style.shown_intervals(pd.DataFrame([row, empty]))
     assert name == "95 % interval over seeds and questions"
-    assert rows["low"].notna().tolist() == [True, False]  # no other kind beside it
+    assert rows["low"].notna().tolist() == [True, False]  # no other kind of interval beside it
     rows, name = style.shown_intervals(pd.DataFrame([empty]))
     assert name == "95 % interval over questions (these checkpoints only)"
     assert rows[["low", "high"]].to_numpy().tolist() == [[1.4, 1.6]]

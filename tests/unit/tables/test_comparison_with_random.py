@@ -15,7 +15,7 @@ NONE = float("nan")
 
 
 def slow_holm(p):
-    """Step down by the definition: the largest correction of any p that is no larger."""
+    """Apply Holm's definition: the largest correction of any p that is no larger."""
     tested = [value for value in p if not math.isnan(value)]
     corrected = []
     for value in p:
@@ -56,7 +56,7 @@ def compared(scores, read=None):
 
 
 def table_of(runs, model="target", ratio="0.2"):
-    """Scores on one task, {method: {seed: score}}; `full` scores 100 in every seed."""
+    """Return scores on one task, {method: {seed: score}}; `full` scores 100 in every seed."""
     rows = [
         {"model": model, "method": m, "ratio": ratio if m != "full" else "1.0", "seed": s}
         | {"task": "t", "score": value}
@@ -83,7 +83,7 @@ def test_without_questions_it_is_the_t_test_of_scipy_with_pooled_seeds():
 
 
 def test_seeds_are_not_paired():
-    """The same scores under other seeds are the same evidence: nothing is shared by a seed."""
+    """The same scores under other seeds are the same evidence: runs share nothing by seed."""
     random = {"0": 60.0, "1": 75.0, "2": 90.0}
     better = {"0": 61.0, "1": 76.1, "2": 90.9}
     first = compared(table_of({"random": random, "icons": better}))
@@ -95,7 +95,7 @@ def test_seeds_are_not_paired():
 
 
 def test_questions_are_paired():
-    """Questions that are hard for both cancel: a small but steady difference is found."""
+    """Questions that are hard for both cancel, so a small but steady difference is found."""
     hard = np.linspace(0.0, 100.0, 50)
     noise = {run: np.random.default_rng(i).normal(0, 1, 50) for i, run in enumerate("abcdef")}
     units = {("random", "0"): noise["a"], ("random", "1"): noise["b"]}
@@ -131,7 +131,7 @@ def test_only_models_and_ratios_that_have_random_are_compared():
 
 
 def test_no_spread_shows_nothing():
-    """Equal runs differ by 5 points with certainty, as far as anybody can see: no interval."""
+    """Equal runs that differ by 5 points give no interval: their spread is unknown."""
     runs = {"random": {"0": 50.0, "1": 50.0}, "icons": {"0": 55.0, "1": 55.0}}
     row = compared(table_of(runs)).iloc[0]
     assert row["interval"] == "none" and row["verdict"] == "no difference shown"

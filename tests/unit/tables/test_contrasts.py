@@ -1,4 +1,4 @@
-"""Weighted sums of scores: against numerical derivatives of what they stand for."""
+"""Weighted sums of scores, compared with numerical derivatives."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def scores(seeds=("0", "1", "2")):
 
 
 def relative(means, row):
-    """Mean relative performance by its definition; the task on which `full` scores 0 left out."""
+    """Compute mean relative performance by its definition; a task with 0 for `full` is left out."""
     merged = np.stack([means[:, 0], means[:, 1:3].mean(axis=1)], axis=1)
     return float((100 * merged[row] / merged[0]).mean())
 
@@ -57,7 +57,7 @@ def test_full_is_what_it_is_measured_against():
 
 
 def test_what_is_never_finetuned_has_no_seeds_of_its_own():
-    """Its relative performance varies with the seeds of `full` alone."""
+    """Its relative performance varies only with the seeds of `full`."""
     of_model = contrasts.by_model(scores(), GROUPS)["m"]
     weights = of_model.relative("majority", "")
     variance = of_model.interval(weights).error ** 2
@@ -83,5 +83,5 @@ def test_questions_need_to_be_the_same_everywhere():
     def read(run, task):
         return pd.Series(generator.normal(size=5 if run.method == "a" else 6))
 
-    with pytest.raises(ValueError, match=r"m/a/0.2/0, x: has other questions than the rest"):
+    with pytest.raises(ValueError, match=r"m/a/0.2/0, x: has other questions than the other runs"):
         contrasts.by_model(scores(), GROUPS, read)

@@ -52,7 +52,7 @@ ICONS = ["warm_up/target", "collect_gradients/target/*-of-2", "compute_influence
 
 
 def selections(icons=(*ICONS, "select_icons/{subset}")):
-    """The jobs behind the subsets of RUNS."""
+    """Return the jobs behind the subsets of RUNS."""
     behind = {"full": ["select_full/{subset}"], "icons": list(icons)}
     return {f"{run.method}/{run.label}": behind[run.method] for run in RUNS}
 
@@ -79,7 +79,7 @@ def test_selection_finetuning_and_total_of_a_method(folder):
 
 
 def test_eighty_gpu_hours_are_eighty_gpu_hours(tmp_path):
-    """A method of 80 one-GPU hours beside a finetuning of 10 hours on eight GPUs: 100 %."""
+    """A method of 80 one-GPU hours, a finetuning of 10 hours on eight GPUs: 100 %."""
     hour, full, icons = 3600.0, Run("m", "full", "1.0", "0"), Run("m", "icons", "0.2", "0")
     for shard in range(1, 9):
         path = tmp_path / f"collect_gradients/m/{shard}-of-8.jsonl"
@@ -163,7 +163,7 @@ def test_without_finetuning_on_full_there_is_no_share(folder):
 
 
 def test_each_seed_has_its_own_jobs(folder):
-    """Where the warm-up follows the seed, each seed is charged for its own."""
+    """If the warm-up depends on the seed, each seed is charged for its own."""
     for seed, wall in (("0", 4.0), ("1", 8.0)):
         write_job(folder / f"warm_up/target/seed-{seed}.jsonl", wall, gpu=2)
     behind = {f"{run.method}/{run.label}": [f"warm_up/target/seed-{run.seed}"] for run in RUNS}

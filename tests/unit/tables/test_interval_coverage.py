@@ -1,7 +1,7 @@
-"""Simulated runs whose true values are known: how often do the 95 % intervals cover them?
+"""Simulated runs with known true values: how often do the 95 % intervals cover them?
 
 Questions differ in difficulty for all methods alike, and some suit one method better; seeds move a
-method's answers on all tasks together and on each by itself; the answer is a draw. The truth is the
+method's answers on all tasks together and on each separately; the answer is drawn. The truth is the
 expectation over seeds and questions, by Gauss-Hermite quadrature.
 """
 
@@ -27,15 +27,15 @@ def odds_to_chance(x):
 
 
 def spreads(case, generator):
-    """Standard deviation of the seeds' log odds, of each simulated run and method."""
+    """Return the standard deviation of the seeds' log odds, of each simulated run and method."""
     shape = (N, len(METHODS))
-    if case == "heteroscedastic":  # up to threefold apart
+    if case == "heteroscedastic":  # differing up to threefold
         return generator.uniform(0.15, 0.45, shape)
     return np.full(shape, {"seeds": 0.3, "no seed effect": 0.0}[case])
 
 
 def truth(sd):
-    """Expected score of each method and task, shape (N, C, T)."""
+    """Compute the expected score of each method and task, shape (N, C, T)."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     width = np.sqrt(sd**2 + EASE**2 + FIT**2 + REST**2)[:, :, None, None]
     x = LEVELS[:, None, None] + TASKS[:, None] + width * nodes
@@ -43,7 +43,7 @@ def truth(sd):
 
 
 def answers(generator, sd, n_seeds):
-    """100 or 0 for each question, shape (N, C, S, T, U)."""
+    """Draw 100 or 0 for each question, shape (N, C, S, T, U)."""
     n, methods = sd.shape
     cell = (n, methods, 1, len(TASKS), QUESTIONS)
     easy = EASE * generator.standard_normal((n, 1, 1, len(TASKS), QUESTIONS))
@@ -57,7 +57,7 @@ def answers(generator, sd, n_seeds):
 
 
 def gather(run):
-    """Contrasts of one simulated run, (C, S, T, U)."""
+    """Return the contrasts of one simulated run, (C, S, T, U)."""
     by_run = run.mean(axis=3)
     seeds = seed_spread(list(by_run), [True] * len(run))
     questions = [question_spread(list(run[:, :, t])) for t in range(len(TASKS))]
@@ -66,7 +66,7 @@ def gather(run):
 
 
 def paired_half(method, random, full):
-    """Half width of the interval that pairs seeds, from the runs' relative means: not ours."""
+    """Compute the half width of an interval that pairs seeds, which is not ours."""
     off = (100.0 * (method - random) / full).mean(axis=1)
     quantile = {2: 12.7062, 3: 4.3027, 5: 2.7764}[len(off)]
     return quantile * off.std(ddof=1) / np.sqrt(len(off))
@@ -74,7 +74,7 @@ def paired_half(method, random, full):
 
 @cache
 def coverage(case, n_seeds):
-    """Shares of values covered: {(value, interval): share}, over simulated runs and methods."""
+    """Return the shares of values covered, {(value, interval): share}, over runs and methods."""
     generator = np.random.default_rng(n_seeds)
     sd = spreads(case, generator)
     true = (100.0 * (expected := truth(sd)) / expected[:, :1]).mean(axis=2)
@@ -121,7 +121,7 @@ def test_questions_alone_do_where_seeds_change_nothing():
 
 
 def test_seeds_alone_would_not():
-    """A t interval of differences paired by seed leaves out the questions that suit a method."""
+    """A t interval of differences paired by seed ignores questions that suit one method."""
     shares, _ = coverage("no seed effect", 5)
     assert shares["difference", "paired"] < 0.92, shares
 

@@ -1,4 +1,4 @@
-"""Two-level intervals, against scipy and statsmodels where these have the special case."""
+"""Intervals over seeds and questions, compared with scipy and statsmodels in special cases."""
 
 import math
 
@@ -15,11 +15,11 @@ TABLE = [
     [60, 57, 70, 41, 63, 60, 69, 49],
     [64, 60, 77, 47, 72, 61, 76, 58],
 ]
-FIXED = SeedSpread(np.array([np.inf, np.inf]), np.zeros((1, 1)), 1)  # cells that no seed moves
+FIXED = SeedSpread(np.array([np.inf, np.inf]), np.zeros((1, 1)), 1)  # cells without seeds
 
 
 def two_cells(generator, seeds, questions=40):
-    """0/1 scores of two cells, (S, U) each."""
+    """Return 0/1 scores of two cells, (S, U) each."""
     easy = generator.normal(size=questions)
     return [
         (easy + 0.3 * generator.normal(size=(s, 1)) + generator.normal(size=(s, questions)) > 0)
@@ -106,7 +106,7 @@ def test_no_spread_is_no_interval():
 
 
 def test_seeds_that_vary_less_than_noise_still_leave_an_interval():
-    """Runs with the same mean by chance, of questions that differ (or, by chance too, do not)."""
+    """Runs that have the same mean by chance, on questions that differ (or do not, by chance)."""
     cell = np.random.default_rng(5).normal(size=(3, 30))
     cell -= cell.mean(axis=1, keepdims=True)
     for ease in (1.0, 0.0):
@@ -120,7 +120,7 @@ def test_seeds_that_vary_less_than_noise_still_leave_an_interval():
 
 
 def test_tasks_have_questions_of_their_own():
-    """The variances of independent tasks add up; the seeds move them together."""
+    """The variances of independent tasks add up; seeds move the tasks together."""
     generator = np.random.default_rng(6)
     tasks = [generator.normal(size=(4, 30)) + generator.normal(size=(4, 1)) for _ in range(2)]
     spread = seed_spread([np.stack([task.mean(axis=1) for task in tasks], axis=1)], [True])

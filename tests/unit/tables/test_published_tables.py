@@ -1,4 +1,4 @@
-"""Published tables in the form of our own."""
+"""Published tables converted to our own."""
 
 import pandas as pd
 import pytest

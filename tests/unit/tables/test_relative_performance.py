@@ -1,4 +1,4 @@
-"""Relative performance, against the published table and a slow reference."""
+"""Relative performance, compared with the published table and a slow reference."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from vlselect.tables.relative_performance import (
 )
 
 PUBLISHED = Path(__file__).parents[4] / "shared/reference/published.csv"
-# The rows of that table that the test needs where the file is not there.
+# The rows of that table that the test needs if the file is missing.
 
 
 EXCERPT = """method,vqav2,gqa,vizwiz,sqa_i,textvqa,pope,mme,mmb_en,mmb_cn,llava_bench,rel_percent

@@ -1,4 +1,4 @@
-"""Scores by source, against loops over samples."""
+"""Scores by source, compared with loops over samples."""
 
 import math
 
@@ -10,7 +10,7 @@ from vlselect.tables.score_distribution import QUANTILES, score_distribution
 
 
 def slow_quantile(values, share):
-    """Linear interpolation between the two nearest order statistics."""
+    """Interpolate linearly between the two nearest order statistics."""
     values = sorted(values)
     place = share * (len(values) - 1)
     low = math.floor(place)

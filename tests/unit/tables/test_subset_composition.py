@@ -1,4 +1,4 @@
-"""Composition and overlap of subsets, against loops over sets."""
+"""Composition and overlap of subsets, compared with loops over sets."""
 
 import numpy as np
 import pytest
