@@ -8,7 +8,7 @@ LOADERS := trl llama-factory ms-swift
 BARE_llama-factory := llamafactory==0.9.5
 run_of = $(shell sed -n "s/^run: *[\"']*\([^ \"'\#]*\).*/\1/p" "$(or $(1),config.yaml)")
 
-.PHONY: demo test test-loaders test-conda test-slurm check plan status card report figures size performance clean
+.PHONY: demo test test-loaders test-conda test-slurm check trial plan status card report figures size performance clean
 
 demo: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all
@@ -27,9 +27,15 @@ check: $(VENV)/.installed-dev
 	$(BIN)/snakefmt --check Snakefile rules
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
 
-# What a run will take, before anything of it is run: make plan CONFIG=my.yaml
+# The whole run on few samples, as results/<run>-trial-<n>/: make trial CONFIG=my.yaml [TRIAL=512]
+TRIAL ?= 512
+trial: $(VENV)/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all --configfile "$(or $(CONFIG),config.yaml)" --config trial=$(TRIAL)
+
+# What a run will take, extrapolated from two trials of it: make plan CONFIG=my.yaml [TRIAL=512]
 plan: $(VENV)/.installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake plan --cores 1 --quiet rules reason progress host --forcerun plan --configfile "$(or $(CONFIG),config.yaml)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/plan_run.py --configfile "$(or $(CONFIG),config.yaml)" \
+		--trial $(TRIAL) -- --cores all
 
 # Two pages: explorer.html on the subsets and, once `snakemake all` has finished, report.html on the figures.
 report: $(VENV)/.installed

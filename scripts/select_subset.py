@@ -34,6 +34,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--exclude", type=Path, help="ids that are never chosen")
     about = "JSON: minimum, maximum, quota, each source to count or share"
     parser.add_argument("--bounds", type=json.loads, default={}, help=about)
+    about = "pass over ids and sources that are not in the pool: a trial"
+    parser.add_argument("--part-of-pool", action="store_true", help=about)
     about = "Parquet: row_a, row_b of near-duplicates, never both chosen; nor are equal contents"
     parser.add_argument("--duplicates", type=Path, nargs="*", help=about)
     parser.add_argument("--out-records", type=Path, required=True, help="JSON list of records")
@@ -48,7 +50,8 @@ def choose(
     method = signals.load_method(args.method)  # before the threads of what it loads are limited
     given = signals.read_signals(args.signal, args.tables, len(pool))
     constraints = read_constraints(
-        *(samples, pool, args.keep, args.exclude, args.bounds, args.duplicates)
+        *(samples, pool, args.keep, args.exclude, args.bounds, args.duplicates),
+        part_of_pool=args.part_of_pool,
     )
     parameters = json.loads(args.parameters)
     ask = Asker(method, pool, given, args.seed, parameters, args.threads)

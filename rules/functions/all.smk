@@ -14,7 +14,6 @@ include: "reporting.smk"
 include: "captions.smk"
 include: "exporting.smk"
 include: "training.smk"
-include: "planning.smk"
 
 
 container: config["container"]

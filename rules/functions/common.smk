@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from vlselect.configuration import ConfigError, check
 from vlselect.configuration import check_formats, check_metrics, check_references
+from vlselect import trial
 from vlselect.mixture import check_mixture
 from vlselect.groups import task_groups, voting_tasks
 from vlselect.sources import imported_sources
@@ -47,6 +48,7 @@ def declare_method(name, stages, parameters, needs_validation=False):
     if config["methods"][name] is None:
         config["methods"][name] = {}
     checked(check, config["methods"][name], schema, f"methods.{name}")
+    trial.scale(config["methods"][name], schema, TRIAL_SHARE)
 
 
 def one_of(names):
@@ -73,7 +75,7 @@ def model_files(wildcards_or_name):
     model = model_settings(wildcards_or_name)
     if model["revision"]:
         return []
-    made_here = Path(model["path"]).is_relative_to(f"results/{config['run']}")
+    made_here = Path(model["path"]).is_relative_to(f"results/{trial.origin(config)}")
     files = (
         [] if made_here else [p for p in Path(model["path"]).rglob("*") if p.is_file()]
     )
@@ -167,13 +169,16 @@ def expand_experiments():
 
 
 name_metrics(config)
-checked(check, config, safe_load((RULES / "schemas/config.schema.yaml").read_text()))
+SCHEMA = safe_load((RULES / "schemas/config.schema.yaml").read_text())
+checked(check, config, SCHEMA)
 expand_experiments()
 checked(expand_builds, config)
 checked(check_mixture, config)
 checked(check_references, config)  # before rules are made of these names
 checked(check_metrics, config["tasks"])
 checked(check_formats, config["export"])
+# Of the pool; 1 where this is no trial.
+TRIAL_SHARE = checked(trial.begin, config, SCHEMA)
 METHODS = list(config["methods"])
 DATA_STAGES = "pool tasks features gradients influence votes clusters".split()
 STAGE_FILES = [  # rule files below rules/, left to right
@@ -183,7 +188,7 @@ STAGE_FILES = [  # rule files below rules/, left to right
     *(f"methods/{method}" for method in METHODS),
     "constraints",
     *("exports", "checkpoints", "benchmarks", *config["evaluation"]),
-    *("tables", "report", "provenance", "plan"),
+    *("tables", "report", "provenance"),
     *(["sharing"] if workflow.workflow_settings.cache is not None else []),
 ]
 TESTED = [name for name, task in config["tasks"].items() if "test" in task]

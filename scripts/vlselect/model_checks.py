@@ -6,6 +6,7 @@ Read by the workflow, so it imports nothing heavy.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from vlselect import trial
 from vlselect.configuration import ConfigError
 from vlselect.finetune_settings import Settings
 
@@ -30,7 +31,7 @@ def check_models(config: Mapping) -> None:
 
 def _places(config: Mapping) -> Iterator[str]:
     """Models that are neither a directory nor a hub id at a revision."""
-    made_here = Path("results", config["run"])
+    made_here = Path("results", trial.origin(config))
     for name, model in config["models"].items():
         path = Path(model["path"])
         if model["revision"] and path.is_dir():
