@@ -46,7 +46,7 @@ def begin(config: dict, schema: Mapping) -> float:
                 f"trial: this run takes finished files ({ready}: {config[ready]}), which a trial "
                 f"has to make from the records itself; leave `{ready}` out"
             )
-    share = min(1.0, config["trial"] / count_records(config))
+    share = min(1.0, config["trial"] / max(1, count_records(config)))
     config["run"] += f"-trial-{config['trial']}"
     filled = max(1, config["trial"] // BLOCK)
     config["pool"]["shards"] = min(config["pool"]["shards"], filled, SHARDS)
@@ -83,7 +83,10 @@ def count_records(config: Mapping) -> int:
         return sum(config["digits"]["mixture"].values())
     if missing:
         raise ConfigError(f"trial: {missing[0]} is not there; its records have to be counted")
-    return sum(map(_count, files))
+    try:
+        return sum(map(_count, files))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"trial: {error}") from error
 
 
 def _count(path: str) -> int:

@@ -102,7 +102,11 @@ def test_finished_files_and_missing_records_are_told(tmp_path):
         with pytest.raises(ConfigError, match=f"finished files .{key}"):
             trial.begin(complete(tmp_path, **{key: value}), SCHEMA)
     config = complete(tmp_path)
-    Path(config["pool"]["records"]).unlink()
+    path = Path(config["pool"]["records"])
+    path.write_text("[{} {}]")
+    with pytest.raises(ConfigError, match=r"trial: .*records.jsonl, byte 4: expected ','"):
+        trial.begin(config, SCHEMA)
+    path.unlink()
     with pytest.raises(ConfigError, match=r"records.jsonl is not there"):
         trial.begin(config, SCHEMA)
 

@@ -62,9 +62,9 @@ def test_a_config_plans_its_jobs_without_heavy_libraries(path, blocked, tmp_path
     assert set(tmp_path.iterdir()) <= before | {tmp_path / ".snakemake"}
 
 
-@pytest.mark.parametrize("trial", ["null", "100"])
+@pytest.mark.parametrize("trial", [(), ("--config", "trial=100")], ids=["run", "trial"])
 def test_scripts_take_what_their_rules_hand_them(tmp_path, trial):
-    commands = succeeded(snakemake(tmp_path, None, "-n", "-p", "--config", f"trial={trial}"))
+    commands = succeeded(snakemake(tmp_path, None, "-n", "-p", *trial))
     given = []
     for line in re.findall("Shell command: (.*\\.py.*)", commands):
         words = shlex.split(line.partition(" 2> ")[0])
