@@ -1,10 +1,12 @@
 """Trials and plans of a small config, without its models too, and LLaVA-665K's dry run."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -25,9 +27,11 @@ def plan(folder, config, trial=TRIAL):
     command = [sys.executable, ROOT / "scripts/plan_run.py", "--configfile", config]
     command += ["--trial", trial, "--", "--cores", 2]
     command += ["--workflow-profile", ROOT / "profiles/default"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.run(
         list(map(str, command)),
         cwd=folder,
+        env={**os.environ, "PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
