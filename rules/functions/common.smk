@@ -76,9 +76,7 @@ def model_files(wildcards_or_name):
     if model["revision"]:
         return []
     made_here = Path(model["path"]).is_relative_to(f"results/{trial.origin(config)}")
-    files = (
-        [] if made_here else [p for p in Path(model["path"]).rglob("*") if p.is_file()]
-    )
+    files = [] if made_here else filter(Path.is_file, Path(model["path"]).rglob("*"))
     return sorted(map(str, files)) or [model["path"]]
 
 
@@ -137,9 +135,8 @@ def subset_files():
 def benchmark_files():
     """The scores of every experiment's checkpoints on every task."""
     path = "<results>/benchmarks/{model}/{method}/{budget}_seed-{seed}/{task}.json"
-    return [
-        path.format(**run, task=task) for run in experiment_runs() for task in TESTED
-    ]
+    runs = experiment_runs()
+    return [path.format(**run, task=task) for run in runs for task in TESTED]
 
 
 def everything():
@@ -177,7 +174,6 @@ checked(check_mixture, config)
 checked(check_references, config)  # before rules are made of these names
 checked(check_metrics, config["tasks"])
 checked(check_formats, config["export"])
-# Of the pool; 1 where this is no trial.
 TRIAL_SHARE = checked(trial.begin, config, SCHEMA)
 METHODS = list(config["methods"])
 DATA_STAGES = "pool tasks features gradients influence votes clusters".split()
