@@ -18,7 +18,7 @@ LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
 BARE_llama-factory := llamafactory==0.9.5
 
-.PHONY: help demo test check docs plan status report card figures test-cpus test-loaders test-conda \
+.PHONY: help demo test check docs trial plan status report card figures test-cpus test-loaders test-conda \
 	test-slurm size performance clean
 
 help: ## list what there is to make
@@ -40,8 +40,11 @@ check: $(VENV)/.installed-dev docs ## check style, rules and the links of the do
 docs: $(VENV)/.installed-dev ## write the documentation as a site to site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-plan: $(VENV)/.installed ## say what a run will take: CONFIG=my.yaml
-	$(SNAKEMAKE) plan --cores 1 --quiet rules reason progress host --forcerun plan --configfile "$(CONFIG)"
+trial: $(VENV)/.installed ## run everything on few samples, as results/<run>-trial-<n>/: CONFIG=my.yaml [TRIAL=512]
+	$(SNAKEMAKE) --cores all --configfile "$(CONFIG)" --config trial=$(TRIAL)
+
+plan: $(VENV)/.installed ## say what a run will take, extrapolated from two trials: CONFIG=my.yaml [TRIAL=512]
+	@$(BIN)/python scripts/plan_run.py --configfile "$(CONFIG)" --trial $(TRIAL) -- --cores all
 
 status: $(VENV)/.installed ## say how far a run is, also while it runs: CONFIG=my.yaml
 	@$(SNAKEMAKE) --summary --quiet --configfile "$(CONFIG)" | $(BIN)/python scripts/show_status.py $(RESULTS)

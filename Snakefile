@@ -23,6 +23,7 @@ pathvars:
     results=f"results/{config['run']}",
     logs=f"results/{config['run']}/logs",
     costs=f"results/{config['run']}/costs",
+    made=f"results/{trial.origin(config)}",  # what the workflow itself makes to be read: a trial shares it
 
 
 if not config["cached"]:

@@ -29,6 +29,7 @@ if "coincide" in METHODS:
         resources:
             mem_mb=growing(16000),
             runtime=growing(480),
+            growth=2,
             gpu=clustering_gpus,
         params:
             clustering=clustering_flags,
@@ -57,6 +58,7 @@ if "coincide" in METHODS:
         resources:
             mem_mb=growing(8000),
             runtime=growing(240),
+            growth=2,
         params:
             summary=summary_flags,
             threads=config["threads"],

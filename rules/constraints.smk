@@ -106,6 +106,7 @@ if (config["constraints"]["duplicates"] or {}).get("model"):
         resources:
             mem_mb=growing(16000),
             runtime=growing(480),
+            growth=2,
         params:
             cosine=config["constraints"]["duplicates"]["cosine"],
             n_probe=config["constraints"]["duplicates"]["n_probe"],

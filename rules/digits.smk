@@ -12,16 +12,14 @@ rule make_digits:
     input:
         code=code("make_digits.py"),
     output:
-        records="<results>/raw/mixture.json",
-        images=directory("<results>/raw/images"),
-        validation=expand(
-            "<results>/raw/tasks/{task}/validation.json", task=DIGITS_TASKS
-        ),
-        test=expand("<results>/raw/tasks/{task}/test.json", task=DIGITS_TASKS),
+        records="<made>/raw/mixture.json",
+        images=directory("<made>/raw/images"),
+        validation=expand("<made>/raw/tasks/{task}/validation.json", task=DIGITS_TASKS),
+        test=expand("<made>/raw/tasks/{task}/test.json", task=DIGITS_TASKS),
     log:
-        "<logs>/make_digits.log",
+        "<made>/logs/make_digits.log",
     benchmark:
-        "<costs>/make_digits/all.jsonl"
+        "<made>/costs/make_digits/all.jsonl"
     conda:
         "../envs/models.yaml"
     threads: 1
@@ -48,11 +46,11 @@ rule pretrain_vision:
     input:
         code=code("pretrain_vision.py"),
     output:
-        directory("<results>/models/clip"),
+        directory("<made>/models/clip"),
     log:
-        "<logs>/pretrain_vision.log",
+        "<made>/logs/pretrain_vision.log",
     benchmark:
-        "<costs>/pretrain_vision/all.jsonl"
+        "<made>/costs/pretrain_vision/all.jsonl"
     conda:
         "../envs/models.yaml"
     threads: config["threads"]
@@ -72,13 +70,13 @@ rule pretrain_base:
     """Train a LLaVA on that tower to look things up, until it does so well enough."""
     input:
         code=code("pretrain_base.py"),
-        vision="<results>/models/clip",
+        vision="<made>/models/clip",
     output:
-        directory("<results>/models/base"),
+        directory("<made>/models/base"),
     log:
-        "<logs>/pretrain_base.log",
+        "<made>/logs/pretrain_base.log",
     benchmark:
-        "<costs>/pretrain_base/all.jsonl"
+        "<made>/costs/pretrain_base/all.jsonl"
     conda:
         "../envs/models.yaml"
     threads: config["threads"]

@@ -12,15 +12,15 @@ rule make_task:
         code=make_task_code,
         files=make_task_files,
     output:
-        validation="<results>/tasks_built/{task}/validation.json",
-        test="<results>/tasks_built/{task}/test.json",
-        images=directory("<results>/tasks_built/{task}/images"),
-        rejected="<results>/tasks_built/{task}/rejected.csv",
-        summary="<results>/tasks_built/{task}/summary.json",
+        validation="<made>/tasks_built/{task}/validation.json",
+        test="<made>/tasks_built/{task}/test.json",
+        images=directory("<made>/tasks_built/{task}/images"),
+        rejected="<made>/tasks_built/{task}/rejected.csv",
+        summary="<made>/tasks_built/{task}/summary.json",
     log:
-        "<logs>/make_task/{task}.log",
+        "<made>/logs/make_task/{task}.log",
     benchmark:
-        "<costs>/make_task/{task}.jsonl"
+        "<made>/costs/make_task/{task}.jsonl"
     conda:
         "../envs/pool.yaml"
     threads: 1

@@ -14,7 +14,8 @@ def refused_line(results):
     found = json.loads(summary.read_text())
     reasons = ", ".join(f"{n} {why}" for why, n in found["rejected_by_reason"].items())
     why = f" (rejected: {reasons}; see pool/rejected.csv)" if reasons else ""
-    return [f"{found['accepted']} of {found['read']} records are in the pool{why}"]
+    taken = found.get("taken", found["read"])
+    return [f"{found['accepted']} of {taken} records are in the pool{why}"]
 
 
 def final_message():
@@ -44,6 +45,21 @@ def failure_message():
         f" results/{config['run']}/logs/. What is finished stays: put right what is wrong and give"
         " the same command again. docs/operations.md says more."
     )
+
+
+def trial_message():
+    """What a trial runs on."""
+    share, budgets = f"{100 * TRIAL_SHARE:.3g} %", ", ".join(all_budgets())
+    return (
+        f"A trial of run {trial.origin(config)}: {config['trial']} samples, {share} of its pool, and"
+        f" {100 * trial.task_share(TRIAL_SHARE):.3g} % of each task's sets; one seed. Budgets and"
+        f" bounds in numbers are scaled likewise: {budgets}. Results: results/{config['run']}/"
+    )
+
+
+onstart:
+    if config["trial"]:
+        print(trial_message(), file=sys.stderr)
 
 
 onsuccess:

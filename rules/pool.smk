@@ -30,7 +30,8 @@ rule prepare_pool:
         records=record_locations(),
         images=image_locations(),
         options=intake_options(),
+        trial=config["trial"] or [],
     shell:
         "python {input.code[0]:q} --records {params.records:q} --images {params.images:q}"
-        " {params.options} --workers {threads} --samples {output.samples:q}"
+        " {params.options} --trial {params.trial:q} --workers {threads} --samples {output.samples:q}"
         " --rejected {output.rejected:q} --summary {output.summary:q} 2> {log:q}"

@@ -27,6 +27,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--exclude", type=Path, help="ids")
     about = "JSON: minimum, maximum, quota: source to count or share"
     parser.add_argument("--bounds", type=json.loads, default={}, help=about)
+    about = "pass over ids and sources that are not in the pool: a trial"
+    parser.add_argument("--part-of-pool", action="store_true", help=about)
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
     return parser
 
@@ -55,7 +57,9 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     samples = Samples(args.samples)
     pool = signals.read_pool(samples)
-    constraints = read_constraints(samples, pool, args.keep, args.exclude, args.bounds)
+    constraints = read_constraints(
+        *(samples, pool, args.keep, args.exclude, args.bounds), part_of_pool=args.part_of_pool
+    )
     found, complaints = sizes(args.budgets, len(pool), constraints)
     if complaints:
         raise InputError("budgets that cannot be met:\n" + "\n".join(complaints))

@@ -1,175 +1,130 @@
-"""Print what a run will take: jobs, hours, disk and memory of every stage, before any is run.
+"""Print what a run will take: jobs, hours, disk and memory of every rule; also as a CSV.
 
-Counts come from the records themselves, sizes from shapes, hours from a calibration; what is not
-known without one is left out and said. The same goes to a CSV.
+Runs two trials, one of a quarter of the other's samples, or what is missing of them, and takes
+what they took to the jobs that a dry run of the whole lists (docs/planning.md).
 """
 
 import argparse
 import json
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
+import yaml
 
-from vlselect.core import log, store
-from vlselect.models.hub_cache import has_weights, model_folder
-from vlselect.plan import run_plan
-from vlselect.plan.plan_facts import Facts, Stage
-from vlselect.pool.json_stream import read_records
+from vlselect.config import trial
+from vlselect.core import store
+from vlselect.models.hub_cache import has_weights
+from vlselect.plan.extrapolation import Cost, extrapolate, measure
+from vlselect.plan.jobs import Job, read_jobs
 
-logger = logging.getLogger(__name__)
-
+SNAKEFILE = str(Path(__file__).resolve().parents[1] / "Snakefile")
 GB = 1e9
 LARGEST = 5
-AFTER_SUBSETS = ("finetune_model/", "run_benchmarks/")  # stages
-ACTIVATED = 5  # decoder layers that activations are taken of, at most (`layers.choose_layers`)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", required=True, help="the config with all defaults, as JSON")
-    parser.add_argument("--runs", required=True, help="JSON: model, method, budget, seed of each")
-    parser.add_argument("--summary", type=Path, help="pool/summary.json, where there is one")
-    parser.add_argument("--calibration", type=Path, nargs="?", help="JSON of calibrate.py")
-    parser.add_argument(
-        "--tests", type=Path, nargs="*", default=[], help="each task's test.parquet"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="CSV to write")
+    parser.add_argument("--configfile", type=Path, required=True, help="of the run")
+    parser.add_argument("--trial", type=int, required=True, help="samples of the larger trial")
+    about = "arguments of Snakemake for the trials, after --: --cores 8, a profile"
+    parser.add_argument("snakemake", nargs="+", help=about)
     return parser
 
 
-def count_records(path: str | Path | None) -> int:
-    """Count the records of a file, one at a time; 0 where the file is not there."""
-    if path is None or not Path(path).is_file():
-        logger.warning("%s is not there: its records count as none", path)
-        return 0
-    return sum(1 for _ in read_records(Path(path)))
+def snakemake(configfile: Path, *arguments: str, show: bool = False) -> str:
+    """Run Snakemake; return what it prints, or show it. Where it fails, end with that."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", SNAKEFILE, *arguments]
+    out = {} if show else {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    command += ["--configfile", str(configfile)]
+    done = subprocess.run(command, **out, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stdout or done.returncode)
+    return done.stdout or ""
 
 
-def count_questions(config: Mapping, tests: Sequence[Path], split: str) -> dict[str, int]:
-    """Count a split's records in every task that has it: rows of its table, else records."""
-    tables = {path.parent.name: path.with_name(f"{split}.parquet") for path in tests}
-    counts = {}
-    for name, task in config["tasks"].items():
-        if split in task and name in tables:
-            counts[name] = pq.ParquetFile(tables[name]).metadata.num_rows
-        elif split in task:
-            counts[name] = count_records(task[split])
-    return counts
-
-
-def local_widths(config: Mapping) -> dict[str, dict[str, int]]:
-    """Columns of the features of models whose config.json is on this machine."""
-    widths, features = {}, config["features"]
-    for name, model in config["models"].items():
-        path = model_folder(model) / "config.json"
-        if not path.is_file():
-            continue
-        known = json.loads(path.read_text(encoding="utf-8"))
-        text = known.get("text_config") or known
-        if "projection_dim" in known and "vision_config" in known:
-            widths[name] = {"clip": 2 * known["projection_dim"]}
-        elif "hidden_size" in text:
-            width, depth = text["hidden_size"], text.get("num_hidden_layers", ACTIVATED)
-            layers = len(features["layers"] or range(min(depth, ACTIVATED)))
-            kinds = dict.fromkeys(("last_token", "mean_hidden", "attended"), width)
-            widths[name] = kinds | {"activations": 2 * layers * width, "likelihood": 3}
-    return widths
+def dry_run(configfile: Path, *arguments: str) -> dict[str, list[Job]]:
+    """Return the jobs of each rule of a run, whether they are finished or not."""
+    return read_jobs(snakemake(configfile, "-n", "--forceall", *arguments))
 
 
 def downloads(config: Mapping) -> list[str]:
-    """Arguments of `hf download` for the models that are not on this machine."""
-    absent = [model for model in config["models"].values() if not has_weights(model)]
-    revisions = [f" --revision {m['revision']}" if m["revision"] else "" for m in absent]
-    return [f"{m['path']}{r}" for m, r in zip(absent, revisions, strict=True)]
+    """Return the commands that fetch the models that are not on this machine."""
+    own = Path("results", config["run"])  # the demo makes its models
+    models = [m for m in config["models"].values() if not Path(m["path"]).is_relative_to(own)]
+    absent = [model for model in models if not has_weights(model)]
+    return [f"hf download {m['path']} --revision {m.get('revision', 'main')}" for m in absent]
 
 
-def table(stages: Iterable[Stage], kind: str) -> pd.DataFrame:
-    """Give the stages as rows with units that are read with ease; NaN is not known."""
-    rows = [
-        {
-            "stage": stage.name,
-            "jobs": stage.jobs,
-            "hours": stage.seconds,
-            "device": kind if stage.model else "cpu",
-            "disk_gb": stage.disk,
-            "memory_gb": stage.memory,
-            "gpu_memory_gb": stage.gpu_memory,
-            "basis": stage.basis,
-        }
-        for stage in stages
-    ]
-    frame = pd.DataFrame(rows, columns=[*run_plan.COLUMNS])
-    numbers = ["hours", "disk_gb", "memory_gb", "gpu_memory_gb"]
-    frame[numbers] = frame[numbers].astype(float) / [3600, GB, GB, GB]
-    return frame
+def try_out(configfile: Path, n: int, flags: Sequence[str]) -> dict[str, Cost]:
+    """Run a trial, or what is missing of it; return what a job of each of its rules took."""
+    size = ("--config", f"trial={n}")
+    snakemake(configfile, *flags, "--quiet", "rules", "reason", "host", *size, show=True)
+    rules = dry_run(configfile, *size)
+    (path,) = (p for p in rules["prepare_pool"][0].output if p.endswith("summary.json"))
+    counts = json.loads(Path(path).read_text(encoding="utf-8"))
+    pool = counts["taken"] / counts["read"]
+    return {rule: measure(jobs, pool, trial.task_share(pool)) for rule, jobs in rules.items()}
 
 
-def show(frame: pd.DataFrame, calibration: Mapping, n_pool: int, absent: Sequence[str] = ()) -> str:
-    """Lay the table out as text, with totals, the largest stages, and what is not known."""
+def table(run: Mapping, subsets: Mapping, small: Mapping, large: Mapping) -> pd.DataFrame:
+    """Lay out a row for each rule; `to_subsets` are the hours of its jobs that lead there."""
+    rows = []
+    for rule, jobs in run.items():
+        known = rule in small and rule in large
+        cost, grows = extrapolate(small[rule], large[rule], jobs) if known else (Cost(), False)
+        rows.append({"stage": rule, "jobs": len(jobs), "hours": cost.seconds / 3600})
+        rows[-1] |= {"device": "gpu" if any(job.gpu for job in jobs) else "cpu"}
+        rows[-1] |= {"disk_gb": cost.disk / GB, "memory_gb": cost.memory / GB}
+        upstream = len(subsets.get(rule, ())) / len(jobs)
+        rows[-1] |= {"to_subsets": rows[-1]["hours"] * upstream, "grows": grows}
+    return pd.DataFrame(rows)
+
+
+def show(frame: pd.DataFrame) -> str:
+    """Lay the table out as text, with totals, the largest rules, and what is not known."""
+    total = {"stage": "total", "device": "", "memory_gb": frame["memory_gb"].max()}
+    total |= dict(frame[["jobs", "hours", "disk_gb"]].sum())
+    whole = pd.concat([frame, pd.DataFrame([total])]).iloc[:, :6].astype({"jobs": int})
+    lines = [whole.to_string(index=False, na_rep="?", float_format=number, justify="left"), ""]
+    for what in ("hours", "disk_gb", "memory_gb"):
+        top = frame.nlargest(LARGEST, what)[["stage", what]].to_numpy()
+        lines += [f"largest, {what}: {', '.join(f'{rule} {number(x)}' for rule, x in top)}"]
     hours = frame.groupby("device")["hours"].sum()
-    total = {"stage": "total", "jobs": frame["jobs"].sum(), "hours": frame["hours"].sum()}
-    total |= {"disk_gb": frame["disk_gb"].sum(), "memory_gb": frame["memory_gb"].max()}
-    total |= {"gpu_memory_gb": frame["gpu_memory_gb"].max(), "device": "", "basis": ""}
-    whole = pd.concat([frame, pd.DataFrame([total])], ignore_index=True)
-    text = whole.to_string(index=False, na_rep="?", float_format=_number, justify="left")
-    lines = [f"{n_pool} records in the pool", "", text, ""]
-    for what, unit in (("hours", "h"), ("disk_gb", "GB")):
-        largest = frame.nlargest(LARGEST, what)
-        parts = [f"{r['stage']} {_number(r[what])} {unit}" for r in largest.to_dict("records")]
-        lines += [f"largest, {what.partition('_')[0]}: {', '.join(parts)}"] if parts else []
-    if calibration:
-        spent = ", ".join(f"{_number(hours[device])} {device}-hours" for device in hours.index)
-        device = calibration["device"]
-        lines += [f"{spent}; measured on {device['name']} with {calibration['samples']} samples"]
-        after = frame["stage"].str.startswith(AFTER_SUBSETS)
-        chosen = _number(frame.loc[~after, "hours"].sum())
-        lines += [f"{chosen} of these hours lead to the subsets, the others train and test"]
-    else:
-        lines += ["Times need a calibration, and that the pool's records and these models:"]
-        lines += [f"  hf download {text}" for text in absent]
-    unknown = frame.loc[frame["hours"].isna(), "stage"].tolist()
-    if calibration and unknown:
-        lines += [f"not measured, and not in the total: {', '.join(unknown)}"]
-        reasons = {s["error"]: name for name, s in calibration["stages"].items() if "error" in s}
-        lines += [f"  {name}: {error}" for error, name in reasons.items()]
+    spent = ", ".join(f"{number(hours[device])} {device}-hours" for device in hours.index)
+    lines += [f"{spent}, as if jobs ran one after another"]
+    lines += [f"{number(frame['to_subsets'].sum())} of these hours lead to the subsets"]
+    measured = frame["hours"].notna()
+    level, unknown = measured & ~frame["grows"], ~measured
+    for rows, text in ((level, "no growth beyond noise, so fixed"), (unknown, "not measured")):
+        lines += [f"{text}: {', '.join(frame.loc[rows, 'stage'])}"] if rows.any() else []
     return "\n".join(lines)
 
 
-def _number(value: float) -> str:
-    """Three digits that matter, plain."""
+def number(value: float) -> str:
+    """Return a number with three digits that matter, plain."""
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the plan and write it."""
     arguments = build_parser().parse_args(argv)
-    log.start()
-    config = json.loads(arguments.config)
-    if arguments.summary is not None:
-        n_pool = json.loads(arguments.summary.read_text(encoding="utf-8"))["accepted"]
-    else:
-        n_pool = count_records(config["pool"].get("records"))
-    calibration = {}
-    if arguments.calibration is not None:
-        calibration = json.loads(arguments.calibration.read_text(encoding="utf-8"))
-    facts = Facts(
-        config,
-        json.loads(arguments.runs),
-        n_pool,
-        count_questions(config, arguments.tests, "test"),
-        count_questions(config, arguments.tests, "validation"),
-        local_widths(config),
-        calibration,
-    )
-    kind = calibration.get("device", {}).get("kind", "gpu")
-    frame = table(run_plan.plan(facts), kind)
-    with store.replacing(arguments.out) as temporary:
+    configfile, n = arguments.configfile, arguments.trial
+    config = yaml.safe_load(configfile.read_text(encoding="utf-8"))
+    if config.get("cached") or config.get("given"):
+        dry_run(configfile, "--config", f"trial={n}")  # says why there is none
+    run = dry_run(configfile)
+    if absent := downloads(config):
+        print(table(run, {}, {}, {})[["stage", "jobs", "device"]].to_string(index=False))
+        raise SystemExit("\n".join(["Times need a trial run, and that these models:", *absent]))
+    small, large = (try_out(configfile, size, arguments.snakemake) for size in (n // 4, n))
+    frame = table(run, dry_run(configfile, "subsets"), small, large)
+    with store.replacing(Path("results", config["run"], "plan.csv")) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")
-    print(show(frame, calibration, n_pool, downloads(config)))
+    print(show(frame))
 
 
 if __name__ == "__main__":

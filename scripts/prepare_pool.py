@@ -2,13 +2,14 @@
 
 Writes the samples in the records' order (a mixture's part by part), the rejected records with their
 reasons, and counts; accepted + rejected = read. Fails if a file cannot be read or no record of a
-part is accepted.
+part is accepted. A trial checks only some of the records: accepted + rejected = taken.
 """
 
 import argparse
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from vlselect.config.record_files import by_part, image_location
@@ -16,8 +17,9 @@ from vlselect.core import log, store
 from vlselect.core.errors import InputError
 from vlselect.pool.image_roots import ImageRoots
 from vlselect.pool.intake import REPEATED_IDS, Outcome, Tally, examine, read_location
-from vlselect.pool.records import parse_record
+from vlselect.pool.records import Record, parse_record
 from vlselect.pool.samples import REJECTED, RejectionWriter, SamplesWriter
+from vlselect.pool.trial_choice import choose, places
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--forbidden", nargs="*", default=[], metavar="TEXT", help=what)
     what = "reject a record with an earlier one's id, or rename it to <id>#2"
     parser.add_argument("--repeated-ids", choices=REPEATED_IDS, required=True, help=what)
+    what = "so many records only, each source in its share; absent: all"
+    parser.add_argument("--trial", type=int, nargs="?", help=what)
     parser.add_argument("--workers", type=int, default=1, help="threads that decode images")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet to write")
     parser.add_argument("--rejected", type=Path, required=True, help="CSV to write")
@@ -44,8 +48,32 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def judge_parts(args: argparse.Namespace) -> Iterator[tuple[str | None, Iterator[Outcome]]]:
-    """Yield each part's name and the outcomes of its records."""
+def parsers(args: argparse.Namespace) -> dict[str | None, Callable[[str], Record]]:
+    """Return what reads a record of each part."""
+    keys = by_part(args.source_key)
+    shared = {"forbidden": args.forbidden}
+    return {
+        part: partial(parse_record, source_key=keys.get(part), part=part, **shared)
+        for part in by_part(args.records)
+    }
+
+
+def take(args: argparse.Namespace) -> tuple[set[tuple[str | None, int]] | None, int]:
+    """Choose (part, position) of the records of a trial, and count all; None where all count."""
+    if args.trial is None:
+        return None, 0
+    images, parse = by_part(args.images), parsers(args)
+    found = (
+        places(read_location(location, images.get(part)), parse[part], part)
+        for part, location in by_part(args.records).items()
+    )
+    return choose(chain.from_iterable(found), lambda _: args.trial)
+
+
+def judge_parts(
+    args: argparse.Namespace, taken: set[tuple[str | None, int]] | None
+) -> Iterator[tuple[str | None, Iterator[Outcome]]]:
+    """Yield each part's name and the outcomes of its records, or of those that are taken."""
     records = by_part(args.records)
     locations = {part: image_location(records[part]) for part in records} | by_part(args.images)
     source_keys = by_part(args.source_key)
@@ -54,11 +82,13 @@ def judge_parts(args: argparse.Namespace) -> Iterator[tuple[str | None, Iterator
         raise InputError(f"no records are given for {', '.join(map(repr, unknown))}")
     roots = ImageRoots(locations)
     roots.require()
+    parse = parsers(args)
     for part, location in records.items():
-        own = {"source_key": source_keys.get(part), "part": part, "forbidden": args.forbidden}
-        parse = partial(parse_record, **own)
+        texts = read_location(location, locations[part])
+        if taken is not None:
+            texts = (text for text in texts if (part, text[0]) in taken)  # noqa: B023 (used below)
         outcomes = examine(
-            *(read_location(location, locations[part]), parse, roots),
+            *(texts, parse[part], roots),
             max_pixels=args.max_pixels,
             workers=args.workers,
             part=part,
@@ -91,20 +121,24 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     mixture = None not in by_part(args.records)
     tallies: dict[str | None, Tally] = {}
+    taken, n_records = take(args)
     with (
         log.timed("pool"),
         SamplesWriter(args.samples) as samples,
         RejectionWriter(args.rejected, (*REJECTED, *["part"] * mixture)) as rejected,
     ):
-        for part, outcomes in judge_parts(args):
+        for part, outcomes in judge_parts(args, taken):
             tallies[part] = tally = write_part(outcomes, part, samples, rejected)
             logger.info("%s%s", f"{part}: " if part else "", tally.describe())
-            if not tally.accepted:
+            if not tally.accepted and (tally.read or taken is None):
                 where = by_part(args.records)[part]
                 raise InputError(f"{where}: no record was accepted: {tally.describe()}")
     summary = Tally.total(tallies.values()).summary()
     if mixture:
         summary["parts"] = {part: tally.counts() for part, tally in tallies.items()}
+    if taken is not None:
+        summary |= {"read": n_records, "taken": len(taken)}
+        logger.info("a trial: %d of %d records are taken", len(taken), n_records)
     store.write_json(summary, args.summary)
 
 

@@ -7,6 +7,7 @@ records may end with the question.
 
 import argparse
 import logging
+import math
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from vlselect.pool.image_roots import ImageRoots
 from vlselect.pool.intake import Tally, examine, read_location
 from vlselect.pool.records import parse_task_record
 from vlselect.pool.samples import REJECTED, TASK_SCHEMA, RejectionWriter, SamplesWriter
+from vlselect.pool.trial_choice import choose, places
 
 logger = logging.getLogger(__name__)
 SPLITS = ("validation", "test")
@@ -32,6 +34,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", nargs="?", help=where)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image accepted")
     parser.add_argument("--source-key", nargs="?", help="key of a record that names its source")
+    what = "this share of each split only, rounded up, each source in its share; absent: all"
+    parser.add_argument("--share", type=float, nargs="?", help=what)
     parser.add_argument("--workers", type=int, default=1, help="threads that decode images")
     parser.add_argument("--rejected", type=Path, required=True, help="CSV to write")
     return parser
@@ -52,7 +56,11 @@ def prepare_split(
     location = args.images or image_location(path)
     roots = ImageRoots.parse(location)
     roots.require()
-    for outcome in examine(read_location(path, location), parse, roots, **limits):
+    records = read_location(path, location)
+    if args.share is not None:
+        taken, _ = choose(places(records, parse), lambda n: math.ceil(args.share * n))
+        records = (r for r in read_location(path, location) if (None, r[0]) in taken)
+    for outcome in examine(records, parse, roots, **limits):
         tally.add(outcome)
         if outcome.rejection is None:
             samples.write(outcome.record, outcome.raw)

@@ -37,6 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--exclude", type=Path, help="ids that are never chosen")
     about = "JSON: minimum, maximum, quota: source to count or share"
     parser.add_argument("--bounds", type=json.loads, default={}, help=about)
+    about = "pass over ids and sources that are not in the pool: a trial"
+    parser.add_argument("--part-of-pool", action="store_true", help=about)
     about = "Parquet: row_a, row_b of near-duplicates; no two are chosen, nor two equal samples"
     parser.add_argument("--duplicates", type=Path, nargs="*", help=about)
     parser.add_argument("--out-records", type=Path, required=True, help="JSON list of records")
@@ -51,7 +53,8 @@ def choose(
     method = registry.load("method", args.method)  # before its libraries' threads are limited
     given = signals.read_signals(args.signal, args.tables, len(pool))
     constraints = read_constraints(
-        *(samples, pool, args.keep, args.exclude, args.bounds, args.duplicates)
+        *(samples, pool, args.keep, args.exclude, args.bounds, args.duplicates),
+        part_of_pool=args.part_of_pool,
     )
     parameters = json.loads(args.parameters)
     ask = MethodRunner(method, pool, given, args.seed, parameters, args.threads)

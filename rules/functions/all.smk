@@ -16,7 +16,6 @@ include: "charging.smk"
 include: "captions.smk"
 include: "exporting.smk"
 include: "training.smk"
-include: "planning.smk"
 
 
 container: config["container"]

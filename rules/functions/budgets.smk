@@ -93,7 +93,8 @@ def bound_flags():
     """Flags of the bounds of sources."""
     given = config["constraints"]
     bounds = {key: given[key] for key in ("minimum", "maximum", "quota") if given[key]}
-    return ["--bounds", json.dumps(bounds, sort_keys=True)] if bounds else []
+    flags = ["--bounds", json.dumps(bounds, sort_keys=True)] if bounds else []
+    return [*flags, *(["--part-of-pool"] if config["trial"] else [])]
 
 
 def limit_parts(wildcards):

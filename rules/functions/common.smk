@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from vlselect.config.checks import ConfigError, check
 from vlselect.config.checks import check_formats, check_metrics, check_references
+from vlselect.config import trial
 from vlselect.config.data_files import check_mixture
 from vlselect.config.task_groups import task_groups, voting_tasks
 from vlselect.core.sources import imported_sources
@@ -45,6 +46,7 @@ def declare_method(name, parameters, needs_validation=False):
     if config["methods"][name] is None:
         config["methods"][name] = {}
     checked(check, config["methods"][name], schema, f"methods.{name}")
+    trial.scale(config["methods"][name], schema, TRIAL_SHARE)
 
 
 def one_of(names):
@@ -71,10 +73,8 @@ def model_files(wildcards_or_name):
     model = model_settings(wildcards_or_name)
     if model["revision"]:
         return []
-    made_here = Path(model["path"]).is_relative_to(f"results/{config['run']}")
-    files = (
-        [] if made_here else [p for p in Path(model["path"]).rglob("*") if p.is_file()]
-    )
+    made_here = Path(model["path"]).is_relative_to(f"results/{trial.origin(config)}")
+    files = [] if made_here else filter(Path.is_file, Path(model["path"]).rglob("*"))
     return sorted(map(str, files)) or [model["path"]]
 
 
@@ -133,9 +133,8 @@ def subset_files():
 def benchmark_files():
     """The scores of every experiment's checkpoints on every task."""
     path = "<results>/benchmarks/{model}/{method}/{budget}_seed-{seed}/{task}.json"
-    return [
-        path.format(**run, task=task) for run in experiment_runs() for task in TESTED
-    ]
+    runs = experiment_runs()
+    return [path.format(**run, task=task) for run in runs for task in TESTED]
 
 
 def everything():
@@ -165,13 +164,15 @@ def expand_experiments():
 
 
 name_metrics(config)
-checked(check, config, safe_load((RULES / "schemas/config.schema.yaml").read_text()))
+SCHEMA = safe_load((RULES / "schemas/config.schema.yaml").read_text())
+checked(check, config, SCHEMA)
 expand_experiments()
 checked(expand_builds, config)
 checked(check_mixture, config)
 checked(check_references, config)  # before rules are made of these names
 checked(check_metrics, config["tasks"])
 checked(check_formats, config["export"])
+TRIAL_SHARE = checked(trial.begin, config, SCHEMA)
 METHODS = list(config["methods"])
 DATA_STAGES = "pool tasks features gradients influence votes clusters".split()
 STAGE_FILES = [  # rule files below rules/, left to right
@@ -181,7 +182,7 @@ STAGE_FILES = [  # rule files below rules/, left to right
     *(f"methods/{method}" for method in METHODS),
     "constraints",
     *("exports", "checkpoints", "benchmarks", *config["evaluation"]),
-    *("tables", "report", "provenance", "plan"),
+    *("tables", "report", "provenance"),
     *(["sharing"] if workflow.workflow_settings.cache is not None else []),
 ]
 TESTED = [name for name, task in config["tasks"].items() if "test" in task]

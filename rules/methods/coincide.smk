@@ -13,6 +13,7 @@ declare_method(
             "default": "reference",
         },
         "n_clusters": {
+            "trial": "nearest",
             "description": "K of the k-means; null: one for every 66.5 samples, as 10,000 for 665k (cluster_activations)",
             "type": ["integer", "null"],
             "minimum": 1,

@@ -47,6 +47,7 @@ declare_method(
             "default": "auto",
         },
         "n_lists": {
+            "trial": "nearest",
             "description": "inverted lists; null: 4 times the root of the number of samples (find_neighbours)",
             "type": ["integer", "null"],
             "minimum": 1,
@@ -95,6 +96,7 @@ rule find_neighbours:
     resources:
         mem_mb=growing(16000),
         runtime=growing(480),
+        growth=2,
     params:
         parameters=parameters(
             "d2_pruning",

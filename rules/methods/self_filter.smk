@@ -148,6 +148,7 @@ rule select_self_filter:
     resources:
         mem_mb=growing(16000),
         runtime=growing(240),
+        growth=2,
     params:
         limits=limit_flags,
         parameters=parameters("self_filter", "gamma", "neighbours", "negative"),

@@ -14,6 +14,7 @@ declare_method(
             "default": "reference",
         },
         "n_clusters": {
+            "trial": "nearest",
             "description": "K of the k-means; null: one for every 66.5 samples, as 10,000 for 665k (score_self_sup)",
             "type": ["integer", "null"],
             "minimum": 1,
@@ -73,6 +74,7 @@ rule score_self_sup:
     resources:
         mem_mb=growing(16000),
         runtime=growing(480),
+        growth=2,
     params:
         parameters=parameters(
             "self_sup", "n_clusters", "iterations", "points_per_centroid", "memory_gb"

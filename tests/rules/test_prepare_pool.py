@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from usual_flags import usual
 
-from vlselect.pool.json_stream import RecordsFileError
+from vlselect.core.json_stream import RecordsFileError
 from vlselect.pool.samples import Samples
 
 GOOD = {

@@ -1,7 +1,6 @@
 """Every shipped config plans its jobs without the heavy libraries; wrong ones stop before that."""
 
 import importlib
-import json
 import os
 import re
 import shlex
@@ -63,16 +62,14 @@ def test_a_config_plans_its_jobs_without_heavy_libraries(path, blocked, tmp_path
     assert set(tmp_path.iterdir()) <= before | {tmp_path / ".snakemake"}
 
 
-def test_scripts_take_what_their_rules_and_the_calibration_hand_them(tmp_path):
-    commands = succeeded(snakemake(tmp_path, None, "-n", "-p", "all", "plan"))
+@pytest.mark.parametrize("trial", [(), ("--config", "trial=100")], ids=["run", "trial"])
+def test_scripts_take_what_their_rules_hand_them(tmp_path, trial):
+    commands = succeeded(snakemake(tmp_path, None, "-n", "-p", *trial))
     given = []
     for line in re.findall("Shell command: (.*\\.py.*)", commands):
         words = shlex.split(line.partition(" 2> ")[0])
         script = next(i for i, word in enumerate(words) if word.endswith(".py"))
         given.append((Path(words[script]).stem, words[script + 1 :]))
-    (calibration,) = (argv for name, argv in given if name == "calibrate")
-    stages = json.loads(calibration[calibration.index("--stages") + 1])
-    given += [(stage["script"], stage["arguments"]) for stage in stages]
     for name, argv in given:
         importlib.import_module(name).build_parser().parse_args(argv)
     assert len({name for name, _ in given}) > 30

@@ -1,87 +1,173 @@
-"""The plan command on the mini config, with its models and without, and LLaVA-665K's dry run."""
+"""Trials and plans of a small config, without its models too, and LLaVA-665K's dry run."""
 
+import json
+import os
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-from running import HERE, ROOT, snakemake, stand_in, succeeded
+from running import HERE, ROOT, jobs, snakemake, stand_in, succeeded
+
+from vlselect.plan.extrapolation import measure
+from vlselect.plan.jobs import read_jobs
 
 MINI, LLAVA = HERE / "mini.yaml", ROOT / "configs/llava_665k.yaml"
 RUNS = 11 * 7 * 3 + 3  # methods, ratios, seeds; and full
+SOURCES = ("photos", "charts", "chats")
+TRIAL, SMALLER = 96, 24
 
 
-def plan_of(folder, config=MINI, **environment):
-    """Run the command; return its output and the table."""
-    flags = ("--cores", "1", "--quiet", "rules", "reason", "--", "plan")
-    done = snakemake(folder, config, *flags, **environment)
-    run = yaml.safe_load(config.read_text())["run"]
-    output = succeeded(done)
-    return output, pd.read_csv(folder / f"results/{run}/plan.csv", index_col="stage")
+def plan(folder, config, trial=TRIAL):
+    """Run the command; give what came of it, both streams in stdout."""
+    command = [sys.executable, ROOT / "scripts/plan_run.py", "--configfile", config]
+    command += ["--trial", trial, "--", "--cores", 2]
+    command += ["--workflow-profile", ROOT / "profiles/default"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        list(map(str, command)),
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def write(folder, config):
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
+
+
+def small_config(folder):
+    """The mini config as a mixture, with every kind of budget, constraints and fewer methods."""
+    config = yaml.safe_load(MINI.read_text(encoding="utf-8"))
+    records = json.loads((folder / "data/mixture.json").read_text(encoding="utf-8"))
+    for source in SOURCES:
+        part = [record for record in records if record["task"] == source]
+        (folder / f"data/{source}.json").write_text(json.dumps(part), encoding="utf-8")
+    parts = {s: {"records": f"data/{s}.json", "images": "data/images"} for s in SOURCES}
+    config["pool"] = {"sources": parts, "shards": 3}
+    for task in config["tasks"].values():
+        task["images"] = "data/images"
+    (folder / "keep.json").write_text(json.dumps([f"photos:pool-{i:03d}" for i in (3, 6)]))
+    (folder / "exclude.txt").write_text("\n".join(f"chats:pool-{i:03d}" for i in range(2, 60, 3)))
+    constraints = {"keep": "keep.json", "exclude": "exclude.txt", "minimum": {"charts": 10}}
+    constraints |= {"maximum": {"photos": 40}, "quota": {"chats": 0.3}}
+    constraints |= {"duplicates": {"model": "target", "cosine": 0.9999}}
+    experiments = {
+        "budgets": {
+            "methods": ["full", "random"],
+            "ratios": [0.2],
+            "samples": [40],
+            "tokens": [1500],
+        },
+        "methods": {"methods": ["coincide"], "ratios": [0.2]},
+    }
+    methods = {"full": {}, "random": {}, "coincide": {"model": "target", "n_clusters": 12}}
+    config |= {"constraints": constraints, "experiments": experiments, "methods": methods}
+    del config["gradients"]
+    return config
 
 
 @pytest.fixture(scope="module")
 def planned(mini_input, tmp_path_factory):
-    """The folder after a plan, what it printed, and its table."""
+    """Folder, config and output of a plan."""
     folder = tmp_path_factory.mktemp("planned")
     shutil.copytree(mini_input / "data", folder / "data")
-    return folder, *plan_of(folder)
+    path = write(folder, small_config(folder))
+    return folder, path, succeeded(plan(folder, path))
 
 
-def test_every_stage_has_hours_and_disk_before_anything_has_run(planned):
-    folder, output, table = planned
-    made = {path.name for path in (folder / "results/mini").iterdir()}
-    assert made == {"costs", "logs", "plan", "plan.csv", "tasks"}
-    assert table["hours"].notna().all() and table["disk_gb"].notna().all()
-    assert (table["hours"] > 0).all() and table["memory_gb"].gt(0).any()
-    assert table.loc["finetune_model/target", "jobs"] == 5 * 2
-    assert table.loc["run_benchmarks/target", "jobs"] == 5 * 2 + 1
-    assert {"measured", "reckoned"} == set(table["basis"])
-    for text in ("333 records", "largest, hours:", "cpu-hours; measured on", "lead to the subsets"):
+def test_trials_run_to_their_end_with_all_that_is_asked_of_them(planned):
+    folder, _, _ = planned
+    assert not (folder / "results/mini/pool").exists()
+    for n in (TRIAL, SMALLER):
+        run = folder / f"results/mini-trial-{n}"
+        summary = json.loads((run / "pool/summary.json").read_text())
+        assert (summary["read"], summary["taken"]) == (333, n)
+        assert summary["accepted"] + summary["rejected"] == n
+        assert {s: summary["accepted_by_source"][s] // (n // 3 - 1) for s in SOURCES} == (
+            dict.fromkeys(SOURCES, 1)
+        )
+        share = n / 333
+        budgets = ["ratio-0.2", f"samples-{round(40 * share)}", f"tokens-{round(1500 * share)}"]
+        found = {path.name.partition("_")[0] for path in (run / "subsets/random").glob("*.parquet")}
+        assert found == set(budgets)
+        chosen = pd.read_parquet(run / f"subsets/random/{budgets[1]}_seed-0.parquet")
+        assert len(chosen) == round(40 * share)
+        names = chosen["sample_id"].tolist()
+        assert not set(names) & set((folder / "exclude.txt").read_text().split())
+        assert sum(name.startswith("charts:") for name in names) >= int(10 * share)
+        assert (run / "figures/relative_performance.png").is_file()
+        assert len(list((run / "features/target/last_token").iterdir())) == 1
+
+
+def test_a_plan_has_every_rule_and_says_what_leads_to_the_subsets(planned):
+    folder, _, output = planned
+    table = pd.read_csv(folder / "results/mini/plan.csv", index_col="stage")
+    measured = table["hours"].notna()
+    assert (table.loc[measured, "hours"] > 0).all() and table["disk_gb"].notna().all()
+    named = table.index.str.startswith(("tabulate_", "plot_"))
+    assert set(table.index[~measured]) == set(table.index[named])
+    assert table.loc["finetune_model", "jobs"] == 2 * (1 + 3 + 1)
+    assert table.loc["extract_features", "jobs"] == 3
+    upstream = table["to_subsets"] > 0
+    assert upstream[["prepare_pool", "extract_features", "find_near_duplicates", "select_random"]].all()
+    assert not upstream[["prepare_task", "finetune_model", "run_benchmarks"]].any()
+    for text in ("largest, hours: ", " cpu-hours", "lead to the subsets", "not measured: tabulate"):
         assert text in output
+    assert "A trial of run mini: 96 samples, 28.8 % of its pool" in output
 
 
-def test_sizes_are_those_of_a_real_run(planned, mini_run):
-    _, _, table = planned
-    kinds = {
-        "extract_features/target": ["activations", "last_token", "mean_hidden", "likelihood"],
-        "extract_attention/target": ["attended"],
-    }
-    for stage, folders in kinds.items():
-        files = [p for k in folders for p in (mini_run.results / "features/target" / k).iterdir()]
-        assert_close(table.loc[stage, "disk_gb"], files, slack=1024)
-    pool = list((mini_run.results / "gradients/target").glob("seed-*/pool/*"))
-    assert_close(table.loc["collect_gradients/target", "disk_gb"], pool, slack=1024)
-    checkpoints = [p for p in (mini_run.results / "checkpoints").rglob("*") if p.is_file()]
-    assert_close(table.loc["finetune_model/target", "disk_gb"], checkpoints, share=0.3)
+def test_a_second_plan_runs_nothing_again(planned):
+    folder, path, output = planned
+    again = succeeded(plan(folder, path))
+    assert "Nothing to be done" in again and "prepare_pool" not in jobs(again)
+    assert again[again.index("stage ") :] == output[output.index("stage ") :]
 
 
-def assert_close(gigabytes, files, slack=0, share=0.1):
-    """The plan's size is that of the files, but for a header each and a share.
+def test_the_run_itself_is_as_large_as_planned_and_not_disturbed(planned):
+    folder, path, _ = planned
+    table = pd.read_csv(folder / "results/mini/plan.csv", index_col="stage")
+    output = succeeded(snakemake(folder, path, "--cores", "2", "benchmarks"))
+    assert {"prepare_pool", "extract_features", "finetune_model"} <= jobs(output)
+    rules = read_jobs(succeeded(snakemake(folder, path, "-n", "--forceall", "benchmarks")))
+    real = {rule: len(found) * measure(found, 1, 1).disk / 1e9 for rule, found in rules.items()}
+    for rule, size in real.items():
+        assert size > 0 and abs(table.loc[rule, "disk_gb"] / size - 1) < 0.25, rule
+    planned_size = table.loc[list(real), "disk_gb"].sum()
+    assert abs(planned_size / sum(real.values()) - 1) < 0.03
+    assert "Nothing to be done" in succeeded(plan(folder, path))
 
-    The plan counts three records that the pool rejects.
-    """
-    real = sum(path.stat().st_size for path in files)
-    assert real > 0 and abs(gigabytes * 1e9 - real) <= share * real + slack * len(files)
 
-
-def test_without_models_jobs_and_disk_are_told_and_time_is_not(mini_input, tmp_path):
+def test_finished_files_that_are_given_leave_nothing_to_try(tmp_path, mini_input):
     shutil.copytree(mini_input / "data", tmp_path / "data")
-    snapshot = tmp_path / f"hub/models--some--model/snapshots/{'a' * 40}"
-    snapshot.mkdir(parents=True)
-    shutil.move(tmp_path / "data/model/config.json", snapshot)  # it says how wide features are
+    config = yaml.safe_load(MINI.read_text()) | {"given": ["features"]}
+    done = plan(tmp_path, write(tmp_path, config))
+    assert (
+        done.returncode
+        and "trial: this run takes finished files (given: ['features'])" in done.stdout
+    )
+    done = plan(tmp_path, write(tmp_path, {"run": "tables", "cached": True}))
+    assert done.returncode and "trial: this run takes finished files (cached" in done.stdout
+
+
+def test_without_models_jobs_are_counted_and_downloads_named(mini_input, tmp_path):
+    shutil.copytree(mini_input / "data", tmp_path / "data")
     config = yaml.safe_load(MINI.read_text())
     config["models"]["target"] = {"path": "some/model", "revision": "a" * 40}
-    path = tmp_path / "mini.yaml"
-    path.write_text(yaml.safe_dump(config))
-    output, table = plan_of(tmp_path, path, HF_HUB_CACHE=str(tmp_path / "hub"))
-    assert f"hf download some/model --revision {'a' * 40}" in output
-    assert table["hours"].isna().all() and table.loc["finetune_model/target", "jobs"] == 10
-    width, layers = 32, 2
-    features = 2 * layers * width + 2 * width
-    assert table.loc["extract_features/target", "disk_gb"] * 1e9 == 333 * (2 * features + 4 * 3)
-    assert table.loc["collect_gradients/target", "disk_gb"] * 1e9 == 2 * 333 * 128 * 2
+    done = plan(tmp_path, write(tmp_path, config))
+    assert done.returncode
+    assert f"hf download some/model --revision {'a' * 40}" in done.stdout
+    assert re.search(r"^ *finetune_model +10 +cpu$", done.stdout, re.MULTILINE)
+    assert not (tmp_path / "results").exists()
 
 
 def job_counts(output):
@@ -98,9 +184,8 @@ def test_llava_665k_has_a_whole_dag(tmp_path):
     for method in set(methods) - {"full"}:
         assert counts[f"select_{method}"] == 21
     assert counts["finetune_model"] == counts["run_benchmarks"] == RUNS
-    for rule in ("extract_features", "extract_attention", "extract_clip"):
+    for rule in ("extract_features", "extract_attention", "extract_clip", "collect_gradients"):
         assert counts[rule] == 64
-    assert counts["collect_gradients"] == 3 * 64 and counts["warm_up"] == 3  # each seed its own
     assert counts["prepare_task"] == 10
 
 

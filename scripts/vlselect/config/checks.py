@@ -11,6 +11,11 @@ import jsonschema
 from vlselect.core import registry
 from vlselect.core.errors import InputError
 
+# Keys that are gone, by their path in the config, and what is done in their place.
+RENAMED = {
+    "plan": "gone: `make plan TRIAL=<n>` measures with a trial run on n samples (docs/planning.md)",
+}
+
 
 class ConfigError(InputError):
     """Something in the config is wrong; the message names the key."""
@@ -37,7 +42,9 @@ def check(value: dict, schema: Mapping, where: str = "config") -> None:
     validator = jsonschema.Draft202012Validator(schema)
     errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.path)))
     if errors:
-        raise ConfigError("\n".join(f"{_path(where, error)}: {_say(error)}" for error in errors))
+        raise ConfigError(
+            "\n".join(f"{_path(where, error)}: {_say(error, where)}" for error in errors)
+        )
 
 
 def check_references(config: Mapping, needs_validation: set[str] = frozenset()) -> None:
@@ -165,11 +172,15 @@ def _path(where: str, error: jsonschema.ValidationError) -> str:
     return ".".join([where, *(str(part) for part in error.absolute_path)])
 
 
-def _say(error: jsonschema.ValidationError) -> str:
+def _say(error: jsonschema.ValidationError, where: str) -> str:
     """One line on what is wrong, with the schema's own description of the key."""
     if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
         known = sorted(error.schema.get("properties", {}))
         unknown = sorted(map(str, error.instance.keys() - set(known)))
-        return f"unknown key {', '.join(map(repr, unknown))}; known keys: {', '.join(known)}"
+        path = _path(where, error).removeprefix("config")
+        keys = [f"{path}.{key}".lstrip(".") for key in unknown]
+        gone = [f"; {key} is {RENAMED[key]}" for key in keys if key in RENAMED]
+        told = f"unknown key {', '.join(map(repr, unknown))}; known keys: {', '.join(known)}"
+        return told + "".join(gone)
     about = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
     return f"{error.message}" + (f" ({about})" if about else "")

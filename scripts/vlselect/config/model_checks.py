@@ -6,6 +6,7 @@ Read by the workflow, so it imports nothing heavy.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from vlselect.config import trial
 from vlselect.config.checks import ConfigError
 from vlselect.config.finetune_settings import Settings
 from vlselect.core.errors import InputError
@@ -31,7 +32,7 @@ def check_models(config: Mapping) -> None:
 
 def _places(config: Mapping) -> Iterator[str]:
     """Models that are neither a directory nor a hub id at a revision."""
-    made_here = Path("results", config["run"])
+    made_here = Path("results", trial.origin(config))
     for name, model in config["models"].items():
         path = Path(model["path"])
         if model["revision"] and path.is_dir():

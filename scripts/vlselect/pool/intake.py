@@ -14,9 +14,9 @@ from itertools import islice
 from pathlib import Path
 
 from vlselect.config.record_files import image_location, is_table, record_files
+from vlselect.core.json_stream import read_records
 from vlselect.pool import images
 from vlselect.pool.image_roots import ImageRoots
-from vlselect.pool.json_stream import read_records
 from vlselect.pool.records import Record, Rejection, sample_name
 from vlselect.pool.table_stream import read_rows
 

@@ -249,6 +249,7 @@ def read_constraints(
     exclude: Path | None = None,
     bounds: Mapping[str, Mapping[str, float]] | None = None,
     duplicates: Sequence[Path] | None = None,
+    part_of_pool: bool = False,
 ) -> Constraints | None:
     """Read constraints from files; None if there are none.
 
@@ -263,6 +264,9 @@ def read_constraints(
     duplicates : sequence of Path, optional
         Parquet tables row_a, row_b of near-duplicates. If given, even empty, samples with equal
         contents (digests) are near-duplicates as well.
+    part_of_pool : bool
+        Whether `pool` is a part of what the constraints are about (a trial): ids and sources that
+        it does not have are passed over.
     """
     if not (keep or exclude or bounds or duplicates is not None):
         return None
@@ -274,6 +278,10 @@ def read_constraints(
             len(pool), np.concatenate(pairs) if pairs else None, digests
         )
     kept, excluded = (read_ids(path) if path else [] for path in (keep, exclude))
+    if part_of_pool:
+        ids, sources = set(pool["sample_id"]), set(pool["source"])
+        kept, excluded = (list(filter(ids.__contains__, names)) for names in (kept, excluded))
+        bounds = {k: {s: v[s] for s in v.keys() & sources} for k, v in (bounds or {}).items()}
     return Constraints(
         pool, keep=kept, exclude=excluded, bounds=bounds, near_duplicates=near_duplicates
     )

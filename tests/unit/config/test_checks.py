@@ -50,6 +50,12 @@ def test_defaults_are_filled_at_every_depth():
     assert config["gradients"]["warm_up"]["finetune"] == {}  # the library has these defaults
 
 
+def test_a_key_that_is_gone_says_what_to_do_now():
+    config = copy.deepcopy(GOOD) | {"plan": {"samples": 64}}
+    with pytest.raises(ConfigError, match=r"unknown key 'plan'.*; plan is gone: `make plan TRIAL="):
+        check(config, SCHEMA)
+
+
 def test_filled_defaults_are_copies():
     first, second = copy.deepcopy(GOOD), copy.deepcopy(GOOD)
     check(first, SCHEMA)

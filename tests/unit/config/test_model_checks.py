@@ -10,6 +10,7 @@ from vlselect.config.model_checks import check_models
 MODEL = {"path": "base", "revision": None, "quantisation": None, "device": "cuda"}
 GOOD = {
     "run": "test",
+    "trial": None,
     "models": {
         "target": MODEL,
         "hub": MODEL | {"path": "owner/model", "revision": "abc"},

@@ -135,7 +135,6 @@ def test_the_rules_are_found():
         "vlselect/benchmarks/metrics/anls.py",
     }
     assert "vlselect/methods/icons.py" in RULES["select_icons"][1]
-    assert "select_subset.py" in scripts_in((SCRIPTS / "calibrate.py").read_text())
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -7,8 +7,8 @@ import tracemalloc
 
 import pytest
 
-from vlselect.pool import json_stream
-from vlselect.pool.json_stream import RecordsFileError, read_records
+from vlselect.core import json_stream
+from vlselect.core.json_stream import RecordsFileError, read_records
 
 TEXTS = ["", "plain", 'quote " and \\', "line\nbreak\t", "é→漢😀", "[{]},:", "\u2028", " " * 9]
 
