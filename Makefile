@@ -34,6 +34,7 @@ check: $(VENV)/.installed-dev docs ## check style, rules and the links of the do
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
+	PYTHONPATH=scripts $(BIN)/lint-imports --no-cache
 	$(SNAKEMAKE) --lint
 
 docs: $(VENV)/.installed-dev ## write the documentation as a site to site/index.html

@@ -6,7 +6,7 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-# The cost files then say how many GPUs and processes each job had: see vlselect/tables/costs.py.
+# The cost files then say how many GPUs and processes each job had: see vlselect/tables/cost.py.
 workflow.output_settings.benchmark_extended = True
 
 
@@ -49,7 +49,7 @@ wildcard_constraints:
     task=one_of(config["tasks"]),
     budget=r"ratio-\d+\.\d+|samples-\d+|tokens-\d+",
     seed=r"\d+",
-    format=one_of(format_names()),
+    format=one_of(registry.names("export")),
 
 
 rule all:

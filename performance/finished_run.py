@@ -15,7 +15,7 @@ _STAMP = re.compile(r"\[(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})\]$")
 _JOB = re.compile(r"(?:local)?rule (\w+):$")
 _FIELD = re.compile(r"    (input|log|benchmark|jobid): (.+)$")
 _FINISHED = re.compile(r"Finished jobid: (\d+) ")
-_LOADED = re.compile(r"(\d\d:\d\d:\d\d) INFO vlselect\.(loading|clip): loaded (\S+) \(", re.M)
+_LOADED = re.compile(r"(\d\d:\d\d:\d\d) INFO vlselect\.\w+\.(loading|clip): loaded (\S+) \(", re.M)
 
 
 @dataclass

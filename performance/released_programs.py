@@ -19,7 +19,7 @@ from trak.gradient_computers import FunctionalGradientComputer, IterativeGradien
 from trak.modelout_functions import AbstractModelOutput
 from trak.projectors import BasicProjector, ProjectionType
 
-from vlselect.models.chat import messages
+from vlselect.models.chat import chat_messages
 from vlselect.models.collation import IGNORED
 from vlselect.pool.records import Record
 
@@ -31,7 +31,7 @@ def inputs_of(subject: Subject, record: Record) -> tuple[dict[str, torch.Tensor]
     """Load images and tokenise; return the model's inputs, with labels on the last response."""
     processor = subject.vlm.processor
     pictures = [Image.open(subject.root / name).convert("RGB") for name in record.images] or None
-    chat = messages(record)
+    chat = chat_messages(record)
     whole = processor.apply_chat_template(chat, tokenize=False)
     prompt = processor.apply_chat_template(chat[:-1], tokenize=False, add_generation_prompt=True)
     inputs = processor(text=[whole], images=pictures, return_tensors="pt")

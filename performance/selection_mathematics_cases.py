@@ -21,7 +21,7 @@ from vlselect.clusters.embeddings import Embeddings
 from vlselect.core import store
 from vlselect.gradients import influence, voting
 from vlselect.methods import d2_pruning, semdedup
-from vlselect.methods.maths import mmd, subspace, thresholds
+from vlselect.methods.maths import mmd, semdedup_thresholds, subspace
 
 Arrays = Mapping[str, np.ndarray]
 CLUSTER = 200  # |C| of greedy MMD
@@ -225,7 +225,7 @@ def our_semdedup(folder: Path) -> Arrays:
     """Compute every sample's tolerance, and choose by it."""
     rows, pool = read(folder), pool_of(len(read(folder)))
     embeddings = Embeddings(rows, pool["sample_id"].to_numpy(object), normalise=True)
-    values = thresholds.tolerance(embeddings, *clusters_of(folder)).astype(np.float32)
+    values = semdedup_thresholds.tolerance(embeddings, *clusters_of(folder)).astype(np.float32)
     scores = pd.DataFrame({"score": values})
     chosen = semdedup.select(pool, {"scores": scores}, len(rows) // 2, 0)
     return {"picks": chosen.rows}

@@ -88,18 +88,18 @@ rule tabulate_budgets:
 
 if (config["constraints"]["duplicates"] or {}).get("model"):
 
-    rule find_duplicates:
+    rule find_near_duplicates:
         """Pairs of samples whose features have a high cosine."""
         input:
-            code=code("find_duplicates.py"),
+            code=code("find_near_duplicates.py"),
             samples="<results>/pool/samples.parquet",
             features=duplicate_shards(),
         output:
             "<results>/duplicates.parquet",
         log:
-            "<logs>/find_duplicates.log",
+            "<logs>/find_near_duplicates.log",
         benchmark:
-            "<costs>/find_duplicates/all.jsonl"
+            "<costs>/find_near_duplicates/all.jsonl"
         conda:
             "../envs/selection.yaml"
         threads: config["threads"]

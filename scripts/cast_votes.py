@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from vlselect.core import log, store
+from vlselect.core.errors import InputError
 from vlselect.gradients import voting
 
 logger = logging.getLogger(__name__)
@@ -38,16 +39,16 @@ def read_influences(paths: list[Path]) -> tuple[list[str], np.ndarray]:
 
     Raises
     ------
-    ValueError
+    InputError
         If a task is repeated or has the name of another column, or rows differ from the first's.
     """
     tasks = [path.stem for path in paths]
     if len(set(tasks)) < len(tasks) or OWN_COLUMNS & set(tasks):
-        raise ValueError(f"tasks {tasks} must differ from each other and from {OWN_COLUMNS}")
+        raise InputError(f"tasks {tasks} must differ from each other and from {OWN_COLUMNS}")
     frames = [pd.read_parquet(path) for path in paths]
     for path, frame in zip(paths, frames, strict=True):
         if not np.array_equal(frame["row"], np.arange(len(frames[0]))):
-            raise ValueError(f"{path} does not hold rows 0 to {len(frames[0]) - 1} in order")
+            raise InputError(f"{path} does not hold rows 0 to {len(frames[0]) - 1} in order")
     return tasks, np.column_stack([frame["influence"].to_numpy() for frame in frames])
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlselect.core import log, store
+from vlselect.core.errors import InputError
 from vlselect.pool.samples import Samples
 from vlselect.subsets import budget, signals
 from vlselect.subsets.constraints import Constraints, read_constraints
@@ -44,7 +45,7 @@ def sizes(
             if constraints:
                 constraints.limits(n)
             found[label] = n
-        except ValueError as error:
+        except InputError as error:
             complaints.append(f"{label}: {error}")
     return found, complaints
 
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     constraints = read_constraints(samples, pool, args.keep, args.exclude, args.bounds)
     found, complaints = sizes(args.budgets, len(pool), constraints)
     if complaints:
-        raise ValueError("budgets that cannot be met:\n" + "\n".join(complaints))
+        raise InputError("budgets that cannot be met:\n" + "\n".join(complaints))
     store.write_json(found, args.out)
     logger.info("%d budgets fit the pool of %d samples", len(found), len(pool))
 

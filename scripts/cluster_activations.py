@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from vlselect.clusters import kmeans
 from vlselect.core import log, store
-from vlselect.core.sources import digest, imported_sources
+from vlselect.core.errors import InputError
+from vlselect.core.sources import code_digest, imported_sources
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def judge(seen: kmeans.Examination, on_collapse: str) -> None:
         message = f"the clusters have collapsed: {'; '.join(seen.collapse)}"
         if on_collapse == "error":
             advice = "choose another number of clusters, other layers, or on_collapse: warn"
-            raise ValueError(f"{message}; {advice}")
+            raise InputError(f"{message}; {advice}")
         logger.warning(message)
 
 
@@ -80,7 +81,7 @@ def centroid_header(
     for key in ("run", "model", "revision", "layers", "variant"):
         if key in activations.metadata[0]:
             header[key] = activations.only(key)
-    return header | {"code": digest(imported_sources(Path(__file__)))}
+    return header | {"code": code_digest(imported_sources(Path(__file__)))}
 
 
 def main(argv: list[str] | None = None) -> None:

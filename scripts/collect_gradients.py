@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from vlselect.core import log, store
-from vlselect.core.sources import digest, imported_sources
+from vlselect.core.errors import InputError
+from vlselect.core.sources import code_digest, imported_sources
 from vlselect.gradients import fingerprint, projection
 from vlselect.gradients.per_sample import (
     PerSampleGradients,
@@ -63,7 +64,7 @@ def common_header(
         "revision": model.revision,
         "dtype": arguments.dtype,
         "warm_up": adapter_digest(arguments.adapter),
-        "code": digest(imported_sources(__file__)),
+        "code": code_digest(imported_sources(__file__)),
         fingerprint.KEY: fingerprint.encode(projection.fingerprint(phi)),
     }
 
@@ -106,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parts = [*zip(*(getattr(arguments, key) for key in PART), strict=True)]
     unknown = set(arguments.keep_norms) - set(arguments.names)
     if unknown:
-        raise ValueError(f"--keep-norms has unknown parts: {', '.join(sorted(unknown))}")
+        raise InputError(f"--keep-norms has unknown parts: {', '.join(sorted(unknown))}")
     model = load_adapter(loading.load_from_arguments(arguments), arguments.adapter)
     with PerSampleGradients(model.model) as per_sample:
         per_sample.require_inside(model.model.get_decoder())

@@ -16,7 +16,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from vlselect.core import log, store
-from vlselect.core.sources import digest, imported_sources
+from vlselect.core.errors import InputError
+from vlselect.core.sources import code_digest, imported_sources
 from vlselect.core.store import ShardedArray, ShardWriter
 from vlselect.gradients import influence
 
@@ -44,9 +45,9 @@ def build_parser() -> argparse.ArgumentParser:
 def open_gradients(args: argparse.Namespace) -> tuple[ShardedArray, dict[str, ShardedArray]]:
     """Open the gradients of the pool and of each task, and check that they are comparable."""
     if len(args.tasks) != len(args.validation) or len(set(args.tasks)) < len(args.tasks):
-        raise ValueError(f"tasks {args.tasks} and validation files {args.validation} do not pair")
+        raise InputError(f"tasks {args.tasks} and validation files {args.validation} do not pair")
     if args.out_matrices and len(args.out_matrices) != len(args.tasks):
-        raise ValueError(f"{len(args.out_matrices)} matrix files for {len(args.tasks)} tasks")
+        raise InputError(f"{len(args.out_matrices)} matrix files for {len(args.tasks)} tasks")
     pool = ShardedArray(args.pool)
     tasks = {
         task: ShardedArray([path]) for task, path in zip(args.tasks, args.validation, strict=True)
@@ -61,7 +62,7 @@ def matrix_header(pool: ShardedArray, task: str) -> dict[str, str]:
     """Return the header of a task's matrix: its rows, code digest, and origin of the gradients."""
     origin = ("projection", *influence.ORIGIN)
     header = {key: pool.only(key) for key in origin if key in pool.metadata[0]}
-    code = digest(imported_sources(Path(__file__)))
+    code = code_digest(imported_sources(Path(__file__)))
     own = {"rows": f"0:{len(pool)}", "kind": f"influence on {task}", "task": task}
     return {**own, "code": code, **header}
 
@@ -74,7 +75,7 @@ def main(argv: list[str] | None = None) -> None:
     outputs = {path.stem: path for path in args.out}
     names = [*tasks, *groups]
     if sorted(path.stem for path in args.out) != sorted(names):
-        raise ValueError(f"files {list(outputs)} do not match tasks and groups {names}")
+        raise InputError(f"files {list(outputs)} do not match tasks and groups {names}")
     logger.info("pool: %d gradients of width %d, %d threads", *pool.shape, args.threads)
     with log.timed("influence"), threadpool_limits(args.threads), ExitStack() as stack:
         writers = []

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from vlselect.core import log
+from vlselect.core import log, registry
+from vlselect.core.errors import InputError
 from vlselect.core.folders import replacing_directory
 from vlselect.pool.image_roots import add_images_argument
 from vlselect.pool.records import Record
 from vlselect.pool.samples import ROW_GROUP, Samples
 from vlselect.subsets.exports.image_files import ImageFiles
-from vlselect.subsets.exports.registry import format_names, load_format
 
 logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--format", required=True, choices=format_names())
+    parser.add_argument("--format", required=True, choices=registry.names("export"))
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     add_images_argument(parser, required=True)
     parser.add_argument("--subset", type=Path, required=True, help="Parquet of the chosen rows")
@@ -36,7 +36,7 @@ def chosen_records(samples: Samples, chosen: pd.DataFrame) -> Iterator[Record]:
 
     Raises
     ------
-    ValueError
+    InputError
         If a row's id is not that in the subset: it was chosen from another pool.
     """
     chosen = chosen.sort_values("row")
@@ -44,7 +44,7 @@ def chosen_records(samples: Samples, chosen: pd.DataFrame) -> Iterator[Record]:
         part = chosen.iloc[start : start + ROW_GROUP]
         for name, record in zip(part["sample_id"], samples.records(part["row"]), strict=True):
             if name != record.sample_id:
-                raise ValueError(
+                raise InputError(
                     f"{samples.path} has sample {record.sample_id!r} where the subset has {name!r}:"
                     " it was chosen from another pool"
                 )
@@ -54,7 +54,7 @@ def chosen_records(samples: Samples, chosen: pd.DataFrame) -> Iterator[Record]:
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
-    write = load_format(args.format)
+    write = registry.load("export", args.format).write
     samples = Samples(args.samples)
     chosen = pd.read_parquet(args.subset, columns=["row", "sample_id"])
     args.images.require()

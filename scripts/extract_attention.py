@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vlselect.core import log, store
-from vlselect.core.sources import digest, imported_sources
+from vlselect.core.sources import code_digest, imported_sources
 from vlselect.features.attended import INSTRUCTIONS, UNATTENDED, extract_attended, instruction_rows
 from vlselect.features.forward_pass import require_images, shard_header, token_width
 from vlselect.models import loading
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parameters = {"layer": arguments.layer, "mass": arguments.mass}
     fixed = {"kind": "attended", "instruction": arguments.instruction}
     fixed |= {"text_only": "zeros", "unattended": UNATTENDED}
-    code = digest(imported_sources(__file__))
+    code = code_digest(imported_sources(__file__))
     header = shard_header(arguments.run, rows, model, code, **parameters, **fixed)
     shape = (len(rows), token_width(model.model))
     without_image = int(np.sum(n_images[rows.start : rows.stop] == 0))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vlselect.core import log, store
-from vlselect.core.sources import digest, imported_sources
+from vlselect.core.sources import code_digest, imported_sources
 from vlselect.features.clip import CLIP, extract_clip
 from vlselect.features.forward_pass import shard_header
 from vlselect.models import loading
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = store.shard_rows(len(samples), arguments.shard)
     clip = CLIP.load(arguments)
     fixed = {"kind": "clip", "layout": "image, text", "text_only": "zeros"}
-    code = digest(imported_sources(__file__))
+    code = code_digest(imported_sources(__file__))
     header = shard_header(arguments.run, rows, clip, code, max_length=clip.max_length, **fixed)
     shape = (len(rows), 2 * clip.width)
     logger.info("rows %d:%d of %d", rows.start, rows.stop, len(samples))

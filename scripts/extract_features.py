@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from vlselect.core import log, store
-from vlselect.core.sources import digest, imported_sources
+from vlselect.core.sources import code_digest, imported_sources
 from vlselect.features.activations import VARIANTS
 from vlselect.features.forward_pass import (
     KINDS,
@@ -58,7 +58,7 @@ def shard_writers(
         },
         "likelihood": {"columns": SIGNALS},
     }
-    code = digest(imported_sources(__file__))
+    code = code_digest(imported_sources(__file__))
     writers = {}
     for kind, dtype in KINDS.items():
         header = shard_header(arguments.run, rows, model, code, kind=kind, **details.get(kind, {}))

@@ -13,6 +13,7 @@ import pandas as pd
 
 from vlselect.checkpoints.training_job import add_training_arguments, start_logging, train_and_save
 from vlselect.config.finetune_settings import Settings
+from vlselect.core.errors import InputError
 from vlselect.models import loading
 from vlselect.pool.samples import Samples
 
@@ -31,7 +32,7 @@ def subset_rows(path: Path, samples: Samples) -> list[int]:
 
     Raises
     ------
-    ValueError
+    InputError
         If a row or its sample id is not in the pool.
     """
     chosen = pd.read_parquet(path, columns=["row", "sample_id"]).sort_values("row")
@@ -41,7 +42,7 @@ def subset_rows(path: Path, samples: Samples) -> list[int]:
     known[known] = pool[rows[known]] == chosen["sample_id"].to_numpy()[known]
     if not known.all():
         strange = chosen[~known].iloc[0]
-        raise ValueError(
+        raise InputError(
             f"{path}: row {strange['row']}, sample {strange['sample_id']!r}, is not in this pool"
         )
     return rows.tolist()

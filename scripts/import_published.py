@@ -15,7 +15,10 @@ from pathlib import Path
 import pandas as pd
 
 from vlselect.core import log
-from vlselect.tables import comparison, contrasts, declarations, publication, relative
+from vlselect.tables import contrasts, declarations
+from vlselect.tables.comparison_with_random import comparison_with_random
+from vlselect.tables.published_tables import check_means, published_cost, published_scores
+from vlselect.tables.relative_performance import relative_by_seed, relative_performance
 
 logger = logging.getLogger(__name__)
 
@@ -41,14 +44,14 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     wide = pd.read_csv(args.scores, dtype=str, keep_default_na=False)
     stated = wide.pop(args.stated).astype(float) if args.stated else None
-    scores = publication.published_scores(wide, args.model, args.ratio)
-    by_seed = relative.relative_by_seed(scores)
+    scores = published_scores(wide, args.model, args.ratio)
+    by_seed = relative_by_seed(scores)
     of_models = contrasts.by_model(scores)
-    performance = relative.relative_performance(by_seed, of_models)
+    performance = relative_performance(by_seed, of_models)
     if stated is not None:
-        publication.check_means(performance, stated.tolist(), args.tolerance)
+        check_means(performance, stated.tolist(), args.tolerance)
         logger.info("relative performance as stated, to ±%g, for all rows", args.tolerance)
-    compared = comparison.comparison_with_random(by_seed, of_models)
+    compared = comparison_with_random(by_seed, of_models)
     written = {
         "benchmark_scores": scores,
         "relative_by_seed": by_seed,
@@ -57,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     }
     if args.hours:
         hours = pd.read_csv(args.hours, dtype=str, keep_default_na=False)
-        written["cost"] = publication.published_cost(hours, args.model)
+        written["cost"] = published_cost(hours, args.model)
     for table, frame in written.items():
         declarations.write_table(frame, table, args.out / f"{table}.csv")
         logger.info("%s: %d rows", args.out / f"{table}.csv", len(frame))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlselect.core import log
+from vlselect.core.errors import InputError
 from vlselect.digits.files import benchmark_record, pool_record, write_images, write_records
 from vlselect.digits.mixture import Sample, draw_benchmark, draw_mixture
 from vlselect.digits.vocabulary import TASKS
@@ -52,7 +53,7 @@ def log_mixture(samples: list[Sample]) -> None:
 def write_benchmark(path: Path, images: Path, split: str, size: int, seed: int) -> None:
     task = path.parent.name
     if task not in TASKS:
-        raise ValueError(f"{path} is not in the folder of a task ({', '.join(TASKS)})")
+        raise InputError(f"{path} is not in the folder of a task ({', '.join(TASKS)})")
     samples = draw_benchmark(task, split, size, seed)
     write_images(samples, images, split)
     write_records((benchmark_record(sample, split) for sample in samples), path)

@@ -14,12 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from vlselect.config.task_builds import ALL, SPLITS, sets
-from vlselect.core import log, store
+from vlselect.core import log, registry, store
 from vlselect.pool.samples import REJECTED, RejectionWriter
 from vlselect.tasks import held_out
 from vlselect.tasks.layouts.building import group, read_questions, record
 from vlselect.tasks.layouts.question import Question
-from vlselect.tasks.layouts.registry import load_layout
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +93,7 @@ def write_records(records: Iterable[dict], path: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
-    layout, reasons, given = load_layout(args.layout), Counter(), {}
+    layout, reasons, given = registry.load("layout", args.layout), Counter(), {}
     prompt = args.prompt if args.prompt is not None else layout.PROMPTS[args.language]
     args.images.mkdir(parents=True, exist_ok=True)
     with RejectionWriter(args.rejected, ("split", *REJECTED)) as rejected:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlselect.core import log
+from vlselect.core.errors import InputError
 from vlselect.core.folders import replacing_directory
 from vlselect.models import loading
 from vlselect.models.checkpoint import load_checkpoint, merge_adapter
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
     if arguments.quantisation:
-        raise ValueError(
+        raise InputError(
             "an adapter cannot be merged into quantised weights: load the base model unquantised"
         )
     with log.timed("merging"):

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vlselect.figures import style
-from vlselect.tables import costs, declarations
+from vlselect.tables import declarations
+from vlselect.tables.cost import beside_performance
 
 MOST_LABELS = 14  # most points that are labelled one by one
 NOTE = (
@@ -85,7 +86,7 @@ def draw(cost: pd.DataFrame, performance: pd.DataFrame) -> Figure:
     """Draw both panels side by side for each model."""
     means = performance[performance["task"] == declarations.MEAN]
     means, interval = style.shown_intervals(means)
-    joined = costs.beside_performance(cost, means)
+    joined = beside_performance(cost, means)
     models = list(dict.fromkeys(joined["model"]))
     if not models:
         figure = style.new_figure(2.0)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vlselect.config.record_files import by_part, image_location
 from vlselect.core import log, store
+from vlselect.core.errors import InputError
 from vlselect.pool.image_roots import ImageRoots
 from vlselect.pool.intake import REPEATED_IDS, Outcome, Tally, examine, read_location
 from vlselect.pool.records import parse_record
@@ -50,7 +51,7 @@ def judge_parts(args: argparse.Namespace) -> Iterator[tuple[str | None, Iterator
     source_keys = by_part(args.source_key)
     unknown = (locations.keys() | source_keys.keys()) - records.keys()
     if unknown:
-        raise ValueError(f"no records are given for {', '.join(map(repr, unknown))}")
+        raise InputError(f"no records are given for {', '.join(map(repr, unknown))}")
     roots = ImageRoots(locations)
     roots.require()
     for part, location in records.items():
@@ -100,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
             logger.info("%s%s", f"{part}: " if part else "", tally.describe())
             if not tally.accepted:
                 where = by_part(args.records)[part]
-                raise ValueError(f"{where}: no record was accepted: {tally.describe()}")
+                raise InputError(f"{where}: no record was accepted: {tally.describe()}")
     summary = Tally.total(tallies.values()).summary()
     if mixture:
         summary["parts"] = {part: tally.counts() for part, tally in tallies.items()}

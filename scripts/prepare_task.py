@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vlselect.config.record_files import image_location
 from vlselect.core import log
+from vlselect.core.errors import InputError
 from vlselect.pool.image_roots import ImageRoots
 from vlselect.pool.intake import Tally, examine, read_location
 from vlselect.pool.records import parse_task_record
@@ -63,7 +64,7 @@ def prepare_split(
     logger.info("%s, %s: %s", args.task, split, tally.describe())
     if not tally.accepted:
         problem = f"no {split} record of task {args.task!r} was accepted"
-        raise ValueError(f"{path}: {problem}: {tally.describe()}")
+        raise InputError(f"{path}: {problem}: {tally.describe()}")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -17,6 +17,7 @@ from vlselect.benchmarks import lmms_tasks
 from vlselect.benchmarks.lmms_documents import documents
 from vlselect.benchmarks.predictions import Benchmark, read_examples, score_task
 from vlselect.core import log
+from vlselect.core.errors import InputError
 
 logger = logging.getLogger(__name__)
 SCRIPTS = Path(__file__).resolve().parent
@@ -54,7 +55,7 @@ def ask(python: str, *lines: str) -> str:
         [python, "-c", "; ".join(lines)], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise RuntimeError(f"{python} has no working lmms_eval:\n{done.stderr[-2000:]}")
+        raise InputError(f"{python} has no working lmms_eval:\n{done.stderr[-2000:]}")
     return done.stdout.strip()
 
 
@@ -63,7 +64,7 @@ def run(command: list[str], cache: Path, threads: int) -> None:
 
     Raises
     ------
-    RuntimeError
+    InputError
         If it fails, or logs a failure that it skipped.
     """
     environment = {
@@ -84,7 +85,7 @@ def run(command: list[str], cache: Path, threads: int) -> None:
     )
     logger.info("lmms_eval printed:\n%s", done.stdout)
     if done.returncode:
-        raise RuntimeError(f"lmms_eval ended with {done.returncode}:\n{done.stdout[-3000:]}")
+        raise InputError(f"lmms_eval ended with {done.returncode}:\n{done.stdout[-3000:]}")
     lmms_tasks.check_output(done.stdout)
 
 

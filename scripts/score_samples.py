@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from vlselect.core import log, store
+from vlselect.core import log, registry, store
+from vlselect.core.errors import InputError
 from vlselect.pool.samples import Samples
 from vlselect.subsets import signals
 
@@ -25,17 +26,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def score(args: argparse.Namespace, pool: pd.DataFrame) -> np.ndarray:
     """Run the method: float32 scores (N,); NaN means no score. Errors name the method."""
-    method = signals.load_method(
-        args.method
-    )  # loads its libraries before their threads are limited
+    method = registry.load("method", args.method)  # before its libraries' threads are limited
     if not hasattr(method, "score"):
-        raise ValueError(f"method {args.method!r} has no scores")
+        raise InputError(f"method {args.method!r} has no scores")
     given = signals.read_signals(args.signal, args.tables, len(pool))
     with threadpool_limits(args.threads):
         scores = method.score(pool, given, args.seed, **json.loads(args.parameters))
     scores = np.asarray(scores, dtype=np.float32)
     if scores.shape != (len(pool),) or np.isinf(scores).any():
-        raise ValueError(
+        raise InputError(
             f"method {args.method!r} returned scores of shape {scores.shape}, not ({len(pool)},), "
             f"{int(np.isinf(scores).sum())} of them infinite"
         )

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect.core import log, store
+from vlselect.core import log, registry, store
+from vlselect.core.selection import Selection
 from vlselect.pool.samples import Samples
 from vlselect.subsets import budget, signals, token_budget
-from vlselect.subsets.choosing import Asker
 from vlselect.subsets.constraints import read_constraints
+from vlselect.subsets.method_runner import MethodRunner
 
 logger = logging.getLogger(__name__)
 
@@ -45,20 +46,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 def choose(
     args: argparse.Namespace, samples: Samples, pool: pd.DataFrame, tokens: np.ndarray | None
-) -> budget.Selection:
+) -> Selection:
     """Fill the budget by the method."""
-    method = signals.load_method(
-        args.method
-    )  # loads its libraries before their threads are limited
+    method = registry.load("method", args.method)  # before its libraries' threads are limited
     given = signals.read_signals(args.signal, args.tables, len(pool))
     constraints = read_constraints(
         *(samples, pool, args.keep, args.exclude, args.bounds, args.duplicates)
     )
     parameters = json.loads(args.parameters)
-    ask = Asker(method, pool, given, args.seed, parameters, args.threads)
+    ask = MethodRunner(method, pool, given, args.seed, parameters, args.threads)
     everything = np.arange(len(pool))
 
-    def some(n: int) -> budget.Selection:
+    def some(n: int) -> Selection:
         return ask(everything, n) if constraints is None else constraints.choose(ask, n)
 
     if tokens is None:
@@ -68,7 +67,7 @@ def choose(
 
 
 def chosen_table(
-    pool: pd.DataFrame, selection: budget.Selection, tokens: np.ndarray | None = None
+    pool: pd.DataFrame, selection: Selection, tokens: np.ndarray | None = None
 ) -> pd.DataFrame:
     """Return row, sample_id, rank (1 is the best) and score of the chosen samples, in pool order.
 

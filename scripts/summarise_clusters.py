@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from vlselect.clusters.density import VARIANTS, density
 from vlselect.clusters.transferability import transferability
 from vlselect.core import log, store
+from vlselect.core.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +40,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def read_members(path: Path, n_rows: int, n_clusters: int) -> list[np.ndarray]:
-    """Read the rows of each cluster, ascending; ValueError if they do not match the arrays."""
+    """Read the rows of each cluster, ascending; InputError if they do not match the arrays."""
     frame = pd.read_parquet(path)
     if not np.array_equal(frame["row"], np.arange(n_rows)):
-        raise ValueError(f"{path} does not hold rows 0 to {n_rows - 1} in order")
+        raise InputError(f"{path} does not hold rows 0 to {n_rows - 1} in order")
     cluster = frame["cluster"].to_numpy()
     sizes = np.bincount(cluster, minlength=n_clusters)
     if len(sizes) > n_clusters or not sizes.all():
-        raise ValueError(
+        raise InputError(
             f"{path} and {n_clusters} centroids do not match: every cluster needs a sample"
         )
     return np.split(np.argsort(cluster, kind="stable"), np.cumsum(sizes)[:-1])

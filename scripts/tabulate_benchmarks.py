@@ -5,7 +5,8 @@ import logging
 from pathlib import Path
 
 from vlselect.core import log
-from vlselect.tables import declarations, relative
+from vlselect.tables import declarations
+from vlselect.tables.benchmark_scores import benchmark_scores
 
 logger = logging.getLogger(__name__)
 TABLE = "benchmark_scores"
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     shares = declarations.read_shares(args.budgets)
-    scores = relative.benchmark_scores(args.benchmarks, args.runs, args.tasks, shares)
+    scores = benchmark_scores(args.benchmarks, args.runs, args.tasks, shares)
     logger.info("%d scores of %d runs on %d tasks", len(scores), len(args.runs), len(args.tasks))
     declarations.write_table(scores, TABLE, args.out)
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vlselect.core import log
+from vlselect.core.errors import InputError
 from vlselect.pool.samples import Samples
 from vlselect.subsets import budget, token_budget
 from vlselect.tables import declarations
@@ -36,7 +37,7 @@ def budget_rows(labels: Sequence[str], n_samples: int, n_tokens: int) -> list[di
 
     Raises
     ------
-    ValueError
+    InputError
         If a budget exceeds the pool, or two budgets have the same ratio.
     """
     rows, seen = [], {}
@@ -47,7 +48,7 @@ def budget_rows(labels: Sequence[str], n_samples: int, n_tokens: int) -> list[di
         ratio = number if kind == "ratio" else share_label(amount, pool)
         other = seen.setdefault(float(ratio), label)
         if other != label:
-            raise ValueError(
+            raise InputError(
                 f"budgets {other} and {label} are both {ratio} of the pool, so tables cannot "
                 "distinguish them: remove one, or change it slightly"
             )

@@ -11,7 +11,13 @@ import logging
 from pathlib import Path
 
 from vlselect.core import log
-from vlselect.tables import comparison, contrasts, declarations, relative
+from vlselect.tables import contrasts, declarations
+from vlselect.tables.comparison_with_random import comparison_with_random
+from vlselect.tables.relative_performance import (
+    merge_groups,
+    relative_by_seed,
+    relative_performance,
+)
 
 logger = logging.getLogger(__name__)
 TABLES = ("relative_by_seed", "relative_performance", "comparison_with_random")
@@ -43,17 +49,17 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     scores = declarations.read_table(args.scores, "benchmark_scores")
-    by_seed = relative.relative_by_seed(relative.merge_groups(scores, args.groups))
+    by_seed = relative_by_seed(merge_groups(scores, args.groups))
     declarations.write_table(by_seed, "relative_by_seed", args.out_seeds)
     read = contrasts.unit_score_reader(
         args.benchmarks, args.runs, declarations.read_shares(args.budgets)
     )
     of_models = contrasts.by_model(scores, args.groups, read)
-    performance = relative.relative_performance(by_seed, of_models)
+    performance = relative_performance(by_seed, of_models)
     declarations.write_table(performance, "relative_performance", args.out_relative)
     for row in performance[performance["task"] == declarations.MEAN].to_dict("records"):
         logger.info("%(model)s %(method)s %(ratio)s: score %(score).2f, %(relative).2f %%", row)
-    compared = comparison.comparison_with_random(by_seed, of_models)
+    compared = comparison_with_random(by_seed, of_models)
     declarations.write_table(compared, "comparison_with_random", args.out_comparison)
     for row in compared.to_dict("records"):
         logger.info("%(model)s %(method)s %(ratio)s: %(difference)+.2f vs random, %(verdict)s", row)

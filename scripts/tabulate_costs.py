@@ -10,7 +10,8 @@ import logging
 from pathlib import Path
 
 from vlselect.core import log
-from vlselect.tables import costs, declarations
+from vlselect.tables import declarations
+from vlselect.tables.cost import method_rows, rule_rows
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +46,8 @@ def main(argv: list[str] | None = None) -> None:
     shares = declarations.read_shares(args.budgets)
     runs = [declarations.Run.parse(run, shares) for run in args.runs]
     behind = {subset: files for subsets, files in args.selections for subset in subsets}
-    rows = costs.method_rows(args.costs, behind, runs, args.finetuning)
-    rows += costs.rule_rows(args.costs)
+    rows = method_rows(args.costs, behind, runs, args.finetuning)
+    rows += rule_rows(args.costs)
     table = declarations.write_table(rows, "cost", args.out)
     unmeasured = int((table["jobs"] == 0).sum())
     logger.info("%d rows, %d of them without a measurement", len(table), unmeasured)

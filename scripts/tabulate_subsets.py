@@ -12,7 +12,9 @@ import pandas as pd
 
 from vlselect.core import log
 from vlselect.pool.samples import Samples
-from vlselect.tables import composition, declarations
+from vlselect.tables import declarations
+from vlselect.tables.subset_composition import subset_composition
+from vlselect.tables.subset_overlap import subset_overlap
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +50,9 @@ def main(argv: list[str] | None = None) -> None:
         for run in args.runs
     }
     logger.info("%d subsets of a pool of %d samples", len(subsets), len(sources))
-    content = composition.subset_composition(sources, subsets)
+    content = subset_composition(sources, subsets)
     declarations.write_table(content, "subset_composition", args.out_composition)
-    overlap = composition.subset_overlap(len(sources), subsets)
+    overlap = subset_overlap(len(sources), subsets)
     declarations.write_table(overlap, "subset_overlap", args.out_overlap)
 
 

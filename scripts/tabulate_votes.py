@@ -18,7 +18,10 @@ from vlselect.pool.image_roots import add_images_argument
 from vlselect.pool.records import Record
 from vlselect.pool.samples import Samples
 from vlselect.pool.thumbnails import encode_thumbnail, shorten
-from vlselect.tables import agreement, declarations
+from vlselect.tables import declarations
+from vlselect.tables.task_agreement import task_agreement
+from vlselect.tables.vote_extremes import extreme_rows
+from vlselect.tables.votes_histogram import voters, votes_histogram
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +65,7 @@ def extremes(args: argparse.Namespace, votes: pd.DataFrame) -> list[dict]:
     samples = Samples(args.samples)
     has_image = samples.frame(columns=["n_images"])["n_images"].to_numpy() > 0
     counts = votes["votes"].to_numpy(np.int64)
-    chosen = agreement.extreme_rows(counts, votes["mean_rank"].to_numpy(), has_image, args.count)
+    chosen = extreme_rows(counts, votes["mean_rank"].to_numpy(), has_image, args.count)
     rows = []
     for extreme, members in zip(("most", "least"), chosen, strict=True):
         records = samples.records(members)
@@ -81,16 +84,16 @@ def histogram(args: argparse.Namespace, votes: dict[str, pd.DataFrame]) -> pd.Da
     for name, seed in zip(args.runs, args.seeds, strict=True):
         rows = pd.read_parquet(args.subsets / f"{name}.parquet")["row"].to_numpy()
         counts = votes[seed]["votes"].to_numpy(np.int64)
-        n_tasks = len(agreement.voters(votes[seed]))
+        n_tasks = len(voters(votes[seed]))
         run = declarations.Run.parse(name, shares)
-        parts.append(agreement.votes_histogram(counts, n_tasks, {run: rows}))
+        parts.append(votes_histogram(counts, n_tasks, {run: rows}))
     return pd.concat(parts, ignore_index=True)
 
 
 def pairs(votes: pd.DataFrame, paths: list[str]) -> pd.DataFrame:
     """Return the rows of ``task_agreement.csv`` of one seed."""
     influence = {Path(path).stem: pd.read_parquet(path)["influence"] for path in paths}
-    return agreement.task_agreement(pd.DataFrame(influence)[agreement.voters(votes)], votes)
+    return task_agreement(pd.DataFrame(influence)[voters(votes)], votes)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -98,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     votes = {seed: pd.read_parquet(path) for seed, path in args.votes}
     for seed, table in votes.items():
-        tasks = agreement.voters(table)
+        tasks = voters(table)
         logger.info("seed %s: %d samples, voting: %s", seed, len(table), ", ".join(tasks))
     declarations.write_table(histogram(args, votes), "votes_histogram", args.out_histogram)
     parts = [pairs(votes[seed], paths).assign(seed=seed) for seed, *paths in args.influence]

@@ -15,10 +15,10 @@ import pandas as pd
 
 from vlselect.checkpoints import score_net
 from vlselect.config.finetune_settings import Settings
-from vlselect.core import log, store
+from vlselect.core import log, ordering, store
+from vlselect.core.errors import InputError
 from vlselect.models import loading
 from vlselect.pool.samples import Samples, add_samples_arguments
-from vlselect.subsets import budget
 
 logger = logging.getLogger(__name__)
 
@@ -41,15 +41,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def draw_rows(sample_ids: Sequence[str], fraction: float | str, seed: int) -> np.ndarray:
     """Draw round(fraction · N) rows, int64, ascending."""
-    count = budget.size(len(sample_ids), fraction)
-    return np.sort(budget.draw(sample_ids, count, seed, "self_filter"))
+    count = ordering.size(len(sample_ids), fraction)
+    return np.sort(ordering.draw(sample_ids, count, seed, "self_filter"))
 
 
 def train(arguments: argparse.Namespace, features: store.ShardedArray, samples: Samples):
     """Draw the training samples, load the VLM, train both; return the score net."""
     settings = Settings.from_mapping(json.loads(arguments.settings))
     if settings.adapter != "lora":
-        raise ValueError("the score net is trained beside a LoRA adapter; use adapter: lora")
+        raise InputError("the score net is trained beside a LoRA adapter; use adapter: lora")
     sample_ids = samples.frame(["sample_id"])["sample_id"].tolist()
     rows = draw_rows(sample_ids, arguments.fraction, arguments.seed)
     logger.info("%d of %d samples, seed %d, %s", len(rows), len(samples), arguments.seed, settings)

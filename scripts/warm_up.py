@@ -12,9 +12,10 @@ import numpy as np
 
 from vlselect.checkpoints.training_job import add_training_arguments, start_logging, train_and_save
 from vlselect.config.finetune_settings import Settings
+from vlselect.core import ordering
+from vlselect.core.errors import InputError
 from vlselect.models import loading
 from vlselect.pool.samples import Samples
-from vlselect.subsets import budget
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def draw_rows(sample_ids: Sequence[str], fraction: float, seed: int) -> np.ndarray:
     """Draw round(fraction · N) rows, int64, ascending."""
-    count = budget.size(len(sample_ids), fraction)
-    return np.sort(budget.draw(sample_ids, count, seed, "warm_up"))
+    count = ordering.size(len(sample_ids), fraction)
+    return np.sort(ordering.draw(sample_ids, count, seed, "warm_up"))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     start_logging()
     settings = Settings.from_mapping(json.loads(arguments.settings))
     if settings.adapter != "lora":
-        raise ValueError("the warm-up trains a LoRA adapter; its settings name another one")
+        raise InputError("the warm-up trains a LoRA adapter; its settings name another one")
     samples = Samples(arguments.samples)
     pool = samples.frame(["row", "sample_id", "source"])
     rows = draw_rows(pool["sample_id"].tolist(), arguments.fraction, arguments.seed)

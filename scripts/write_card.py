@@ -6,7 +6,6 @@ the licence of its source, which the publisher has to look up.
 
 import argparse
 import html
-import importlib
 import json
 import logging
 from collections.abc import Mapping
@@ -14,8 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from vlselect.core import log, store
-from vlselect.core.digests import digest
+from vlselect.core import log, registry, store
+from vlselect.core.digests import file_digest
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -80,9 +79,9 @@ tags: [vlselect, data-selection, instruction-tuning, {method}]
 def card(args: argparse.Namespace, pool: pd.DataFrame, rows: pd.Series, made: Mapping) -> str:
     """Return the card; `made` is the run's provenance."""
     config, chosen = made["config"], pool.loc[rows]
-    purpose = importlib.import_module(f"vlselect.methods.{args.method}").__doc__.splitlines()[0]
+    purpose = registry.load("method", args.method).__doc__.splitlines()[0]
     used = json.dumps(settings(config, args.method, args.sections), indent=2, ensure_ascii=False)
-    digests = "\n".join(f"{digest(path)}  {path.name}" for path in (args.subset, args.rows))
+    digests = "\n".join(f"{file_digest(path)}  {path.name}" for path in (args.subset, args.rows))
     inputs = "\n".join(f"{sha}  {path}" for path, sha in made["inputs_sha256"].items())
     packages = ", ".join(f"{name} {v['pinned']}" for name, v in made["packages"].items())
     target = f"results/{made['run']}/subsets/{args.method}/{args.subset.name}"

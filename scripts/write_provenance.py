@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from vlselect.core import log
-from vlselect.core.digests import digest
+from vlselect.core.digests import file_digest
 from vlselect.core.sources import SCRIPTS
 from vlselect.core.store import write_json
 
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
     config = json.loads(arguments.config)
-    inputs = {path: digest(Path(path)) for path in sorted(set(arguments.inputs))}
+    inputs = {path: file_digest(Path(path)) for path in sorted(set(arguments.inputs))}
     provenance = {
         "run": config["run"],
         "commit": commit(),

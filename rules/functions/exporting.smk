@@ -3,7 +3,7 @@
 Functions only, for the Snakefile and rules/exports.smk.
 """
 
-from vlselect.subsets.exports.registry import format_names
+from vlselect.core import registry
 
 
 def export_files():

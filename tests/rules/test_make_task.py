@@ -10,11 +10,10 @@ import pytest
 from benchmark_files import BENCHMARKS, COLOURS
 from usual_flags import usual
 
-from vlselect.benchmarks.metrics.registry import load_metric
 from vlselect.benchmarks.predictions import read_examples
 from vlselect.config.task_builds import parameters
+from vlselect.core import registry
 from vlselect.pool.samples import Samples
-from vlselect.tasks.layouts.registry import load_layout
 
 SPLITS = ("validation", "test")
 # Expected of each benchmark: reasons of rejection; built questions
@@ -118,7 +117,8 @@ def test_prepared_and_scored(name, builds, built, tmp_path):
     validation, test = prepared(built, images, tmp_path)
     assert len(Samples(validation)) == len(built.records["validation"])
     examples = read_examples(test).to_dict("records")
-    evaluate = load_metric(load_layout(builds[name]["layout"]).METRIC)
+    metric = registry.load("layout", builds[name]["layout"]).METRIC
+    evaluate = registry.load("metric", metric).evaluate
     options = {"total": "both"} if name == "mme" else {}
     options |= {"variant": "textvqa"} if name == "textvqa" else {}
     right = [Counter(example["answers"]).most_common(1)[0][0] for example in examples]

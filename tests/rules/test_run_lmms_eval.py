@@ -13,6 +13,8 @@ import run_lmms_eval
 from task_files import write_task
 from usual_flags import usual
 
+from vlselect.core.errors import InputError
+
 PYTHON = os.environ.get("VLSELECT_LMMS_PYTHON")
 needs_lmms_eval = pytest.mark.skipif(
     not PYTHON, reason="VLSELECT_LMMS_PYTHON names no interpreter with lmms_eval"
@@ -51,6 +53,6 @@ def test_an_interpreter_without_it_is_an_error(tiny_vlm, tiny_pool, tmp_path):
     write_task(tiny_pool, tmp_path / "test.parquet", [0])
     test = tmp_path / "test.parquet"
     arguments = flags(run_lmms_eval, tiny_vlm, tiny_pool, test, tmp_path / "out")
-    with pytest.raises(RuntimeError, match="has no working lmms_eval"):
+    with pytest.raises(InputError, match="has no working lmms_eval"):
         run_lmms_eval.main([*arguments, *lmms_flags("/bin/false")])
     assert not (tmp_path / "out").exists()

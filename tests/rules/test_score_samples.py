@@ -13,6 +13,9 @@ from vlselect import methods
 METHOD = """
 import numpy as np
 
+def select(pool, signals, budget, seed): ...
+
+
 def score(pool, signals, seed, *, value=1.0):
     scores = np.full(len(pool), value, dtype=np.float32)
     scores[0] = signals["base"]["score"][0] + seed

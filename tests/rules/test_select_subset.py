@@ -43,7 +43,7 @@ def add_method(tmp_path, monkeypatch):
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(folder)])
 
     def add(name, body):
-        header = "import numpy as np\nfrom vlselect.subsets.budget import Selection\n\n\n"
+        header = "import numpy as np\nfrom vlselect.core.selection import Selection\n\n\n"
         signature = "def select(pool, signals, budget, seed, **parameters):\n"
         (folder / f"{name}.py").write_text(f"{header}{signature}    {body}\n")
         monkeypatch.delitem(__import__("sys").modules, f"vlselect.methods.{name}", raising=False)

@@ -5,16 +5,15 @@ import pandas as pd
 from PIL import Image
 
 from vlselect.pool.thumbnails import encode_thumbnail
-from vlselect.tables import (
-    agreement,
-    comparison,
-    composition,
-    contrasts,
-    declarations,
-    relative,
-    score_distribution,
-)
+from vlselect.tables import contrasts, declarations, score_distribution
+from vlselect.tables.comparison_with_random import comparison_with_random
 from vlselect.tables.declarations import Run
+from vlselect.tables.relative_performance import relative_by_seed, relative_performance
+from vlselect.tables.subset_composition import subset_composition
+from vlselect.tables.subset_overlap import subset_overlap
+from vlselect.tables.task_agreement import task_agreement
+from vlselect.tables.vote_extremes import extreme_rows
+from vlselect.tables.votes_histogram import votes_histogram
 
 TASKS = ["recognition", "position", "reading a long sign"]
 SOURCES = ["counting", "colour", "captions", "arithmetic"]
@@ -59,15 +58,15 @@ def write_benchmarks(folder, runs, models):
             for task in TASKS
         ]
     scores = pd.DataFrame(rows)
-    by_seed = relative.relative_by_seed(scores)
+    by_seed = relative_by_seed(scores)
     of_models = contrasts.by_model(scores, read=lambda run, task: questions[run, task])
-    performance = relative.relative_performance(by_seed, of_models)
+    performance = relative_performance(by_seed, of_models)
     declarations.write_table(scores, "benchmark_scores", folder / "benchmark_scores.csv")
     declarations.write_table(by_seed, "relative_by_seed", folder / "relative_by_seed.csv")
     declarations.write_table(
         performance, "relative_performance", folder / "relative_performance.csv"
     )
-    compared = comparison.comparison_with_random(by_seed, of_models)
+    compared = comparison_with_random(by_seed, of_models)
     declarations.write_table(
         compared, "comparison_with_random", folder / "comparison_with_random.csv"
     )
@@ -78,9 +77,9 @@ def write_subsets(folder, runs, sources=SOURCES):
     rng = np.random.default_rng(1)
     pool = rng.choice(sources, N)
     subsets = {run: rng.choice(N, int(N * float(run.ratio)), replace=False) for run in runs}
-    content = composition.subset_composition(pool, subsets)
+    content = subset_composition(pool, subsets)
     declarations.write_table(content, "subset_composition", folder / "subset_composition.csv")
-    overlap = composition.subset_overlap(N, subsets)
+    overlap = subset_overlap(N, subsets)
     declarations.write_table(overlap, "subset_overlap", folder / "subset_overlap.csv")
     write_scores(folder, pool, subsets)
 
@@ -115,9 +114,9 @@ def write_votes(folder, ratios, tasks=TASKS, seeds=("0",)):
         order = np.lexsort((-rank, -counts))
         runs = [Run("", "icons", ratio, seed) for ratio in ratios]
         subsets = {run: order[: int(N * float(run.ratio))] for run in runs}
-        histogram.append(agreement.votes_histogram(counts, len(tasks), subsets))
-        pairs.append(agreement.task_agreement(influence, votes).assign(seed=seed))
-        found = agreement.extreme_rows(counts, rank, np.ones(N, dtype=bool), 12)
+        histogram.append(votes_histogram(counts, len(tasks), subsets))
+        pairs.append(task_agreement(influence, votes).assign(seed=seed))
+        found = extreme_rows(counts, rank, np.ones(N, dtype=bool), 12)
         for extreme, members in zip(("most", "least"), found, strict=True):
             place = {"seed": seed, "extreme": extreme}
             extremes += [place | row for row in shown(rng, members, counts)]

@@ -8,7 +8,7 @@ from array_files import write_shards
 from scipy.spatial.distance import cdist
 
 from vlselect.core.store import ShardedArray
-from vlselect.subsets.choosing import Asker
+from vlselect.subsets.method_runner import MethodRunner
 
 METHODS = {
     "clip_score": {},
@@ -83,4 +83,4 @@ def make_signals(folder, rng, pool):
 def asker(name, pool, signals, seed=0, **parameters):
     """The real method, ready to be asked."""
     method = importlib.import_module(f"vlselect.methods.{name}")
-    return Asker(method, pool, signals[name], seed, {**METHODS[name], **parameters})
+    return MethodRunner(method, pool, signals[name], seed, {**METHODS[name], **parameters})

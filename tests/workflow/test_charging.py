@@ -119,7 +119,7 @@ def test_models_and_proxies_are_charged_to_those_that_use_them(plain):
 
 def test_what_constraints_look_at_is_charged_to_who_keeps_them(limited):
     found = {"/".join(n.split("/")[:2]) for n in limited[1]["random/tokens-2000_seed-0"]}
-    looked_at = {"extract_features/target", "find_duplicates/all", "count_tokens/clip"}
+    looked_at = {"extract_features/target", "find_near_duplicates/all", "count_tokens/clip"}
     assert found == {"select_random/{subset}"} | looked_at
 
 

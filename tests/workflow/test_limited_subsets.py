@@ -52,7 +52,7 @@ def limited(mini_input, tmp_path_factory):
 
 def test_only_what_is_asked_for_is_made(limited):
     _, output = limited
-    made = {"prepare_pool", "extract_features", "find_duplicates", "count_tokens"}
+    made = {"prepare_pool", "extract_features", "find_near_duplicates", "count_tokens"}
     made |= {"cluster_activations", "summarise_clusters", "score_semdedup"}
     made |= {"check_budgets"} | {f"select_{method}" for method in METHODS}
     assert jobs(output) == made | {"subsets", "tabulate_budgets", "tabulate_subsets"}

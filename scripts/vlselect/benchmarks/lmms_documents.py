@@ -33,7 +33,7 @@ def documents(test: Path, image_root: str, max_pixels: int) -> Iterator[dict]:
     answers = samples.frame(["answers"])["answers"]
     for record, right in zip(samples.records(range(len(samples))), answers, strict=True):
         last = max(i for i, turn in enumerate(record.turns) if turn.role == "user")
-        asked = chat.messages(replace(record, turns=record.turns[: last + 1]))
+        asked = chat.chat_messages(replace(record, turns=record.turns[: last + 1]))
         yield {
             "id": record.sample_id,
             "messages": json.dumps(asked, ensure_ascii=False),

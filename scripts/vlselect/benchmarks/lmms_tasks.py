@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from vlselect.core import store
+from vlselect.core.errors import InputError, MissingFileError
 
 PREFIX = "vlselect_"  # no task that comes with lmms_eval is named so
 MODULE = "vlselect.benchmarks.lmms_documents"
@@ -77,7 +78,7 @@ def check_adapter(adapter: str, name: str, n_text_only: int) -> None:
     """
     if adapter == "llava_hf" and n_text_only:
         problem = f"lmms_eval's llava_hf cannot answer its {n_text_only} samples without an image"
-        raise ValueError(f"task {name!r}: {problem}; leave them out, or use our own benchmarks")
+        raise InputError(f"task {name!r}: {problem}; leave them out, or use our own benchmarks")
 
 
 def check_output(output: str) -> None:
@@ -85,11 +86,11 @@ def check_output(output: str) -> None:
 
     Raises
     ------
-    RuntimeError
+    InputError
         With the line that says so.
     """
     if failed := _FAILED.search(output):
-        raise RuntimeError(f"lmms_eval went on after a failure: {failed[0]}")
+        raise InputError(f"lmms_eval went on after a failure: {failed[0]}")
 
 
 def read_answers(folder: Path, name: str, n: int) -> tuple[list[str], float, list[int] | None]:
@@ -116,7 +117,7 @@ def read_answers(folder: Path, name: str, n: int) -> tuple[list[str], float, lis
     lines.sort(key=lambda line: line["doc_id"])
     answers = [line["filtered_resps"] for line in lines]
     if [line["doc_id"] for line in lines] != list(range(n)):
-        raise ValueError(f"{samples}: {len(answers)} answers to {n} questions")
+        raise InputError(f"{samples}: {len(answers)} answers to {n} questions")
     texts = [a[0] if isinstance(a, list) else a for a in answers]
     counts = [(line.get("token_counts") or [None])[0] or {} for line in lines]
     lengths = [count.get("output_tokens") for count in counts]
@@ -128,5 +129,5 @@ def read_answers(folder: Path, name: str, n: int) -> tuple[list[str], float, lis
 def _only(folder: Path, pattern: str) -> Path:
     found = list(folder.rglob(pattern))
     if len(found) != 1:
-        raise FileNotFoundError(f"{folder} has {len(found)} files {pattern}, not one")
+        raise MissingFileError(f"{folder} has {len(found)} files {pattern}, not one")
     return found[0]

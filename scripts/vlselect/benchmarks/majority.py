@@ -6,6 +6,7 @@ A benchmark score means something only above this floor.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from vlselect.core.errors import InputError
 from vlselect.pool.records import Record
 
 MARKER = "<image>"
@@ -84,7 +85,7 @@ def majority_answers(
         If a question is not in the pool and there is no validation answer.
     """
     if not validation and any(question not in counts for question in questions):
-        raise ValueError("a question is not in the pool, and there are no validation answers")
+        raise InputError("a question is not in the pool, and there are no validation answers")
     fallback = most_frequent(validation) if validation else ""
     predictions = [most_frequent(counts[q]) if q in counts else fallback for q in questions]
     return predictions, sum(question in counts for question in questions)

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from vlselect.benchmarks.majority import last_question
-from vlselect.benchmarks.metrics.evaluation import Evaluation, Example
-from vlselect.benchmarks.metrics.registry import check_options, load_metric
+from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, check_options
 from vlselect.benchmarks.metrics.units import unit_scores
-from vlselect.core import store
+from vlselect.core import registry, store
+from vlselect.core.errors import InputError
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -55,11 +55,11 @@ class Benchmark:
         """
         parsed = json.loads(options)
         if not isinstance(parsed, dict):
-            raise ValueError(f"task {task!r}: metric options {options!r} are not a JSON object")
+            raise InputError(f"task {task!r}: metric options {options!r} are not a JSON object")
         try:
             check_options(metric, parsed)
-        except ValueError as error:
-            raise ValueError(f"task {task!r}: {error}") from error
+        except InputError as error:
+            raise InputError(f"task {task!r}: {error}") from error
         return cls(task, metric, parsed, Path(test))
 
 
@@ -103,7 +103,7 @@ def score_task(
     dict
         The summary: task, metric, score (0 to 100; MME's in points), n, and details.
     """
-    evaluate = load_metric(benchmark.metric)
+    evaluate = registry.load("metric", benchmark.metric).evaluate
     records = examples.to_dict("records")
     evaluation = evaluate(predictions, records, **benchmark.options)
     units, values = _unit_scores(benchmark, evaluation, records)

@@ -23,6 +23,7 @@ from vlselect.checkpoints.training_log import LOG_NAME, TrainingLog
 from vlselect.checkpoints.training_loss import StepLoss
 from vlselect.checkpoints.training_state import ResumableTrainer, TrainingStates, describe_inputs
 from vlselect.config.finetune_settings import Settings
+from vlselect.core.errors import InputError
 from vlselect.models.loading import is_quantised
 from vlselect.models.lora import attach_lora
 from vlselect.models.vlm import VLM
@@ -81,13 +82,10 @@ def train(
 
     Raises
     ------
-    ValueError
-        If there are no rows, no weights are left to train, or other than ``settings.processes``
-        processes were started.
-    FloatingPointError
-        If the loss becomes infinite or NaN.
-    MemoryError
-        If the GPU has too little; the message names the settings that help.
+    InputError
+        If there are no rows, no weights are left to train, other than ``settings.processes``
+        processes were started, the loss becomes infinite or NaN, or the GPU has too little memory;
+        the message names the settings that help.
     """
     _check_run(rows, settings)
     if settings.deterministic and vlm.device.type == "cuda":
@@ -128,9 +126,9 @@ def train(
 def _check_run(rows: Sequence[int], settings: Settings) -> None:
     """Refuse what cannot be trained; log what an optimiser step is made of."""
     if not len(rows):
-        raise ValueError("no samples to finetune on")
+        raise InputError("no samples to finetune on")
     if processes.count() != settings.processes:
-        raise ValueError(
+        raise InputError(
             f"finetune.processes is {settings.processes}, but {processes.count()} were started; "
             "several are started by `accelerate launch --num_processes`"
         )
@@ -174,7 +172,7 @@ def out_of_memory_explained(settings: Settings, batch_advice: str = "") -> Itera
             advice.append("set finetune.gradient_checkpointing: true")
         if settings.adapter == "none":
             advice.append("train LoRA (finetune.adapter: lora)")
-        raise MemoryError(f"{'; or '.join(advice)}. {error}") from error
+        raise InputError(f"{'; or '.join(advice)}. {error}") from error
 
 
 def prepare_model(
@@ -189,7 +187,7 @@ def prepare_model(
         train.
     """
     if settings.adapter == "none" and is_quantised(model):
-        raise ValueError("finetune.adapter none: quantised weights cannot be trained; use lora")
+        raise InputError("finetune.adapter none: quantised weights cannot be trained; use lora")
     if settings.adapter == "lora":
         _require_modules(model, settings.train_modules)
         model = attach_lora(
@@ -208,12 +206,12 @@ def prepare_model(
     for pattern in settings.freeze:
         matched = [w for name, w in model.named_parameters() if re.search(pattern, name)]
         if not matched:
-            raise ValueError(f"finetune.freeze: {pattern!r} matches no weight of the model")
+            raise InputError(f"finetune.freeze: {pattern!r} matches no weight of the model")
         for weight in matched:
             weight.requires_grad_(False)
     trained = sum(w.numel() for w in model.parameters() if w.requires_grad)
     if not trained:
-        raise ValueError("finetune: every weight is frozen, nothing is left to train")
+        raise InputError("finetune: every weight is frozen, nothing is left to train")
     logger.info("training %d of %d weights", trained, sum(w.numel() for w in model.parameters()))
     return model
 
@@ -283,4 +281,4 @@ def _require_modules(model: PreTrainedModel, ends: Sequence[str]) -> None:
     names = [name for name, _ in model.named_modules()]
     for end in ends:
         if not any(name == end or name.endswith(f".{end}") for name in names):
-            raise ValueError(f"finetune.train_modules: no module's name ends in {end!r}")
+            raise InputError(f"finetune.train_modules: no module's name ends in {end!r}")

@@ -23,6 +23,7 @@ from vlselect.checkpoints.finetune import out_of_memory_explained, prepare_model
 from vlselect.checkpoints.training_data import SampleDataset
 from vlselect.checkpoints.training_log import TrainingLog
 from vlselect.config.finetune_settings import Settings
+from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray
 from vlselect.features.likelihood import response_sums
 from vlselect.models.collation import IGNORED
@@ -110,7 +111,7 @@ def weighted_loss(
         return (weights * sums / counts).mean()
     if variant == "released":
         return (weights * sums).sum() / counts.sum()
-    raise ValueError(f"variant {variant!r} is not one of {VARIANTS}")
+    raise InputError(f"variant {variant!r} is not one of {VARIANTS}")
 
 
 class JointModel(nn.Module):
@@ -219,7 +220,7 @@ def train(
     ValueError
         If there are no rows, a batch would hold one sample only, the variant is unknown, or the
         features are not of this pool.
-    FloatingPointError
+    InputError
         If the loss becomes infinite or NaN.
 
     References
@@ -285,13 +286,13 @@ def difficulties(net: ScoreNet, features: ShardedArray) -> np.ndarray:
 def _check(rows, n_pool: int, n_features: int, settings: Settings, variant: str) -> None:
     """Refuse what `train` cannot work on."""
     if not len(rows):
-        raise ValueError("no samples to train the score net on")
+        raise InputError("no samples to train the score net on")
     if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} is not one of {VARIANTS}")
+        raise InputError(f"variant {variant!r} is not one of {VARIANTS}")
     if n_features != n_pool:
-        raise ValueError(f"{n_features} rows of CLIP features for a pool of {n_pool} samples")
+        raise InputError(f"{n_features} rows of CLIP features for a pool of {n_pool} samples")
     if settings.batch_size < 2:
-        raise ValueError("finetune.batch_size: the score net compares samples of a batch; use 2 up")
+        raise InputError("finetune.batch_size: the score net compares samples of a batch; use 2 up")
     for name in ALONE:
         if getattr(settings, name) != getattr(Settings, name):
-            raise ValueError(f"finetune.{name}: the score net is trained without it")
+            raise InputError(f"finetune.{name}: the score net is trained without it")

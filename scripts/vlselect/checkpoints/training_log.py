@@ -9,6 +9,7 @@ from pathlib import Path
 from transformers import TrainerCallback
 
 from vlselect.core import log
+from vlselect.core.errors import InputError
 
 LOG_NAME = "training_log.csv"
 COLUMNS = ("step", "epoch", "loss", "learning_rate", "seconds")
@@ -66,13 +67,13 @@ class TrainingLog(TrainerCallback):
 
         Raises
         ------
-        FloatingPointError
+        InputError
             If the loss is not finite.
         """
         if not logs or "loss" not in logs:
             return
         if not math.isfinite(logs["loss"]):
-            raise FloatingPointError(
+            raise InputError(
                 f"the loss is {logs['loss']} at step {state.global_step}; lower the learning rate"
             )
         seconds = time.perf_counter() - self._begin

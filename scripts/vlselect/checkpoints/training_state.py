@@ -64,7 +64,7 @@ def describe_inputs(
         "model": [vlm.path, vlm.revision, str(vlm.model.dtype), vlm.max_length],
         "model_config": hashlib.sha256(config.encode()).hexdigest(),
         "model_files": hashlib.sha256(repr(stats).encode()).hexdigest(),
-        "code": sources.digest(sources.imported_sources("finetune_model.py")),
+        "code": sources.code_digest(sources.imported_sources("finetune_model.py")),
         "versions": [torch.__version__, transformers.__version__, peft.__version__],
     }
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from vlselect.clusters.kernel import gaussian
+from vlselect.core.errors import InputError
 
 VARIANTS = ("released", "paper")
 PAIRS = 1 << 24
@@ -37,7 +38,7 @@ def density(samples: np.ndarray, variant: str = "released", sigma: float = 1.0) 
     COINCIDE (arXiv 2406.10995), Eq. 6.
     """
     if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} is not one of {VARIANTS}")
+        raise InputError(f"variant {variant!r} is not one of {VARIANTS}")
     n = len(samples)
     if n == 0:
         raise ValueError("an empty cluster has no density")

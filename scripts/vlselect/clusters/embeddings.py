@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from vlselect.clusters.kernel import squared_norms
+from vlselect.core.errors import InputError
+from vlselect.core.ordering import id_ranks
 from vlselect.core.store import ShardedArray
-from vlselect.subsets.budget import id_ranks
 
 
 class Embeddings:
@@ -40,7 +41,7 @@ class Embeddings:
 
     def __init__(self, array: ShardedArray, sample_ids: Sequence[str], normalise: bool = False):
         if len(array) != len(sample_ids):
-            raise ValueError(f"features of {len(array)} samples for a pool of {len(sample_ids)}")
+            raise InputError(f"features of {len(array)} samples for a pool of {len(sample_ids)}")
         self._array, self._normalise = array, normalise
         self.shape = array.shape
         self.places = id_ranks(sample_ids)
@@ -61,11 +62,11 @@ class Embeddings:
         values = self._array[rows].astype(np.float32)
         finite = np.isfinite(values).all(axis=1)
         if not finite.all():
-            raise ValueError(f"the features of row {rows[np.argmin(finite)]} are not finite")
+            raise InputError(f"the features of row {rows[np.argmin(finite)]} are not finite")
         if self._normalise:
             norms = np.sqrt(squared_norms(values))
             if not norms.all():
-                raise ValueError(f"the features of row {rows[np.argmin(norms)]} are all zero")
+                raise InputError(f"the features of row {rows[np.argmin(norms)]} are all zero")
             values /= norms[:, None].astype(np.float32)
         return values
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from vlselect.clusters.kernel import inner, squared_norms
 from vlselect.core import half
+from vlselect.core.errors import InputError
 from vlselect.core.log import progress
 from vlselect.core.store import ShardedArray
 
@@ -64,11 +65,11 @@ def training_rows(
         If there are fewer rows than clusters, or fewer fit in memory.
     """
     if not 1 <= clusters <= n_rows:
-        raise ValueError(f"{clusters} clusters cannot be made of {n_rows} samples")
+        raise InputError(f"{clusters} clusters cannot be made of {n_rows} samples")
     wanted = min(n_rows, clusters * per_centroid)
     room = int(memory_gb * 1e9 / (2 * width))
     if room < clusters:
-        raise ValueError(
+        raise InputError(
             f"{memory_gb} GB hold {room} rows of width {width}, too few to train {clusters} "
             "clusters: raise memory_gb"
         )
@@ -89,7 +90,7 @@ def require_finite(activations: np.ndarray, rows: Sequence[int] | np.ndarray) ->
     """Raise ValueError for the first of `rows` whose activations (n, d) hold NaN or infinity."""
     finite = half.finite_rows(activations)
     if not finite.all():
-        raise ValueError(f"the activations of row {rows[int(np.argmin(finite))]} are not finite")
+        raise InputError(f"the activations of row {rows[int(np.argmin(finite))]} are not finite")
 
 
 def train(
@@ -178,7 +179,7 @@ def assign(
         rows = np.ascontiguousarray(block, dtype=np.float32)
         norms = np.sqrt(squared_norms(rows))
         if not norms.all():
-            raise ValueError(f"the activations of row {start + int(np.argmin(norms))} are all zero")
+            raise InputError(f"the activations of row {start + int(np.argmin(norms))} are all zero")
         products, nearest = index.search(rows, 1)
         cluster[here] = nearest[:, 0]
         distance[here] = np.clip(1 - products[:, 0] / norms, 0, 2)
@@ -273,10 +274,10 @@ def _compare(centroids: np.ndarray) -> tuple[int, float]:
 def _index(width: int, device: str):
     """Make a flat inner-product index on the device."""
     if device not in DEVICES:
-        raise ValueError(f"device {device!r} is not one of {DEVICES}")
+        raise InputError(f"device {device!r} is not one of {DEVICES}")
     index = faiss.IndexFlatIP(width)
     if device == "cpu":
         return index
     if not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() == 0:
-        raise ValueError("device 'gpu' needs a GPU and faiss's GPU build; use 'cpu'")
+        raise InputError("device 'gpu' needs a GPU and faiss's GPU build; use 'cpu'")
     return faiss.index_cpu_to_all_gpus(index)

@@ -11,6 +11,7 @@ import numpy as np
 
 from vlselect.clusters.embeddings import Embeddings
 from vlselect.clusters.neighbours import make_index
+from vlselect.core.errors import InputError
 from vlselect.core.log import progress
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def find_pairs(
         If the cosine is out of range, or there are more than 50 million pairs.
     """
     if not 0 < cosine <= 1:
-        raise ValueError(f"cosine {cosine} is not in (0, 1]")
+        raise InputError(f"cosine {cosine} is not in (0, 1]")
     built = make_index(embeddings, **settings)
     radius = 2 * (1 - cosine) + SLACK  # |a - b|^2 of unit rows
     found, total = [], 0
@@ -65,7 +66,7 @@ def find_pairs(
         found.append(_refine(embeddings, np.unique(pairs, axis=0), cosine))
         total += len(found[-1][0])
         if total > 2 * MOST:  # each pair comes from both of its samples
-            raise ValueError(f"more than {MOST} pairs reach a cosine of {cosine}: raise it")
+            raise InputError(f"more than {MOST} pairs reach a cosine of {cosine}: raise it")
     pairs, first = np.unique(np.concatenate([p for p, _ in found]), axis=0, return_index=True)
     cosines = np.concatenate([c for _, c in found])[first]
     recall = 1.0 if not hasattr(built, "nlist") else _recall(embeddings, pairs, cosine)

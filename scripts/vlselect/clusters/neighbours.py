@@ -12,6 +12,7 @@ import numpy as np
 
 from vlselect.clusters import kmeans
 from vlselect.clusters.embeddings import Embeddings
+from vlselect.core.errors import InputError
 from vlselect.core.log import progress
 
 logger = logging.getLogger(__name__)
@@ -20,10 +21,6 @@ ROWS = 512
 INDEXES = ("auto", "exact", "ivf")
 EXACT_UP_TO = 100_000  # samples; the exact search is quadratic
 POINTS_PER_LIST = 64
-
-# All products by BLAS: for blocks of few values (128,000), faiss 1.15 has loops of its own, which
-# on one thread take four to eight times as long.
-faiss.cvar.distance_compute_blas_threshold = 0
 
 
 def nearest(
@@ -69,7 +66,7 @@ def nearest(
     """
     n, width = embeddings.shape
     if not 1 <= k < n:
-        raise ValueError(f"{k} neighbours cannot be found among {n} samples")
+        raise InputError(f"{k} neighbours cannot be found among {n} samples")
     built = make_index(embeddings, index, n_lists, n_probe, memory_gb, seed)
     exact = isinstance(built, faiss.IndexFlat)
     stored = (
@@ -95,7 +92,10 @@ def make_index(
 ):
     """Build the faiss index of all samples, arguments as in `nearest`: flat, or inverted lists."""
     if index not in INDEXES:
-        raise ValueError(f"index {index!r} is not one of {INDEXES}")
+        raise InputError(f"index {index!r} is not one of {INDEXES}")
+    # All products by BLAS: for blocks of few values (128,000), faiss 1.15 has loops of its own,
+    # which on one thread take four to eight times as long.
+    faiss.cvar.distance_compute_blas_threshold = 0
     n = len(embeddings)
     exact = index == "exact" or (index == "auto" and n <= EXACT_UP_TO)
     if exact:

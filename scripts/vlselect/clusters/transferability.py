@@ -5,6 +5,7 @@ import logging
 import numpy as np
 
 from vlselect.clusters.kernel import inner, squared_norms
+from vlselect.core.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def text_half(vectors: np.ndarray, layers: int) -> np.ndarray:
     """
     width = vectors.shape[1]
     if layers < 1 or width % (2 * layers):
-        raise ValueError(f"activations of width {width} are not two halves of {layers} layers")
+        raise InputError(f"activations of width {width} are not two halves of {layers} layers")
     parts = vectors.reshape(
         len(vectors), layers, 2, width // (2 * layers)
     )  # (n, M, visual|text, d)
@@ -74,13 +75,13 @@ def transferability(
     COINCIDE (arXiv 2406.10995), Eq. 5, and the authors' program.
     """
     if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} is not one of {VARIANTS}")
+        raise InputError(f"variant {variant!r} is not one of {VARIANTS}")
     released = variant == "released"
     vectors = text_half(centroids, layers) if released else centroids
     norms = np.sqrt(squared_norms(vectors))
     if not norms.all():
         part = "text half of the centroid" if released else "centroid"
-        raise ValueError(f"the {part} of cluster {int(np.argmin(norms))} is zero")
+        raise InputError(f"the {part} of cluster {int(np.argmin(norms))} is zero")
     sums, counts = np.zeros(len(vectors)), np.zeros(len(vectors), dtype=np.int64)
     for start in range(0, len(vectors), ROWS):  # never a whole K x K matrix
         here = slice(start, start + ROWS)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import jsonschema
 
-from vlselect.benchmarks.metrics.registry import metric_names
-from vlselect.subsets.exports.registry import format_names
+from vlselect.core import registry
+from vlselect.core.errors import InputError
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError):
     """Something in the config is wrong; the message names the key."""
 
 
@@ -79,7 +79,7 @@ def check_metrics(tasks: Mapping) -> None:
     ConfigError
         Naming the key, its value and the metrics that there are.
     """
-    known = metric_names()
+    known = registry.names("metric")
     problems = [
         f"tasks.{name}.metric: no metric {task['metric']!r}; there are {', '.join(known)}"
         for name, task in tasks.items()
@@ -97,7 +97,7 @@ def check_formats(formats: Iterable[str]) -> None:
     ConfigError
         Naming the key, its value and the formats that there are.
     """
-    known = format_names()
+    known = registry.names("export")
     problems = [
         f"export: no format {name!r}; there are {', '.join(known)}"
         for name in formats

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from vlselect.core.errors import InputError
+
 ADAPTERS = ("lora", "none")
 NO_EFFECT = ("cache_mb", "workers", "save_steps")  # on the trained weights
 
@@ -91,16 +93,16 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse values that would fail late or mean nothing."""
         if self.adapter not in ADAPTERS:
-            raise ValueError(f"finetune.adapter {self.adapter!r} is none of {ADAPTERS}")
+            raise InputError(f"finetune.adapter {self.adapter!r} is none of {ADAPTERS}")
         if self.adapter == "none" and self.train_modules:
-            raise ValueError("finetune.train_modules is for adapter lora; use freeze with none")
+            raise InputError("finetune.train_modules is for adapter lora; use freeze with none")
         for name in ("rank", "epochs", "learning_rate", "batch_size", "gradient_accumulation"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"finetune.{name} {getattr(self, name)} is not above 0")
+                raise InputError(f"finetune.{name} {getattr(self, name)} is not above 0")
         if not 0 <= self.warmup_ratio < 1:
-            raise ValueError(f"finetune.warmup_ratio {self.warmup_ratio} is not in [0, 1)")
+            raise InputError(f"finetune.warmup_ratio {self.warmup_ratio} is not in [0, 1)")
         if self.processes < 1 or self.gradient_accumulation % self.processes:
-            raise ValueError(
+            raise InputError(
                 f"finetune.processes {self.processes} does not divide finetune."
                 f"gradient_accumulation {self.gradient_accumulation}: the processes share the "
                 "micro-batches of an optimiser step equally"
@@ -134,5 +136,5 @@ class Settings:
         """
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
-            raise ValueError(f"unknown finetune settings: {', '.join(sorted(unknown))}")
+            raise InputError(f"unknown finetune settings: {', '.join(sorted(unknown))}")
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vlselect.config.checks import ConfigError
 from vlselect.config.finetune_settings import Settings
+from vlselect.core.errors import InputError
 
 
 def check_models(config: Mapping) -> None:
@@ -53,7 +54,7 @@ def _trainings(config: Mapping) -> Iterator[str]:
     for section, values, models in _sections(config):
         try:
             settings = Settings.from_mapping(values)
-        except ValueError as error:
+        except InputError as error:
             yield f"{section}: {error}"
             continue
         for name in models:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from vlselect.core.errors import InputError, MissingFileError
+
 TABLES = (".parquet", ".arrow")
 _PART = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)=(.*)", re.DOTALL)
 
@@ -27,10 +29,10 @@ def by_part(values: Iterable[str]) -> dict[str | None, str]:
         match = _PART.fullmatch(value)
         name, rest = (match[1], match[2]) if match else (None, value)
         if name in found:
-            raise ValueError(f"{value!r}: {name or 'a value without a name'} is given twice")
+            raise InputError(f"{value!r}: {name or 'a value without a name'} is given twice")
         found[name] = rest
     if None in found and len(found) > 1:
-        raise ValueError(f"{found[None]!r} names no part, where others do")
+        raise InputError(f"{found[None]!r} names no part, where others do")
     return found
 
 
@@ -60,7 +62,7 @@ def record_files(location: str | Path) -> list[str]:
     elif (path / "dataset_dict.json").is_file():
         splits = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
         if len(splits) != 1:
-            raise ValueError(
+            raise InputError(
                 f"{location} holds the splits {', '.join(splits)}: name the folder of one"
             )
         return record_files(path / splits[0])
@@ -71,9 +73,9 @@ def record_files(location: str | Path) -> list[str]:
     else:
         return [str(location)]
     if not files:
-        raise FileNotFoundError(f"{location}: no file of records there")
+        raise MissingFileError(f"{location}: no file of records there")
     if len({is_table(file) for file in files}) > 1:
-        raise ValueError(f"{location}: both tables and other files: {files[0]} … {files[-1]}")
+        raise InputError(f"{location}: both tables and other files: {files[0]} … {files[-1]}")
     return files
 
 
@@ -97,5 +99,5 @@ def is_saved_dataset(folder: str | Path) -> bool:
 def _saved_files(folder: Path) -> list[str]:
     state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     if state.get("_indices_data_files"):
-        raise ValueError(f"{folder}: a choice of rows; call flatten_indices() and save it again")
+        raise InputError(f"{folder}: a choice of rows; call flatten_indices() and save it again")
     return [str(folder / entry["filename"]) for entry in state["_data_files"]]

@@ -3,13 +3,16 @@
 Read by the workflow, before any job, so beside the standard library it imports only what does so.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vlselect.config.checks import ConfigError
-from vlselect.tasks.layouts.registry import FILES, layout_keys, layout_names, load_layout
+from vlselect.core import registry
+from vlselect.core.errors import InputError
 
 SPLITS = ("validation", "test")
+FILES = ("questions", "annotations", "splits")  # keys whose values are paths
 ALL = "all"
 # Keys of `build` that every layout has; the others are the layout's own
 COMMON = {"layout", "images", *SPLITS, "seed", "limit", "language", "prompt"}
@@ -20,8 +23,8 @@ def name_metrics(config: Mapping) -> None:
     tasks = config.get("tasks")
     for task in tasks.values() if isinstance(tasks, Mapping) else ():
         build = task.get("build") if isinstance(task, Mapping) else None
-        if isinstance(build, Mapping) and build.get("layout") in layout_names():
-            task.setdefault("metric", load_layout(build["layout"]).METRIC)
+        if isinstance(build, Mapping) and build.get("layout") in registry.names("layout"):
+            task.setdefault("metric", registry.load("layout", build["layout"]).METRIC)
 
 
 def expand_builds(config: Mapping) -> None:
@@ -54,7 +57,7 @@ def expand_builds(config: Mapping) -> None:
     for name, task in built.items():
         build, folder = task["build"], f"results/{config['run']}/tasks_built/{name}"
         task |= {split: f"{folder}/{split}.json" for split in SPLITS if build[split]}
-        if getattr(load_layout(build["layout"]), "EMBEDDED", False):
+        if getattr(registry.load("layout", build["layout"]), "EMBEDDED", False):
             task["images"] = f"{folder}/images"
         elif build.get("images"):
             task["images"] = build["images"]
@@ -99,19 +102,26 @@ def _paths(build: Mapping) -> Iterator[str]:
             yield from [value] if isinstance(value, str) else value
 
 
+def layout_keys(name: str) -> tuple[set[str], set[str]]:
+    """Keys of the config that a layout needs, and all that it takes: arguments of `entries`."""
+    signature = inspect.signature(registry.load("layout", name).entries)
+    needed = {key for key, p in signature.parameters.items() if p.default is p.empty}
+    return needed, set(signature.parameters)
+
+
 def _problems(task: Mapping) -> Iterator[str]:
     """What is wrong with one entry."""
     build = task["build"]
     try:
         needed, known = layout_keys(build["layout"])
-    except ValueError as error:
+    except InputError as error:
         yield f"build.layout: {error}"
         return
     own = parameters(build)
     yield from (f"build.{key}: layout {build['layout']} needs it" for key in needed - own.keys())
     for key in sorted(own.keys() - known):
         yield f"build.{key}: layout {build['layout']} does not know it; it has {sorted(known)}"
-    prompts = load_layout(build["layout"]).PROMPTS
+    prompts = registry.load("layout", build["layout"]).PROMPTS
     if build["prompt"] is None and build["language"] not in prompts:
         yield (
             f"build.language: layout {build['layout']} has no prompt in {build['language']!r}; "

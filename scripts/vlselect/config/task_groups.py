@@ -5,6 +5,8 @@ Imported by the workflow: standard library only.
 
 from collections.abc import Mapping
 
+from vlselect.core.errors import InputError
+
 
 def task_groups(tasks: Mapping[str, Mapping]) -> dict[str, list[str]]:
     """Find the groups that tasks name under ``group``.
@@ -30,7 +32,7 @@ def task_groups(tasks: Mapping[str, Mapping]) -> dict[str, list[str]]:
         if group is None:
             continue
         if group in tasks:
-            raise ValueError(f"tasks.{task}.group: {group!r} is also the name of a task")
+            raise InputError(f"tasks.{task}.group: {group!r} is also the name of a task")
         groups.setdefault(group, []).append(task)
     return groups
 

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 
-def digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """Sha256 (hex) of a file, or of the names and contents of all files in a folder."""
     total = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vlselect.core.errors import InputError
+
 VALUES = 1 << 17  # converted at a time: they stay in the processor's cache
 _KEPT = np.int32(-0x70002000)  # 0x8fffe000: sign, and what a float16 has of exponent and fraction
 _SCALE = np.float32(2.0**112)
@@ -49,9 +51,9 @@ def to_stored(
     name, largest = names[bad], np.abs(values[bad]).max()
     what = f"{kind} of sample {name!r}" if isinstance(name, str) else f"{kind} of row {name}"
     if not np.isfinite(largest):
-        raise ValueError(f"{what} is not finite as {np.dtype(dtype)}")
+        raise InputError(f"{what} is not finite as {np.dtype(dtype)}")
     fault = "overflows" if infinite[bad] else "underflows to zero"
-    raise ValueError(f"{what} {fault} as {np.dtype(dtype)}: its largest value is {largest:.3g}")
+    raise InputError(f"{what} {fault} as {np.dtype(dtype)}: its largest value is {largest:.3g}")
 
 
 def finite_rows(values: np.ndarray) -> np.ndarray:

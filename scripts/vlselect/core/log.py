@@ -1,21 +1,16 @@
 """Logging and progress for entry scripts: one line format, quiet bars where nobody watches."""
 
-import gc
 import logging
 import os
 import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 
-from vlselect import COLLECTION
-
-PROGRAM = Path(__file__).resolve().parents[2]
+from vlselect.core.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +19,7 @@ def start(level: int = logging.INFO) -> None:
     """Send log records of this process to stderr, once, in the project's format.
 
     SIGTERM, by which a scheduler ends a job, becomes an exit that removes half-written files.
-    An error that this program raises itself ends in a line that says what is wrong; only what was
-    not foreseen shows where it happened.
+    An `InputError` ends in a line that says what is wrong; any other shows where it happened.
     In a job of Slurm the first line says which one, on which node and with which GPUs.
     """
     logging.basicConfig(
@@ -36,9 +30,6 @@ def start(level: int = logging.INFO) -> None:
         force=True,
     )
     sys.excepthook = _report
-    if gc.get_threshold() != COLLECTION:  # the first time: what was imported stays
-        gc.freeze()
-        gc.set_threshold(*COLLECTION)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     if "SLURM_JOB_ID" in os.environ:
@@ -52,9 +43,7 @@ def _terminate(number: int, frame: object) -> None:
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    last = traceback.extract_tb(trace)[-1]
-    raised = (last.line or "").startswith("raise ") and Path(last.filename).is_relative_to(PROGRAM)
-    if raised and issubclass(kind, ValueError | OSError):
+    if issubclass(kind, InputError):
         logger.error("%s", error)
     else:
         sys.__excepthook__(kind, error, trace)

@@ -46,7 +46,7 @@ def imported_sources(*entries: str | Path) -> list[Path]:
     return first + sorted(seen - set(first))
 
 
-def digest(paths: Iterable[Path]) -> str:
+def code_digest(paths: Iterable[Path]) -> str:
     """Sha256 (hex) over the names, relative to ``scripts/``, and the contents of source files."""
     total = hashlib.sha256()
     for path in sorted(paths):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vlselect.core.errors import InputError
 from vlselect.core.half import to_stored
 
 BLOCK = 64
@@ -79,7 +80,7 @@ def shard_rows(n_rows: int, shard: str, block: int = BLOCK) -> range:
     number, _, count = shard.partition("-of-")
     i, n = int(number), int(count)
     if not 1 <= i <= n:
-        raise ValueError(f"shard {shard!r} is not one of 1-of-{n} to {n}-of-{n}")
+        raise InputError(f"shard {shard!r} is not one of 1-of-{n} to {n}-of-{n}")
     blocks = -(-n_rows // block)
     return range(min(n_rows, (i - 1) * blocks // n * block), min(n_rows, i * blocks // n * block))
 
@@ -178,9 +179,9 @@ class ShardedArray:
         for shard, expected in zip(shards, self._starts, strict=False):
             rows = f"{shard.start}:{shard.stop}"
             if shard.start != expected or shard.stop - shard.start != shard.shape[0]:
-                raise ValueError(f"{shard.path} holds rows {rows}; rows from {expected} expected")
+                raise InputError(f"{shard.path} holds rows {rows}; rows from {expected} expected")
             if shard.dtype != first.dtype or shard.shape[1:] != first.shape[1:]:
-                raise ValueError(f"{shard.path} differs in dtype or width from {first.path}")
+                raise InputError(f"{shard.path} differs in dtype or width from {first.path}")
         for key in sorted(set().union(*self.metadata) - OWN):
             self.only(key)
         self.dtype = first.dtype
@@ -260,7 +261,7 @@ class ShardedArray:
         """Give the header value that all shards share; differing or missing ones are errors."""
         values = {metadata.get(key) for metadata in self.metadata}
         if len(values) != 1 or None in values:
-            raise ValueError(f"shards of {self.paths[0].parent} do not share one {key!r}: {values}")
+            raise InputError(f"shards of {self.paths[0].parent} do not share one {key!r}: {values}")
         return values.pop()
 
 
@@ -309,7 +310,7 @@ class _Shard:
                 while done < length:
                     got = file.readinto(flat[place + done : place + length])
                     if not got:
-                        raise ValueError(f"{self.path} has been cut short")
+                        raise InputError(f"{self.path} has been cut short")
                     done += got
 
     def expect(self, first: int, last: int) -> None:
@@ -331,14 +332,14 @@ def _open_shard(path: Path) -> _Shard:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > path.stat().st_size:
-            raise ValueError(f"{path} is not a safetensors file")
+            raise InputError(f"{path} is not a safetensors file")
         header = json.loads(file.read(length))
     metadata, tensor = header.get("__metadata__", {}), header.get(TENSOR)
     if tensor is None or tensor["dtype"] not in _DTYPES:
-        raise ValueError(f"{path} holds no tensor {TENSOR!r} of a known dtype")
+        raise InputError(f"{path} holds no tensor {TENSOR!r} of a known dtype")
     shape, dtype = tuple(tensor["shape"]), np.dtype(_DTYPES[tensor["dtype"]])
     if path.stat().st_size != 8 + length + tensor["data_offsets"][1]:
-        raise ValueError(f"{path} is cut short or has bytes left over")
+        raise InputError(f"{path} is cut short or has bytes left over")
     start, _, stop = metadata.get("rows", f"0:{shape[0]}").partition(":")
     offset = 8 + length + tensor["data_offsets"][0]
     return _Shard(int(start), int(stop), path, metadata, dtype, shape, offset)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from vlselect.core.ordering import draw
 from vlselect.pool.samples import Samples
-from vlselect.subsets.budget import draw
 
 
 def shown_rows(samples: Samples, limit: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from types import TracebackType
 import torch
 from torch import nn
 
+from vlselect.core.errors import InputError
 from vlselect.models.layers import attention_module, first_tensor, hidden_argument
 
 VARIANTS = ("released", "paper")
@@ -65,7 +66,7 @@ def pool_attention(
         return torch.tanh(masked_mean(attention, masks))
     if variant == "paper":
         return masked_mean(torch.tanh(attention.float() + residual.float()), masks)
-    raise ValueError(f"variant {variant!r} is not one of {list(VARIANTS)}")
+    raise InputError(f"variant {variant!r} is not one of {list(VARIANTS)}")
 
 
 def join_layers(pooled: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
@@ -119,7 +120,7 @@ class ActivationRecorder:
         variant: str = "released",
     ):
         if variant not in VARIANTS:
-            raise ValueError(f"variant {variant!r} is not one of {list(VARIANTS)}")
+            raise InputError(f"variant {variant!r} is not one of {list(VARIANTS)}")
         self._layers = {index: decoder_layers[index] for index in chosen}
         self._masks, self._variant = masks, variant
         self._residuals: dict[int, torch.Tensor] = {}

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from vlselect.core.errors import InputError
 from vlselect.features.forward_pass import to_finite, token_width
 from vlselect.models.layers import attention_module, first_tensor
 from vlselect.models.vlm import Batch
@@ -52,7 +53,7 @@ def instruction_rows(batch: Batch, instruction: str, special: Collection[int]) -
     ScalSelect, arXiv 2602.11636 (instruction-conditioned early representation).
     """
     if instruction not in INSTRUCTIONS:
-        raise ValueError(f"instruction {instruction!r} is not one of {INSTRUCTIONS}")
+        raise InputError(f"instruction {instruction!r} is not one of {INSTRUCTIONS}")
     if instruction == "question":
         return batch.instruction
     ids = batch.inputs["input_ids"]
@@ -230,7 +231,7 @@ def extract_attended(
     ScalSelect, arXiv 2602.11636 (instruction-conditioned early representation).
     """
     if not 1 <= layer <= len(decoder_layers):
-        raise ValueError(f"layer {layer} is not one of 1 to {len(decoder_layers)}")
+        raise InputError(f"layer {layer} is not one of 1 to {len(decoder_layers)}")
     if not batch.image.any():
         return np.zeros((len(batch), token_width(model)), np.float16), []
     with AttendedRecorder(decoder_layers[layer - 1], rows, batch.image, mass) as recorder:

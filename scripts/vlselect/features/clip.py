@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoModel, AutoProcessor, CLIPModel
 
 from vlselect.core import log
+from vlselect.core.errors import InputError
 from vlselect.core.half import to_stored
 from vlselect.core.store import BLOCK
 from vlselect.models.loading import explained, prepare_device
@@ -71,7 +72,7 @@ class CLIP:
         device = prepare_device(arguments)
         path, revision = arguments.model, arguments.revision
         if arguments.quantisation:
-            raise ValueError(f"model {path!r}: a CLIP is not quantised; set `quantisation: null`")
+            raise InputError(f"model {path!r}: a CLIP is not quantised; set `quantisation: null`")
         where = {"revision": revision or "main", "trust_remote_code": arguments.trust_remote_code}
         options = {"dtype": getattr(torch, arguments.dtype)}
         options |= {"attn_implementation": arguments.attention}
@@ -79,7 +80,7 @@ class CLIP:
             processor = AutoProcessor.from_pretrained(path, **where)
             kind = AutoConfig.from_pretrained(path, **where).model_type
             if kind != CLIPModel.config_class.model_type:
-                raise ValueError(f"model {path!r} is of type {kind!r}, not a CLIPModel")
+                raise InputError(f"model {path!r} is of type {kind!r}, not a CLIPModel")
             model = load_pretrained(AutoModel, path, **options, **where)
         model = model.to(device).eval()
         logger.info("loaded %s (%s parameters) on %s", path, model.num_parameters(), model.device)
@@ -184,7 +185,7 @@ def _require_unit(values: Tensor, records: Sequence[Record]) -> None:
     sound = (values.norm(dim=-1) - expected).abs() < 1e-3  # NaN is not
     if not sound.all():
         wrong = records[int((~sound.all(dim=1)).nonzero()[0])]
-        raise ValueError(f"the CLIP embeddings of sample {wrong.sample_id!r} have no direction")
+        raise InputError(f"the CLIP embeddings of sample {wrong.sample_id!r} have no direction")
 
 
 def _chunks(items: Sequence, size: int) -> Iterator[Sequence]:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from vlselect.core.errors import InputError
 from vlselect.core.half import to_stored
 from vlselect.features.activations import ActivationRecorder, masked_mean
 from vlselect.features.likelihood import ResponseHead, mean_signals
@@ -55,7 +56,7 @@ def require_tokens(mask: torch.Tensor, what: str, sample_ids: Sequence[str]) -> 
     """Raise a ValueError naming the first sample without any token of a kind; mask is (B, T)."""
     empty = torch.nonzero(~mask.any(dim=1)).flatten().tolist()
     if empty:
-        raise ValueError(f"sample {sample_ids[empty[0]]!r} has no {what} tokens")
+        raise InputError(f"sample {sample_ids[empty[0]]!r} has no {what} tokens")
 
 
 def require_images(batch: Batch, n_images: np.ndarray) -> None:
@@ -68,7 +69,7 @@ def require_images(batch: Batch, n_images: np.ndarray) -> None:
     """
     wrong = np.flatnonzero(batch.image.any(dim=1).cpu().numpy() != (n_images > 0))
     if len(wrong):
-        raise ValueError(
+        raise InputError(
             f"sample {batch.sample_ids[wrong[0]]!r} has {n_images[wrong[0]]} images, but is "
             f"encoded {'without' if n_images[wrong[0]] else 'with'} image tokens"
         )

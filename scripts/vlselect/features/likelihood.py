@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+from vlselect.core.errors import InputError
 from vlselect.models.vlm import Batch
 
 SIGNALS = ("nll", "el2n", "margin")
@@ -112,7 +113,7 @@ class ResponseHead:
     def __init__(self, model: nn.Module, response: torch.Tensor):
         self._head = model.get_output_embeddings()
         if self._head is None:
-            raise ValueError(f"{type(model).__name__} has no output layer to read logits from")
+            raise InputError(f"{type(model).__name__} has no output layer to read logits from")
         self.predicted = response[:, 1:]
         self._shape = response.shape
         self.hidden: torch.Tensor | None = None
@@ -166,7 +167,7 @@ def response_sums(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.T
     counts = head.predicted.sum(dim=1)
     if not counts.all():
         empty = batch.sample_ids[int(counts.argmin())]
-        raise ValueError(f"sample {empty!r} has no response token to predict")
+        raise InputError(f"sample {empty!r} has no response token to predict")
     targets = batch.inputs["input_ids"][:, 1:][head.predicted]  # (P,)
     losses = F.cross_entropy(head.logits(output.logits).float(), targets, reduction="none")
     table = losses.new_zeros(head.predicted.shape)  # (B, T - 1)

@@ -8,6 +8,8 @@ combines shards asks here first. Torch-free.
 import json
 from collections.abc import Mapping, Sequence
 
+from vlselect.core.errors import InputError
+
 KEY = "projection"  # of a shard's header
 
 
@@ -41,17 +43,17 @@ def require_same(
         that differ, with their values, and the two shards.
     """
     if not headers:
-        raise ValueError("no shards to compare the projections of")
+        raise InputError("no shards to compare the projections of")
     if names is None:
         names = [f"{h.get('part', '?')}[{h.get('rows', '?')}]" for h in headers]
     first: dict[str, object] | None = None
     for header, name in zip(headers, names, strict=True):
         if KEY not in header:
-            raise ValueError(f"{name} has no projection fingerprint in its header")
+            raise InputError(f"{name} has no projection fingerprint in its header")
         fingerprint = json.loads(header[KEY])
         first = fingerprint if first is None else first
         if fingerprint != first:
-            raise ValueError(
+            raise InputError(
                 f"gradients were projected differently: {names[0]} and {name} differ in "
                 f"{_differences(first, fingerprint)}; collect them anew with one configuration"
             )

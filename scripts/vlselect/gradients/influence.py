@@ -30,6 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from vlselect.core import half, log
+from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray, ShardWriter
 from vlselect.gradients.fingerprint import require_same
 
@@ -56,10 +57,10 @@ def require_comparable(arrays: Mapping[str, ShardedArray]) -> None:
     for key in ORIGIN:
         found = sorted({str(header.get(key)) for header in headers})
         if len(found) > 1:
-            raise ValueError(f"gradients differ in {key!r}: {', '.join(found)}")
+            raise InputError(f"gradients differ in {key!r}: {', '.join(found)}")
     widths = {name: array.shape[1:] for name, array in arrays.items()}
     if len(set(widths.values())) > 1:
-        raise ValueError(f"gradients differ in width: {widths}")
+        raise InputError(f"gradients differ in width: {widths}")
 
 
 def mean_gradient(gradients: ShardedArray) -> np.ndarray:
@@ -79,7 +80,7 @@ def mean_gradient(gradients: ShardedArray) -> np.ndarray:
         If there are no rows, or one is not finite.
     """
     if not len(gradients):
-        raise ValueError("no validation gradients")
+        raise InputError("no validation gradients")
     total = np.zeros(gradients.shape[1], dtype=np.float64)
     for _, block in _finite_blocks(gradients, "validation"):
         total += block.sum(axis=0, dtype=np.float64)
@@ -190,7 +191,7 @@ def _finite_blocks(array: ShardedArray, what: str) -> Iterator[tuple[int, np.nda
         finite = half.finite_rows(stored)
         if not finite.all():
             row = start + int(np.argmin(finite))
-            raise ValueError(f"{array.path_of(row)}: {what} gradient of row {row} is not finite")
+            raise InputError(f"{array.path_of(row)}: {what} gradient of row {row} is not finite")
         block = buffer[: len(stored)]
         half.to_float32(stored, block)
         yield start, block

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from vlselect.core.errors import InputError
 from vlselect.features.likelihood import response_sums
 from vlselect.gradients.projection import Projection
 from vlselect.models.batching import batches
@@ -69,11 +70,11 @@ def lora_matrices(model: nn.Module) -> list[LoraMatrix]:
             continue
         layer = model.get_submodule(name.rpartition(".")[0])
         if not LORA_MATRIX.fullmatch(name) or not isinstance(layer, nn.Linear):
-            raise ValueError(f"{name} is not the A or B of a LoRA on a linear layer")
+            raise InputError(f"{name} is not the A or B of a LoRA on a linear layer")
         matrices.append(LoraMatrix(name, layer, offset))
         offset += parameter.numel()
     if not matrices:
-        raise ValueError(f"{type(model).__name__} has no LoRA weights")
+        raise InputError(f"{type(model).__name__} has no LoRA weights")
     return matrices
 
 
@@ -145,7 +146,7 @@ class PerSampleGradients:
         inside = {id(module) for module in decoder.modules()}
         for matrix in self.matrices:
             if id(matrix.layer) not in inside:
-                raise ValueError(
+                raise InputError(
                     f"{matrix.name} is outside the language model, so its gradients cannot be told "
                     "apart by sample; leave it out of gradients.warm_up.finetune.target_modules"
                 )
@@ -326,7 +327,7 @@ def require_norms(values: np.ndarray, losses: np.ndarray, sample_ids: Sequence[s
     norms = np.linalg.norm(values.astype(np.float64), axis=1)
     for i in np.flatnonzero(~np.isfinite(norms) | (norms == 0)):
         if norms[i] != 0 or losses[i] != 0:
-            raise ValueError(
+            raise InputError(
                 f"the gradient of sample {sample_ids[i]!r} has norm {norms[i]} at a loss of "
                 f"{losses[i]:.6g}: it has no direction"
             )

@@ -19,6 +19,7 @@ from typing import Protocol
 import torch
 from trak.projectors import BasicProjector, CudaProjector, ProjectionType
 
+from vlselect.core.errors import InputError
 from vlselect.gradients.shifted import ShiftedProjection
 from vlselect.gradients.splitmix import mix, random_bits
 
@@ -91,7 +92,7 @@ def make(
     ------
     ValueError
         If a number is out of range, the name is unknown, or the projector does not fit the device.
-    ModuleNotFoundError
+    InputError
         If ``cuda`` is needed and fast_jl is not installed.
     """
     if size < 1 or dim < 1 or seed < 0:
@@ -150,7 +151,7 @@ class SparseProjection:
 
     def __init__(self, size: int, dim: int, seed: int, *, nonzeros: int, device: torch.device):
         if not 1 <= nonzeros <= dim:
-            raise ValueError(f"nonzeros {nonzeros} is not in 1 … dim ({dim})")
+            raise InputError(f"nonzeros {nonzeros} is not in 1 … dim ({dim})")
         self.size, self.dim, self.seed, self.nonzeros = size, dim, seed, nonzeros
         self.device = torch.device(device)
 
@@ -221,7 +222,7 @@ class DenseProjection:
     ------
     ValueError
         If the projector does not fit the device, or p is too large for `BasicProjector`.
-    ModuleNotFoundError
+    InputError
         If `CudaProjector` is needed and fast_jl is not installed.
 
     References
@@ -284,30 +285,30 @@ class DenseProjection:
 
     def _require_possible(self) -> None:
         if self.implementation not in IMPLEMENTATIONS:
-            raise ValueError(
+            raise InputError(
                 f"gradients.projection.implementation {self.implementation!r} is not one of "
                 f"{', '.join(IMPLEMENTATIONS)}"
             )
         if self.implementation == "basic":
             needed = self.size * min(self.dim, BASIC_COLUMNS) * 4
             if needed > BASIC_BYTES:
-                raise ValueError(
+                raise InputError(
                     f"trak's BasicProjector needs {needed / 2**30:.0f} GiB for {self.size} LoRA "
                     "parameters: set gradients.projection.type to sjlt, or implementation to cuda"
                 )
             return
         if self.device.type != "cuda":
-            raise ValueError(
+            raise InputError(
                 f"gradients.projection.implementation is cuda, but the model is on {self.device}: "
                 "set it to basic, or the model's device to cuda"
             )
         if self.dim % CUDA_MULTIPLE:
-            raise ValueError(
+            raise InputError(
                 f"gradients.projection.dim is {self.dim}, but trak's CudaProjector needs a "
                 f"multiple of {CUDA_MULTIPLE}"
             )
         if importlib.util.find_spec("fast_jl") is None:
-            raise ModuleNotFoundError(
+            raise InputError(
                 f"{self.kind} projection on a GPU needs the package fast_jl: install it, or set "
                 "gradients.projection.implementation to basic (slower, and another map), or "
                 "gradients.projection.type to sjlt"

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from vlselect.subsets.budget import top
+from vlselect.core.errors import InputError
+from vlselect.core.ordering import top
 
 AGGREGATORS = ("vote", "mean", "max", "mean_rank", "round_robin", "single:<task>")
 TIE_BREAKS = ("mean_rank", "index")
@@ -43,9 +44,9 @@ def require_informative(table: np.ndarray, tasks: Sequence[str]) -> None:
     for task, column in zip(tasks, table.T, strict=True):
         finite = np.isfinite(column)
         if not finite.all():
-            raise ValueError(f"influence on {task} of row {int(np.argmin(finite))} is not finite")
+            raise InputError(f"influence on {task} of row {int(np.argmin(finite))} is not finite")
         if len(column) > 1 and column.min() == column.max():
-            raise ValueError(f"influence on {task} is {column[0]} for every sample: it ranks none")
+            raise InputError(f"influence on {task} is {column[0]} for every sample: it ranks none")
 
 
 def cast_votes(table: np.ndarray, percentile: float) -> np.ndarray:
@@ -65,7 +66,7 @@ def cast_votes(table: np.ndarray, percentile: float) -> np.ndarray:
     uint8 array, shape (N, T)
     """
     if not 0 < percentile < 100:
-        raise ValueError(f"percentile {percentile} is not in (0, 100)")
+        raise InputError(f"percentile {percentile} is not in (0, 100)")
     exact = table.astype(np.float64)
     return (exact >= np.percentile(exact, 100 - percentile, axis=0)).astype(np.uint8)
 
@@ -138,7 +139,7 @@ def aggregate(table: np.ndarray, aggregator: str) -> np.ndarray:
         return mean_rank(table)
     if aggregator == "max" or (aggregator.startswith("single:") and table.shape[1] == 1):
         return table.max(axis=1).astype(np.float64)
-    raise ValueError(f"no scores by aggregator {aggregator!r} over {table.shape[1]} tasks")
+    raise InputError(f"no scores by aggregator {aggregator!r} over {table.shape[1]} tasks")
 
 
 def round_robin(
@@ -153,7 +154,7 @@ def round_robin(
     budget : int
         At most N.
     sample_ids, ties
-        Tie-breaks inside a task, as in `vlselect.budget.top`.
+        Tie-breaks inside a task, as in `vlselect.core.ordering.top`.
 
     Returns
     -------

@@ -9,9 +9,11 @@ References
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InputError
+from vlselect.core.selection import Selection
 from vlselect.core.store import ShardedArray
 from vlselect.methods.maths.rankings import require
-from vlselect.subsets.budget import Selection, with_text_only
+from vlselect.methods.maths.text_only import with_text_only
 
 ROWS = 8192
 
@@ -41,7 +43,7 @@ def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
     clip: ShardedArray = require(signals, "clip", "clip_score")
     has_image = pool["n_images"].to_numpy() > 0
     if clip.shape[0] != len(pool) or clip.shape[1] % 2:
-        raise ValueError(f"clip embeddings of shape {clip.shape} for {len(pool)} samples")
+        raise InputError(f"clip embeddings of shape {clip.shape} for {len(pool)} samples")
     parts = [
         _cosines(start, block, has_image[start : start + len(block)])
         for start, block in clip.blocks(ROWS)
@@ -95,7 +97,7 @@ def _cosines(start: int, block: np.ndarray, has_image: np.ndarray) -> np.ndarray
     sound = (np.isfinite(norms) & ((norms > 0) == expected)).all(axis=1)
     if not sound.all():
         wrong = int(np.argmin(sound))
-        raise ValueError(
+        raise InputError(
             f"row {start + wrong} has {'an' if has_image[wrong] else 'no'} image, but embeddings "
             f"of norms {norms[wrong].tolist()} (image, text)"
         )

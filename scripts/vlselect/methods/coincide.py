@@ -11,10 +11,11 @@ import logging
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InputError
 from vlselect.core.log import progress
+from vlselect.core.selection import Selection
 from vlselect.methods.maths.allocation import allocate, log_probabilities
 from vlselect.methods.maths.mmd import greedy
-from vlselect.subsets.budget import Selection
 
 logger = logging.getLogger(__name__)
 
@@ -79,16 +80,16 @@ def _checked(signals: dict, n_pool: int):
     """Give activations, clusters (N,) and the summary by cluster, if they fit together."""
     missing = {"activations", "assignments", "summary"} - signals.keys()
     if missing:
-        raise ValueError(f"coincide needs the signals {sorted(missing)}")
+        raise InputError(f"coincide needs the signals {sorted(missing)}")
     activations = signals["activations"]
     cluster = signals["assignments"]["cluster"].to_numpy()
     summary = signals["summary"].sort_values("cluster", ignore_index=True)
     if not len(activations) == len(cluster) == n_pool:
-        raise ValueError(
+        raise InputError(
             f"{len(activations)} activations and {len(cluster)} assignments for {n_pool} samples"
         )
     if not np.array_equal(summary["cluster"], np.arange(len(summary))):
-        raise ValueError("the summary does not number its clusters from 0")
+        raise InputError("the summary does not number its clusters from 0")
     if not np.array_equal(np.bincount(cluster, minlength=len(summary)), summary["size"]):
-        raise ValueError("the summary's sizes are not those of the assignments")
+        raise InputError("the summary's sizes are not those of the assignments")
     return activations, cluster, summary

@@ -27,9 +27,11 @@ import logging
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InputError
+from vlselect.core.ordering import id_ranks
+from vlselect.core.selection import Selection
 from vlselect.methods.maths.message_passing import forward, reverse, walk
 from vlselect.methods.maths.rankings import likelihood_column, require
-from vlselect.subsets.budget import Selection, id_ranks
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +128,7 @@ def select(
     _require_variant(variant)
     scores = require(signals, "scores", "d2_pruning")["score"].to_numpy(np.float64)
     if np.isnan(scores).any():
-        raise ValueError(f"the score of row {int(np.argmax(np.isnan(scores)))} is NaN")
+        raise InputError(f"the score of row {int(np.argmax(np.isnan(scores)))} is NaN")
     neighbours, squared = _graph(signals, len(pool))
     ranks = id_ranks(pool["sample_id"].to_numpy(object))
     if budget > len(pool):
@@ -137,7 +139,7 @@ def select(
 
 def _require_variant(variant: str) -> None:
     if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} is not one of {VARIANTS}")
+        raise InputError(f"variant {variant!r} is not one of {VARIANTS}")
 
 
 def _graph(signals: dict, n_pool: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,9 +148,9 @@ def _graph(signals: dict, n_pool: int) -> tuple[np.ndarray, np.ndarray]:
     neighbours = table.filter(regex=r"^neighbour_\d+$").to_numpy(np.int64)
     squared = table.filter(regex=r"^squared_\d+$").to_numpy(np.float64)
     if neighbours.shape != squared.shape or len(neighbours) != n_pool or not neighbours.size:
-        raise ValueError(
+        raise InputError(
             f"neighbours {neighbours.shape} and distances {squared.shape} for {n_pool} samples"
         )
     if neighbours.min() < 0 or neighbours.max() >= n_pool or not (squared >= 0).all():
-        raise ValueError("neighbours are not rows of the pool, or distances are below zero or NaN")
+        raise InputError("neighbours are not rows of the pool, or distances are below zero or NaN")
     return neighbours, squared

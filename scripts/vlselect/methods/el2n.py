@@ -9,8 +9,8 @@ References
 import numpy as np
 import pandas as pd
 
+from vlselect.core.selection import Selection
 from vlselect.methods.maths.rankings import keep_part, likelihood_column, require
-from vlselect.subsets.budget import Selection
 
 
 def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from vlselect.subsets.budget import Selection
+from vlselect.core.errors import InputError
+from vlselect.core.selection import Selection
 
 
 def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int) -> Selection:
@@ -15,5 +16,5 @@ def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int) -> Selecti
         If the budget is less than the pool: `full` knows no order to choose by.
     """
     if budget != len(pool):
-        raise ValueError(f"full takes all {len(pool)} samples, not {budget}: use ratio 1.0")
+        raise InputError(f"full takes all {len(pool)} samples, not {budget}: use ratio 1.0")
     return Selection(np.arange(len(pool)))

@@ -8,8 +8,10 @@ References
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InputError
+from vlselect.core.ordering import top
+from vlselect.core.selection import Selection
 from vlselect.gradients import voting
-from vlselect.subsets.budget import Selection, top
 
 
 def select(
@@ -51,7 +53,7 @@ def select(
         If aggregator, tie-break or signals are not as above, or a task cannot rank the pool.
     """
     if tie_break not in voting.TIE_BREAKS:
-        raise ValueError(f"tie_break {tie_break!r} is not one of {voting.TIE_BREAKS}")
+        raise InputError(f"tie_break {tie_break!r} is not one of {voting.TIE_BREAKS}")
     sample_ids = pool["sample_id"].to_numpy(object)
     if "consensus" not in signals:
         signals = prepare(pool, signals, aggregator=aggregator)
@@ -76,7 +78,7 @@ def prepare(pool: pd.DataFrame, signals: dict, *, aggregator: str = "vote") -> d
     """
     if aggregator == "vote":
         if "votes" not in signals:
-            raise ValueError("aggregator 'vote' needs the signal 'votes'")
+            raise InputError("aggregator 'vote' needs the signal 'votes'")
         scores, ranks = signals["votes"][["votes", "mean_rank"]].to_numpy(np.float64).T
     else:
         table, tasks = _influence_table(signals, aggregator)
@@ -95,6 +97,6 @@ def _influence_table(signals: dict, aggregator: str) -> tuple[np.ndarray, list[s
         task = aggregator.removeprefix("single:")
         influence = {task: influence[task]} if task in influence else {}
     if not influence:
-        raise ValueError(f"aggregator {aggregator!r} has no table for it in 'influence'")
+        raise InputError(f"aggregator {aggregator!r} has no table for it in 'influence'")
     table = np.column_stack([frame["influence"].to_numpy() for frame in influence.values()])
     return table, list(influence)

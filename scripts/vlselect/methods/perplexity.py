@@ -11,8 +11,8 @@ import logging
 import numpy as np
 import pandas as pd
 
+from vlselect.core.selection import Selection
 from vlselect.methods.maths.rankings import keep_part, likelihood_column, require
-from vlselect.subsets.budget import Selection
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from vlselect.subsets.budget import Selection, draw
+from vlselect.core.ordering import draw
+from vlselect.core.selection import Selection
 
 
 def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int) -> Selection:

@@ -9,8 +9,10 @@ References
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InputError
+from vlselect.core.selection import Selection
 from vlselect.methods.maths.subspace import leverage
-from vlselect.subsets.budget import Selection, with_text_only
+from vlselect.methods.maths.text_only import with_text_only
 
 
 def score(pool: pd.DataFrame, signals: dict, seed: int, *, energy: float = 0.9) -> np.ndarray:
@@ -40,7 +42,7 @@ def score(pool: pd.DataFrame, signals: dict, seed: int, *, energy: float = 0.9) 
         or all their features are equal.
     """
     if "attended" not in signals:
-        raise ValueError("scalselect needs the signal 'attended'")
+        raise InputError("scalselect needs the signal 'attended'")
     has_image = pool["n_images"].to_numpy() > 0
     return leverage(signals["attended"], has_image, energy).astype(np.float32)
 
@@ -78,7 +80,7 @@ def select(
         If scores are missing, or samples with an image are too few for `drop`.
     """
     if "scores" not in signals:
-        raise ValueError("scalselect needs the signal 'scores'")
+        raise InputError("scalselect needs the signal 'scores'")
     return with_text_only(
         signals["scores"]["score"].to_numpy(),
         pool["n_images"].to_numpy() > 0,

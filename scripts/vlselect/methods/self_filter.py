@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from vlselect.clusters.embeddings import Embeddings
-from vlselect.subsets.budget import Selection
+from vlselect.core.errors import InputError
+from vlselect.core.selection import Selection
 
 logger = logging.getLogger(__name__)
 
@@ -78,9 +79,9 @@ def select(
     [1]_, section 3, stage 2.
     """
     if negative not in NEGATIVE:
-        raise ValueError(f"negative {negative!r} is not one of {NEGATIVE}")
+        raise InputError(f"negative {negative!r} is not one of {NEGATIVE}")
     if gamma < 0 or neighbours < 1:
-        raise ValueError(f"gamma {gamma} must be at least 0, neighbours {neighbours} at least 1")
+        raise InputError(f"gamma {gamma} must be at least 0, neighbours {neighbours} at least 1")
     if not 0 <= budget <= len(pool):
         raise ValueError(f"a budget of {budget} does not fit a pool of {len(pool)} samples")
     difficulty = _difficulties(signals, len(pool))
@@ -242,10 +243,10 @@ def _difficulties(signals: dict, n_pool: int) -> np.ndarray:
     """Give difficulties (N,) float64, if the signals are there, finite and of this pool."""
     missing = {"scores", "clip"} - signals.keys()
     if missing:
-        raise ValueError(f"self_filter needs the signals {sorted(missing)}")
+        raise InputError(f"self_filter needs the signals {sorted(missing)}")
     difficulty = signals["scores"]["score"].to_numpy(np.float64)
     if len(difficulty) != n_pool:
-        raise ValueError(f"{len(difficulty)} scores for {n_pool} samples")
+        raise InputError(f"{len(difficulty)} scores for {n_pool} samples")
     if not np.isfinite(difficulty).all():
-        raise ValueError(f"the score of row {int(np.argmin(np.isfinite(difficulty)))} is no number")
+        raise InputError(f"the score of row {int(np.argmin(np.isfinite(difficulty)))} is no number")
     return difficulty

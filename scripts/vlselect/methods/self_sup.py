@@ -12,8 +12,9 @@ import pandas as pd
 
 from vlselect.clusters.embeddings import Embeddings
 from vlselect.clusters.prototypes import nearest_prototype
+from vlselect.core.errors import InputError
+from vlselect.core.selection import Selection
 from vlselect.methods.maths.rankings import keep_part, require
-from vlselect.subsets.budget import Selection
 
 KEEP = {"hard": "top", "easy": "bottom"}
 
@@ -91,6 +92,6 @@ def select(
         If scores are missing or NaN, or `keep` is unknown.
     """
     if keep not in KEEP:
-        raise ValueError(f"keep {keep!r} is not one of {tuple(KEEP)}")
+        raise InputError(f"keep {keep!r} is not one of {tuple(KEEP)}")
     scores = require(signals, "scores", "self_sup")["score"].to_numpy()
     return keep_part(scores, budget, pool["sample_id"].to_numpy(object), KEEP[keep])

@@ -13,9 +13,10 @@ import pandas as pd
 
 from vlselect.clusters.embeddings import Embeddings
 from vlselect.clusters.prototypes import nearest_prototype
+from vlselect.core.ordering import top
+from vlselect.core.selection import Selection
 from vlselect.methods.maths.rankings import require
-from vlselect.methods.maths.thresholds import ALONE, tolerance
-from vlselect.subsets.budget import Selection, top
+from vlselect.methods.maths.semdedup_thresholds import ALONE, tolerance
 
 logger = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vlselect.core.errors import InputError
 from vlselect.pool.records import IMAGE_MARKER, Record
 
 _MARK = re.compile("\ue000(\\d+)\ue001")
@@ -22,7 +23,7 @@ Span = tuple[int, int]  # first character, one past the last
 Render = Callable[[list[dict]], str]
 
 
-class MaskError(ValueError):
+class MaskError(InputError):
     """The responses of a sample cannot be found in what the chat template made of it."""
 
 
@@ -71,7 +72,7 @@ def locate_texts(
     MaskError
         If the template alters, drops, repeats or reorders what user and assistant say.
     """
-    plain = messages(record)
+    plain = chat_messages(record)
     text = render(plain)
     marked, texts = _mark(plain)
     pieces = _MARK.split(render(marked))  # literal, number, literal, …, number, literal
@@ -140,7 +141,7 @@ def turn_closings(render: Render, tokens: Sequence[str], end: str | None = None)
     return found
 
 
-def messages(record: Record) -> list[dict]:
+def chat_messages(record: Record) -> list[dict]:
     """Chat messages with content parts: each ``<image>`` an image part, the text around it text.
 
     Blanks around a turn go, also those between its text and images before or after it, since

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
+from vlselect.core.errors import InputError, MissingFileError
 from vlselect.models.loading import is_quantised
 from vlselect.models.vlm import VLM
 from vlselect.models.weights import load_pretrained
@@ -51,7 +52,7 @@ def merge_adapter(vlm: VLM) -> VLM:
     if not isinstance(vlm.model, PeftModel):
         return vlm
     if is_quantised(vlm.model):
-        raise ValueError(f"{vlm.path}: an adapter cannot be merged into quantised weights")
+        raise InputError(f"{vlm.path}: an adapter cannot be merged into quantised weights")
     vlm.model = vlm.model.merge_and_unload(safe_merge=True).eval()
     return vlm
 
@@ -84,7 +85,7 @@ def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
 
         return load_adapter(vlm, directory)
     if not (directory / "config.json").is_file():
-        raise FileNotFoundError(f"{directory} holds neither {ADAPTER_CONFIG} nor config.json")
+        raise MissingFileError(f"{directory} holds neither {ADAPTER_CONFIG} nor config.json")
     base = vlm.model
     model = load_pretrained(
         *(AutoModelForImageTextToText, str(directory)),

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from vlselect.core.errors import InputError
+
 IGNORED = -100  # label of tokens without a loss
 SEQUENCES = frozenset({"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"})
 
@@ -41,7 +43,7 @@ class Encoded:
             If one is; names the sample.
         """
         if self.image[length:].any():
-            raise ValueError(
+            raise InputError(
                 f"sample {self.sample_id!r} has image tokens beyond max_length {length}"
             )
         inputs = {

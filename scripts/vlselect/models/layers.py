@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from vlselect.core.errors import InputError
+
 ATTENTION_NAMES = ("self_attn", "self_attention", "attention", "attn")
 N_DEPTHS = 5
 
@@ -41,11 +43,11 @@ def choose_layers(n_layers: int, wanted: Sequence[int] | None = None) -> list[in
     COINCIDE, arXiv 2406.10995 (five layers of a 24-layer reference model).
     """
     if n_layers < 1:
-        raise ValueError("the language model has no decoder layers")
+        raise InputError("the language model has no decoder layers")
     if wanted is not None:
         outside = [layer for layer in wanted if not 0 <= layer < n_layers]
         if outside or not wanted or len(set(wanted)) != len(wanted):
-            raise ValueError(
+            raise InputError(
                 f"layers {list(wanted)} are not one or more distinct layers of 0 to {n_layers - 1}"
             )
         return sorted(wanted)
@@ -69,7 +71,7 @@ def attention_module(layer: nn.Module) -> nn.Module:
     for name in ATTENTION_NAMES:
         if name in children:
             return children[name]
-    raise ValueError(
+    raise InputError(
         f"{type(layer).__name__} has no self-attention module: none of {list(ATTENTION_NAMES)} "
         f"among its children {list(children)}"
     )

@@ -19,6 +19,7 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
+from vlselect.core.errors import InputError, MissingFileError
 from vlselect.core.kept_memory import keep_freed_memory
 from vlselect.models.processors import load_processor
 from vlselect.models.vlm import VLM
@@ -81,7 +82,7 @@ def pick_device(device: str) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise RuntimeError(f"device {device!r} was asked for, but torch sees no GPU")
+        raise InputError(f"device {device!r} was asked for, but torch sees no GPU")
     if device == "cuda" and "LOCAL_RANK" in os.environ:
         device = f"cuda:{int(os.environ['LOCAL_RANK'])}"
     return torch.device(device)
@@ -118,12 +119,11 @@ def load_vlm(
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         If there is no such directory and no revision, or the hub's files are not to be had.
-    PermissionError
-        If the model needs code of its own and the config does not allow it.
-    ModuleNotFoundError
-        If quantisation is asked for and bitsandbytes is not installed.
+    InputError
+        If the model needs code of its own and the config does not allow it, or if
+        quantisation is asked for and bitsandbytes is not installed.
     WeightsError
         If the weights are not just those of the model.
 
@@ -141,7 +141,7 @@ def load_vlm(
         processor = load_processor(path, **where)
         model = load_pretrained(AutoModelForImageTextToText, path, **options, **where)
     if bool(quantisation) != is_quantised(model):
-        raise ValueError(
+        raise InputError(
             f"model {path!r} {'stayed' if quantisation else 'is saved'} "
             f"{'un' if quantisation else ''}quantised, but `quantisation` is {quantisation!r}"
         )
@@ -189,20 +189,20 @@ def explained(path: str, revision: str | None) -> Iterator[None]:
 
     Raises
     ------
-    FileNotFoundError, PermissionError
+    MissingFileError, InputError
         As `load_vlm`.
     """
     if revision is None and not Path(path).is_dir():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"model {path!r} is not a directory; a hub id needs a `revision` in the config"
         )
     try:
         yield
     except OSError as error:
         if revision is None:
-            raise FileNotFoundError(f"cannot load the model in {path!r}: {error}") from error
+            raise MissingFileError(f"cannot load the model in {path!r}: {error}") from error
         command = f"hf download {shlex.quote(path)} --revision {shlex.quote(revision)}"
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"cannot load model {path!r} at revision {revision!r}: {error}. Where there is no "
             f"network, run `{command}` on a machine that has one and shares this machine's "
             f"Hugging Face cache (HF_HOME); or run `{command} --local-dir <folder>`, copy the "
@@ -211,7 +211,7 @@ def explained(path: str, revision: str | None) -> Iterator[None]:
     except ValueError as error:
         if "trust_remote_code" not in str(error):
             raise
-        raise PermissionError(
+        raise InputError(
             f"model {path!r} comes with Python code of its own, which is not run: its architecture "
             "is not in transformers. If you have read and trust that code, set "
             "`trust_remote_code: true` in this model's entry under `models` in the config"
@@ -226,9 +226,9 @@ def is_quantised(model: torch.nn.Module) -> bool:
 def _quantisation_config(quantisation: str, dtype: torch.dtype) -> BitsAndBytesConfig:
     """Options of bitsandbytes; the library has to be there."""
     if quantisation not in QUANTISATIONS:
-        raise ValueError(f"quantisation {quantisation!r} is none of {QUANTISATIONS}")
+        raise InputError(f"quantisation {quantisation!r} is none of {QUANTISATIONS}")
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise ModuleNotFoundError(
+        raise InputError(
             f"quantisation {quantisation!r} needs bitsandbytes, which is not installed in this "
             "environment: `pip install bitsandbytes` (0.50.2 is known to work, without a GPU too),"
             " or set `quantisation: null` in this model's entry under `models` in the config"

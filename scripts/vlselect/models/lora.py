@@ -5,7 +5,6 @@ the output layer are not. Where the language model sits is asked of the model, s
 names are written down here.
 """
 
-import hashlib
 import math
 import re
 from collections.abc import Sequence
@@ -26,6 +25,8 @@ from peft.utils.transformers_weight_conversion import (
 from safetensors.torch import load_file
 from torch import nn
 
+from vlselect.core.digests import file_digest
+from vlselect.core.errors import InputError, MissingFileError
 from vlselect.models.vlm import VLM
 from vlselect.models.weights import require_same
 
@@ -101,14 +102,14 @@ def language_linears(model: nn.Module) -> str:
         if isinstance(module, nn.Linear) and id(module) in inside
     }
     if not linear:
-        raise ValueError(
+        raise InputError(
             f"{type(model).__name__} has no linear layer in its language model; set target_modules"
         )
     patterns = {re.sub(r"(?<=\\\.)\d+(?=\\\.)", r"\\d+", re.escape(name)) for name in linear}
     pattern = "|".join(sorted(patterns))
     matched = {name for name, _ in model.named_modules() if re.fullmatch(pattern, name)}
     if matched != linear:
-        raise ValueError(
+        raise InputError(
             f"{sorted(matched - linear)[0]!r} has the name of an adapted layer, but is not a "
             "linear layer of the language model; set target_modules"
         )
@@ -145,7 +146,7 @@ def load_adapter(vlm: VLM, folder: str | Path) -> VLM:
 
 def adapter_digest(folder: str | Path) -> str:
     """Sha256 (hex) of an adapter's weights."""
-    return hashlib.sha256(_require_adapter(folder).read_bytes()).hexdigest()
+    return file_digest(_require_adapter(folder))
 
 
 def _pattern(names: str | Sequence[str]) -> str:
@@ -158,7 +159,7 @@ def _pattern(names: str | Sequence[str]) -> str:
 def _require_adapter(folder: str | Path) -> Path:
     path = Path(folder) / WEIGHTS
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no LoRA adapter: there is no {WEIGHTS}")
+        raise MissingFileError(f"{folder} holds no LoRA adapter: there is no {WEIGHTS}")
     return path
 
 

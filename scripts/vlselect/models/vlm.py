@@ -16,6 +16,7 @@ from jinja2 import TemplateError
 from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
+from vlselect.core.errors import InputError
 from vlselect.models import chat, collation
 from vlselect.models.chat import MaskError, Span
 from vlselect.models.collation import SEQUENCES, Batch, Encoded
@@ -176,7 +177,7 @@ class VLM:
 
     def _require_positions(self, sample: Encoded) -> None:
         if self.positions is not None and len(sample) > self.positions:
-            raise ValueError(
+            raise InputError(
                 f"sample {sample.sample_id!r} has {len(sample)} tokens, but {self.path} has "
                 f"positions for {self.positions}; a max_length in the model's config cuts longer "
                 "samples"

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from vlselect.core.errors import InputError
+
 SHOWN = 20  # weights that an error lists by name
 
 
-class WeightsError(ValueError):
+class WeightsError(InputError):
     """A checkpoint does not hold just the weights of its model."""
 
 

@@ -43,7 +43,7 @@ def content_name(reference: str) -> str:
     return PurePosixPath(own).name if is_embedded(own) else reference
 
 
-def digest(content: bytes) -> str:
+def short_digest(content: bytes) -> str:
     """First 128 bits of the sha256, as 32 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()[:32]
 
@@ -91,7 +91,7 @@ def contents(value: object) -> Iterator[bytes]:
 
 
 def _reference(row: int | None, number: int, content: bytes) -> str | None:
-    return None if row is None else f"row-{row}/{number}/{digest(content)}.{_suffix(content)}"
+    return None if row is None else f"row-{row}/{number}/{short_digest(content)}.{_suffix(content)}"
 
 
 def _suffix(content: bytes) -> str:

@@ -16,7 +16,8 @@ from threading import Lock
 from typing import Protocol
 
 from vlselect.config.record_files import TABLES, by_part, is_glob, is_saved_dataset, record_files
-from vlselect.pool.embedded import digest, locate
+from vlselect.core.errors import InputError, MissingFileError
+from vlselect.pool.embedded import locate, short_digest
 from vlselect.pool.rejection import Rejection
 from vlselect.pool.row_bytes import RowBytes
 from vlselect.pool.tar_index import read_index
@@ -25,7 +26,7 @@ TARS = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst")  # the packed ones are ref
 LARGEST = 1 << 30  # bytes of one image in a tar
 
 
-class ImageError(Rejection):
+class ImageError(Rejection, InputError):
     """An image cannot be used; `reason` and `detail` as for a record, the detail names the path."""
 
 
@@ -121,7 +122,7 @@ class ImageRoots:
             part, _, name = reference.partition(":")
         if part not in self._roots:
             known = ", ".join(map(str, self._roots))
-            raise ValueError(f"image {reference!r} is of none of the parts {known}")
+            raise InputError(f"image {reference!r} is of none of the parts {known}")
         if "\0" in name:
             raise ImageError("missing_image", f"{name!r}: a path holds no null character")
         return self._roots[part], name
@@ -137,7 +138,7 @@ class FolderRoot:
     def require(self) -> None:
         """Refuse what is no folder."""
         if not self.folder.is_dir():
-            raise NotADirectoryError(f"the image root {str(self.folder)!r} is not a folder")
+            raise MissingFileError(f"the image root {str(self.folder)!r} is not a folder")
 
     def path(self, name: str) -> Path:
         """The file, with links followed."""
@@ -241,7 +242,7 @@ class TableRoot:
         found = rows.read(row)
         if number >= len(found):
             raise ImageError("missing_image", f"{name!r}: no such image in {self._location}")
-        if digest(found[number]) != expected:
+        if short_digest(found[number]) != expected:
             detail = f"{name!r}: {self._location} has changed since its records were read"
             raise ImageError("unreadable_image", detail)
         return found[number]

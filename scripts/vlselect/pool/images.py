@@ -85,6 +85,8 @@ def _decode(source: Path | io.BytesIO, reference: str, max_pixels: int) -> Image
                 raise ImageError("oversized_image", detail)
             image.load()
             return to_rgb(image)
+    except ImageError:
+        raise
     except Image.DecompressionBombError as error:
         raise ImageError("oversized_image", f"{reference!r}: {error}") from error
     except UnidentifiedImageError as error:

@@ -14,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+from vlselect.core.errors import InputError
+
 CHUNK = 1 << 20  # bytes read at a time
 LONGEST = 1 << 26  # characters or bytes of one record; a longer one is a broken file
 _NEAR_END = 16  # characters: the longest token whose cut-off end looks like a mistake
@@ -24,7 +26,7 @@ _RETURN = re.compile(r"[\r\n][ \t\r\n]*")
 _DECODER = json.JSONDecoder(parse_int=float)
 
 
-class RecordsFileError(ValueError):
+class RecordsFileError(InputError):
     """A file cannot be read as records; `position` is the byte, counted from 0, where it breaks."""
 
     def __init__(self, path: str | Path, position: int, problem: str):

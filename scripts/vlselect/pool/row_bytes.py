@@ -17,6 +17,7 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlselect.core.errors import InputError
 from vlselect.pool.embedded import contents
 from vlselect.pool.table_stream import byte_columns, open_arrow
 
@@ -46,7 +47,7 @@ class RowBytes:
             try:
                 pieces += _pieces(path)
             except (pa.ArrowException, OSError) as error:
-                raise ValueError(f"{path}: {error}") from error
+                raise InputError(f"{path}: {error}") from error
         self._pieces = pieces
         self._starts = list(accumulate((piece.n_rows for piece in pieces), initial=0))
         self._kept: OrderedDict[int, pa.Table] = OrderedDict()

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlselect.core.errors import InputError
 from vlselect.core.store import replacing
 from vlselect.pool.image_roots import add_images_argument
 from vlselect.pool.records import Record, TaskRecord, content_digest, parse_record
@@ -138,7 +139,7 @@ class Samples:
         """
         missing = set(columns or ()) - set(self._file.schema_arrow.names)
         if missing:
-            raise KeyError(f"{self.path} has no column {', '.join(sorted(missing))}")
+            raise InputError(f"{self.path} has no column {', '.join(sorted(missing))}")
         return self._file.read(columns=columns and list(columns)).to_pandas()
 
     def records(self, rows: Iterable[int]) -> list[Record]:

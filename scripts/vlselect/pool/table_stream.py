@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlselect.core.errors import InputError
 from vlselect.pool.embedded import detach
 
 PIECE = 1024  # rows
@@ -49,7 +50,7 @@ def read_rows(files: Sequence[str | Path], *, embedded: bool = True) -> Iterator
                     yield row, json.dumps(values, ensure_ascii=False, default=str)
                     row += 1
         except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise InputError(f"{path}: {error}") from error
 
 
 def open_arrow(path: Path) -> pa.RecordBatchReader | pa.RecordBatchFileReader:

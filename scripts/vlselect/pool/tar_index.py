@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from vlselect.core.errors import InputError
+
 BLOCK = 512
 FILES = b"0\x007"  # types of a plain file: old, new, contiguous
 LINKS = b"12"
@@ -21,7 +23,7 @@ _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK\x03\x
 Place = tuple[int, int]  # first byte and size; size -1 for a link
 
 
-class TarError(ValueError):
+class TarError(InputError):
     """A file cannot be read in place as a tar; names it and the byte."""
 
 

@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InfeasibleError, InputError
+from vlselect.core.selection import Selection
 from vlselect.pool.samples import Samples
-from vlselect.subsets.budget import InfeasibleError, Selection
-from vlselect.subsets.duplicate_groups import Likeness
+from vlselect.subsets.near_duplicate_lookup import NearDuplicates
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Constraints:
     bounds : mapping of {"minimum", "maximum", "quota"} to mapping of str to number
         For each source a count (a whole number) or a share of the subset (between 0 and 1). Shares
         are exact decimals; minima are rounded up, maxima down, quotas by largest remainder.
-    likeness : Likeness, optional
+    near_duplicates : NearDuplicates, optional
         Which samples are near-duplicates of each other.
 
     Attributes
@@ -75,7 +76,7 @@ class Constraints:
         keep: Sequence[str] = (),
         exclude: Sequence[str] = (),
         bounds: Mapping[str, Mapping[str, float]] | None = None,
-        likeness: Likeness | None = None,
+        near_duplicates: NearDuplicates | None = None,
     ):
         names, self.source = np.unique(pool["source"].to_numpy(str), return_inverse=True)
         self.names = names.tolist()
@@ -85,7 +86,7 @@ class Constraints:
         self.keep = _rows(self._ids, keep, "keep")
         self.eligible = np.ones(len(pool), dtype=bool)
         self.eligible[_rows(self._ids, exclude, "exclude")] = False
-        self.likeness = likeness or Likeness(len(pool))
+        self.near_duplicates = near_duplicates or NearDuplicates(len(pool))
         self._require_kept()
 
     def limits(self, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -187,24 +188,24 @@ class Constraints:
         for kind, values in self.bounds.items():
             unknown = sorted(set(values) - set(self.names))
             if unknown:
-                raise ValueError(
+                raise InputError(
                     f"constraints.{kind}: no source {', '.join(map(repr, unknown))} in the pool; "
                     f"there are {', '.join(self.names)}"
                 )
         others = set(self.bounds["minimum"]) | set(self.bounds["maximum"])
         both = sorted(others & set(self.bounds["quota"]))
         if both:
-            raise ValueError(f"constraints.quota.{both[0]}: also has a minimum or a maximum")
+            raise InputError(f"constraints.quota.{both[0]}: also has a minimum or a maximum")
 
     def _require_kept(self) -> None:
         out = self.keep[~self.eligible[self.keep]]
         if out.size:
-            raise ValueError(f"constraints: {self._ids[out[0]]!r} is both kept and excluded")
+            raise InputError(f"constraints: {self._ids[out[0]]!r} is both kept and excluded")
         kept = set(self.keep.tolist())
         for row in self.keep:
-            alike = kept.intersection(self.likeness.of(row).tolist()) - {int(row)}
+            alike = kept.intersection(self.near_duplicates.of(row).tolist()) - {int(row)}
             if alike:
-                raise ValueError(
+                raise InputError(
                     f"constraints.keep: {self._ids[row]!r} and {self._ids[min(alike)]!r} are "
                     "near-duplicates of each other"
                 )
@@ -219,7 +220,7 @@ class _Walk:
         self.reasons: list[str] = []
         self.asked = 0
         self.free = constraints.eligible.copy()
-        self._source, self._likeness = constraints.source, constraints.likeness
+        self._source, self._near_duplicates = constraints.source, constraints.near_duplicates
         self._room = most.copy()
         for place in np.flatnonzero(most == 0):
             self.free[self._source == place] = False
@@ -230,7 +231,7 @@ class _Walk:
         self.scores.append(float(score))
         self.reasons.append(reason)
         self.free[row] = False
-        self.free[self._likeness.of(row)] = False
+        self.free[self._near_duplicates.of(row)] = False
         place = self._source[row]
         self._room[place] -= 1
         if self._room[place] == 0:
@@ -278,13 +279,17 @@ def read_constraints(
     """
     if not (keep or exclude or bounds or duplicates is not None):
         return None
-    likeness = None
+    near_duplicates = None
     if duplicates is not None:
         pairs = [pd.read_parquet(path)[["row_a", "row_b"]].to_numpy() for path in duplicates]
         digests = samples.frame(["digest"])["digest"].to_numpy(object)
-        likeness = Likeness(len(pool), np.concatenate(pairs) if pairs else None, digests)
+        near_duplicates = NearDuplicates(
+            len(pool), np.concatenate(pairs) if pairs else None, digests
+        )
     kept, excluded = (read_ids(path) if path else [] for path in (keep, exclude))
-    return Constraints(pool, keep=kept, exclude=excluded, bounds=bounds, likeness=likeness)
+    return Constraints(
+        pool, keep=kept, exclude=excluded, bounds=bounds, near_duplicates=near_duplicates
+    )
 
 
 def read_ids(path: Path) -> list[str]:
@@ -300,7 +305,7 @@ def read_ids(path: Path) -> list[str]:
         return [line.strip() for line in text.split("\n") if line.strip()]
     ids = json.loads(text)
     if not isinstance(ids, list) or not all(type(name) in (str, int) for name in ids):
-        raise ValueError(f"{path} is not a JSON list of sample ids")
+        raise InputError(f"{path} is not a JSON list of sample ids")
     return [str(name) for name in ids]
 
 
@@ -318,7 +323,7 @@ def _rows(ids: np.ndarray, wanted: Sequence[str], key: str) -> np.ndarray:
     unknown = [name for name in dict.fromkeys(wanted) if name not in known]
     if unknown:
         few = ", ".join(map(repr, unknown[:5])) + (", …" if len(unknown) > 5 else "")
-        raise ValueError(
+        raise InputError(
             f"constraints.{key}: {len(unknown)} ids are not in the pool: {few} (in a mixture, ids "
             "begin with the part's name and a colon)"
         )

@@ -1,15 +1,13 @@
-"""What a selection method gets to see: its module by name, and its signals from their files."""
+"""What a selection method gets to see: the pool, and its signals from their files."""
 
 import argparse
-import importlib
-import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray
 from vlselect.pool.samples import Samples
 
@@ -74,16 +72,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, help=about)
 
 
-def load_method(name: str) -> ModuleType:
-    """Import a method's module; an unknown name is an error that says what to add."""
-    module = f"vlselect.methods.{name}"
-    if not name.isidentifier() or importlib.util.find_spec(module) is None:
-        raise ValueError(
-            f"no method {name!r}: there is no module scripts/vlselect/methods/{name}.py"
-        )
-    return importlib.import_module(module)
-
-
 def read_pool(samples: Samples) -> pd.DataFrame:
     """Read the columns of the pool that methods see: row, sample_id, source, n_images."""
     pool = samples.frame(columns=POOL_COLUMNS)
@@ -123,7 +111,7 @@ def read_signals(
         elif kinds == {".parquet"} and len(paths) == 1:
             _add(signals, name, _read_table(paths[0], n_pool))
         else:
-            raise ValueError(
+            raise InputError(
                 f"signal {name!r} must be one .parquet file or .safetensors shards, not {paths}"
             )
     for name, *paths in filter(_has_path, several):
@@ -192,7 +180,7 @@ def _has_path(given: Sequence[str]) -> bool:
 
 def _add(signals: dict, name: str, signal: Signal) -> None:
     if name in signals:
-        raise ValueError(f"signal {name!r} is given twice")
+        raise InputError(f"signal {name!r} is given twice")
     signals[name] = signal
 
 
@@ -205,4 +193,4 @@ def _read_table(path: str, n_pool: int) -> pd.DataFrame:
 def _require_rows(name: str, frame: pd.DataFrame, n_pool: int) -> None:
     """Raise ValueError if a table that has rows does not follow the pool, row by row."""
     if "row" in frame and not np.array_equal(frame["row"].to_numpy(), np.arange(n_pool)):
-        raise ValueError(f"the rows of {name} are not those of the pool of {n_pool} samples")
+        raise InputError(f"the rows of {name} are not those of the pool of {n_pool} samples")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect.subsets.budget import InfeasibleError
+from vlselect.core.errors import InfeasibleError, InputError
 from vlselect.subsets.constraints import Chosen
 
 logger = logging.getLogger(__name__)
@@ -16,10 +16,10 @@ logger = logging.getLogger(__name__)
 def read_tokens(paths: list[Path], n_pool: int) -> np.ndarray:
     """Tokens of each sample, int64 (n_pool,), from the tables of all shards."""
     if not paths:
-        raise ValueError("a budget in tokens needs the tables of the pool's tokens")
+        raise InputError("a budget in tokens needs the tables of the pool's tokens")
     table = pd.concat([pd.read_parquet(path) for path in paths]).sort_values("row")
     if not np.array_equal(table["row"].to_numpy(), np.arange(n_pool)):
-        raise ValueError(f"{paths[0]} and the like do not count the tokens of {n_pool} samples")
+        raise InputError(f"{paths[0]} and the like do not count the tokens of {n_pool} samples")
     return table["tokens"].to_numpy(np.int64)
 
 
@@ -50,11 +50,11 @@ def fill(choose: Callable[[int], Chosen], tokens: np.ndarray, limit: int, least:
         If there is no choice of `least` samples.
     """
     if limit > tokens.sum():
-        raise ValueError(f"budget tokens-{limit} does not fit a pool of {tokens.sum()} tokens")
+        raise InputError(f"budget tokens-{limit} does not fit a pool of {tokens.sum()} tokens")
     low, best = least, choose(least)
     used = int(tokens[best.rows].sum())
     if used > limit:
-        raise ValueError(
+        raise InputError(
             f"budget tokens-{limit}: the smallest choice, {low} samples, has {used} tokens"
         )
     cheapest = np.cumsum(np.sort(tokens))  # no n samples have fewer than cheapest[n - 1]

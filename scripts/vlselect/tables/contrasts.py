@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InputError
 from vlselect.tables import intervals
 from vlselect.tables.declarations import REFERENCE, UNTRAINED, Run
 from vlselect.tables.intervals import Interval, QuestionSpread, SeedSpread
@@ -150,7 +151,7 @@ def _question_spread(
                 return None
             units = values.index if units is None else units
             if not values.index.equals(units):
-                raise ValueError(f"{name}, {task}: has other questions than the other runs")
+                raise InputError(f"{name}, {task}: has other questions than the other runs")
             rows.append(values.to_numpy(np.float64))
         cells.append(np.stack(rows))
     return intervals.question_spread(cells)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from vlselect.core import store
+from vlselect.core.errors import InputError
 
 MEAN = "mean"  # the `task` of a row that averages over all benchmarks
 REFERENCE = "full"  # the method that everything is measured against
@@ -210,7 +211,7 @@ class Run:
 
         Raises
         ------
-        ValueError
+        InputError
             If the name has another form, or `shares` lacks its budget.
         """
         parts = name.strip("/").split("/")
@@ -218,12 +219,12 @@ class Run:
             return cls("", parts[0], "", "")
         label = RUN_LABEL.fullmatch(parts[-1])
         if label is None or len(parts) not in (2, 3):
-            raise ValueError(f"{name!r} is not [model/]method/<budget>_seed-<s>")
+            raise InputError(f"{name!r} is not [model/]method/<budget>_seed-<s>")
         model, budget = parts[0] if len(parts) == 3 else "", label["budget"]
         if budget.startswith("ratio-"):
             return cls(model, parts[-2], label["number"], label["seed"])
         if budget not in (shares or {}):
-            raise ValueError(f"{name!r}: the ratio of budget {budget} is not given")
+            raise InputError(f"{name!r}: the ratio of budget {budget} is not given")
         return cls(model, parts[-2], shares[budget], label["seed"], budget)
 
 
@@ -252,20 +253,20 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
+    InputError
         If a column is missing or unknown, or a number cannot be parsed.
     """
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     columns = TABLES[table]
     if list(frame.columns) != list(columns):
-        raise ValueError(f"{path}: has columns {list(frame.columns)}, needs {list(columns)}")
+        raise InputError(f"{path}: has columns {list(frame.columns)}, needs {list(columns)}")
     for column, (kind, _) in columns.items():
         if kind == "text":
             continue
         try:
             numbers = pd.to_numeric(frame[column].replace("", None)).astype(float)
         except ValueError as error:
-            raise ValueError(f"{path}: column {column}: {error}") from error
+            raise InputError(f"{path}: column {column}: {error}") from error
         frame[column] = numbers.astype("int64") if kind == "integer" else numbers
     return frame
 

@@ -1,12 +1,13 @@
 """Validation and test sets drawn from a benchmark's questions, never with an image in common.
 
-Drawn by hashes of seed and id (`budget.draw`), so that which questions are drawn depends neither
+Drawn by hashes of seed and id (`ordering.draw`), so that which questions are drawn depends neither
 on the order of a file nor on how many others are asked for.
 """
 
 from collections.abc import Sequence
 
-from vlselect.subsets import budget
+from vlselect.core import ordering
+from vlselect.core.errors import InputError
 
 
 def divide(
@@ -96,10 +97,10 @@ def divide_apart(
 def grouped(names: Sequence[str], groups: Sequence[str], seed: int) -> list[list[int]]:
     """Rows of each group; groups, and rows in them, in the order of the draw."""
     members: dict[str, list[int]] = {}
-    for row in budget.draw(names, len(names), seed, "questions").tolist():
+    for row in ordering.draw(names, len(names), seed, "questions").tolist():
         members.setdefault(groups[row], []).append(row)
     kinds = list(members)
-    return [members[kinds[i]] for i in budget.draw(kinds, len(kinds), seed, "images")]
+    return [members[kinds[i]] for i in ordering.draw(kinds, len(kinds), seed, "images")]
 
 
 def take(
@@ -130,7 +131,7 @@ def take(
         if not whole or len(rows) <= room:
             taken += rows[:room]
     if wanted and (not taken or (len(taken) < wanted and not whole)):
-        raise ValueError(f"{what}: {wanted} questions wanted, but there are {len(taken)}")
+        raise InputError(f"{what}: {wanted} questions wanted, but there are {len(taken)}")
     return sorted(taken), used
 
 
@@ -138,4 +139,4 @@ def count(size: float | str, available: int) -> int | None:
     """Number that a share below 1 or a number means; None for "all"."""
     if size == "all":
         return None
-    return budget.size(available, size) if 0 < size < 1 else int(size)
+    return ordering.size(available, size) if 0 < size < 1 else int(size)

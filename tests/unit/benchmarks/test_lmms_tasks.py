@@ -8,6 +8,7 @@ import yaml
 from PIL import Image
 
 from vlselect.benchmarks import lmms_documents, lmms_tasks
+from vlselect.core.errors import InputError
 from vlselect.pool.records import parse_task_record
 from vlselect.pool.samples import TASK_SCHEMA, SamplesWriter
 
@@ -85,7 +86,7 @@ def test_lengths_are_those_that_the_adapter_counted(tmp_path, counts, lengths):
 
 def test_a_failure_that_an_adapter_goes_over_is_an_error():
     lmms_tasks.check_output("Model Responding: 100%")
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(InputError, match="out of memory"):
         lmms_tasks.check_output("1/2\nERROR - Error CUDA out of memory in generating\n2/2")
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from vlselect.checkpoints.finetune import prepare_model, train
 from vlselect.checkpoints.training_data import ResponseCollator, SampleDataset
 from vlselect.config.finetune_settings import Settings
+from vlselect.core.errors import InputError
 from vlselect.models.loading import load_vlm
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
@@ -197,7 +198,7 @@ def test_too_little_memory_names_the_settings_that_help(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("transformers.Trainer.training_step", fail)
-    with pytest.raises(MemoryError) as caught:
+    with pytest.raises(InputError) as caught:
         run(changed(LORA, **changes))
     assert all(f"{words}" in str(caught.value) for words in advice)
     assert no_advice not in str(caught.value)
@@ -252,7 +253,7 @@ def test_no_samples_is_an_error(run):
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(run):
-    with pytest.raises(FloatingPointError, match="step"):
+    with pytest.raises(InputError, match="step"):
         run(changed(WHOLE, learning_rate=math.inf, epochs=3, max_grad_norm=0, warmup_ratio=0))
 
 

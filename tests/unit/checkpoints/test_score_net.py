@@ -18,6 +18,7 @@ from vlselect.checkpoints.score_net import (
     weighted_loss,
 )
 from vlselect.config.finetune_settings import Settings
+from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray
 from vlselect.models.loading import load_vlm
 from vlselect.pool import images
@@ -222,7 +223,7 @@ def test_too_little_memory_says_that_a_smaller_batch_is_another_softmax(run, mon
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("transformers.Trainer.training_step", fail)
-    with pytest.raises(MemoryError) as caught:
+    with pytest.raises(InputError) as caught:
         run(changed(gradient_checkpointing=True))
     assert "batch_size of the score net, now 6" in str(caught.value)
     assert "softmax" in str(caught.value)

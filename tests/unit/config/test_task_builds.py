@@ -7,8 +7,15 @@ import pytest
 import yaml
 
 from vlselect.config.checks import ConfigError, check
-from vlselect.config.task_builds import expand_builds, files, name_metrics, parameters, sets
-from vlselect.tasks.layouts.registry import layout_keys, layout_names, load_layout
+from vlselect.config.task_builds import (
+    expand_builds,
+    files,
+    layout_keys,
+    name_metrics,
+    parameters,
+    sets,
+)
+from vlselect.core import registry
 
 SCHEMA = yaml.safe_load(
     (Path(__file__).resolve().parents[3] / "rules/schemas/config.schema.yaml").read_text()
@@ -114,16 +121,17 @@ def test_a_prompt_of_ones_own_may_be_in_any_language(config):
 
 
 def test_every_layout_has_a_prompt_for_each_of_its_languages():
-    languages = {name: set(load_layout(name).PROMPTS) for name in layout_names()}
+    prompts = {name: registry.load("layout", name).PROMPTS for name in registry.names("layout")}
+    languages = {name: set(given) for name, given in prompts.items()}
     assert languages.pop("mmbench") == {"en", "cn"}
     assert all(given == {"en"} for given in languages.values())
-    for name in layout_names():
-        assert all("{question}" in prompt for prompt in load_layout(name).PROMPTS.values())
+    for given in prompts.values():
+        assert all("{question}" in prompt for prompt in given.values())
 
 
 def test_every_key_of_every_layout_is_in_the_schema():
     task = SCHEMA["properties"]["tasks"]["additionalProperties"]
     known = set(task["properties"]["build"]["properties"])
-    for name in layout_names():
+    for name in registry.names("layout"):
         needed, taken = layout_keys(name)
         assert "questions" in needed and needed <= taken <= known

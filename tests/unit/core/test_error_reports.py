@@ -5,6 +5,10 @@ import sys
 
 from running import ROOT
 
+from vlselect.core import errors
+from vlselect.pool.image_roots import ImageError
+from vlselect.pool.rejection import Rejection
+
 START = "from vlselect.core import log; log.start(); "
 
 
@@ -21,27 +25,33 @@ def fail(code: str) -> list[str]:
     return done.stderr.splitlines()
 
 
-def test_garbage_is_collected_as_usual_once_imports_are_done():
-    code = "import gc; print(*gc.get_threshold()); import vlselect; print(gc.get_threshold()[0]); "
-    code += "from vlselect.core import log; log.start(); print(*gc.get_threshold())"
-    done = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT / "scripts", text=True)
-    usual, importing, working = done.splitlines()
-    assert int(importing) > 10 * int(usual.split()[0]) and working == usual
-
-
 def test_an_error_of_our_own_is_its_message():
-    code = (
-        "from vlselect.pool.image_roots import ImageRoots; ImageRoots({None: 'nowhere'}).require()"
-    )
+    code = "from vlselect.pool.image_roots import ImageRoots as Roots; "
+    code += "Roots({None: 'nowhere'}).require()"
     (line,) = fail(code)
     assert line.endswith("ERROR vlselect.core.log: the image root 'nowhere' is not a folder")
+
+
+def test_an_image_that_cannot_be_used_is_named_without_a_trace(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    code = f"from vlselect.pool.images import load; load({str(tmp_path)!r}, 'a.png', 9)"
+    (line,) = fail(code)
+    assert "ERROR vlselect.core.log: unreadable_image: 'a.png' (8 bytes) is not one of" in line
 
 
 def test_what_was_not_foreseen_shows_where_it_happened():
     for code in (
         "from vlselect.core import store; store.write_json({}, None)",  # a mistake in a program
+        "from vlselect.core.selection import Selection; Selection([1]).check(2, 9)",  # of a method
         "from vlselect.core import store; store.write_json({}, '/dev/null/x.json')",  # the system's
-        "import json; json.loads('{')",  # raised by somebody else
+        "import json; json.loads('{')",  # raised by another library
     ):
         lines = fail(code)
         assert lines[0] == "Traceback (most recent call last):", code
+
+
+def test_errors_for_users_are_what_they_are_to_python():
+    assert issubclass(errors.InputError, ValueError)
+    assert issubclass(errors.MissingFileError, FileNotFoundError)
+    assert issubclass(ImageError, Rejection) and issubclass(ImageError, errors.InputError)
+    assert str(errors.MissingFileError("no such folder")) == "no such folder"

@@ -41,7 +41,7 @@ def test_a_missing_script_is_an_error():
 def test_digest_follows_the_content(tmp_path):
     path = tmp_path / "a.py"
     path.write_text("1")
-    before = sources.digest([path])
-    assert before == sources.digest([path])
+    before = sources.code_digest([path])
+    assert before == sources.code_digest([path])
     path.write_text("2")
-    assert before != sources.digest([path])
+    assert before != sources.code_digest([path])

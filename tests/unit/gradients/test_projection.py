@@ -6,6 +6,7 @@ import torch
 from closeness import assert_close_vectors
 from trak.projectors import BasicProjector, ProjectionType
 
+from vlselect.core.errors import InputError
 from vlselect.gradients import projection, shifted
 from vlselect.gradients import splitmix as splitmix64
 
@@ -267,7 +268,7 @@ def test_what_cannot_be_is_refused(kind, more, message):
 def test_dense_projection_on_a_gpu_never_falls_back(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     where = {"size": 500, "seed": 0, "device": torch.device("cuda")}
-    with pytest.raises(ModuleNotFoundError, match=r"fast_jl.*implementation to basic"):
+    with pytest.raises(InputError, match=r"fast_jl.*implementation to basic"):
         projection.make("rademacher", dim=512, **where)
     with pytest.raises(ValueError, match="multiple of 512"):
         projection.make("rademacher", dim=500, **where)

@@ -5,7 +5,14 @@ import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from templates import CHATML, GEMMA, INTERNVL, QWEN, SMOLVLM, VICUNA
 
-from vlselect.models.chat import MaskError, expand, locate_texts, messages, shift, turn_closings
+from vlselect.models.chat import (
+    MaskError,
+    chat_messages,
+    expand,
+    locate_texts,
+    shift,
+    turn_closings,
+)
 from vlselect.pool.records import Record, Turn
 
 SPECIAL = [
@@ -102,7 +109,7 @@ def test_turns_that_a_template_leaves_open_are_closed_once(kind):
     assert [text[start:stop] for start, stop in spans["user"]] == ["a", "c", "e"]
     for (_, stop), answer in zip(spans["assistant"], "bdf", strict=True):
         assert not text[stop:].lstrip().startswith((end, "</s>")), (answer, text)
-    bare = render(messages(record))
+    bare = render(chat_messages(record))
     assert (
         (text == bare)
         if kind == "none"
@@ -162,7 +169,7 @@ def test_an_image_at_the_end_of_an_answer_does_not_close_it():
     ],
 )
 def test_what_stands_between_text_and_images(text, parts):
-    (message,) = messages(talk(text))
+    (message,) = chat_messages(talk(text))
     assert [part.get("text") for part in message["content"]] == parts
     assert [part["type"] for part in message["content"]] == [
         "image" if part is None else "text" for part in parts

@@ -8,6 +8,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
+from vlselect.core.errors import InputError
 from vlselect.features.clip import CLIP
 from vlselect.models.loading import (
     add_model_arguments,
@@ -118,7 +119,7 @@ def own_code(tiny_vlm, tmp_path):
 
 
 def test_code_that_comes_with_a_model_is_not_run(own_code):
-    with pytest.raises(PermissionError, match="`trust_remote_code: true`"):
+    with pytest.raises(InputError, match="`trust_remote_code: true`"):
         load_vlm(str(own_code), device="cpu")
     assert not (own_code / "ran").exists()
 
@@ -133,7 +134,7 @@ def test_code_that_comes_with_a_model_is_run_where_the_config_says_so(own_code, 
 def test_without_bitsandbytes_quantisation_is_refused(tiny_vlm, monkeypatch, quantisation):
     find = "vlselect.models.loading.importlib.util.find_spec"
     monkeypatch.setattr(find, lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match="pip install bitsandbytes"):
+    with pytest.raises(InputError, match="pip install bitsandbytes"):
         load_vlm(str(tiny_vlm), device="cpu", quantisation=quantisation)
 
 
@@ -144,7 +145,7 @@ def test_a_clip_is_not_quantised(tiny_vlm):
 
 def test_a_gpu_that_is_not_there_is_an_error(tiny_vlm, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(RuntimeError, match="device 'cuda'"):
+    with pytest.raises(InputError, match="device 'cuda'"):
         load_vlm(str(tiny_vlm), device="cuda")
 
 

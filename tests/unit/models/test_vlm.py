@@ -9,6 +9,7 @@ from closeness import assert_close_vectors, chain
 from PIL import Image
 from tiny_inputs import WORDS
 
+from vlselect.core.errors import InputError
 from vlselect.models.chat import MaskError
 from vlselect.models.loading import load_vlm
 from vlselect.pool.records import Record, Turn
@@ -171,7 +172,7 @@ def test_loading_says_what_is_missing(tmp_path, tiny_vlm):
         load_vlm("no/such/model")
     with pytest.raises(FileNotFoundError, match="hf download org/name"):
         load_vlm("org/name", revision="abc")
-    with pytest.raises(RuntimeError, match="no GPU"):
+    with pytest.raises(InputError, match="no GPU"):
         load_vlm(str(tiny_vlm), device="cuda")
 
 

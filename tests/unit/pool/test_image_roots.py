@@ -249,7 +249,7 @@ def test_what_is_not_there_is_named(tmp_path):
     (tmp_path / "x.tar.gz").write_bytes(b"\x1f\x8b" + bytes(600))
     (tmp_path / "x.parquet").write_bytes(b"no table")
     missing = {
-        "nowhere": NotADirectoryError,
+        "nowhere": FileNotFoundError,
         "no.tar": FileNotFoundError,
         "no-*.tar": FileNotFoundError,
         "no.parquet": ValueError,

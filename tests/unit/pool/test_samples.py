@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from vlselect.core.errors import InputError
 from vlselect.pool import samples as module
 from vlselect.pool.records import content_digest, parse_record, parse_task_record
 from vlselect.pool.samples import SCHEMA, TASK_SCHEMA, RejectionWriter, Samples, SamplesWriter
@@ -49,7 +50,7 @@ def test_columns(tmp_path, groups_of_8):
         assert row.n_turns == 1 + int(record.sample_id) % 2
         assert row.digest == content_digest(record.images, record.turns)
     assert samples.frame(["source", "row"]).columns.tolist() == ["source", "row"]
-    with pytest.raises(KeyError, match="no column nothing"):
+    with pytest.raises(InputError, match="no column nothing"):
         samples.frame(["nothing"])
 
 

@@ -1,232 +1,25 @@
-"""Budgets, ties, draws and text-only samples against obvious references."""
+"""Budgets by their labels."""
 
-from decimal import ROUND_HALF_UP, Decimal
-from fractions import Fraction
-from hashlib import blake2b
-from itertools import combinations
-
-import numpy as np
 import pytest
 
 from vlselect.subsets import budget
-from vlselect.subsets.budget import Selection
 
 
-@pytest.mark.parametrize(
-    ("n_pool", "ratio", "expected"),
-    [
-        (10, 0.2, 2),
-        (2406, 0.2, 481),
-        (7, 1.0, 7),
-        (3, 0.5, 2),
-        (5, "0.5", 3),
-        (50, 0.29, 15),  # 14.5 as written, 14.499999999999998 in binary
-        (1, 0.5, 1),
-        (665298, 0.2, 133060),
-    ],
-)
-def test_size_rounds_halves_up(n_pool, ratio, expected):
-    assert budget.size(n_pool, ratio) == expected
+def test_labels_are_split_and_counted():
+    assert budget.parse("tokens-2000000") == ("tokens", "2000000")
+    assert budget.samples(2406, "ratio-0.2") == 481
+    assert budget.samples(2406, "samples-1000") == 1000
 
 
-def test_size_agrees_with_decimal_arithmetic():
-    rng = np.random.default_rng(0)
-    for _ in range(300):
-        n_pool, percent = int(rng.integers(100, 10_000)), int(rng.integers(1, 101))
-        exact = (Decimal(percent) / 100 * n_pool).quantize(Decimal(1), ROUND_HALF_UP)
-        assert budget.size(n_pool, percent / 100) == exact
+@pytest.mark.parametrize("label", ["ratio", "samples-1.5", "share-0.2", "tokens-", "samples--1"])
+def test_a_label_of_another_form_is_refused(label):
+    with pytest.raises(ValueError, match="is not ratio-<share>"):
+        budget.parse(label)
 
 
-@pytest.mark.parametrize("ratio", [0, -0.1, 1.01, "nan", "a fifth", float("inf"), "True"])
-def test_size_refuses_ratios_outside_range(ratio):
-    with pytest.raises(ValueError, match="ratio"):
-        budget.size(10, ratio)
-
-
-@pytest.mark.parametrize("n_pool", [0, 4])
-def test_size_refuses_an_empty_budget(n_pool):
-    with pytest.raises(ValueError, match="leaves none"):
-        budget.size(n_pool, 0.1)
-
-
-def test_selection_fills_in_missing_scores():
-    selection = Selection([3, 1])
-    assert selection.rows.dtype == np.int64
-    assert np.isnan(selection.scores).all()
-    selection.check(2, 4)
-
-
-@pytest.mark.parametrize(
-    ("rows", "scores"),
-    [([0.5, 1.0], None), ([[0, 1]], None), ([0, 1], [1.0]), ([0, 1], [1.0, np.inf])],
-)
-def test_selection_refuses_malformed_arrays(rows, scores):
-    with pytest.raises(ValueError):
-        Selection(rows, scores)
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [([0], "budget is 2"), ([0, 1, 2], "budget is 2"), ([1, 1], "row 1 more"), ([0, 4], "row 4")],
-)
-def test_check_names_what_is_wrong(rows, message):
-    with pytest.raises(ValueError, match=message):
-        Selection(rows).check(2, 4)
-
-
-def slow_top(scores, n, ids, ties):
-    keys = [(-scores[i], *(-tie[i] for tie in ties), ids[i], i) for i in range(len(scores))]
-    return [key[-1] for key in sorted(keys)[:n]]
-
-
-def test_top_agrees_with_sorted_tuples():
-    rng = np.random.default_rng(1)
-    for _ in range(100):
-        n_pool = int(rng.integers(1, 30))
-        scores, tie = rng.integers(-2, 3, n_pool), rng.integers(0, 2, n_pool) / 3
-        ids = [f"é{i}" if i % 3 else f"s{i}" for i in rng.permutation(n_pool)]
-        n = int(rng.integers(0, n_pool + 1))
-        ties = [tie] if rng.random() < 0.5 else []
-        assert budget.top(scores, n, ids, ties).tolist() == slow_top(scores, n, ids, ties)
-
-
-def test_top_takes_unsigned_scores():
-    assert budget.top(np.array([1, 0, 2], np.uint16), 2, ["a", "b", "c"]).tolist() == [2, 0]
-
-
-def test_top_refuses_nan_and_names_the_sample():
-    with pytest.raises(ValueError, match=r"row 1 \(b\) is NaN"):
-        budget.top([1.0, np.nan], 1, ["a", "b"])
-
-
-def test_top_refuses_a_repeated_id_and_a_budget_beyond_the_pool():
-    with pytest.raises(ValueError, match="'a' is not unique"):
-        budget.top([1.0, 2.0], 1, ["a", "a"])
-    with pytest.raises(ValueError, match="budget of 3"):
-        budget.top([1.0, 2.0], 3, ["a", "b"])
-    with pytest.raises(ValueError, match="shape"):
-        budget.top([1.0, 2.0, 3.0], 1, ["a", "b"])
-
-
-def test_draw_does_not_depend_on_the_pools_order():
-    rng = np.random.default_rng(2)
-    ids = np.array([f"sample-{i}" for i in range(50)], dtype=object)
-    chosen = set(ids[budget.draw(ids, 10, 3, "test")])
-    assert len(chosen) == 10
-    for _ in range(10):
-        shuffled = rng.permutation(ids)
-        assert set(shuffled[budget.draw(shuffled, 10, 3, "test")]) == chosen
-    assert set(ids[budget.draw(ids, 10, 4, "test")]) != chosen
-    assert chosen < set(ids[budget.draw(ids, 20, 3, "test")])
-
-
-def test_draw_is_uniform_over_samples():
-    ids = [f"s{i}" for i in range(10)]
-    counts = np.zeros(10)
-    for seed in range(2000):
-        counts[budget.draw(ids, 3, seed, "test")] += 1
-    # Each count is binomial(2000, 0.3): mean 600, standard deviation 20.5.
-    assert np.abs(counts - 600).max() < 5 * 20.5
-
-
-PURPOSES = [None, "warm_up", "self_filter", "explorer", "questions", "scalselect text_only"]
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_draws_for_different_purposes_share_what_chance_gives(seed):
-    ids, n = [f"s{i}" for i in range(4000)], 800
-    drawn = [set(budget.draw(ids, n, seed, purpose).tolist()) for purpose in PURPOSES]
-    # Hypergeometric: mean 160, standard deviation 10.1; 15 pairs, three seeds.
-    shared = [len(one & other) for one, other in combinations(drawn, 2)]
-    assert max(abs(count - 160) for count in shared) < 4 * 10.2
-
-
-def test_the_order_of_random_is_that_of_a_hash_without_a_purpose():
-    ids = [f"s{i}" for i in range(50)]
-    hashes = [blake2b(f"7:{name}".encode(), digest_size=8).digest() for name in ids]
-    expected = sorted(range(50), key=hashes.__getitem__)[:10]
-    assert budget.draw(ids, 10, 7, None).tolist() == expected
-
-
-def test_text_only_draws_of_methods_share_what_chance_gives():
-    ids = [f"s{i}" for i in range(4000)]
-    scores, has_image = np.arange(4000.0), np.arange(4000) >= 2000
-    chosen = [set(budget.draw(ids, 800, 0, None).tolist())]
-    for method in ("scalselect", "clip_score"):
-        selection = with_text_only(scores, has_image, 800, 0, sample_ids=ids, method=method)
-        chosen.append({row for row in selection.rows.tolist() if row < 2000})
-    # 400 of 2000 each, by `random` about as many: mean 80, standard deviation 7.2 to 8
-    for one, other in combinations(chosen, 2):
-        assert abs(len(one & other) - 80) < 4 * 8
-
-
-def slow_split(n, sizes):
-    exact = [Fraction(n * s, sum(sizes)) for s in sizes]
-    split = [int(share) for share in exact]
-    order = sorted(range(len(sizes)), key=lambda i: (split[i] - exact[i], i))
-    for i in order[: n - sum(split)]:
-        split[i] += 1
-    return split
-
-
-def test_proportional_split_agrees_with_largest_remainder():
-    rng = np.random.default_rng(3)
-    for _ in range(200):
-        sizes = rng.integers(0, 40, int(rng.integers(1, 6))) + 1
-        n = int(rng.integers(0, sizes.sum() + 1))
-        split = budget.proportional_split(n, sizes)
-        assert split.tolist() == slow_split(n, sizes.tolist())
-        assert (split <= sizes).all()
-
-
-def with_text_only(*arguments, method="scalselect", **keys):
-    return budget.with_text_only(*arguments, method=method, **keys)
-
-
-def test_text_only_samples_get_their_share():
-    ids = [f"s{i}" for i in range(10)]
-    has_image = np.arange(10) < 7
-    scores = np.where(has_image, np.arange(10.0), np.nan)
-    selection = with_text_only(scores, has_image, 5, 0, sample_ids=ids)
-    selection.check(5, 10)
-    assert selection.rows[:3].tolist() == [6, 5, 4]  # 3.5 and 1.5: the first remainder wins
-    assert selection.rows[3] == 3
-    assert selection.rows[4] >= 7
-    assert np.isnan(selection.scores[4])
-    again = with_text_only(scores, has_image, 5, 0, sample_ids=ids)
-    assert np.array_equal(selection.rows, again.rows)
-    draws = [with_text_only(scores, has_image, 5, s, sample_ids=ids) for s in range(9)]
-    assert len({int(one.rows[4]) for one in draws}) > 1
-
-
-def test_text_only_choice_does_not_depend_on_the_pools_order():
-    rng = np.random.default_rng(4)
-    ids = np.array([f"s{i}" for i in range(40)], dtype=object)
-    scores, has_image = rng.integers(0, 4, 40).astype(float), rng.random(40) < 0.6
-    chosen = set(ids[with_text_only(scores, has_image, 15, 1, sample_ids=ids).rows])
-    order = rng.permutation(40)
-    moved = with_text_only(scores[order], has_image[order], 15, 1, sample_ids=ids[order])
-    assert set(ids[order][moved.rows]) == chosen
-
-
-def test_drop_leaves_text_only_samples_out_and_fails_where_the_rest_is_too_few():
-    ids = ["a", "b", "c", "d"]
-    has_image = [True, False, True, False]
-    selection = with_text_only([1, 9, 2, 9], has_image, 2, 0, "drop", sample_ids=ids)
-    assert selection.rows.tolist() == [2, 0]
-    with pytest.raises(ValueError, match="2 samples with an image, fewer than the budget of 3"):
-        with_text_only([1, 9, 2, 9], has_image, 3, 0, "drop", sample_ids=ids)
-    with pytest.raises(ValueError, match="text_only 'skip'"):
-        with_text_only([1, 9, 2, 9], has_image, 1, 0, "skip", sample_ids=ids)
-
-
-def test_with_text_only_refuses_nan_for_a_sample_with_an_image():
-    with pytest.raises(ValueError, match="NaN"):
-        with_text_only([np.nan, 1.0], [True, False], 1, 0, sample_ids=["a", "b"])
-
-
-def test_all_or_no_samples_may_be_text_only():
-    ids = ["a", "b", "c"]
-    nothing = np.full(3, np.nan)
-    with_text_only(nothing, [False] * 3, 2, 0, sample_ids=ids).check(2, 3)
-    with_text_only([1, 2, 3], [True] * 3, 2, 0, sample_ids=ids).check(2, 3)
+def test_a_count_that_the_pool_does_not_have_is_refused():
+    for label in ("samples-11", "samples-0"):
+        with pytest.raises(ValueError, match="does not fit a pool of 10"):
+            budget.samples(10, label)
+    with pytest.raises(ValueError, match="which are chosen"):
+        budget.samples(10, "tokens-5")

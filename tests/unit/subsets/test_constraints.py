@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from method_signals import METHODS, SOURCES, asker, make_pool, make_signals
 
-from vlselect.subsets.budget import InfeasibleError, draw
+from vlselect.core.errors import InfeasibleError
+from vlselect.core.ordering import draw
 from vlselect.subsets.constraints import Constraints, read_ids
-from vlselect.subsets.duplicate_groups import Likeness
+from vlselect.subsets.near_duplicate_lookup import NearDuplicates
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,10 @@ def random_limits(rng, pool):
 
 
 def made(pool, keep, exclude, bounds, alike):
-    likeness = Likeness(len(pool), np.argwhere(np.triu(alike)))
-    return Constraints(pool, keep=keep, exclude=exclude, bounds=bounds, likeness=likeness)
+    near_duplicates = NearDuplicates(len(pool), np.argwhere(np.triu(alike)))
+    return Constraints(
+        pool, keep=keep, exclude=exclude, bounds=bounds, near_duplicates=near_duplicates
+    )
 
 
 def broken(pool, chosen, n, keep, exclude, bounds, alike):
@@ -308,10 +311,10 @@ def test_contradictions_are_named(world):
     with pytest.raises(InfeasibleError, match="= 2 samples are required, the budget is 1"):
         Constraints(pool, keep=[a, b]).choose(ask, 1)
     with pytest.raises(ValueError, match="near-duplicates of each other"):
-        Constraints(pool, keep=[a, b], likeness=Likeness(60, np.array([[1, 0]])))
-    all_alike = Likeness(60, groups=["x"] * 60)
+        Constraints(pool, keep=[a, b], near_duplicates=NearDuplicates(60, np.array([[1, 0]])))
+    all_alike = NearDuplicates(60, groups=["x"] * 60)
     with pytest.raises(InfeasibleError, match="gave 1 of 2 samples: what was left were near-dup"):
-        Constraints(pool, likeness=all_alike).choose(ask, 2)
+        Constraints(pool, near_duplicates=all_alike).choose(ask, 2)
     images = int((pool["n_images"] > 0).sum())
     drop = asker("clip_score", pool, signals, text_only="drop")
     with pytest.raises(
@@ -344,11 +347,11 @@ def test_ids_are_read_from_lines_and_from_json(tmp_path):
             read_ids(tmp_path / "ids.json")
 
 
-def test_likeness_joins_pairs_and_groups():
-    likeness = Likeness(5, np.array([[3, 1], [1, 4]]), ["a", "b", "a", "c", "d"])
-    found = [sorted(set(likeness.of(row)) - {row}) for row in range(5)]
+def test_near_duplicates_join_pairs_and_groups():
+    near_duplicates = NearDuplicates(5, np.array([[3, 1], [1, 4]]), ["a", "b", "a", "c", "d"])
+    found = [sorted(set(near_duplicates.of(row)) - {row}) for row in range(5)]
     assert found == [[2], [3, 4], [0], [1], [1]]
     with pytest.raises(ValueError, match="outside the pool of 5"):
-        Likeness(5, np.array([[0, 5]]))
+        NearDuplicates(5, np.array([[0, 5]]))
     with pytest.raises(ValueError, match="4 groups"):
-        Likeness(5, groups="abcd")
+        NearDuplicates(5, groups="abcd")

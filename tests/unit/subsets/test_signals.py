@@ -1,4 +1,4 @@
-"""Signals and methods, found by name."""
+"""Signals, found by name."""
 
 import numpy as np
 import pandas as pd
@@ -37,13 +37,6 @@ def test_mixed_formats_and_foreign_rows_are_refused(files):
         signals.read_signals([["s", *files("a.parquet", "0.safetensors")]], [], 3)
     with pytest.raises(ValueError, match=r"a\.parquet are not those of the pool of 4 samples"):
         signals.read_signals([["s", *files("a.parquet")]], [], 4)
-
-
-def test_methods_by_name():
-    assert signals.load_method("random").__name__ == "vlselect.methods.random"
-    for name in ("nonsense", "os.path", "../random", ""):
-        with pytest.raises(ValueError, match="no method"):
-            signals.load_method(name)
 
 
 def test_part_of_the_pool_is_numbered_anew(tmp_path):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from method_signals import METHODS, asker, make_pool, make_signals
 
-from vlselect.subsets.budget import InfeasibleError
+from vlselect.core.errors import InfeasibleError
 from vlselect.subsets.constraints import Chosen, Constraints
 from vlselect.subsets.token_budget import fill, read_tokens
 

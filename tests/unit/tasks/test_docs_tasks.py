@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from chat_server import serve
 
-from vlselect.benchmarks.metrics.registry import load_metric, metric_names
 from vlselect.benchmarks.predictions import read_examples
+from vlselect.core import registry
 from vlselect.pool.records import parse_task_record
 from vlselect.pool.samples import TASK_SCHEMA, SamplesWriter
-from vlselect.tasks.layouts.registry import layout_names
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/tasks.md").read_text(encoding="utf-8")
 EXAMPLE = re.compile(
@@ -24,12 +23,12 @@ EXAMPLES = {match["metric"]: match for match in EXAMPLE.finditer(PAGE)}
 
 
 def test_every_metric_has_an_example():
-    assert sorted(EXAMPLES) == metric_names()
+    assert sorted(EXAMPLES) == registry.names("metric")
 
 
 def test_every_layout_is_described():
     described = re.findall(r"^\| `(\w+)` \|", PAGE.split("## Building a task")[1], re.MULTILINE)
-    assert sorted(described) == layout_names()
+    assert sorted(described) == registry.names("layout")
 
 
 @pytest.mark.parametrize("metric", EXAMPLES)
@@ -45,7 +44,7 @@ def test_an_example_gets_its_score(metric, tmp_path):
     with serve(lambda body, number: "10 5\nThe second is vague.") as judge:
         if metric == "judge":
             options |= {"base_url": judge.base_url, "model": "m", "cache": str(tmp_path / "cache")}
-        evaluation = load_metric(metric)(predictions, examples, **options)
+        evaluation = registry.load("metric", metric).evaluate(predictions, examples, **options)
     assert evaluation.summary["score"] == pytest.approx(float(example["score"]), abs=0.005)
 
 

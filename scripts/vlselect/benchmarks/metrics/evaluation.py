@@ -1,15 +1,19 @@
 """What every metric gets and returns.
 
 A metric is a module of this folder with ``evaluate(predictions, examples, **options)``, named in
-the config (`registry`). An example is a test sample: `row`, `sample_id`, `images`, `answers` and
+the config. An example is a test sample: `row`, `sample_id`, `images`, `answers` and
 `choices` from the task's table, `question` (its last user turn) and `record`, the parsed JSON of
 the record as it was delivered, where fields lie that only one benchmark has.
 """
 
+import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from vlselect.core import registry
+from vlselect.core.errors import InputError
 
 Example = Mapping[str, object]
 LETTERS = list("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -76,7 +80,7 @@ def summarise(scores: Sequence[float], **details) -> Evaluation:
     """
     scores = np.asarray(scores, dtype=np.float64)
     if not len(scores):
-        raise ValueError("no predictions to score")
+        raise InputError("no predictions to score")
     return Evaluation(scores, {"score": 100 * float(scores.mean()), "n": len(scores), **details})
 
 
@@ -100,7 +104,7 @@ def pairs(
     for prediction, example in zip(predictions, examples, strict=True):
         answers = example.get("answers")
         if answers is None or not len(answers):
-            raise ValueError(f"test sample {example.get('sample_id')!r} has no answers")
+            raise InputError(f"test sample {example.get('sample_id')!r} has no answers")
         matched.append((prediction, list(answers), example))
     return matched
 
@@ -118,7 +122,7 @@ def field(example: Example, name: str) -> object:
     for place in (example, example.get("record") or {}):
         if place.get(name) is not None:
             return place[name]
-    raise ValueError(f"test sample {example.get('sample_id')!r} has no {name!r}")
+    raise InputError(f"test sample {example.get('sample_id')!r} has no {name!r}")
 
 
 def option_letter(example: Example, answer: str, n_options: int = 26) -> str:
@@ -137,9 +141,29 @@ def option_letter(example: Example, answer: str, n_options: int = 26) -> str:
     choices = list(example["choices"]) if example.get("choices") is not None else []
     if choices.count(answer) == 1:
         return LETTERS[choices.index(answer)]
-    raise ValueError(f"test sample {example.get('sample_id')!r}: {answer!r} is no option of it")
+    raise InputError(f"test sample {example.get('sample_id')!r}: {answer!r} is no option of it")
 
 
 def percentages(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Average the scores of each group into a percentage; groups in alphabetical order."""
     return {name: 100 * float(np.mean(scores[name])) for name in sorted(scores)}
+
+
+def check_options(name: str, options: Mapping[str, object]) -> None:
+    """Check a metric's options before anything long runs.
+
+    They have to be arguments of its `evaluate`; what else they have to fulfil a metric may check
+    in a function ``check_options(**options)`` of its own.
+
+    Raises
+    ------
+    InputError
+        If there is no such metric, or an option is unknown, missing or wrong.
+    """
+    metric = registry.load("metric", name)
+    try:
+        inspect.signature(metric.evaluate).bind([], [], **options)
+    except TypeError as error:
+        raise InputError(f"options of metric {name!r}: {error}") from error
+    if hasattr(metric, "check_options"):
+        metric.check_options(**options)

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from vlselect.benchmarks.metrics.chat_client import ChatClient, ChatError, UnreadableError
+from vlselect.benchmarks.judging.chat_client import ChatClient, ChatError, UnreadableError
+from vlselect.benchmarks.judging.verdicts import PROTOCOLS, Protocol, fill
 from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, Parts, field, pairs
-from vlselect.benchmarks.metrics.verdicts import PROTOCOLS, Protocol, fill
 from vlselect.core import log
+from vlselect.core.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def evaluate(
         for prediction, answers, example in pairs(predictions, examples)
     ]
     if not asked:
-        raise ValueError("no predictions to score")
+        raise InputError("no predictions to score")
     verdicts = _judge_all(client, rules, asked, workers)
     logger.info("%d verdicts of %s, %d requests", len(asked), model, client.n_sent)
     summary = {"n": len(asked), "judge": model, "protocol": protocol}
@@ -131,16 +132,16 @@ def check_options(
         If an option is out of its range, or the key's environment variable is not set.
     """
     if protocol not in PROTOCOLS:
-        raise ValueError(f"judge: protocol {protocol!r} is none of {sorted(PROTOCOLS)}")
+        raise InputError(f"judge: protocol {protocol!r} is none of {sorted(PROTOCOLS)}")
     address = urlsplit(base_url)
     if address.scheme not in ("http", "https") or not address.hostname:
-        raise ValueError(f"judge: base_url {base_url!r} is not an http or https address")
+        raise InputError(f"judge: base_url {base_url!r} is not an http or https address")
     if api_key_env is not None and not os.environ.get(api_key_env, "").strip():
-        raise ValueError(f"judge: the environment variable {api_key_env!r} (api_key_env) is empty")
+        raise InputError(f"judge: the environment variable {api_key_env!r} (api_key_env) is empty")
     if fixed := {"model", "messages", "temperature", "stream"} & set(request or {}):
-        raise ValueError(f"judge: request may not set {', '.join(sorted(fixed))}")
+        raise InputError(f"judge: request may not set {', '.join(sorted(fixed))}")
     if timeout <= 0 or retries < 0 or workers < 1:
-        raise ValueError("judge: timeout has to be positive, retries 0 or more, workers 1 or more")
+        raise InputError("judge: timeout has to be positive, retries 0 or more, workers 1 or more")
 
 
 def _prompt(
@@ -226,5 +227,5 @@ def _score(verdicts: np.ndarray) -> float:
         return 100 * float(verdicts.mean())
     reference, prediction = verdicts.sum(axis=0)
     if not reference:
-        raise ValueError("the judge gave every reference answer of a group 0: nothing to compare")
+        raise InputError("the judge gave every reference answer of a group 0: nothing to compare")
     return 100 * float(prediction / reference)

@@ -20,6 +20,7 @@ from vlselect.benchmarks.metrics.evaluation import (
     percentages,
     summarise,
 )
+from vlselect.core.errors import InputError
 
 SHIFT = 10**6
 # Answers by which well-known models decline; what else they contain is no choice
@@ -72,12 +73,12 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
         unparsed += letter is None
         scores.append(float(letter == option_letter(example, answers[0], len(choices))))
         if shift in questions[question]:
-            raise ValueError(f"MMBench: index {_index(example)} comes twice")
+            raise InputError(f"MMBench: index {_index(example)} comes twice")
         questions[question][shift] = scores[-1]
         categories[question] = (example.get("record") or {}).get("category")
     for question, shifts in questions.items():
         if len(shifts) < 2:
-            raise ValueError(
+            raise InputError(
                 f"MMBench: question {question} comes in one order only; circular evaluation needs "
                 "a sample for each shift (for single samples there is the metric multiple_choice)"
             )
@@ -128,7 +129,7 @@ def _index(example: Example) -> int:
         return int(value)
     except (TypeError, ValueError) as error:
         name = example.get("sample_id")
-        raise ValueError(f"test sample {name!r}: index {value!r} is not a number") from error
+        raise InputError(f"test sample {name!r}: index {value!r} is not a number") from error
 
 
 def _by_category(scores: dict[int, float], categories: dict) -> dict[str, list[float]]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, Parts, field, pairs
 from vlselect.benchmarks.metrics.yes_no import first_word, gold_label
+from vlselect.core.errors import InputError
 
 SUBTASKS = {
     "perception": (
@@ -57,7 +58,7 @@ def evaluate(
     Fu et al., MME (arXiv 2306.13394), section 2.2, and its program calculation.py.
     """
     if total not in (*SUBTASKS, "both"):
-        raise ValueError(f"total {total!r} is none of {(*SUBTASKS, 'both')}")
+        raise InputError(f"total {total!r} is none of {(*SUBTASKS, 'both')}")
     scores, subtasks = [], defaultdict(lambda: defaultdict(list))
     unparsed = Counter()
     for prediction, answers, example in pairs(predictions, examples):
@@ -75,7 +76,7 @@ def evaluate(
         if any(subtask in rates for subtask in subtasks)
     }
     if total not in totals and (total != "both" or not totals):
-        raise ValueError(f"no predictions to score: MME's {total} needs subtasks of its own")
+        raise InputError(f"no predictions to score: MME's {total} needs subtasks of its own")
     points = sum(totals.values()) if total == "both" else totals[total]
     summary = {"score": points, "n": len(scores), "total": total, **totals, "subtasks": rates}
     summary["unparsed"] = unparsed.total()
@@ -104,7 +105,7 @@ def _parts(subtasks: dict, examples: Sequence[Example], total: str) -> Parts:
 def _subtask(example: Example) -> str:
     name = field(example, "category")
     if not any(name in names for names in SUBTASKS.values()):
-        raise ValueError(f"test sample {example.get('sample_id')!r}: MME has no subtask {name!r}")
+        raise InputError(f"test sample {example.get('sample_id')!r}: MME has no subtask {name!r}")
     return name
 
 
@@ -112,7 +113,7 @@ def _rates(name: str, images: dict[tuple, list[float]], unparsed: int) -> dict:
     """Accuracies of one subtask from the scores of each image's questions."""
     for image, scores in images.items():
         if len(scores) != 2:
-            raise ValueError(f"{name}: image {image} has {len(scores)} questions, MME asks two")
+            raise InputError(f"{name}: image {image} has {len(scores)} questions, MME asks two")
     accuracy = 100 * float(np.mean(list(images.values())))
     accuracy_plus = 100 * float(np.mean([sum(scores) == 2 for scores in images.values()]))
     return {

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, pairs, summarise
 from vlselect.benchmarks.metrics.exact_match import normalise
+from vlselect.core.errors import InputError
 
 # A letter at the start, set off from what follows: "(B)", "B.", "B) a dog", "B: a dog"
 _LEADING = re.compile(r"\s*(?:\(([A-Za-z])\)|([A-Za-z])(?:\s*$|[.):,]))")
@@ -46,10 +47,10 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
     for prediction, answers, example in pairs(predictions, examples):
         choices = example.get("choices")
         if choices is None or not len(choices):
-            raise ValueError(f"test sample {example.get('sample_id')!r} has no choices")
+            raise InputError(f"test sample {example.get('sample_id')!r} has no choices")
         right = parse_choice(answers[0], choices)
         if right is None:
-            raise ValueError(
+            raise InputError(
                 f"test sample {example.get('sample_id')!r}: the answer {answers[0]!r} is none of "
                 f"its choices {list(choices)}"
             )

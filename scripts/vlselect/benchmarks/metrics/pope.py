@@ -10,6 +10,7 @@ import numpy as np
 
 from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, Parts, pairs
 from vlselect.benchmarks.metrics.yes_no import first_word, gold_label
+from vlselect.core.errors import InputError
 
 NEGATIONS = {"No", "no", "not"}
 
@@ -53,7 +54,7 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
         counted.append((str(category), said, right))
         scores.append(float(said == right))
     if not scores:
-        raise ValueError("no predictions to score")
+        raise InputError("no predictions to score")
     categories = {name: _rates(np.array(groups[name])) for name in sorted(groups)}
     mean_f1 = float(np.mean([rates["f1"] for rates in categories.values()]))
     accuracy = 100 * float(np.mean(scores))

@@ -20,6 +20,7 @@ from vlselect.benchmarks.metrics.evaluation import (
     pairs,
     summarise,
 )
+from vlselect.core.errors import InputError
 
 OPTIONS = LETTERS[:5]  # no question of ScienceQA has more
 SUBSETS = ("all", "image")
@@ -59,7 +60,7 @@ def evaluate(
     (arXiv 2304.08485).
     """
     if subset not in SUBSETS:
-        raise ValueError(f"subset {subset!r} is none of {SUBSETS}")
+        raise InputError(f"subset {subset!r} is none of {SUBSETS}")
     matched = pairs(predictions, examples)
     sizes = [_n_options(example) for _, _, example in matched]
     letters = [parse_letter(item[0], size) for item, size in zip(matched, sizes, strict=True)]
@@ -101,5 +102,5 @@ def _n_options(example: Example) -> int:
 def _has_image(example: Example) -> bool:
     images = example.get("images")
     if images is None:
-        raise ValueError(f"test sample {example.get('sample_id')!r}: no column 'images'")
+        raise InputError(f"test sample {example.get('sample_id')!r}: no column 'images'")
     return len(images) > 0

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, pairs, summarise
 from vlselect.benchmarks.metrics.vqa_normalisation import normalise_textvqa, normalise_vqa
+from vlselect.core.errors import InputError
 
 VARIANTS = ("vqa", "official", "textvqa", "aokvqa")
 
@@ -46,11 +47,11 @@ def evaluate(
     (arXiv 1904.08920); Schwenk et al., A-OKVQA, ECCV 2022 (arXiv 2206.01718), direct answers.
     """
     if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} is none of {VARIANTS}")
+        raise InputError(f"variant {variant!r} is none of {VARIANTS}")
     matched = pairs(predictions, examples)
     for _, answers, example in matched:
         if variant != "aokvqa" and len(answers) < 2:
-            raise ValueError(
+            raise InputError(
                 f"test sample {example.get('sample_id')!r} has one answer, to which no other could "
                 "agree: its score would always be 0; use exact_match"
             )

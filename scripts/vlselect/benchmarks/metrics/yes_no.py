@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from vlselect.benchmarks.metrics.evaluation import Example
+from vlselect.core.errors import InputError
 
 
 def gold_label(answers: Sequence[str], example: Example) -> str:
@@ -16,7 +17,7 @@ def gold_label(answers: Sequence[str], example: Example) -> str:
     """
     label = answers[0].strip().lower()
     if label not in ("yes", "no"):
-        raise ValueError(
+        raise InputError(
             f"test sample {example.get('sample_id')!r}: the answer {answers[0]!r} is not yes or no"
         )
     return label

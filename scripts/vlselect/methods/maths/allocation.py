@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from vlselect.core.errors import InputError
+
 
 def log_probabilities(
     transferability: np.ndarray, density: np.ndarray, temperature: float
@@ -34,7 +36,7 @@ def log_probabilities(
     if s.shape != d.shape or s.ndim != 1 or not len(s):
         raise ValueError(f"transferability {s.shape} and density {d.shape} are not one per cluster")
     if not (temperature > 0 and np.isfinite(s).all() and np.isfinite(d).all() and (d > 0).all()):
-        raise ValueError("temperature and densities must be positive, and all values finite")
+        raise InputError("temperature and densities must be positive, and all values finite")
     logits = s / (temperature * d)
     return logits - np.logaddexp.reduce(logits)
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vlselect.core.errors import InputError
+from vlselect.core.ordering import top
+from vlselect.core.selection import Selection
 from vlselect.core.store import ShardedArray
-from vlselect.subsets.budget import Selection, top
 
 KEEP = ("top", "middle", "bottom")
 
@@ -15,7 +17,7 @@ KEEP = ("top", "middle", "bottom")
 def require(signals: dict, name: str, method: str):
     """Give a signal; a missing one is an error that names the method."""
     if name not in signals:
-        raise ValueError(f"{method} needs the signal {name!r}")
+        raise InputError(f"{method} needs the signal {name!r}")
     return signals[name]
 
 
@@ -42,14 +44,14 @@ def likelihood_column(likelihood: ShardedArray, name: str, n_pool: int) -> np.nd
     """
     columns = json.loads(likelihood.only("columns"))
     if name not in columns:
-        raise ValueError(f"likelihood has the columns {columns}, but no {name!r}")
+        raise InputError(f"likelihood has the columns {columns}, but no {name!r}")
     if likelihood.shape != (n_pool, len(columns)):
-        raise ValueError(
+        raise InputError(
             f"likelihood of shape {likelihood.shape} for {n_pool} samples and {columns}"
         )
     values = likelihood[:][:, columns.index(name)]
     if not np.isfinite(values).all():
-        raise ValueError(f"{name} of row {int(np.argmin(np.isfinite(values)))} is not finite")
+        raise InputError(f"{name} of row {int(np.argmin(np.isfinite(values)))} is not finite")
     return values
 
 
@@ -93,5 +95,5 @@ def keep_part(
         nearest = np.argsort(np.abs(2 * places - (len(scores) - 1)), kind="stable")
         rows = ascending[nearest[:budget]]
     else:
-        raise ValueError(f"keep {keep!r} is not one of {KEEP}")
+        raise InputError(f"keep {keep!r} is not one of {KEEP}")
     return Selection(rows, scores[rows])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vlselect.core import half
+from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray
 
 logger = logging.getLogger(__name__)
@@ -84,10 +85,10 @@ def dominant_subspace(array: ShardedArray, include: np.ndarray, energy: float = 
     never used, whatever `energy` asks for.
     """
     if not 0 < energy <= 1:
-        raise ValueError(f"energy {energy} is not in (0, 1]")
+        raise InputError(f"energy {energy} is not in (0, 1]")
     n, d = int(include.sum()), array.shape[1]
     if n < 2:
-        raise ValueError(f"a subspace needs two samples with a representation, there is {n}")
+        raise InputError(f"a subspace needs two samples with a representation, there is {n}")
     mean = np.zeros(d)
     for _, block in _included(array, include):
         mean += block.sum(axis=0, dtype=np.float64)
@@ -103,7 +104,7 @@ def dominant_subspace(array: ShardedArray, include: np.ndarray, energy: float = 
     precision = max(n, d) * np.finfo(np.float64).eps
     # Equal rows leave a scatter of rounding errors in the mean: compare with the mean's size.
     if squares[0] <= n * float(mean @ mean) * precision**2 or squares[0] <= 0:
-        raise ValueError(f"all {n} representations are equal: there is no subspace to score by")
+        raise InputError(f"all {n} representations are equal: there is no subspace to score by")
     rank = int((squares > squares[0] * precision).sum())
     held = np.cumsum(squares[:rank])
     k = min(rank, int(np.searchsorted(held, energy * held[-1])) + 1)
@@ -120,7 +121,7 @@ def _included(array: ShardedArray, include: np.ndarray) -> Iterator[tuple[np.nda
             values = block if len(rows) == len(block) else block[rows - start]
             finite = half.finite_rows(values)
             if not finite.all():
-                raise ValueError(
+                raise InputError(
                     f"the representation of row {rows[np.argmin(finite)]} is not finite"
                 )
             if values.dtype == np.float16:

@@ -20,7 +20,7 @@ def read_questions(
     Parameters
     ----------
     layout : module
-        From `registry.load_layout`.
+        From `registry.load`.
     values : dict
         Arguments of its `entries`.
     images : Path

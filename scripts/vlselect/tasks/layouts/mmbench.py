@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vlselect.core.errors import InputError
 from vlselect.pool.records import Rejection
 from vlselect.tasks.layouts.question import LETTERS, Question, paths, text_of, with_options
 
@@ -94,7 +95,7 @@ def _rows(questions: str | list[str]) -> Iterator[dict[str, str]]:
             table = csv.DictReader(file, delimiter="\t", restval="")
             missing = set(COLUMNS) - set(table.fieldnames or ())
             if missing:
-                raise ValueError(f"{path} has no column {', '.join(sorted(missing))}")
+                raise InputError(f"{path} has no column {', '.join(sorted(missing))}")
             yield from table
 
 

@@ -1,6 +1,6 @@
 """What every layout gives: questions of a benchmark, with answers and what their metric reads.
 
-A layout is a module of this folder that says how one benchmark's own files are read (`registry`):
+A layout is a module of this folder that says how one benchmark's own files are read:
 
     METRIC       metric of the tasks built from it, where the config names none
     PROMPTS      by language, how a question is put to the model; {question} stands for its text
@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vlselect.core.errors import InputError
 from vlselect.pool.records import Rejection
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -73,9 +74,9 @@ def read_json(path: str | Path, kind: type = dict) -> object:
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+        raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(value, kind):
-        raise ValueError(f"{path} holds {type(value).__name__}, not an object")
+        raise InputError(f"{path} holds {type(value).__name__}, not an object")
     return value
 
 

@@ -5,6 +5,7 @@ About half of the problems have an image, at ``<split>/<id>/image.png``.
 
 from collections.abc import Iterator
 
+from vlselect.core.errors import InputError
 from vlselect.pool.records import Rejection
 from vlselect.tasks.layouts.question import LETTERS, Question, read_json, text_of, with_options
 
@@ -32,7 +33,7 @@ def entries(questions: str, splits: str, split: str) -> Iterator[tuple[str, tupl
     """
     lists = read_json(splits)
     if not isinstance(lists.get(split), list):
-        raise ValueError(f"{splits} has no split {split!r}; it has {', '.join(map(str, lists))}")
+        raise InputError(f"{splits} has no split {split!r}; it has {', '.join(map(str, lists))}")
     problems = read_json(questions)
     for name in map(str, lists[split]):
         problem = problems.get(name)

@@ -7,6 +7,7 @@ VizWiz: a list of questions with the answers inside and the image's file name as
 
 from collections.abc import Iterator, Mapping
 
+from vlselect.core.errors import InputError
 from vlselect.pool.records import Rejection
 from vlselect.tasks.layouts.question import Question, name_of, paths, read_json, text_of
 
@@ -41,7 +42,7 @@ def entries(
     for path in paths(annotations) if annotations else ():
         found = read_json(path).get("annotations")
         if not isinstance(found, list):
-            raise ValueError(f"{path} has no list 'annotations'")
+            raise InputError(f"{path} has no list 'annotations'")
         for position, note in enumerate(found):
             notes.setdefault(name_of(note, "question_id", position), note)
     for path in paths(questions):
@@ -84,7 +85,7 @@ def _read_questions(path) -> tuple[list, str]:
         return value, ""
     items = value.get("questions", value.get("data")) if isinstance(value, dict) else None
     if not isinstance(items, list):
-        raise ValueError(f"{path} has neither a list 'questions' nor a list 'data'")
+        raise InputError(f"{path} has neither a list 'questions' nor a list 'data'")
     return items, str(value.get("data_subtype") or "")
 
 

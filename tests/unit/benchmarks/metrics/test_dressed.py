@@ -8,7 +8,7 @@ import re
 import pytest
 from chat_server import serve
 
-from vlselect.benchmarks.metrics.registry import load_metric, metric_names
+from vlselect.core import registry
 
 # (form of an answer, its name), for a right answer "yes"
 FORMS = {
@@ -71,12 +71,13 @@ def examples(answers, metric):
 
 def score(metric, prediction, answers, options):
     """Score of a sample whose prediction is given, the other one being left aside."""
-    evaluation = load_metric(metric)([prediction] * 2, examples(answers, metric), **options)
+    evaluate = registry.load("metric", metric).evaluate
+    evaluation = evaluate([prediction] * 2, examples(answers, metric), **options)
     return evaluation.scores[0]
 
 
 def test_every_metric_states_what_it_forgives():
-    assert sorted({metric for metric, _ in SCORES}) == metric_names()
+    assert sorted({metric for metric, _ in SCORES}) == registry.names("metric")
 
 
 @pytest.mark.parametrize(("metric", "variant"), SCORES, ids=lambda name: name or "default")
@@ -128,6 +129,7 @@ def test_reference_answers_may_be_dressed_up_too():
     ],
 )
 def test_answers_that_a_metric_cannot_read_are_counted(metric, unparsed):
+    evaluate = registry.load("metric", metric).evaluate
     for text in CHATTY:
-        summary = load_metric(metric)([text] * 2, examples(["yes"], metric)).summary
+        summary = evaluate([text] * 2, examples(["yes"], metric)).summary
         assert summary["unparsed"] == (2 if text in unparsed else 0), text

@@ -5,7 +5,7 @@ import re
 import pytest
 from chat_server import serve
 
-from vlselect.benchmarks.metrics.chat_client import ChatError
+from vlselect.benchmarks.judging.chat_client import ChatError
 from vlselect.benchmarks.metrics.judge import evaluate
 
 KEY = "sk-very-secret"

@@ -5,8 +5,8 @@ import pytest
 
 from vlselect.benchmarks.metrics import gqa, judge, mmbench, mme, pope, science_qa, vqa_accuracy
 from vlselect.benchmarks.metrics.evaluation import Evaluation, summarise
-from vlselect.benchmarks.metrics.registry import metric_names
 from vlselect.benchmarks.metrics.units import unit_scores
+from vlselect.core import registry
 
 rng = np.random.default_rng(0)
 
@@ -141,4 +141,4 @@ def test_a_score_that_is_not_what_its_parts_add_up_to_has_no_units():
 def test_every_metric_is_tested_here_or_is_a_mean_over_its_samples():
     tested = {case.split(",")[0] for case in CASES}
     means = {"anls", "exact_match", "multiple_choice", "relaxed_accuracy"}
-    assert tested | means == set(metric_names())
+    assert tested | means == set(registry.names("metric"))

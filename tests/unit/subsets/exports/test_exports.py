@@ -10,9 +10,9 @@ import pytest
 from export_pool import RECORDS, choose, draw, expected, export, prepare, read_back, sharegpt
 
 from vlselect.config.checks import ConfigError, check_formats
+from vlselect.core import registry
 from vlselect.pool.records import Record, Turn
-from vlselect.subsets.exports import json_lines, registry
-from vlselect.subsets.exports.registry import format_names, load_format
+from vlselect.subsets.exports import json_lines
 from vlselect.subsets.exports.trl import parts
 
 FORMATS = ["llava", "llama_factory", "ms_swift", "trl"]
@@ -164,17 +164,10 @@ def test_parts_joined_are_the_text():
     assert [part["text"] for part in parts(" a<image> <image>\n")] == [" a", None, " ", None, "\n"]
 
 
-def test_formats_are_found_in_their_folder(tmp_path, monkeypatch):
-    assert format_names() == ["ids", "llama_factory", "llava", "ms_swift", "trl"]
-    assert all(callable(load_format(name)) for name in format_names())
-    check_formats(format_names())
+def test_a_config_may_name_just_the_formats():
+    check_formats(registry.names("export"))
     with pytest.raises(ConfigError, match="export: no format 'json_lines'; there are ids, "):
         check_formats(["ids", "json_lines"])
-    with pytest.raises(ValueError, match="no export format 'registry'"):
-        load_format("registry")
-    (tmp_path / "mine.py").write_text("def write(records, images, folder):\n    ...\n")
-    monkeypatch.setattr(registry, "FOLDER", tmp_path)
-    assert format_names() == ["mine"]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -189,7 +182,7 @@ def test_memory_does_not_grow_with_the_subset(pool, tmp_path, monkeypatch, form)
         for i in range(500)
     ]
     samples = prepare(tmp_path, [str(folder / "images")], long)
-    load_format(form)
+    registry.load("export", form)
 
     def peak(n):
         subset = choose(samples, list(range(n)), tmp_path / "s.parquet")

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vlselect.core.errors import InputError
 
-class Likeness:
+
+class NearDuplicates:
     """Look up the near-duplicates of a sample.
 
     Parameters
@@ -27,7 +29,7 @@ class Likeness:
     ):
         pairs = np.empty((0, 2), np.int64) if pairs is None else np.asarray(pairs, np.int64)
         if pairs.size and (pairs.min() < 0 or pairs.max() >= n_pool):
-            raise ValueError(f"near-duplicates name rows outside the pool of {n_pool} samples")
+            raise InputError(f"near-duplicates name rows outside the pool of {n_pool} samples")
         if groups is not None and len(groups) != n_pool:
             raise ValueError(f"{len(groups)} groups for a pool of {n_pool} samples")
         self._any = bool(pairs.size) or groups is not None

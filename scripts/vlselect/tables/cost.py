@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InputError
 from vlselect.tables.declarations import MEAN, REFERENCE, Run
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def read_job(path: Path) -> Cost:
 
     Raises
     ------
-    ValueError
+    InputError
         If the file is not a benchmark in JSON lines.
     """
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -68,9 +69,9 @@ def read_job(path: Path) -> Cost:
         cpu = sum(float(run["cpu_time"]) for run in sampled) / max(len(sampled), 1)
         peak = max((float(run["max_rss"]) for run in sampled), default=0.0)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not a benchmark file in JSON lines: {error!r}") from error
+        raise InputError(f"{path}: not a benchmark file in JSON lines: {error!r}") from error
     if not runs:
-        raise ValueError(f"{path}: is empty")
+        raise InputError(f"{path}: is empty")
     unstated = int(any("resources" not in run for run in runs))
     return Cost(1, int(not sampled), wall, wall * held, wall, cpu, peak, unstated)
 
@@ -189,7 +190,7 @@ def _jobs_behind(selections: Mapping[str, Sequence[str]], run: Run) -> list[str]
     """Return the benchmark files of all jobs behind the subset of a run."""
     subset = f"{run.method}/{run.label}"
     if subset not in selections:
-        raise ValueError(f"subset {subset}: the jobs that its selection needs are not given")
+        raise InputError(f"subset {subset}: the jobs that its selection needs are not given")
     return [name.replace("{subset}", run.label) for name in selections[subset]]
 
 

@@ -1,62 +1,15 @@
-"""Benchmark scores, and the share of the full pool's performance that a subset keeps."""
+"""The share of the full pool's performance that a subset keeps."""
 
-import json
 import logging
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InputError
 from vlselect.tables.contrasts import Contrasts
-from vlselect.tables.declarations import MEAN, REFERENCE, Run
+from vlselect.tables.declarations import MEAN, REFERENCE
 
 logger = logging.getLogger(__name__)
-
-
-def read_score(path: Path, run: Run, task: str) -> dict:
-    """Read one row of ``benchmark_scores.csv`` from a benchmark's JSON file.
-
-    Raises
-    ------
-    ValueError
-        If the file belongs to another task, or has no finite score.
-    """
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if content.get("task") != task:
-        raise ValueError(f"{path}: belongs to task {content.get('task')!r}, not {task!r}")
-    score = content.get("score")
-    if not isinstance(score, (int, float)) or not np.isfinite(score):
-        raise ValueError(f"{path}: score is {score!r}, not a finite number")
-    return {
-        "model": run.model,
-        "method": run.method,
-        "ratio": run.ratio,
-        "seed": run.seed,
-        "task": task,
-        "metric": content["metric"],
-        "score": float(score),
-        "n": int(content["n"]),
-    }
-
-
-def benchmark_scores(
-    folder: Path,
-    runs: Iterable[str],
-    tasks: Iterable[str],
-    shares: Mapping[str, str] | None = None,
-) -> pd.DataFrame:
-    """Read ``benchmark_scores.csv`` from ``<folder>/<run>/<task>.json``, in the given order.
-
-    Runs and shares are those of `Run.parse`.
-    """
-    tasks = list(tasks)
-    rows = [
-        read_score(folder / name / f"{task}.json", Run.parse(name, shares), task)
-        for name in runs
-        for task in tasks
-    ]
-    return pd.DataFrame(rows)
 
 
 def merge_groups(scores: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
@@ -89,7 +42,7 @@ def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no run of `full`, it scores zero on every task, or a run lacks a task.
     """
     parts = []
@@ -100,7 +53,7 @@ def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
         for key, run in own.groupby(["model", "method", "ratio", "seed"], sort=False):
             raw = run.set_index("task")["score"]
             if raw.index.has_duplicates or set(raw.index) != set(tasks):
-                raise ValueError(f"run {'/'.join(key)} has tasks {list(raw.index)}, needs {tasks}")
+                raise InputError(f"run {'/'.join(key)} has tasks {list(raw.index)}, needs {tasks}")
             relative = 100.0 * raw[tasks] / full
             part = pd.DataFrame({"task": [*tasks, MEAN]})
             part["score"] = [*raw[tasks], raw.mean()]
@@ -109,7 +62,7 @@ def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
                 part.insert(0, column, value)
             parts.append(part)
     if not parts:
-        raise ValueError("no run of any model: nothing to compare")
+        raise InputError("no run of any model: nothing to compare")
     return pd.concat(parts, ignore_index=True)
 
 
@@ -118,10 +71,10 @@ def _reference(own: pd.DataFrame, model: str, tasks: list[str]) -> pd.Series:
     full = own[own["method"] == REFERENCE].groupby("task")["score"].mean()
     missing = [task for task in tasks if task not in full.index]
     if missing:
-        raise ValueError(f"model {model}: no score of {REFERENCE!r} on task(s) {missing}")
+        raise InputError(f"model {model}: no score of {REFERENCE!r} on task(s) {missing}")
     zero = [task for task in tasks if not full[task] > 0.0]
     if zero == tasks:
-        raise ValueError(f"model {model}: {REFERENCE!r} scores zero on every task: {tasks}")
+        raise InputError(f"model {model}: {REFERENCE!r} scores zero on every task: {tasks}")
     if zero:
         logger.warning(
             "model %s: %r scores zero on task(s) %s; performance relative to it is undefined there "
@@ -135,7 +88,7 @@ def relative_performance(by_seed: pd.DataFrame, contrasts: Mapping[str, Contrast
     """Compute ``relative_performance.csv``: each method and ratio, with 95 % intervals.
 
     `by_seed` is from `relative_by_seed`, `contrasts` of the same scores from `contrasts.by_model`.
-    `full` is 100 by definition and has no interval.
+    `full` is 100 by definition: no interval.
     """
     rows = []
     keys = ["model", "method", "ratio", "task"]

@@ -1,7 +1,7 @@
 import pytest
 
-from vlselect.benchmarks.metrics.chat_client import UnreadableError
-from vlselect.benchmarks.metrics.verdicts import PROTOCOLS, fill, parse_grade, parse_pair
+from vlselect.benchmarks.judging.chat_client import UnreadableError
+from vlselect.benchmarks.judging.verdicts import PROTOCOLS, fill, parse_grade, parse_pair
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import socket
 import pytest
 from chat_server import completion, serve
 
-from vlselect.benchmarks.metrics import chat_client
-from vlselect.benchmarks.metrics.chat_client import ChatClient, ChatError, UnreadableError
+from vlselect.benchmarks.judging import chat_client
+from vlselect.benchmarks.judging.chat_client import ChatClient, ChatError, UnreadableError
 
 MESSAGES = [{"role": "user", "content": "Wie geht's? ☃"}]
 KEY = "sk-very-secret"

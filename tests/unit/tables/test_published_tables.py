@@ -3,12 +3,14 @@
 import pandas as pd
 import pytest
 
-from vlselect.tables import contrasts, publication, relative
+from vlselect.tables import contrasts
+from vlselect.tables.published_tables import check_means, published_cost, published_scores
+from vlselect.tables.relative_performance import relative_by_seed, relative_performance
 
 
 def performance_of(scores):
-    by_seed = relative.relative_by_seed(scores)
-    return relative.relative_performance(by_seed, contrasts.by_model(scores))
+    by_seed = relative_by_seed(scores)
+    return relative_performance(by_seed, contrasts.by_model(scores))
 
 
 def wide(**columns):
@@ -17,7 +19,7 @@ def wide(**columns):
 
 
 def test_long_form_keeps_units_and_order():
-    scores = publication.published_scores(wide(), "llava", "0.2")
+    scores = published_scores(wide(), "llava", "0.2")
     assert scores["score"].tolist() == [50.0, 1500.0, 40.0, 1350.0]
     assert scores["task"].tolist() == ["gqa", "mme"] * 2
     assert scores["ratio"].tolist() == ["1.0", "1.0", "0.2", "0.2"]
@@ -28,7 +30,7 @@ def test_long_form_keeps_units_and_order():
 
 def test_ratios_and_seeds_of_the_rows_come_first():
     table = wide(ratio=["1.0", "0.4"], seed=["3", "4"])
-    scores = publication.published_scores(table, "llava", "0.2")
+    scores = published_scores(table, "llava", "0.2")
     assert scores["ratio"].unique().tolist() == ["1.0", "0.4"]
     assert scores["seed"].unique().tolist() == ["3", "4"]
 
@@ -36,23 +38,23 @@ def test_ratios_and_seeds_of_the_rows_come_first():
 @pytest.mark.parametrize("text", ["", "n/a", "nan", "inf"])
 def test_a_score_that_is_no_number_is_named(text):
     with pytest.raises(ValueError, match="random, gqa"):
-        publication.published_scores(wide(gqa=["50", text]), "llava", "0.2")
+        published_scores(wide(gqa=["50", text]), "llava", "0.2")
 
 
 def test_refuses_a_run_that_stands_there_twice_and_a_table_without_methods():
     with pytest.raises(ValueError, match="twice"):
-        publication.published_scores(wide(method=["full", "full"]), "llava", "0.2")
+        published_scores(wide(method=["full", "full"]), "llava", "0.2")
     with pytest.raises(ValueError, match="method"):
-        publication.published_scores(wide().rename(columns={"method": "name"}), "llava", "0.2")
+        published_scores(wide().rename(columns={"method": "name"}), "llava", "0.2")
 
 
 def test_stated_means_are_checked_within_the_tolerance():
-    performance = performance_of(publication.published_scores(wide(), "llava", "0.2"))
-    publication.check_means(performance, [100, 85.1], 0.11)
+    performance = performance_of(published_scores(wide(), "llava", "0.2"))
+    check_means(performance, [100, 85.1], 0.11)
     with pytest.raises(ValueError, match="random: stated 85.2, computed 85.00"):
-        publication.check_means(performance, [100, 85.2], 0.1)
+        check_means(performance, [100, 85.2], 0.1)
     with pytest.raises(ValueError, match="1 stated"):
-        publication.check_means(performance, [100], 0.1)
+        check_means(performance, [100], 0.1)
 
 
 def hours(*rows):
@@ -61,7 +63,7 @@ def hours(*rows):
 
 def test_costs_are_shares_of_finetuning_on_the_full_pool():
     rows = [("total", "icons", "0.4", "25"), ("finetuning", "full", "1.0", "50")]
-    table = publication.published_cost(hours(*rows, ("total", "icons", "0.2", "10")), "llava")
+    table = published_cost(hours(*rows, ("total", "icons", "0.2", "10")), "llava")
     assert table["name"].tolist() == ["full"] * 3 + ["icons"] * 2
     assert table["level"].tolist() == ["finetuning", "selection", "total", "total", "total"]
     assert table["relative_to_full"].tolist() == [100.0, 0.0, 100.0, 20.0, 50.0]
@@ -72,7 +74,7 @@ def test_costs_are_shares_of_finetuning_on_the_full_pool():
 
 def test_published_gpu_hours_are_device_seconds():
     rows = hours(("finetuning", "full", "1.0", "80"), ("selection", "icons", "0.2", "20"))
-    table = publication.published_cost(rows.rename(columns={"hours": "device_hours"}), "llava")
+    table = published_cost(rows.rename(columns={"hours": "device_hours"}), "llava")
     assert table["device_seconds"].tolist() == [80 * 3600, 0, 80 * 3600, 20 * 3600]
     assert table["wall_seconds"].isna().all()
     assert table["relative_to_full"].tolist() == [100.0, 0.0, 100.0, 25.0]
@@ -82,9 +84,9 @@ def test_published_costs_are_in_one_kind_of_hours():
     rows = hours(("finetuning", "full", "1.0", "50"))
     for wrong in (rows.drop(columns="hours"), rows.assign(device_hours="400")):
         with pytest.raises(ValueError, match="one column of"):
-            publication.published_cost(wrong, "llava")
+            published_cost(wrong, "llava")
 
 
 def test_costs_need_the_full_pool():
     with pytest.raises(ValueError, match="full"):
-        publication.published_cost(hours(("total", "icons", "0.2", "10")), "llava")
+        published_cost(hours(("total", "icons", "0.2", "10")), "llava")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vlselect.core import store
+from vlselect.core.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ SHOWN = 300  # characters of a server's message that an error repeats
 Messages = Sequence[Mapping[str, str]]
 
 
-class ChatError(RuntimeError):
+class ChatError(InputError):
     """The endpoint gives no usable answer."""
 
 
@@ -97,7 +98,7 @@ class ChatClient:
             As `parse` raises it.
         """
         body = {"model": self.model, "temperature": 0, **self.request, "messages": list(messages)}
-        path = self.cache / f"{_digest(self._url, body)}.json"
+        path = self.cache / f"{_cache_key(self._url, body)}.json"
         if path.is_file():
             try:
                 return parse(json.loads(path.read_text(encoding="utf-8"))["content"])
@@ -177,7 +178,7 @@ def _content(answer: bytes) -> str:
     return content or ""
 
 
-def _digest(url: str, body: dict) -> str:
+def _cache_key(url: str, body: dict) -> str:
     text = json.dumps([url, body], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from vlselect.clusters.embeddings import Embeddings
 from vlselect.clusters.kernel import inner
+from vlselect.core.errors import InputError
 from vlselect.core.log import progress
 
 ROWS = 2048
@@ -47,7 +48,7 @@ def tolerance(
     Abbas et al., SemDeDup, arXiv:2303.09540, section 3 and appendix (keep hard, easy).
     """
     if first not in ("hard", "easy"):
-        raise ValueError(f"first {first!r} is not one of ('hard', 'easy')")
+        raise InputError(f"first {first!r} is not one of ('hard', 'easy')")
     key = -distance if first == "hard" else distance
     order = np.lexsort([key, cluster])  # stable: equal keys stay in the order of ids
     starts = np.flatnonzero(np.diff(cluster[order], prepend=-1))

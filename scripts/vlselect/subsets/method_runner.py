@@ -1,4 +1,4 @@
-"""Ask a method which samples it would choose: of the whole pool, or of part of it."""
+"""Run a method: on the whole pool, or on part of it, with its answers checked."""
 
 import inspect
 from types import ModuleType
@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from vlselect.subsets.budget import InfeasibleError, Selection
+from vlselect.core.errors import InfeasibleError, InputError
+from vlselect.core.selection import Selection
 from vlselect.subsets.signals import Signal, restrict
 
 
-class Asker:
+class MethodRunner:
     """A method with everything that it chooses by; its answers are checked.
 
     Parameters
@@ -77,7 +78,8 @@ class Asker:
             found.check(count, len(pool))
         except ValueError as error:
             part = "" if whole else f", asked for {count} of {len(rows)} samples"
-            kind = InfeasibleError if isinstance(error, InfeasibleError) else ValueError
+            kinds = (InfeasibleError, InputError, ValueError)
+            kind = next(kind for kind in kinds if isinstance(error, kind))
             raise kind(f"method {self.name!r}{part}: {error}") from error
         return found if whole else Selection(rows[found.rows], found.scores)
 

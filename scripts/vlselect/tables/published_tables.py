@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from vlselect.core.errors import InputError
 from vlselect.tables.declarations import MEAN, REFERENCE, TABLES, ratio_order
 
 METRIC = "published"
@@ -29,11 +30,11 @@ def published_scores(wide: pd.DataFrame, model: str, ratio: str) -> pd.DataFrame
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no column `method`, a score is not a finite number, or a run is there twice.
     """
     if "method" not in wide.columns:
-        raise ValueError(f"no column `method` among {list(wide.columns)}")
+        raise InputError(f"no column `method` among {list(wide.columns)}")
     benchmarks = [name for name in wide.columns if name not in ("method", "ratio", "seed")]
     rows = []
     for record in wide.to_dict("records"):
@@ -47,7 +48,7 @@ def published_scores(wide: pd.DataFrame, model: str, ratio: str) -> pd.DataFrame
     scores = pd.DataFrame(rows).assign(n=0)
     keys = ["method", "ratio", "seed", "task"]
     if scores.duplicated(keys).any():
-        raise ValueError(f"is there twice: {scores[scores.duplicated(keys)].iloc[0].to_dict()}")
+        raise InputError(f"is there twice: {scores[scores.duplicated(keys)].iloc[0].to_dict()}")
     return scores
 
 
@@ -65,12 +66,12 @@ def check_means(performance: pd.DataFrame, stated: Sequence[float], tolerance: f
 
     Raises
     ------
-    ValueError
+    InputError
         If a mean differs by more, naming every such method; or if the number of means differs.
     """
     means = performance[performance["task"] == MEAN]
     if len(means) != len(stated):
-        raise ValueError(f"{len(stated)} stated means for {len(means)} methods and ratios")
+        raise InputError(f"{len(stated)} stated means for {len(means)} methods and ratios")
     off = np.abs(means["relative"].to_numpy() - np.asarray(stated, dtype=np.float64)) > tolerance
     if off.any():
         wrong = [
@@ -80,7 +81,7 @@ def check_means(performance: pd.DataFrame, stated: Sequence[float], tolerance: f
             )
             if bad
         ]
-        raise ValueError(f"relative performance differs from what is stated: {'; '.join(wrong)}")
+        raise InputError(f"relative performance differs from what is stated: {'; '.join(wrong)}")
 
 
 def published_cost(hours: pd.DataFrame, model: str) -> pd.DataFrame:
@@ -99,16 +100,16 @@ def published_cost(hours: pd.DataFrame, model: str) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
+    InputError
         If there are no hours of finetuning on the full pool, or both kinds of hours.
     """
     kinds = {"hours": "wall_seconds", "device_hours": "device_seconds"}
     published = [kind for kind in kinds if kind in hours.columns]
     if len(published) != 1:
-        raise ValueError(f"needs one column of {list(kinds)}, has {published}")
+        raise InputError(f"needs one column of {list(kinds)}, has {published}")
     full = hours[(hours["method"] == REFERENCE) & (hours["level"] == "finetuning")]
     if len(full) != 1:
-        raise ValueError(f"needs one row with the hours of finetuning on {REFERENCE!r}")
+        raise InputError(f"needs one row with the hours of finetuning on {REFERENCE!r}")
     none = full.assign(level="selection", **{published[0]: 0.0})
     parts = [full, none, full.assign(level="total")]
     others = hours[hours["method"] != REFERENCE]
@@ -131,5 +132,5 @@ def _number(text: str, method: str, task: str) -> float:
     except ValueError:
         value = float("nan")
     if not np.isfinite(value):
-        raise ValueError(f"{method}, {task}: {text!r} is not a number")
+        raise InputError(f"{method}, {task}: {text!r} is not a number")
     return value

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from vlselect.tables import contrasts, relative
-from vlselect.tables.comparison import comparison_with_random, holm, verdict
+from vlselect.tables import contrasts
+from vlselect.tables.comparison_with_random import comparison_with_random, holm, verdict
+from vlselect.tables.relative_performance import relative_by_seed
 
 NONE = float("nan")
 
@@ -50,7 +51,7 @@ def test_a_verdict_needs_an_interval_without_zero():
 
 
 def compared(scores, read=None):
-    by_seed = relative.relative_by_seed(scores)
+    by_seed = relative_by_seed(scores)
     return comparison_with_random(by_seed, contrasts.by_model(scores, read=read))
 
 

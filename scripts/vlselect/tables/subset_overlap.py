@@ -1,39 +1,11 @@
-"""Sources of the samples in each subset, and samples that subsets have in common."""
+"""Samples that subsets have in common."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from vlselect.tables.declarations import Run
-
-
-def subset_composition(sources: Sequence[str], subsets: Mapping[Run, np.ndarray]) -> pd.DataFrame:
-    """Count the samples of each source in each subset: ``subset_composition.csv``.
-
-    `sources` are those of the pool's samples in row order, `subsets` the chosen rows. Every subset
-    has a row for every source of the pool, the largest first (ties by name).
-    """
-    column = pd.Series(list(sources), dtype=object)
-    pool = column.value_counts()
-    order = sorted(pool.index, key=lambda source: (-pool[source], source))
-    rows = []
-    for run, chosen in subsets.items():
-        counts = column.iloc[chosen].value_counts()
-        for source in order:
-            n = int(counts.get(source, 0))
-            rows.append(
-                {
-                    "method": run.method,
-                    "ratio": run.ratio,
-                    "seed": run.seed,
-                    "source": source,
-                    "n": n,
-                    "share": n / len(chosen) if len(chosen) else np.nan,
-                    "pool_share": float(pool[source] / len(column)),
-                }
-            )
-    return pd.DataFrame(rows)
 
 
 def subset_overlap(n_pool: int, subsets: Mapping[Run, np.ndarray]) -> pd.DataFrame:

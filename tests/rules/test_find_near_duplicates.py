@@ -1,6 +1,6 @@
-"""scripts/find_duplicates.py: from shards and sample ids to pairs of rows."""
+"""scripts/find_near_duplicates.py: from shards and sample ids to pairs of rows."""
 
-import find_duplicates
+import find_near_duplicates
 import numpy as np
 import pandas as pd
 from array_files import write_shards
@@ -14,9 +14,9 @@ def test_pairs_are_rows_of_the_pool(tmp_path):
     pool.to_parquet(tmp_path / "samples.parquet")
     features = write_shards(tmp_path, values, shards=2)
     flags = ["--samples", tmp_path / "samples.parquet", "--features", *features]
-    find_duplicates.main(
+    find_near_duplicates.main(
         [
-            *usual(find_duplicates),
+            *usual(find_near_duplicates),
             *(*map(str, flags), "--cosine", "0.97"),
             *("--out", str(tmp_path / "duplicates.parquet")),
         ]

@@ -7,7 +7,15 @@ import math
 import pandas as pd
 import pytest
 
-from vlselect.tables import costs
+from vlselect.tables.cost import (
+    Cost,
+    beside_performance,
+    devices,
+    method_rows,
+    read_job,
+    rule_rows,
+    total,
+)
 from vlselect.tables.declarations import Run
 
 
@@ -54,7 +62,7 @@ def by_name(rows):
 
 
 def test_selection_finetuning_and_total_of_a_method(folder):
-    table = by_name(costs.method_rows(folder, selections(), RUNS, "finetune_model"))
+    table = by_name(method_rows(folder, selections(), RUNS, "finetune_model"))
     icons = table["icons", "selection"]
     assert icons["wall_seconds"] == pytest.approx(5 + 10 + 12 + 3 + (1 + 3) / 2)
     assert icons["device_seconds"] == pytest.approx(2 * 5 + 10 + 12 + 3 + (1 + 3) / 2)
@@ -80,7 +88,7 @@ def test_eighty_gpu_hours_are_eighty_gpu_hours(tmp_path):
         path = tmp_path / f"finetune_model/m/{run.method}/{run.label}.jsonl"
         write_job(path, 10 * hour, gpu=8, processes=8)
     behind = {f"full/{full.label}": [], f"icons/{icons.label}": ["collect_gradients/m/*-of-8"]}
-    table = by_name(costs.method_rows(tmp_path, behind, [full, icons], "finetune_model"))
+    table = by_name(method_rows(tmp_path, behind, [full, icons], "finetune_model"))
     selection = table["icons", "selection"]
     assert selection["relative_to_full"] == 100.0
     assert selection["device_seconds"] == selection["wall_seconds"] == 80 * hour
@@ -102,7 +110,7 @@ def test_eighty_gpu_hours_are_eighty_gpu_hours(tmp_path):
     ],
 )
 def test_devices_are_gpus_or_processes_never_threads(resources, held):
-    assert costs.devices(resources) == held
+    assert devices(resources) == held
 
 
 def test_costs_of_earlier_versions_count_one_device_and_the_log_says_so(tmp_path, caplog):
@@ -111,13 +119,13 @@ def test_costs_of_earlier_versions_count_one_device_and_the_log_says_so(tmp_path
     path.write_text(json.dumps({"s": 7.0, "cpu_time": 7.0, "max_rss": 1.0}) + "\n")
     write_job(tmp_path / "select_full/ratio-1.0_seed-0.jsonl", 1.0)
     with caplog.at_level(logging.WARNING):
-        table = {row["name"]: row for row in costs.rule_rows(tmp_path)}
+        table = {row["name"]: row for row in rule_rows(tmp_path)}
     assert table["finetune_model"]["device_seconds"] == 7.0
     assert "finetune_model" in caplog.text and "select_full" not in caplog.text
 
 
 def test_rules_sum_all_their_jobs(folder):
-    table = {row["name"]: row for row in costs.rule_rows(folder)}
+    table = {row["name"]: row for row in rule_rows(folder)}
     assert list(table) == sorted(table)
     assert table["collect_gradients"]["wall_seconds"] == pytest.approx(2022.0)
     assert table["collect_gradients"]["elapsed_seconds"] == 1000.0
@@ -130,9 +138,7 @@ def test_rules_sum_all_their_jobs(folder):
 @pytest.mark.parametrize("missing", ["never_ran", "collect_gradients/target/*-of-3"])
 def test_a_missing_job_is_empty_not_zero(folder, caplog, missing):
     with caplog.at_level(logging.WARNING):
-        rows = costs.method_rows(
-            folder, selections(["warm_up/target", missing]), RUNS, "finetune_model"
-        )
+        rows = method_rows(folder, selections(["warm_up/target", missing]), RUNS, "finetune_model")
     table = by_name(rows)
     for level in ("selection", "total"):
         assert table["icons", level]["jobs"] == 0
@@ -146,13 +152,13 @@ def test_a_missing_job_is_empty_not_zero(folder, caplog, missing):
 def test_a_missing_checkpoint_is_empty_not_zero(folder):
     runs = [*RUNS, Run("target", "icons", "0.2", "2")]
     behind = selections() | {f"icons/{runs[-1].label}": []}
-    table = by_name(costs.method_rows(folder, behind, runs, "finetune_model"))
+    table = by_name(method_rows(folder, behind, runs, "finetune_model"))
     assert math.isnan(table["icons", "finetuning"]["wall_seconds"])
     assert math.isnan(table["icons", "total"]["relative_to_full"])
 
 
 def test_without_finetuning_on_full_there_is_no_share(folder):
-    rows = costs.method_rows(folder, selections(), RUNS[2:], "finetune_model")
+    rows = method_rows(folder, selections(), RUNS[2:], "finetune_model")
     assert all(math.isnan(row["relative_to_full"]) for row in rows)
 
 
@@ -161,7 +167,7 @@ def test_each_seed_has_its_own_jobs(folder):
     for seed, wall in (("0", 4.0), ("1", 8.0)):
         write_job(folder / f"warm_up/target/seed-{seed}.jsonl", wall, gpu=2)
     behind = {f"{run.method}/{run.label}": [f"warm_up/target/seed-{run.seed}"] for run in RUNS}
-    table = by_name(costs.method_rows(folder, behind, RUNS, "finetune_model"))
+    table = by_name(method_rows(folder, behind, RUNS, "finetune_model"))
     assert table["icons", "selection"]["device_seconds"] == 2 * (4 + 8) / 2
     assert table["icons", "selection"]["jobs"] == 1
 
@@ -169,13 +175,13 @@ def test_each_seed_has_its_own_jobs(folder):
 def test_a_subset_without_jobs_is_named(folder):
     with pytest.raises(ValueError, match="subset icons/ratio-0.2_seed-0"):
         behind = {name: [] for name in selections() if name.startswith("full")}
-        costs.method_rows(folder, behind, RUNS, "finetune_model")
+        method_rows(folder, behind, RUNS, "finetune_model")
 
 
 def test_beside_performance_leaves_out_what_was_not_measured(folder):
     runs = [*RUNS, Run("target", "random", "0.2", "0")]
     behind = selections() | {"random/ratio-0.2_seed-0": []}
-    rows = costs.method_rows(folder, behind, runs, "finetune_model")
+    rows = method_rows(folder, behind, runs, "finetune_model")
     methods = [("full", "1.0"), ("icons", "0.2"), ("random", "0.2"), ("majority", "")]
     performance = [
         {"model": "target", "method": m, "ratio": r, "task": task, "relative": 50.0}
@@ -183,7 +189,7 @@ def test_beside_performance_leaves_out_what_was_not_measured(folder):
         for task in ("reading", "mean")
     ]
     performance = pd.DataFrame(performance).assign(low=1.0, high=2.0)
-    joined = costs.beside_performance(pd.DataFrame(rows), performance)
+    joined = beside_performance(pd.DataFrame(rows), performance)
     assert joined["method"].tolist() == ["full", "icons"]
     assert joined["selection"].tolist() == pytest.approx([100 / 101, 3700 / 101])
     assert joined["finetuning"].tolist() == pytest.approx([100.0, 2100 / 101])
@@ -200,21 +206,21 @@ def test_a_total_without_its_parts_is_enough():
     }
     means = {"model": "m", "method": "icons", "ratio": "0.2", "task": "mean", "relative": 97.0}
     performance = pd.DataFrame([means]).assign(low=float("nan"), high=float("nan"))
-    joined = costs.beside_performance(pd.DataFrame([row]), performance)
+    joined = beside_performance(pd.DataFrame([row]), performance)
     assert joined["total"].tolist() == [30.0] and joined["selection"].isna().all()
 
 
 def test_jobs_too_short_to_be_sampled_are_counted(tmp_path):
     write_job(tmp_path / "a/1.jsonl", 0.01, cpu="NA", rss="NA")
     write_job(tmp_path / "a/2.jsonl", 4.0)
-    cost = costs.total(map(costs.read_job, sorted(tmp_path.rglob("*.jsonl"))))
+    cost = total(map(read_job, sorted(tmp_path.rglob("*.jsonl"))))
     assert (cost.jobs, cost.unsampled) == (2, 1)
     assert (cost.wall, cost.cpu, cost.peak) == pytest.approx((4.01, 4.0, 100.0))
 
 
 def test_repeats_of_one_job_are_averaged(tmp_path):
     write_job(tmp_path / "a.jsonl", 4.0, repeat=3)
-    assert costs.read_job(tmp_path / "a.jsonl") == costs.Cost(1, 0, 4.0, 4.0, 4.0, 4.0, 100.0)
+    assert read_job(tmp_path / "a.jsonl") == Cost(1, 0, 4.0, 4.0, 4.0, 4.0, 100.0)
 
 
 @pytest.mark.parametrize("text", ["", "s\th:m:s\n1.0\t0:00:01\n", "{}\n", '{"s": 1.0}\n', "[1]\n"])
@@ -222,4 +228,4 @@ def test_refuses_other_files(tmp_path, text):
     path = tmp_path / "job.jsonl"
     path.write_text(text)
     with pytest.raises(ValueError, match="job.jsonl"):
-        costs.read_job(path)
+        read_job(path)

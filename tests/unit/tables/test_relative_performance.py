@@ -1,16 +1,22 @@
-"""Relative performance, compared with the published table and a slow reference."""
+"""Relative performance, against the published table and a slow reference."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from vlselect.tables import contrasts, declarations, relative
+from vlselect.tables import contrasts
+from vlselect.tables.relative_performance import (
+    merge_groups,
+    relative_by_seed,
+    relative_performance,
+)
 
 PUBLISHED = Path(__file__).parents[4] / "shared/reference/published.csv"
 # The rows of that table that the test needs if the file is missing.
+
+
 EXCERPT = """method,vqav2,gqa,vizwiz,sqa_i,textvqa,pope,mme,mmb_en,mmb_cn,llava_bench,rel_percent
 full,79.1,63.0,47.8,68.4,58.2,86.4,1476.9,66.1,58.9,67.9,100
 random,75.7,58.9,44.3,68.5,55.3,84.7,1483.0,62.2,54.8,65.0,95.8
@@ -54,15 +60,15 @@ def random_scores(seed):
 
 
 def performance(scores):
-    by_seed = relative.relative_by_seed(scores)
-    return relative.relative_performance(by_seed, contrasts.by_model(scores))
+    by_seed = relative_by_seed(scores)
+    return relative_performance(by_seed, contrasts.by_model(scores))
 
 
 def test_gives_back_the_published_column(tmp_path):
     table = published(tmp_path)
     tasks = [column for column in table.columns if column not in ("method", "rel_percent")]
     runs = {(row["method"], "0.2", "0"): {t: row[t] for t in tasks} for _, row in table.iterrows()}
-    by_seed = relative.relative_by_seed(make_scores(runs))
+    by_seed = relative_by_seed(make_scores(runs))
     got = by_seed[by_seed["task"] == "mean"].set_index("method")["relative"]
     expected = table.set_index("method")["rel_percent"]
     assert (got - expected).abs().max() <= 0.1
@@ -127,7 +133,7 @@ def test_each_model_is_measured_against_its_own_full():
     double = {key: {"x": 2 * value["x"]} for key, value in runs.items()}
     majority = make_scores({("majority", "", ""): {"x": 20.0}})
     scores = pd.concat([make_scores(runs, "m"), make_scores(double, "n"), majority])
-    table = relative.relative_by_seed(scores)
+    table = relative_by_seed(scores)
     got = table[table["task"] == "mean"].set_index(["model", "method"])["relative"]
     assert got["m", "a"] == got["n", "a"] == pytest.approx(80.0)
     assert (got["m", "majority"], got["n", "majority"]) == pytest.approx((40.0, 20.0))
@@ -136,8 +142,8 @@ def test_each_model_is_measured_against_its_own_full():
 def test_a_group_counts_as_one_benchmark():
     runs = {("full", "1.0", "0"): {"x": 50.0, "m1": 20.0, "m2": 60.0}}
     runs[("a", "0.2", "0")] = {"x": 50.0, "m1": 20.0, "m2": 20.0}
-    merged = relative.merge_groups(make_scores(runs), {"m1": "mme", "m2": "mme"})
-    table = relative.relative_by_seed(merged).set_index(["method", "task"])["relative"]
+    merged = merge_groups(make_scores(runs), {"m1": "mme", "m2": "mme"})
+    table = relative_by_seed(merged).set_index(["method", "task"])["relative"]
     assert table["a", "mme"] == pytest.approx(50.0)
     assert table["a", "mean"] == pytest.approx(75.0)
 
@@ -147,33 +153,18 @@ def test_a_task_on_which_full_scores_zero_is_named_and_left_out_of_the_mean(capl
         ("full", "1.0", "0"): {"x": 50.0, "reading": 0.0},
         ("a", "0.2", "0"): {"x": 20.0, "reading": 1.0},
     }
-    table = relative.relative_by_seed(make_scores(runs)).set_index(["method", "task"])["relative"]
+    table = relative_by_seed(make_scores(runs)).set_index(["method", "task"])["relative"]
     assert np.isnan(table["a", "reading"]) and table["a", "mean"] == pytest.approx(40.0)
     assert "reading" in caplog.text
     with pytest.raises(ValueError, match="scores zero on every task"):
-        relative.relative_by_seed(make_scores({("full", "1.0", "0"): {"x": 0.0}}))
+        relative_by_seed(make_scores({("full", "1.0", "0"): {"x": 0.0}}))
 
 
 def test_missing_reference_and_missing_task_are_named():
     with pytest.raises(ValueError, match="no score of 'full'"):
-        relative.relative_by_seed(make_scores({("a", "0.2", "0"): {"x": 1.0}}))
+        relative_by_seed(make_scores({("a", "0.2", "0"): {"x": 1.0}}))
     runs = {("full", "1.0", "0"): {"x": 50.0, "y": 50.0}, ("a", "0.2", "0"): {"x": 1.0}}
     with pytest.raises(ValueError, match=r"a/0.2/0 has tasks \['x'\]"):
-        relative.relative_by_seed(make_scores(runs))
+        relative_by_seed(make_scores(runs))
     with pytest.raises(ValueError, match="nothing to compare"):
-        relative.relative_by_seed(make_scores({("majority", "", ""): {"x": 1.0}}))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"task": "y", "metric": "m", "score": 1.0, "n": 2}, "belongs to task 'y'"),
-        ({"task": "x", "metric": "m", "score": None, "n": 2}, "not a finite number"),
-        ({"task": "x", "metric": "m", "score": float("nan"), "n": 2}, "not a finite number"),
-    ],
-)
-def test_refuses_scores_that_are_none(tmp_path, content, message):
-    path = tmp_path / "x.json"
-    path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=message):
-        relative.read_score(path, declarations.Run.parse("majority"), "x")
+        relative_by_seed(make_scores({("majority", "", ""): {"x": 1.0}}))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from vlselect.benchmarks.metrics.chat_client import UnreadableError
+from vlselect.benchmarks.judging.chat_client import UnreadableError
 
 _NUMBER = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
 # What may stand beside two scores: "Assistant 1:", "/10", "and", …

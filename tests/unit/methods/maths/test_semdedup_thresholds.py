@@ -5,7 +5,7 @@ import pytest
 from feature_files import array_of, blobs, make_pool
 
 from vlselect.clusters.embeddings import Embeddings
-from vlselect.methods.maths import thresholds
+from vlselect.methods.maths import semdedup_thresholds as thresholds
 
 
 def setting(folder, n=200, clusters=5, copies=20):

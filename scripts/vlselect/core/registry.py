@@ -1,0 +1,46 @@
+"""Metrics, export formats, layouts and methods, found by the names that the config gives them.
+
+Each is a module in the folder of its kind that defines the function of its kind: a new file is a
+new metric. Read by the workflow, so it imports the standard library only.
+"""
+
+import ast
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+from vlselect.core.errors import InputError
+
+KINDS = {  # the package of its modules, and the function that each of them defines
+    "export": ("vlselect.subsets.exports", "write"),
+    "layout": ("vlselect.tasks.layouts", "entries"),
+    "method": ("vlselect.methods", "select"),
+    "metric": ("vlselect.benchmarks.metrics", "evaluate"),
+}
+
+
+def names(kind: str) -> list[str]:
+    """List the modules of a kind, without running them."""
+    package, function = KINDS[kind]
+    folders = importlib.import_module(package).__path__
+    files = [path for folder in folders for path in Path(folder).glob("*.py")]
+    return sorted(path.stem for path in files if _defines(path, function))
+
+
+def load(kind: str, name: str) -> ModuleType:
+    """Import a module of a kind.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name; lists those that there are.
+    """
+    known = names(kind)
+    if name not in known:
+        raise InputError(f"no {kind} {name!r}; there are {', '.join(known)}")
+    return importlib.import_module(f"{KINDS[kind][0]}.{name}")
+
+
+def _defines(path: Path, function: str) -> bool:
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    return any(isinstance(node, ast.FunctionDef) and node.name == function for node in tree.body)

@@ -1,0 +1,73 @@
+"""Samples without an image, where scores need one: their share of the budget, or none."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vlselect.core.errors import InfeasibleError, InputError
+from vlselect.core.ordering import draw, proportional_split, top
+from vlselect.core.selection import Selection
+
+TEXT_ONLY = ("proportional", "drop")
+
+
+def with_text_only(
+    scores: ArrayLike,
+    has_image: ArrayLike,
+    budget: int,
+    seed: int,
+    policy: str = "proportional",
+    *,
+    sample_ids: Sequence[str],
+    method: str,
+) -> Selection:
+    """Select the highest scores among samples with an image, and say what becomes of the others.
+
+    Parameters
+    ----------
+    scores : array, shape (N,)
+        Finite where the sample has an image; not looked at where it has none.
+    has_image : bool array, shape (N,)
+    budget : int
+    seed : int
+        Of the draw among text-only samples.
+    policy : {"proportional", "drop"}
+        `proportional` gives text-only samples their share of the budget (largest remainder),
+        drawn at random, behind all samples with an image; `drop` leaves them out.
+    sample_ids : sequence of str, length N
+        For ties and for the draw.
+    method : str
+        Whose draw it is: each has its own.
+
+    Returns
+    -------
+    Selection
+        With NaN as the score of text-only samples.
+
+    Raises
+    ------
+    ValueError
+        If the policy is unknown, or a score is NaN.
+    InfeasibleError
+        If `drop` leaves fewer samples than the budget.
+    """
+    if policy not in TEXT_ONLY:
+        raise InputError(f"text_only {policy!r} is not one of {TEXT_ONLY}")
+    has_image = np.asarray(has_image, dtype=bool)
+    scores = np.asarray(scores, dtype=np.float64)
+    ids = np.asarray(sample_ids, dtype=object)
+    with_image, without = np.flatnonzero(has_image), np.flatnonzero(~has_image)
+    if policy == "drop":
+        share = [budget, 0]
+        if budget > len(with_image):
+            raise InfeasibleError(
+                f"text_only: drop leaves {len(with_image)} samples with an image, "
+                f"fewer than the budget of {budget}"
+            )
+    else:
+        share = proportional_split(budget, [len(with_image), len(without)])
+    best = with_image[top(scores[with_image], share[0], ids[with_image])]
+    drawn = without[draw(ids[without], share[1], seed, f"{method} text_only")]
+    values = np.concatenate([scores[best], np.full(len(drawn), np.nan)])
+    return Selection(np.concatenate([best, drawn]), values)

@@ -1,0 +1,36 @@
+"""The library's folders: small, without code of their own, and with tests of the same names."""
+
+import ast
+
+import pytest
+from running import ROOT
+
+LIBRARY, TESTS = ROOT / "scripts/vlselect", ROOT / "tests/unit"
+PACKAGES = sorted(path.parent for path in LIBRARY.rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=lambda path: path.name)
+def test_a_folder_is_small_and_says_nothing_itself(folder):
+    assert not (folder / "__init__.py").read_text()
+    assert len(list(folder.glob("*.py"))) - 1 <= 15
+
+
+def test_tests_lie_in_the_folders_of_the_library():
+    folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
+    assert folders <= {folder.relative_to(LIBRARY) for folder in PACKAGES}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts").rglob("*.py")), ids=lambda p: p.stem)
+def test_nothing_happens_at_import(path):
+    plain = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    for statement in ast.parse(path.read_text()).body:
+        if isinstance(statement, ast.Expr):  # a docstring
+            assert isinstance(statement.value, ast.Constant)
+        elif isinstance(statement, ast.If):
+            assert ast.unparse(statement.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
+        elif isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
+            targets = getattr(statement, "targets", None) or [statement.target]
+            written = [node for target in targets for node in ast.walk(target)]
+            assert not any(isinstance(n, ast.Attribute) for n in written), ast.unparse(statement)
+        else:
+            assert isinstance(statement, plain), ast.unparse(statement)
