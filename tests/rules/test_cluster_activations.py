@@ -87,5 +87,5 @@ def test_collapse_is_an_error_unless_told_to_warn(tmp_path, capsys):
 
 
 def test_more_clusters_than_samples_are_an_error(tmp_path):
-    with pytest.raises(ValueError, match="201 clusters cannot be made of 200 samples"):
+    with pytest.raises(ValueError, match="cannot make 201 clusters from 200 samples"):
         run(tmp_path / "a", directions(), "--n-clusters", "201")

@@ -71,7 +71,7 @@ def test_a_killed_run_ends_as_one_that_was_not(
     assert not (tmp_path / "again").exists()
     capsys.readouterr()
     finetune_model.main(again)
-    assert f"going on after step {left.rpartition('-')[2]}" in capsys.readouterr().err
+    assert f"resuming after step {left.rpartition('-')[2]}" in capsys.readouterr().err
     assert result(tmp_path / "again") == result(tmp_path / "whole")
     steps = [int(line["step"]) for line in result(tmp_path / "again")[1]]
     assert steps == list(range(1, 13))

@@ -118,8 +118,8 @@ def test_icons_reads_votes_or_influences(tmp_path, samples):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("return Selection(np.arange(budget - 1))", "method 'odd': chose 2 samples where"),
-        ("return Selection(np.arange(budget + 1))", "method 'odd': chose 4 samples where"),
+        ("return Selection(np.arange(budget - 1))", "method 'odd': chose 2 samples for"),
+        ("return Selection(np.arange(budget + 1))", "method 'odd': chose 4 samples for"),
         ("return Selection(np.array([1, 2, 1]))", "method 'odd': chose row 1 more than once"),
         ("return Selection(np.array([1, 2, 10]))", "method 'odd': chose row 10"),
     ],
@@ -138,7 +138,7 @@ def test_a_new_method_gets_pool_signals_parameters_and_seed(tmp_path, samples, a
     _, rows = run(tmp_path, samples, "odd", 0.3, *more)
     assert pd.read_parquet(rows)["row"].tolist() == [4, 6, 9]
     add_method("rows", "return list(range(budget))")
-    with pytest.raises(TypeError, match="'rows' gave a list"):
+    with pytest.raises(TypeError, match="'rows' returned a list"):
         run(tmp_path, samples, "rows", 0.3)
 
 

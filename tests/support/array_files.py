@@ -6,7 +6,7 @@ from vlselect.core import store
 
 
 def write_shards(folder, values, shards=1, **metadata):
-    """Write an array as shards; give their paths, the last one first."""
+    """Write an array as shards; return their paths, the last one first."""
     paths = []
     for number in range(1, shards + 1):
         shard = f"{number}-of-{shards}"
@@ -21,7 +21,7 @@ def write_shards(folder, values, shards=1, **metadata):
 
 
 def poison(array, row):
-    """Put a NaN into the only file of a float16 array behind the writer's back."""
+    """Put a NaN into the only file of a float16 array without using the writer."""
     (path,) = array.paths
     start = path.stat().st_size - array.shape[0] * array.shape[1] * 2
     values = np.memmap(path, np.float16, "r+", start, array.shape)

@@ -1,4 +1,4 @@
-"""Small benchmarks in the very structure that their authors publish them in, with images."""
+"""Small benchmarks in the exact file structure their authors publish, with images."""
 
 import base64
 import csv
@@ -84,7 +84,7 @@ def textvqa(folder: Path) -> dict:
 
 
 def vizwiz(folder: Path) -> dict:
-    """VizWiz: a list of questions without ids, each about an image of its own."""
+    """VizWiz: a list of questions without ids, each about its own image."""
     items = []
     for i, colour in enumerate(COLOURS):
         draw(folder / f"val/VizWiz_val_{i:08}.jpg", colour)
@@ -105,7 +105,7 @@ def vizwiz(folder: Path) -> dict:
 
 
 def gqa(folder: Path) -> dict:
-    """GQA: balanced questions by their ids, two about each image; one answer is missing."""
+    """GQA: balanced questions by id, two about each image; one answer is missing."""
     questions = {}
     for i, colour in enumerate(COLOURS):
         draw(folder / f"images/{2380000 + i}.jpg", colour)
@@ -157,7 +157,7 @@ def science_qa(folder: Path) -> dict:
         }
         if i % 2 == 0:
             draw(folder / f"images/{split}/{name}/image.png", colour)
-    splits["test"].append("404")  # listed, but there is no such problem
+    splits["test"].append("404")  # listed, but missing from the problems
     return {
         "layout": "science_qa",
         "questions": dump(folder / "problems.json", problems),
@@ -168,7 +168,7 @@ def science_qa(folder: Path) -> dict:
 
 
 def pope(folder: Path) -> dict:
-    """POPE: a file of lines for each category, over the same images; ids begin again in each."""
+    """POPE: a file of lines per category, over the same images; ids restart in each."""
     files = []
     for category, absent in (("random", "dog"), ("adversarial", "fork")):
         lines = []
@@ -186,7 +186,7 @@ def pope(folder: Path) -> dict:
 
 
 def mme(folder: Path) -> dict:
-    """MME: one subtask of each of its three arrangements, two questions an image."""
+    """MME: one subtask in each of its three file layouts, two questions per image."""
 
     def ask(path: Path, things: tuple[str, str], shown: str = "") -> str:
         lines = [
@@ -210,7 +210,7 @@ def mme(folder: Path) -> dict:
 
 
 def mmbench(folder: Path) -> dict:
-    """MMBench: a table with base64 images; the second question has its shifts and points to one."""
+    """MMBench: a table with base64 images; the second question has its shifts and refers to one."""
     rows = []
     for i, colour in enumerate(COLOURS):
         buffer = io.BytesIO()
@@ -247,7 +247,7 @@ def mmbench(folder: Path) -> dict:
 
 
 def mmbench_cn(folder: Path) -> dict:
-    """MMBench in Chinese: the same form, and a prompt in its language."""
+    """MMBench in Chinese: the same form, with a Chinese prompt."""
     build = mmbench(folder)
     table = Path(build["questions"])
     text = table.read_text(encoding="utf-8").replace("It is plain.", "它是单色的。")

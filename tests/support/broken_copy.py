@@ -1,4 +1,4 @@
-"""A copy of a mixture with one record spoilt for each reason that a record can be rejected for."""
+"""A copy of a mixture with one spoilt record for each reason of rejection."""
 
 import json
 import shutil
@@ -12,14 +12,14 @@ def spoil(
 ) -> tuple[list[dict], list[tuple]]:
     """Write ``mixture.json`` and ``images/`` into `folder`, with bad records among the good.
 
-    With `lines` the file is JSON lines, and one of them is no JSON.
+    With `lines` the file is JSON lines, and one line is not JSON.
 
     Returns
     -------
     good : list of dict
-        Records that have to survive, in order.
+        Records that must be accepted, in order.
     bad : list of (int, str, str)
-        Position in the mixture, sample id ("" where it has none) and reason of every other.
+        Position in the mixture, sample id ("" if it has none) and reason of every other record.
     """
     good = json.loads(mixture.read_text(encoding="utf-8"))
     base = next(r for r in good if "image" in r and len(r["conversations"]) == 2)
@@ -27,7 +27,7 @@ def spoil(
     _add_bad_images(folder, (folder / "images" / base["image"]).read_bytes())
     mixed, bad = list(good), []
     for place, (reason, record) in enumerate(_bad_records(base), start=2):
-        position = place * 37  # from 0, and after the base, whose duplicate is to come second
+        position = place * 37  # from 0, and after the base, so that its duplicate comes second
         mixed.insert(position, record)
         name = record.get("id", "") if isinstance(record, dict) else ""
         bad.append((position, name if isinstance(name, str) else "", reason))
@@ -49,7 +49,7 @@ def _add_bad_images(folder: Path, whole: bytes) -> None:
 
 
 def _bad_records(base: dict) -> list[tuple[str, object]]:
-    """One or more (reason, record) for each reason, made from a good record with one image."""
+    """Return one or more (reason, record) for each reason, made from a good one-image record."""
     human, answer = base["conversations"]
     mixed_up = [{**human, "from": "narrator"}, answer]
     number = {**answer, "value": 1e999}

@@ -1,4 +1,4 @@
-"""Pages as a reader has them: opened in Chromium without a screen."""
+"""Open pages as a reader sees them, in headless Chromium."""
 
 import shutil
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ DESK, PHONE = (1280, 800), (390, 844)
 
 
 class Visit:
-    """An open page, and all that went on behind it.
+    """An open page, and everything that happened in the background.
 
     Attributes
     ----------
     page : Page
-        What Playwright drives.
+        Playwright's page.
     outside : list of str
-        Addresses asked for that are no files: there should be none.
+        Requested addresses that are not files: there should be none.
     trouble : list of str
-        Errors of scripts, refusals of the content security policy, and dialogs that opened.
+        Script errors, violations of the content security policy, and dialogs that opened.
     """
 
     def __init__(self, page: Page):
@@ -51,13 +51,13 @@ class Visit:
         dialog.dismiss()
 
     def widest(self) -> int:
-        """Pixels by which the page is wider than its window."""
+        """Return the pixels by which the page is wider than its window."""
         return self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Start Chromium, and end it."""
+    """Start Chromium, and stop it at the end."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -66,7 +66,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def visiting(browser: Browser, file: Path, size: tuple[int, int] = DESK) -> Iterator[Visit]:
-    """Open a file; afterwards nothing may have gone wrong or been asked for elsewhere."""
+    """Open a file; at the end, check that nothing failed and no other address was requested."""
     page = browser.new_page(viewport={"width": size[0], "height": size[1]})
     page.set_default_timeout(60_000)
     visit = Visit(page)

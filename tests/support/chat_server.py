@@ -1,4 +1,4 @@
-"""A chat-completions endpoint on this machine, which answers as a test tells it to."""
+"""A local chat-completions endpoint with answers defined by the test."""
 
 import json
 import threading
@@ -7,18 +7,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 def completion(content):
-    """The body of a chat completion with one choice."""
+    """Return the body of a chat completion with one choice."""
     return {"choices": [{"message": {"role": "assistant", "content": content}}]}
 
 
 class ChatServer:
-    """What came in, and what goes out.
+    """The requests received and the replies sent.
 
     Attributes
     ----------
     reply : callable
         From a request's body and its number (from 0) to a text (the content of a completion) or to
-        (status, headers, body), where the body is a text or what becomes JSON.
+        (status, headers, body), where the body is a text or an object that becomes JSON.
     requests : list of dict
         `path`, `headers` and `body` of every request so far.
     base_url : str
@@ -35,7 +35,7 @@ class ChatServer:
 
 @contextmanager
 def serve(reply):
-    """Run a server while the block lasts; gives the `ChatServer`."""
+    """Run a server during the block; yields the `ChatServer`."""
     chat = ChatServer(reply)
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,11 +1,11 @@
-"""How far apart two results may lie that differ in nothing but the order of their sums.
+"""How far apart two results may lie that differ only in the order of their sums.
 
-Instruction sets, batch sizes and cuts change the order in which products are summed, and so their
-rounding. A sum of n products, in any order, is off by λ √n u Σ|products| at most, with probability
-1 - 2 exp(-λ²/2), where u = eps / 2 (Higham and Mary, A New Approach to Probabilistic Rounding Error
-Analysis, SIAM J. Sci. Comput. 41, 2019, theorem 2.4). Two results are thus λ √n eps apart at most,
-relative to the size of what is summed: for a vector that is its norm, not the single coordinate,
-which may be small because large products cancel.
+Instruction sets, batch sizes and shard cuts change the order in which products are summed, and thus
+their rounding. With any order, the error of a sum of n products is at most λ √n u Σ|products|, with
+probability 1 - 2 exp(-λ²/2), where u = eps / 2 (Higham and Mary, A New Approach to Probabilistic
+Rounding Error Analysis, SIAM J. Sci. Comput. 41, 2019, theorem 2.4). Two results thus differ by at
+most λ √n eps, relative to the size of what is summed: for a vector, this is its norm rather than
+the single coordinate, which may be small because large products cancel.
 """
 
 import numpy as np
@@ -21,12 +21,12 @@ def rounding(terms: float, dtype: str = "float32", stored: str | None = None) ->
     Parameters
     ----------
     terms : float
-        Length of the longest chain of sums and products: of an inner product its width, of a pass
-        of a model `chain`.
+        Length of the longest chain of sums and products: the width for an inner product, `chain`
+        for a pass of a model.
     dtype : str
-        What is computed in.
+        Precision of the computation.
     stored : str, optional
-        What both are rounded to afterwards: half a unit in the last place each.
+        Dtype that both are rounded to afterwards: half a unit in the last place each.
     """
     kept = 0.0 if stored is None else float(np.finfo(stored).eps)
     return SURE * terms**0.5 * float(np.finfo(dtype).eps) + kept
@@ -35,7 +35,7 @@ def rounding(terms: float, dtype: str = "float32", stored: str | None = None) ->
 def chain(model: nn.Module) -> int:
     """Return the number of products that are summed on the way through a model.
 
-    The widths of all its layers, one after the other; a backward pass goes the same way again.
+    This is the sum of the widths of all its layers; a backward pass doubles it.
     """
     weights = (m.weight for m in model.modules() if not isinstance(m, nn.Embedding) and _sums(m))
     return sum(weight[0].numel() for weight in weights)
@@ -47,9 +47,9 @@ def _sums(module: nn.Module) -> bool:
 
 
 def distances(actual, expected, scale=None) -> np.ndarray:
-    """Return ‖actual - expected‖ / ‖expected‖ of each vector (last axis); 0 where they are equal.
+    """Return ‖actual - expected‖ / ‖expected‖ of each vector (last axis); 0 if they are equal.
 
-    `scale`, one number or one for each vector, stands for ‖expected‖ where large parts cancel.
+    `scale`, one number or one per vector, replaces ‖expected‖ where large parts cancel.
     """
     actual, expected = _exact(actual), _exact(expected)
     assert actual.shape == expected.shape, (actual.shape, expected.shape)
@@ -74,7 +74,7 @@ def assert_close_vectors(
 def assert_close_sums(actual, expected, *, terms, dtype="float32", stored=None, scale=None):
     """Check that single numbers, each a sum, agree up to `rounding`.
 
-    `scale` is the sum of the absolute products, one for all or for each; by default |expected|.
+    `scale` is the sum of the absolute products, one for all or one per number; default |expected|.
     """
     actual, expected = _exact(actual)[..., None], _exact(expected)[..., None]
     assert_close_vectors(actual, expected, terms=terms, dtype=dtype, stored=stored, scale=scale)

@@ -1,4 +1,4 @@
-"""Answers to the digits demo's questions, read off a scene by looking at every digit in turn."""
+"""Answers to the digits demo's questions, found by looking at every digit of a scene."""
 
 import re
 
@@ -43,7 +43,7 @@ def right_answer(scene: Scene | None, question: str) -> str:
 
 
 def grid(scene: Scene) -> dict[str, tuple[int, str]]:
-    """Give (value, colour) of every digit by the name of its place, in reading order."""
+    """Return (value, colour) of every digit by the name of its place, in reading order."""
     found = {}
     for cell in range(9):
         for digit in scene.digits:
@@ -79,7 +79,7 @@ def _look(places, kind, named):
 
 
 def captioned(caption: str) -> set[tuple[str, str, str]]:
-    """Read the (value, colour, place) of every digit out of a caption."""
+    """Read the (value, colour, place) of every digit from a caption."""
     told = set()
     for sentence in caption.strip(".").split(". "):
         value = re.search(r"\d", sentence)[0]

@@ -1,4 +1,4 @@
-"""Tables as a small run would write them, for the tests of the figures."""
+"""Tables of a small run, made up for the tests of the figures."""
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ def write_tables(
 
 
 def write_benchmarks(folder, runs, models):
-    """Scores that grow with the ratio, of questions that are hard or easy; what follows of them."""
+    """Write scores that grow with the ratio, for easy and hard questions, and derived tables."""
     rng = np.random.default_rng(0)
     untrained = [Run(model, "pretrained", "0.0", "0") for model in models]
     difficulty = {task: rng.normal(0.0, 20.0, N) for task in TASKS}
@@ -73,7 +73,7 @@ def write_benchmarks(folder, runs, models):
 
 
 def write_subsets(folder, runs, sources=SOURCES):
-    """Random subsets of a pool."""
+    """Write random subsets of a pool."""
     rng = np.random.default_rng(1)
     pool = rng.choice(sources, N)
     subsets = {run: rng.choice(N, int(N * float(run.ratio)), replace=False) for run in runs}
@@ -85,7 +85,7 @@ def write_subsets(folder, runs, sources=SOURCES):
 
 
 def write_scores(folder, pool, subsets):
-    """Scores that depend on the source, some of them heavy-tailed, and none for one source."""
+    """Write scores that depend on the source, some of them heavy-tailed; one source has none."""
     rng = np.random.default_rng(4)
     levels = dict(zip(np.unique(pool), rng.normal(size=len(np.unique(pool))), strict=True))
     parts = []
@@ -94,7 +94,7 @@ def write_scores(folder, pool, subsets):
         scores = 1000.0 * np.exp(scores) if i == 1 else scores
         scores[pool == pool[0]] = np.nan if i == 2 else scores[pool == pool[0]]
         for seed in sorted({run.seed for run in subsets}) if i % 2 else ["0"]:
-            # scores of each run's own seed, or one for all
+            # scores per seed of the run, or one for all
             own = {run: rows for run, rows in subsets.items() if seed == run.seed or not i % 2}
             table = score_distribution.score_distribution(list(pool), method, scores, own)
             parts.append(table.assign(seed=seed))
@@ -103,7 +103,7 @@ def write_scores(folder, pool, subsets):
 
 
 def write_votes(folder, ratios, tasks=TASKS, seeds=("0",)):
-    """Votes of random influences; questions that are long, empty or hold dollar signs."""
+    """Write votes of random influences; some questions are long, empty or contain dollar signs."""
     rng = np.random.default_rng(2)
     histogram, pairs, extremes = [], [], []
     for seed in seeds:
@@ -127,7 +127,7 @@ def write_votes(folder, ratios, tasks=TASKS, seeds=("0",)):
 
 
 def shown(rng, members, counts):
-    """What a contact sheet has of these rows."""
+    """Return what a contact sheet shows of these rows."""
     questions = ["Which digit is red?", "How much is $3 + $4? " * 8, "", "Supercalifragilistic" * 3]
     for i, row in enumerate(members):
         size = (24 + 8 * (i % 3), 24, 3)
@@ -139,7 +139,7 @@ def shown(rng, members, counts):
 
 
 def write_clusters(folder, ratios, seeds):
-    """A few clusters; every seed has one more than the one before."""
+    """Write a few clusters; every seed has one more than the one before."""
     rng = np.random.default_rng(3)
     rows = []
     for count, seed in enumerate(seeds, 12):
@@ -162,7 +162,7 @@ def write_clusters(folder, ratios, seeds):
 
 
 def write_costs(folder, runs, measured=True):
-    """Costs of every method, or rows that say that nothing was measured."""
+    """Write costs of every method, or rows that say that nothing was measured."""
     rows = []
     for run in dict.fromkeys(Run(run.model, run.method, run.ratio, "") for run in runs):
         selection = {"full": 1.0, "random": 1.0, "icons": 60.0}.get(run.method, 20.0)

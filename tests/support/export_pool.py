@@ -1,4 +1,4 @@
-"""A pool of every kind of record, exported; and readers that take each format apart again."""
+"""Export a pool with every kind of record, and read each format back."""
 
 import json
 import os
@@ -61,7 +61,7 @@ class Sample:
 
 
 def draw(folder: Path) -> None:
-    """Draw the pictures of RECORDS, each another."""
+    """Draw the pictures of RECORDS, each different."""
     for i, name in enumerate(PATHS):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def draw(folder: Path) -> None:
 
 
 def prepare(folder: Path, images: list[str], records) -> Samples:
-    """Make samples.parquet of a list of records, of lists by part, or of a table's path."""
+    """Make samples.parquet from a list of records, lists by part, or the path of a table."""
     if isinstance(records, Path):
         given = [str(records)]
     elif isinstance(records, dict):
@@ -113,7 +113,7 @@ def export(form: str, samples: Samples, subset: Path, images: list[str], out: Pa
 
 
 def expected(samples: Samples, rows: list[int], read) -> list[Sample]:
-    """What RECORDS say, straight from the pool."""
+    """Return what RECORDS say, read directly from the pool."""
     return [
         Sample(
             record.sample_id,
@@ -125,7 +125,7 @@ def expected(samples: Samples, rows: list[int], read) -> list[Sample]:
 
 
 def read_back(form: str, folder: Path, image_folder: Path | None = None) -> list[Sample]:
-    """Take an export apart, with nothing but the files; LLaVA's with its image folder."""
+    """Read an export from its files alone; LLaVA's with its image folder."""
     return list(READERS[form](folder, image_folder or folder))
 
 

@@ -1,15 +1,15 @@
-"""Which families of models the slow tests run with: a few, or all on ``--all-families``.
+"""The model families that slow tests run with: a few, or all with ``--all-families``.
 
-A plugin of conftest.py. The adapter's unit tests see all families in any case.
+A plugin of conftest.py. The adapter's unit tests always run with all families.
 """
 
 import pytest
 from model_families import FAMILIES
 
 USUAL = {
-    # those that differ most from LLaVA and one another
+    # those that differ most from LLaVA and each other
     "workflow_family": ("qwen2_5_vl", "smolvlm", "gemma3"),
-    # one whose own loss counts the tokens of a step, and one whose own does not
+    # one whose loss counts the tokens of a step, and one whose loss does not
     "launched_family": ("llava", "qwen2_5_vl"),
 }
 
@@ -20,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test with such an argument one family at a time."""
+    """Parametrise tests that take a family."""
     for argument, usual in USUAL.items():
         if argument in metafunc.fixturenames:
             families = FAMILIES if metafunc.config.getoption("--all-families") else usual

@@ -1,4 +1,4 @@
-"""Tokenizers of the kinds that language models have, trained on a few texts."""
+"""Tokenizers of the kinds that language models use, trained on a few texts."""
 
 import json
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ WORDS = r"(?:'[a-z]+)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\
 
 
 def byte_level(texts: Iterable[str], special: list[str], size: int = 600) -> Tokenizer:
-    """Byte pairs as in GPT-2, Qwen and SmolLM: every byte has a token, spaces lead words."""
+    """Byte pairs as in GPT-2, Qwen and SmolLM: every byte has a token, words start with a space."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -42,7 +42,7 @@ def byte_level(texts: Iterable[str], special: list[str], size: int = 600) -> Tok
 def sentence_piece(
     texts: Iterable[str], special: list[str], bos: str, prefix: bool, size: int = 600
 ) -> Tokenizer:
-    """Byte pairs as in Mistral (with a leading blank) and Gemma: blanks are ▁, bytes a fallback."""
+    """Byte pairs as in Mistral (with a leading space) and Gemma: spaces are ▁, bytes a fallback."""
     blanks = [normalizers.Replace(" ", "▁")]
     draft = Tokenizer(models.BPE())
     draft.normalizer = normalizers.Sequence(blanks)
@@ -79,7 +79,7 @@ def _finish(tokenizer: Tokenizer, special: list[str]) -> Tokenizer:
 
 
 def fast(tokenizer: Tokenizer, **names: str) -> hf.PreTrainedTokenizerFast:
-    """Wrap a tokenizer; names other than the usual ones are those that a processor asks for."""
+    """Wrap a tokenizer; extra keyword names are those that a processor needs."""
     usual = {k: names.pop(k) for k in ("pad_token", "bos_token", "eos_token") if k in names}
     return hf.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, extra_special_tokens=names, padding_side="left", **usual
@@ -87,7 +87,7 @@ def fast(tokenizer: Tokenizer, **names: str) -> hf.PreTrainedTokenizerFast:
 
 
 def chatml(texts: Iterable[str], *special: str, **names: str) -> hf.PreTrainedTokenizerFast:
-    """The tokenizer of a Qwen: no token begins a text, <|im_end|> ends a turn."""
+    """A Qwen-like tokenizer: no token starts a text, <|im_end|> ends a turn."""
     tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *special]
     return fast(
         byte_level(texts, tokens), pad_token="<|endoftext|>", eos_token="<|im_end|>", **names

@@ -1,4 +1,4 @@
-"""Flags of small finetuning runs, and the start of one in processes of its own."""
+"""Flags of small finetuning runs, and a way to start one in separate processes."""
 
 import json
 import os
@@ -16,7 +16,7 @@ SMALL = {"rank": 2, "alpha": 4, "batch_size": 2, "gradient_accumulation": 1}
 
 
 def finetune_flags(vlm: Path, pool: Path, out: Path, rows, *, seed: int = 0, **settings):
-    """Flags of finetune_model.py for these rows; their subset file is written beside `out`."""
+    """Return flags of finetune_model.py for these rows; the subset file is written beside `out`."""
     frame = pd.read_parquet(pool / "samples.parquet")
     frame.loc[list(rows), ["row", "sample_id"]].to_parquet(out.parent / "subset.parquet")
     return [
@@ -29,7 +29,7 @@ def finetune_flags(vlm: Path, pool: Path, out: Path, rows, *, seed: int = 0, **s
 
 
 def start(command: list, **environment: str) -> subprocess.CompletedProcess:
-    """Run a command with the library on its path; its output is text, stderr in stdout."""
+    """Start a command with the library on its path; output is text, with stderr in stdout."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.run(
         list(map(str, command)),

@@ -1,7 +1,7 @@
-"""A conda channel in a folder, of what is installed in the Python that runs the tests.
+"""A conda channel in a folder, built from the packages of the Python that runs the tests.
 
-Its packages are small: each links to the folders of one installed distribution. An environment made
-of them sees these distributions and no others, so it shows what an environment file forgets.
+Its packages are small: each links to the folders of one installed distribution. An environment
+made from them sees only these distributions, so it reveals what an environment file forgets.
 """
 
 import asyncio
@@ -18,20 +18,20 @@ from packaging.requirements import Requirement
 from rattler.index import index_fs
 
 SITE = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-CONDA_NAMES = {"torch": "pytorch"}  # where conda's name is another
+CONDA_NAMES = {"torch": "pytorch"}  # where conda's name differs
 
 
 def make_channel(folder: Path, names: Iterable[str], python: str) -> None:
-    """Write packages of the named distributions, and of all that they require, and Python's.
+    """Write packages of the named distributions, of all their requirements, and of Python.
 
     Parameters
     ----------
     folder : Path
-        The channel's folder, which is made.
+        The channel's folder, which is created.
     names : iterable of str
         Distributions, by pip's names.
     python : str
-        Version under which this Python, whichever it is, is given out.
+        Version to declare for this Python, whichever it is.
     """
     for subdir in ("noarch", "linux-64"):
         (folder / subdir).mkdir(parents=True)
@@ -49,7 +49,7 @@ def make_channel(folder: Path, names: Iterable[str], python: str) -> None:
 
 
 def make_wheel(folder: Path, name: str) -> None:
-    """Pack an installed distribution of pure Python as the wheel that it came from."""
+    """Pack an installed pure-Python distribution as the wheel that it came from."""
     distribution = metadata.distribution(name)
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(folder / f"{name}-{distribution.version}-py3-none-any.whl", "w") as wheel:
@@ -67,18 +67,18 @@ def conda_name(name: str) -> str:
 
 
 def version(distribution: metadata.Distribution) -> str:
-    """Its version, without what tells builds apart (2.13.0 of 2.13.0+cpu)."""
+    """Return a distribution's version without its build label (2.13.0 of 2.13.0+cpu)."""
     return distribution.version.partition("+")[0]
 
 
 def required(distribution: metadata.Distribution) -> list[str]:
-    """Names of what a distribution cannot do without on this machine."""
+    """Return the names of a distribution's requirements on this machine."""
     found = map(Requirement, distribution.requires or [])
     return [r.name for r in found if r.marker is None or r.marker.evaluate({"extra": ""})]
 
 
 def closure(names: Iterable[str]) -> dict[str, metadata.Distribution]:
-    """Distributions of these names and all that they require."""
+    """Return distributions of these names and all their requirements."""
     found, queue = {}, list(names)
     while queue:
         name = normal(queue.pop())
@@ -89,7 +89,7 @@ def closure(names: Iterable[str]) -> dict[str, metadata.Distribution]:
 
 
 def parts(distribution: metadata.Distribution) -> dict[str, Path]:
-    """Files and folders that a distribution put into site-packages."""
+    """Return the files and folders that a distribution installed into site-packages."""
     names = {file.parts[0] for file in distribution.files} - {"..", "__pycache__"}
     return {name: Path(distribution.locate_file(name)).resolve() for name in names}
 
@@ -102,7 +102,7 @@ def write_package(
     links: Mapping[str, Path],
     files: Mapping[str, str],
 ) -> None:
-    """Write a package of links and texts that is for every platform."""
+    """Write a package of links and texts for every platform."""
     index = {"name": name, "version": version, "build": "0", "build_number": 0}
     index |= {"depends": depends, "subdir": "noarch", "noarch": "generic"}
     kinds = [(path, "softlink") for path in links] + [(path, "hardlink") for path in files]

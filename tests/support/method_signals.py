@@ -1,4 +1,4 @@
-"""A pool with random signals for every method that chooses: what their rules would hand them."""
+"""A pool with random signals for every method, as their rules would provide them."""
 
 import importlib
 
@@ -28,7 +28,7 @@ CLUSTERS = 5
 
 
 def make_pool(rng, n=60):
-    """Ids in no order, four uneven sources, every fifth sample or so without an image."""
+    """Make unordered ids and four uneven sources; about every fifth sample has no image."""
     return pd.DataFrame(
         {
             "row": np.arange(n),
@@ -40,7 +40,7 @@ def make_pool(rng, n=60):
 
 
 def make_signals(folder, rng, pool):
-    """Signals of each method, by its name; scores repeat, so that there are ties."""
+    """Make signals of each method, by its name; scores repeat, so that there are ties."""
     n = len(pool)
     folder.mkdir(parents=True, exist_ok=True)
     features = rng.normal(size=(n, 6))
@@ -81,6 +81,6 @@ def make_signals(folder, rng, pool):
 
 
 def asker(name, pool, signals, seed=0, **parameters):
-    """The real method, ready to be asked."""
+    """Return the real method, ready to run."""
     method = importlib.import_module(f"vlselect.methods.{name}")
     return MethodRunner(method, pool, signals[name], seed, {**METHODS[name], **parameters})

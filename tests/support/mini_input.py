@@ -1,4 +1,4 @@
-"""The input of the mini workflow: a pool of 330 good records and three bad ones, tasks, a model."""
+"""Input of the mini workflow: a pool of 330 good records and three bad ones, tasks, a model."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ SOURCES = ("photos", "charts", "chats")
 BAD = {
     "bad-image": {"image": "no/such.png"},
     "bad-turns": {"conversations": []},
-    "pool-000": {},  # an id that has been seen
+    "pool-000": {},  # an id that is taken
 }
 
 
@@ -41,7 +41,7 @@ def make_input(folder: Path) -> None:
 
 
 def make_record(rng: np.random.Generator, name: str, source: str, kind: int) -> dict:
-    """A question to which the answer is yes; every fifth without an image, every seventh longer."""
+    """Make a question with the answer yes; every fifth has no image, every seventh is longer."""
     record = {"id": name, "task": source}
     mark = ""
     if kind % 5:

@@ -1,4 +1,4 @@
-"""The mini workflow, run once for all tests that look at it.
+"""The mini workflow, run once for all tests that use it.
 
 A plugin of conftest.py: a second conftest.py, in tests/workflow/, would hide what tests import
 from the first.
@@ -17,7 +17,7 @@ MINI = HERE / "mini.yaml"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Keep the tests of a file, and all files with the mini run, in one process: it is run once."""
+    """Keep the tests of a file, and all files that use the mini run, in one process."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
@@ -31,7 +31,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: the folder it ran in, the copy of the program that ran, what it printed."""
+    """A finished run: its working folder, the copy of the program that ran, and its output."""
 
     folder: Path
     root: Path
@@ -44,7 +44,7 @@ class Run:
         return self.folder / "results/mini"
 
     def dry_run(self) -> str:
-        """What Snakemake would do now."""
+        """Return what Snakemake would run now."""
         return succeeded(snakemake(self.folder, self.config, "-n", root=self.root))
 
 

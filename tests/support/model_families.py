@@ -1,4 +1,4 @@
-"""Small models of every family the adapter is tested with, saved as any user's are.
+"""Small models of every family the adapter is tested with, saved like a user's models.
 
 Weights are random, made from config classes; processors are each family's own class; chat
 templates have the form of the family's released checkpoints. Images become few tokens each.
@@ -15,18 +15,18 @@ from templates import CHATML, GEMMA, INTERNVL, MISTRAL, QWEN, SMOLVLM, VICUNA
 from vlselect.models.processors import NoVideos, load_processor, without_videos
 from vlselect.models.vlm import VLM
 
-# What tokenizers are trained on: enough for words of some length, other scripts as bytes.
+# Training texts of the tokenizers: enough for longer words, with other scripts as bytes.
 TEXTS = [
     "USER: what is in the image? ASSISTANT: a red digit. tell me more please, yes or no\n\n",
     "user\nwhich is this: one, two, three? assistant\nthe second one is very green. and blue",
     "cat dog house tree car is there a one two three? yes, no. The Image Shows A Digit 0123456789",
 ] * 4
 
-GRID = [[32, 64], [64, 32], [64, 64], [32, 96]]  # resolutions that any-resolution models tile
+GRID = [[32, 64], [64, 32], [64, 64], [32, 96]]  # tilings of any-resolution models
 
 
 def text_settings(tokenizer: hf.PreTrainedTokenizerFast, layers: int, hidden: int) -> dict:
-    """What all language models have in common; the spread is large, so that signals show."""
+    """Return the settings that all language models share; a large spread makes signals show."""
     return {
         "vocab_size": len(tokenizer),
         "hidden_size": hidden,
@@ -56,7 +56,7 @@ SQUARE = {"height": 32, "width": 32}
 
 
 def llava(texts: Iterable[str], layers: int, hidden: int):
-    """LLaVA-1.5: four tokens an image, Vicuna's template, which closes no turn."""
+    """LLaVA-1.5: four tokens per image, Vicuna's template, which closes no turn."""
     tokenizer = fast(
         sentence_piece(texts, ["</s>", "<pad>", "<image>"], "<s>", prefix=True),
         pad_token="<pad>",
@@ -134,13 +134,13 @@ VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video
 
 
 def qwen_settings(tokenizer: hf.PreTrainedTokenizerFast) -> dict:
-    """Ids of the tokens that stand around and for images."""
+    """Return the ids of image tokens and of the tokens around images."""
     names = ("vision_start_token_id", "vision_end_token_id", "image_token_id", "video_token_id")
     return dict(zip(names, tokenizer.convert_tokens_to_ids(list(VISION_TOKENS)), strict=True))
 
 
 def qwen2_5_vl(texts: Iterable[str], layers: int, hidden: int):
-    """Qwen2.5-VL: as many tokens as the image has area, positions in three dimensions."""
+    """Qwen2.5-VL: tokens in proportion to the image's area, positions in three dimensions."""
     tokenizer = chatml(
         texts, *VISION_TOKENS, image_token="<|image_pad|>", video_token="<|video_pad|>"
     )
@@ -151,7 +151,7 @@ def qwen2_5_vl(texts: Iterable[str], layers: int, hidden: int):
         video_processor=NoVideos({"video_processor_type": "Qwen2VLVideoProcessor"}),
         chat_template=QWEN,
     )
-    half = hidden // 8  # rotary pairs of a head of hidden / 4
+    half = hidden // 8  # rotary pairs of a head of width hidden / 4
     section = [half - 2 * (half // 3), half // 3, half // 3]
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": section}
     text = text_settings(tokenizer, layers, hidden)
@@ -174,7 +174,7 @@ def qwen2_5_vl(texts: Iterable[str], layers: int, hidden: int):
 
 
 def smolvlm(texts: Iterable[str], layers: int, hidden: int):
-    """Idefics3, the form of SmolVLM: images are split, tokens say which row and column follows."""
+    """Idefics3, the form of SmolVLM: images are split, tokens announce the row and column."""
     special = ["<|im_start|>", "<end_of_utterance>", "<fake_token_around_image>", "<image>"]
     special += ["<global-img>", "<|endoftext|>"]
     special += [f"<row_{i}_col_{j}>" for i in range(1, 4) for j in range(1, 4)]
@@ -203,7 +203,7 @@ def smolvlm(texts: Iterable[str], layers: int, hidden: int):
 
 
 def gemma3(texts: Iterable[str], layers: int, hidden: int):
-    """Gemma 3: image tokens see each other both ways; the template trims, and has no system."""
+    """Gemma 3: image tokens attend both ways; the template trims and has no system turn."""
     special = ["<eos>", "<pad>", "<start_of_turn>", "<end_of_turn>"]
     special += ["<start_of_image>", "<end_of_image>", "<image_soft_token>"]
     tokenizer = fast(
@@ -236,13 +236,13 @@ def gemma3(texts: Iterable[str], layers: int, hidden: int):
         tie_word_embeddings=False,
     )
     model = hf.Gemma3ForConditionalGeneration(config)
-    # Made of zeros, which hide every image.
+    # Initialised to zeros, which hide every image.
     torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight, std=0.2)
     return processor, model
 
 
 def internvl(texts: Iterable[str], layers: int, hidden: int):
-    """InternVL: as many square crops as the image's shape asks for, between <img> and </img>."""
+    """InternVL: as many square crops as the image's shape needs, between <img> and </img>."""
     special = ("<img>", "</img>", "<IMG_CONTEXT>", "<video>")
     names = ("start_image_token", "end_image_token", "context_image_token", "video_token")
     tokenizer = chatml(texts, *special, **dict(zip(names, special, strict=True)))

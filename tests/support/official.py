@@ -1,4 +1,4 @@
-"""Where real model outputs with their official scores lie, on machines that have them."""
+"""Real model outputs with their official scores, on machines that have them."""
 
 import json
 import zipfile
@@ -15,7 +15,7 @@ needs_scorers = pytest.mark.skipif(
 
 
 def expected(name):
-    """The official scores of one entry of expected.json."""
+    """Return the official scores of one entry of expected.json."""
     return read_json("expected.json")[name]
 
 
@@ -28,7 +28,7 @@ def read_json_lines(name):
 
 
 def read_sheet(name):
-    """Rows of an .xlsx file's first sheet as dicts of texts by the header; empty cells are ""."""
+    """Return the rows of an .xlsx file's first sheet as dicts of texts; empty cells are ""."""
     space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
     with zipfile.ZipFile(SCORERS / name) as archive:
         root = ElementTree.fromstring(archive.read("xl/worksheets/sheet1.xml"))

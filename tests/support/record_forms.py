@@ -1,4 +1,4 @@
-"""The same records in every form, and their images in every place, for tests of the intake."""
+"""The same records in every form, with images in every kind of location, to test the intake."""
 
 import io
 import json
@@ -13,26 +13,26 @@ IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 
 def write_json(records: Sequence[Mapping], path: Path) -> Path:
-    """A JSON list."""
+    """Write a JSON list."""
     path.write_text(json.dumps(records, ensure_ascii=False, indent=1), encoding="utf-8")
     return path
 
 
 def write_lines(records: Sequence[Mapping], path: Path) -> Path:
-    """JSON lines."""
+    """Write JSON lines."""
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     return path
 
 
 def write_parquet(records: Sequence[Mapping], path: Path, rows: int = 7) -> Path:
-    """A Parquet file with row groups of a few rows."""
+    """Write a Parquet file with row groups of a few rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(_table(records), path, row_group_size=rows)
     return path
 
 
 def write_saved(records: Sequence[Mapping], folder: Path, shards: int = 2, rows: int = 5) -> Path:
-    """A folder as `datasets` 5.2 writes it: streams of batches, and what names them in order."""
+    """Write a folder as `datasets` 5.2 does: streams of batches, and a file with their order."""
     folder.mkdir(parents=True)
     table = _table(records)
     names = [f"data-{i:05d}-of-{shards:05d}.arrow" for i in range(shards)]
@@ -47,7 +47,7 @@ def write_saved(records: Sequence[Mapping], folder: Path, shards: int = 2, rows:
 
 
 def write_tar(files: Mapping[str, bytes], path: Path) -> Path:
-    """A tar with these members."""
+    """Write a tar with these members."""
     with tarfile.open(path, "w") as tar:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
@@ -57,7 +57,7 @@ def write_tar(files: Mapping[str, bytes], path: Path) -> Path:
 
 
 def embed(records: Sequence[Mapping], root: Path) -> list[dict]:
-    """The records with the bytes of their images beside the paths."""
+    """Return the records with the bytes of their images beside the paths."""
     return [
         {
             **record,

@@ -1,13 +1,13 @@
-"""Run tests once for each kind of CPU that this one can stand in for.
+"""Run tests once for each kind of CPU that this one can imitate.
 
     python tests/support/run_on_cpus.py                  all unit tests, under every set below
     python tests/support/run_on_cpus.py --sets avx2 sse -- -m numeric tests/unit
 
 PyTorch, oneDNN, MKL, OpenBLAS and NumPy choose their kernels by the instructions of the CPU, each
-by variables of its own. Kernels sum in different orders, so results differ in their last digits,
-and no test may fail for that (`closeness`). As it is, oneDNN uses AMX or bfloat16 instructions
-where the CPU has them, for half precision alone: ONEDNN_DEFAULT_FPMATH_MODE, by which float32 is
-rounded too, is left as it is, since who sets it asks for other results.
+controlled by its own variables. Kernels sum in different orders, so results differ in their last
+digits, and no test may fail because of that (`closeness`). By default oneDNN uses AMX or bfloat16
+instructions, if the CPU has them, for half precision only. ONEDNN_DEFAULT_FPMATH_MODE, which would
+also round float32, is left alone, since setting it is a request for other results.
 """
 
 import argparse
@@ -38,11 +38,11 @@ SETS = {
     },
 }
 NEEDED = {"as-is": set(), "avx512": {"avx512f", "avx512bw"}, "avx2": {"avx2"}, "sse": {"sse4_2"}}
-NARROW = {"amx_bf16", "avx512_bf16", "avx512_fp16"}  # what oneDNN computes half precision with
+NARROW = {"amx_bf16", "avx512_bf16", "avx512_fp16"}  # instructions for half precision in oneDNN
 
 
 def cpu_flags(path: str = "/proc/cpuinfo") -> set[str]:
-    """Return the instruction sets of this CPU as Linux names them; none where it is not x86."""
+    """Return the instruction sets of this CPU as Linux names them; none if it is not x86."""
     if not Path(path).exists():
         return set()
     lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -50,7 +50,7 @@ def cpu_flags(path: str = "/proc/cpuinfo") -> set[str]:
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """Read the flags; what follows `--` is for pytest."""
+    """Read the flags; arguments after `--` are for pytest."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--sets", nargs="+", choices=SETS, default=list(SETS), help="all by default"
@@ -60,7 +60,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 
 def main(argv: list[str]) -> int:
-    """Run pytest under each set, say how each ended, and return 1 if any failed."""
+    """Run pytest under each set, print how each ended, and return 1 if any failed."""
     args, flags, ends = parse(argv), cpu_flags(), {}
     print("oneDNN has", ", ".join(sorted(NARROW & flags)) or "no instructions for half precision")
     for name in args.sets:

@@ -1,4 +1,4 @@
-"""Run Snakemake on a config in a folder of its own, as a user would from the command line."""
+"""Run Snakemake on a config in a separate folder, like a user on the command line."""
 
 import os
 import re
@@ -17,7 +17,7 @@ def snakemake(
 ) -> subprocess.CompletedProcess:
     """Run the workflow of `root` in `directory`; its output is text, stderr in stdout.
 
-    Without a config it takes the embedded default. Jobs get the Python that runs the tests.
+    Without a config it takes the embedded default. Jobs use the Python that runs the tests.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile"]
@@ -34,25 +34,25 @@ def snakemake(
 
 
 def copy_program(root: Path) -> Path:
-    """Copy what runs, without tests and results, to a new folder where it may be edited."""
+    """Copy the program, without tests and results, to a new folder where it may be edited."""
     unneeded = shutil.ignore_patterns(".*", "results", "tests", "__pycache__")
     return shutil.copytree(ROOT, root, ignore=unneeded)
 
 
 def succeeded(done: subprocess.CompletedProcess) -> str:
-    """Give the output of a run that has to have succeeded."""
+    """Check that a run succeeded and return its output."""
     assert done.returncode == 0, done.stdout[-6000:]
     return done.stdout
 
 
 def jobs(output: str) -> set[str]:
-    """Rules that a run did, or a dry run (-n) would do, by the lines that name them."""
+    """Return the rules that a run did, or a dry run (-n) would do, from its log lines."""
     lines = (line.split() for line in output.splitlines())
     return {words[1].rstrip(":") for words in lines if words[:1] in (["rule"], ["localrule"])}
 
 
 def stand_in(folder: Path, config: dict) -> None:
-    """Make an empty file or folder of all that a config expects to be there, for a dry run.
+    """Make an empty file or folder for every path that a config expects, for a dry run.
 
     The tables of a cached run are part of the project; the demo makes what it reads.
     """
@@ -78,7 +78,7 @@ def stand_in(folder: Path, config: dict) -> None:
 
 
 def texts(value: object) -> list[str]:
-    """Every text in a value of JSON."""
+    """Yield every text in a JSON value."""
     if isinstance(value, str):
         return [value]
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []

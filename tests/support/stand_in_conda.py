@@ -1,7 +1,7 @@
-"""What Snakemake asks of conda, answered by py-rattler: info, config, env create, clean, activate.
+"""The conda commands that Snakemake uses, by py-rattler: info, config, env create, clean, activate.
 
-Run as a program, it is `conda`. Of conda's own settings it knows CONDA_CHANNEL_ALIAS, the address
-that channels are below.
+Run as a program, it is `conda`. Of conda's settings it knows only CONDA_CHANNEL_ALIAS, the base
+address of channels.
 """
 
 import argparse
@@ -17,12 +17,12 @@ from pathlib import Path
 from rattler import Channel, Gateway, install, solve
 from yaml import safe_load
 
-VERSION = "24.7.1"  # the oldest that Snakemake takes
+VERSION = "24.7.1"  # the oldest that Snakemake accepts
 ACTIVATE = 'export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"\n'
 
 
 def install_program(prefix: Path) -> Path:
-    """Write `conda` and `activate` and give the folder that they are in."""
+    """Write `conda` and `activate` and return their folder."""
     folder = prefix / "bin"
     folder.mkdir(parents=True)
     command = shlex.join([sys.executable, str(Path(__file__).resolve())])
@@ -47,7 +47,7 @@ async def create(specification: dict, prefix: Path, cache: Path) -> None:
 
 
 def install_by_pip(specification: dict, prefix: Path) -> None:
-    """Install the `pip:` part, by the environment's own pip."""
+    """Install the `pip:` part with the environment's own pip."""
     for entry in specification["dependencies"]:
         if isinstance(entry, dict):
             command = [prefix / "bin/python", "-m", "pip", "install", *entry["pip"]]
@@ -55,7 +55,7 @@ def install_by_pip(specification: dict, prefix: Path) -> None:
 
 
 def main() -> None:
-    """Answer one command."""
+    """Run one command."""
     parser = argparse.ArgumentParser(prog="conda", description=__doc__)
     parser.add_argument("--version", action="version", version=f"conda {VERSION}")
     parser.add_argument("words", nargs="+")
@@ -75,7 +75,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as cache:
             asyncio.run(create(specification, arguments.prefix, Path(cache)))
         install_by_pip(specification, arguments.prefix)
-    elif arguments.words != ["clean"]:  # its cache is gone already
+    elif arguments.words != ["clean"]:  # its cache is already gone
         parser.error(f"the stand-in does not know {arguments.words}")
 
 

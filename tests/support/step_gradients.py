@@ -1,6 +1,6 @@
-"""The gradient that the optimiser gets at its first step, and what it should be.
+"""The gradient that the optimiser gets at its first step, and a slow reference for it.
 
-Run as a program, this is scripts/finetune_model.py which saves that gradient beside its output.
+Run as a program, this is scripts/finetune_model.py, which saves that gradient beside its output.
 """
 
 import os
@@ -20,7 +20,7 @@ PROGRAM = Path(__file__)
 
 
 def keep_first(gradients: dict[str, torch.Tensor]):
-    """Make a callback that puts the first step's gradients, by name of the weight, in a dict."""
+    """Make a callback that stores the first step's gradients, by name of the weight, in a dict."""
 
     def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
         if state.global_step == 0:
@@ -31,12 +31,12 @@ def keep_first(gradients: dict[str, torch.Tensor]):
 
 
 def slow_step(vlm: VLM, pool: Path, rows) -> tuple[float, int, dict[str, torch.Tensor]]:
-    """Mean loss over all response tokens of some samples, one sample and one token at a time.
+    """Compute the mean loss over all response tokens of some samples, one token at a time.
 
     Returns
     -------
     loss, n_tokens, gradients
-        The model is brought to float64 for it.
+        In float64, to which the model is converted.
     """
     vlm.model.double()
     losses = []

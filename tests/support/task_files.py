@@ -1,4 +1,4 @@
-"""Task files for tests, made from the tiny pool's own records."""
+"""Task files for tests, made from the records of the tiny pool."""
 
 import json
 

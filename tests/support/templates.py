@@ -1,10 +1,10 @@
-"""Chat templates of the forms that released checkpoints have, written anew.
+"""Chat templates in the forms of released checkpoints, rewritten for tests.
 
-None has generation markers. What differs: where images stand, what closes a turn, what becomes of
-the system's text, and whether texts are trimmed.
+None has generation markers. They differ in where images stand, what closes a turn, what happens to
+the system text, and whether texts are trimmed.
 """
 
-# Images first; the role in capitals; a blank closes a turn, so each end token is put in.
+# Images first; the role in capitals; a space closes a turn, so each end token is inserted.
 VICUNA = (
     "{% for m in messages %}"
     "{% if m.role != 'system' %}{{ m.role | upper }}: {% endif %}"
@@ -54,7 +54,7 @@ SMOLVLM = (
     "{% if add_generation_prompt %}Assistant:{% endif %}"
 )
 
-# The system's text goes before the first user's; every text is trimmed; the assistant is `model`.
+# The system text precedes the first user text; texts are trimmed; the assistant is `model`.
 GEMMA = (
     "{{ bos_token }}"
     "{% if messages[0].role == 'system' %}"

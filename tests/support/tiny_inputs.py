@@ -13,7 +13,7 @@ WORDS = TEXT.split()
 
 
 def make_records(n: int = 24, seed: int = 0) -> list[dict]:
-    """LLaVA records: single and multi-turn, with one image, two or none, from three sources."""
+    """Make LLaVA records: single and multi-turn, with zero to two images, from three sources."""
     rng = np.random.default_rng(seed)
 
     def say(low: int, high: int) -> str:
@@ -46,7 +46,7 @@ def write_images(folder, records, size: int = 40) -> None:
 
 
 def prepare(folder, records):
-    """Write records with their pictures and make samples.parquet of them; give the folder."""
+    """Write records with their pictures and samples.parquet; return the folder."""
     write_images(folder / "images", records)
     (folder / "mixture.json").write_text(json.dumps(records))
     flags = ["--records", folder / "mixture.json", "--images", folder / "images"]

@@ -1,4 +1,4 @@
-"""Small models of real architectures, made from config classes and saved as any user's are."""
+"""Small models of real architectures, made from config classes and saved like a user's models."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,7 +35,7 @@ TEMPLATE = (
 
 
 def word_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
-    """A tokenizer of whole words, with the special tokens of a LLaVA."""
+    """Make a tokenizer of whole words, with the special tokens of LLaVA."""
     vocabulary = {word: i for i, word in enumerate(dict.fromkeys(SPECIAL + words))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -43,7 +43,7 @@ def word_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
 
 
 def bpe_tokenizer(texts: Iterable[str], size: int = 2000) -> PreTrainedTokenizerFast:
-    """A tokenizer of byte pairs, trained on texts: any text can be written with it."""
+    """Train a byte-pair tokenizer on texts; it can encode any text."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -81,7 +81,7 @@ def save_llava(
     layers: int = 4,
     positions: int = 512,
 ) -> Path:
-    """Save a LLaVA of random weights: images of 32 px, four image tokens each.
+    """Save a LLaVA with random weights: images of 32 px, four image tokens each.
 
     The language model's initial spread is large, so that no signal is lost in rounding.
     """

@@ -1,4 +1,4 @@
-"""Values of the flags that the rules always hand over, for tests that are about others."""
+"""Values of the flags that the rules always pass, for tests that are about other flags."""
 
 from argparse import Namespace
 from types import ModuleType
@@ -33,13 +33,13 @@ USUAL = {
 
 
 def usual(script: ModuleType) -> list[str]:
-    """Return the flags that an entry script needs; others after them override their values."""
+    """Return the flags that an entry script needs; later flags override their values."""
     needed = [a.option_strings[0] for a in script.build_parser()._actions if a.required]
     return [part for flag in needed if flag in USUAL for part in (flag, USUAL[flag])]
 
 
 def clip_flags(path, **changed):
-    """Return the flags by which a CLIP is loaded, some of them changed."""
+    """Return the flags for loading a CLIP, some of them changed."""
     given = {"model": str(path), "revision": None, "dtype": "float32", "device": "cpu"}
     given |= {
         "attention": None,

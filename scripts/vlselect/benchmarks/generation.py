@@ -1,4 +1,4 @@
-"""Answers of a model to the last question of each sample, by greedy decoding in batches."""
+"""Greedy answers of a model to the last question of each sample, in batches."""
 
 from collections.abc import Sequence
 from itertools import takewhile
@@ -21,29 +21,29 @@ def generate(
     max_new_tokens: int,
     max_pixels: int = 50_000_000,
 ) -> tuple[list[str], list[bool]]:
-    """Continue each conversation after its last user turn with the likeliest token each time.
+    """Generate an answer after the last user turn of each conversation, by greedy decoding.
 
     Parameters
     ----------
     vlm : VLM
-        The model; prompts are padded on the left, as many at a time as `batches` takes.
+        Prompts are padded on the left and batched by `batching.batches`.
     samples : Samples
-        Test samples; an answer that follows the last user turn is not shown to the model.
+        Test samples; the model does not see an answer that follows the last user turn.
     rows : sequence of int
         Ascending row indices of `samples`.
     image_root : str or Path
-        Folder that the samples' image paths are relative to.
+        Folder of the samples' image paths.
     max_new_tokens : int
-        Answers are cut there if the model does not end them before.
+        Length at which answers are cut.
     max_pixels : int
-        Images above it are errors.
+        Larger images are errors.
 
     Returns
     -------
     answers : list of str
-        In the order of `rows`, without special tokens and blanks around them.
+        In the order of `rows`, without special tokens and surrounding blanks.
     cut : list of bool
-        Which of them the model had not ended.
+        Which of them were cut before the model ended them.
     """
     settings = greedy(vlm, max_new_tokens)
     ends = torch.tensor(settings.eos_token_id)
@@ -69,15 +69,15 @@ def generate(
 
 
 def before_end(tokens: list[int], ends: Sequence[int]) -> list[int]:
-    """Tokens of an answer: those before the first that ends it, which may be no special token."""
+    """Return the tokens before the first end token, which need not be a special token."""
     return list(takewhile(lambda token: token not in ends, tokens))
 
 
 def greedy(vlm: VLM, max_new_tokens: int) -> GenerationConfig:
-    """Set greedy decoding, and unset what a model's own settings would change about it.
+    """Return the settings of greedy decoding, overriding the model's own settings.
 
-    Decoding ends at the tokens that the model's settings name as ends, at the tokenizer's own, and
-    at those with which the chat template closes an answer.
+    Decoding ends at the end tokens of the model's settings and of the tokenizer, and at those with
+    which the chat template closes an answer.
     """
     own = vlm.model.generation_config.eos_token_id
     own = own if isinstance(own, list) else [own]

@@ -1,8 +1,8 @@
-"""Test samples as documents of lmms_eval, and what its task files call on them.
+"""Test samples as documents of lmms_eval, and the functions that its task files call on them.
 
-A document is a line of JSON: `answers`, and, as texts of their own so that all lines have one form,
-`messages` (the conversation up to its last question, in content parts) and `images`. Runs in
-lmms_eval's process, whose environment need not have everything that ours has: torch-free.
+A document is a line of JSON: `answers`, `messages` (the conversation up to its last question, in
+content parts) and `images`; the last two are JSON texts, so that all lines have one schema. Runs in
+lmms_eval's process, whose environment may lack our packages: torch-free.
 """
 
 import json
@@ -18,16 +18,10 @@ from vlselect.pool.samples import Samples
 
 
 def documents(test: Path, image_root: str, max_pixels: int) -> Iterator[dict]:
-    """Give the document of each sample of a test.parquet, in order.
+    """Yield the document of each sample of a test.parquet, in order.
 
-    Parameters
-    ----------
-    test : Path
-        The task's table.
-    image_root : str
-        Where its images are, relative to the folder that lmms_eval runs in.
-    max_pixels : int
-        Larger images are errors.
+    `image_root` is relative to the working directory of lmms_eval; images above `max_pixels` are
+    errors.
     """
     samples = Samples(test)
     answers = samples.frame(["answers"])["answers"]
@@ -45,7 +39,7 @@ def documents(test: Path, image_root: str, max_pixels: int) -> Iterator[dict]:
 
 
 def doc_to_visual(document: dict) -> list[Image.Image]:
-    """Load the images, as ours do: upright, RGB, from where they lie."""
+    """Load the images as our own benchmarks do: upright, RGB."""
     return [
         images.load(document["image_root"], reference, document["max_pixels"])
         for reference in json.loads(document["images"])
@@ -53,13 +47,13 @@ def doc_to_visual(document: dict) -> list[Image.Image]:
 
 
 def doc_to_text(document: dict, lmms_eval_specific_kwargs: dict | None = None) -> str:
-    """Give the last question, for adapters that take no messages; prompts are part of it."""
+    """Return the last question with its prompt, for adapters that take no messages."""
     last = json.loads(document["messages"])[-1]
     return "\n".join(part["text"] for part in last["content"] if part["type"] == "text")
 
 
 def doc_to_messages(document: dict, lmms_eval_specific_kwargs: dict | None = None) -> list[dict]:
-    """Give the conversation with its images in their places."""
+    """Return the conversation with its images in place."""
     loaded = iter(doc_to_visual(document))
     messages = json.loads(document["messages"])
     for message in messages:

@@ -1,4 +1,4 @@
-"""Local tasks for lmms_eval, its command line, and the answers out of what it leaves."""
+"""Local tasks for lmms_eval, its command line, and the answers from its output."""
 
 import json
 import re
@@ -8,16 +8,16 @@ from pathlib import Path
 from vlselect.core import store
 from vlselect.core.errors import InputError, MissingFileError
 
-PREFIX = "vlselect_"  # no task that comes with lmms_eval is named so
+PREFIX = "vlselect_"  # lmms_eval's own tasks have no such prefix
 MODULE = "vlselect.benchmarks.lmms_documents"
-# Some adapters log that a generation failed and go on with an empty answer
+# Some adapters log a failed generation and continue with an empty answer
 _FAILED = re.compile(r"^.*Error .* in generating.*$", re.MULTILINE)
 
 
 def write_task(folder: Path, name: str, documents: Iterable[dict], max_new_tokens: int) -> None:
     """Write one task's documents and its description (``--include_path`` names the folder).
 
-    Its own score is lmms_eval's exact match, without case and punctuation, with any of the answers.
+    lmms_eval's own score is exact match with any answer, ignoring case and punctuation.
     """
     lines = "".join(json.dumps(d, ensure_ascii=False) + "\n" for d in documents)
     data = folder.resolve() / f"{name}.jsonl"
@@ -35,7 +35,7 @@ def write_task(folder: Path, name: str, documents: Iterable[dict], max_new_token
         "doc_to_target": "answers",
         "generation_kwargs": {
             "max_new_tokens": max_new_tokens,
-            "until": [],  # by default some adapters cut an answer at its first empty line
+            "until": [],  # by default, some adapters cut an answer at its first empty line
             "do_sample": False,
             "temperature": 0,
             "num_beams": 1,
@@ -50,7 +50,7 @@ def write_task(folder: Path, name: str, documents: Iterable[dict], max_new_token
             }
         ],
     }
-    # JSON is YAML; only the tags of functions are not JSON.
+    # JSON is YAML, except for the tags of functions.
     lines = [f"{key}: {json.dumps(value)}" for key, value in description.items()]
     store.write_text("\n".join(lines) + "\n" + functions, folder / f"{name}.yaml")
 
@@ -58,7 +58,7 @@ def write_task(folder: Path, name: str, documents: Iterable[dict], max_new_token
 def command(
     python: str, folder: Path, names: Iterable[str], adapter: str, arguments: Mapping, device: str
 ) -> list[str]:
-    """Command line that answers the tasks `names` of `folder`; results go to ``folder/out``."""
+    """Return the command that answers the tasks `names` of `folder`, writing to ``folder/out``."""
     tasks = ",".join(PREFIX + name for name in names)
     model = ",".join(f"{key}={value}" for key, value in arguments.items())
     return [
@@ -69,12 +69,10 @@ def command(
 
 
 def check_adapter(adapter: str, name: str, n_text_only: int) -> None:
-    """Refuse what an adapter is known to fail on.
+    """Check that the adapter can answer a task.
 
-    Raises
-    ------
-    ValueError
-        Naming the task, if it has samples without an image and the adapter is llava_hf (0.7.3).
+    ValueError names the task if it has samples without an image and the adapter is llava_hf
+    (0.7.3).
     """
     if adapter == "llava_hf" and n_text_only:
         problem = f"lmms_eval's llava_hf cannot answer its {n_text_only} samples without an image"
@@ -82,15 +80,9 @@ def check_adapter(adapter: str, name: str, n_text_only: int) -> None:
 
 
 def check_output(output: str) -> None:
-    """Refuse a run in which an adapter went over a failure.
-
-    Raises
-    ------
-    InputError
-        With the line that says so.
-    """
+    """Raise InputError, with the line of the output, if an adapter ignored a failure."""
     if failed := _FAILED.search(output):
-        raise InputError(f"lmms_eval went on after a failure: {failed[0]}")
+        raise InputError(f"lmms_eval continued after a failure: {failed[0]}")
 
 
 def read_answers(folder: Path, name: str, n: int) -> tuple[list[str], float, list[int] | None]:
@@ -103,7 +95,7 @@ def read_answers(folder: Path, name: str, n: int) -> tuple[list[str], float, lis
     exact_match : float
         In percent.
     lengths : list of int or None
-        Tokens, an end token included; None where the adapter does not count them.
+        Tokens, including an end token; None if the adapter does not count them.
 
     Raises
     ------

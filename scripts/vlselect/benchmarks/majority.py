@@ -1,6 +1,6 @@
-"""Answers that look at no image: how far the wording of the questions alone carries.
+"""Answers without the image: how far the wording of the questions alone goes.
 
-A benchmark score means something only above this floor.
+It is the floor for every benchmark score.
 """
 
 from collections import Counter, defaultdict
@@ -13,7 +13,7 @@ MARKER = "<image>"
 
 
 def first_exchange(record: Record) -> tuple[str, str] | None:
-    """Give the first question without its image markers, and the answer to it, if there is one."""
+    """Return the first question without image markers, and its answer; None if there is none."""
     for turn, reply in zip(record.turns, record.turns[1:], strict=False):
         if turn.role == "user" and reply.role == "assistant":
             return question_text(turn.text), reply.text.strip()
@@ -21,31 +21,23 @@ def first_exchange(record: Record) -> tuple[str, str] | None:
 
 
 def last_question(record: Record) -> str:
-    """Give the question that a test sample asks: its last user turn without image markers."""
+    """Return the question of a test sample: its last user turn without image markers."""
     return question_text([turn.text for turn in record.turns if turn.role == "user"][-1])
 
 
 def question_text(text: str) -> str:
-    """Strip image markers and blanks."""
+    """Strip image markers and surrounding blanks."""
     return text.replace(MARKER, "").strip()
 
 
 def count_answers(
     exchanges: Iterable[tuple[str, str] | None], questions: Iterable[str]
 ) -> dict[str, Counter]:
-    """Count the answers that the pool gives to each of the questions asked.
+    """Count the pool's answers to each of the given questions.
 
-    Parameters
-    ----------
-    exchanges : iterable of (question, answer) or None
-        Of the pool; gone through once.
-    questions : iterable of str
-        Others are not counted, so that memory follows the tests and not the pool.
-
-    Returns
-    -------
-    dict of str to Counter
-        Only questions that occur in the pool.
+    Questions that are not in the pool are left out. `exchanges`, pairs of question and answer or
+    None, are read once. Other questions are not counted, so memory depends on the tests and not on
+    the pool.
     """
     wanted, counts = set(questions), defaultdict(Counter)
     for exchange in exchanges:
@@ -55,14 +47,14 @@ def count_answers(
 
 
 def most_frequent(counts: Counter) -> str:
-    """Give the most frequent answer; of several, the first in lexicographic order."""
+    """Return the most frequent answer; of several, the first in lexicographic order."""
     return min(counts, key=lambda answer: (-counts[answer], answer))
 
 
 def majority_answers(
     questions: Sequence[str], counts: dict[str, Counter], validation: Counter
 ) -> tuple[list[str], int]:
-    """Answer each question as the pool mostly does, else as the validation set mostly does.
+    """Return the pool's most frequent answer to each question, else the validation set's.
 
     Parameters
     ----------
@@ -71,18 +63,13 @@ def majority_answers(
     counts : dict of str to Counter
         From `count_answers`.
     validation : Counter
-        Answers of the task's validation set.
+        Answers of the task's validation set; ValueError if it is empty and needed.
 
     Returns
     -------
     predictions : list of str
     n_known : int
-        Questions that the pool answered.
-
-    Raises
-    ------
-    ValueError
-        If a question is not in the pool and there is no validation answer.
+        Questions found in the pool.
     """
     if not validation and any(question not in counts for question in questions):
         raise InputError("a question is not in the pool, and there are no validation answers")

@@ -1,4 +1,4 @@
-"""Score predictions on one task's test set and write what was predicted beside the score."""
+"""Scores of predictions on one task's test set, written beside the predictions."""
 
 import json
 import logging
@@ -18,10 +18,10 @@ from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-# Counts of a summary that a score has to be read with
+# Counts in a summary that qualify its score
 NOTICES = {
-    "cut": "were cut at task %s' max_new_tokens",
-    "unparsed": "do not have a form that task %s' metric reads without doubt",
+    "cut": "were cut at the max_new_tokens of task %s",
+    "unparsed": "could not be parsed reliably by the metric of task %s",
 }
 
 
@@ -48,10 +48,7 @@ class Benchmark:
     def parse(cls, task: str, metric: str, options: str, test: str) -> "Benchmark":
         """Read the parts of a --task flag; `options` is a JSON object.
 
-        Raises
-        ------
-        ValueError
-            If the metric does not exist or does not take the options; names the task.
+        ValueError names the task if the metric does not exist or does not accept the options.
         """
         parsed = json.loads(options)
         if not isinstance(parsed, dict):
@@ -64,13 +61,10 @@ class Benchmark:
 
 
 def read_examples(test: Path) -> pd.DataFrame:
-    """Read what scoring needs of a test set.
+    """Read the columns of a test set that scoring needs.
 
-    Returns
-    -------
-    DataFrame
-        Columns row, sample_id, images, answers, choices; question, the last user turn without its
-        image markers; and record, the record as it was delivered, parsed.
+    These are row, sample_id, images, answers, choices; question, the last user turn without image
+    markers; and record, the original record, parsed.
     """
     samples = Samples(test)
     rows = range(len(samples))
@@ -88,15 +82,14 @@ def score_task(
     Parameters
     ----------
     benchmark : Benchmark
-        Task and metric.
     examples : DataFrame
-        The test set, as `read_examples` gives it.
+        The test set, from `read_examples`.
     predictions : sequence of str
         In the order of `examples`.
     out : Path
         Directory.
     **details
-        Put into the summary as they are.
+        Added to the summary.
 
     Returns
     -------
@@ -130,13 +123,13 @@ def score_task(
 def _unit_scores(
     benchmark: Benchmark, evaluation: Evaluation, examples: Sequence[Example]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Units and their scores; −1 and NaN, with a warning, where the metric does not say."""
+    """Return units and their scores; −1 and NaN, with a warning, if the metric has none."""
     found = unit_scores(evaluation, examples)
     if found is not None:
         return found
     logger.warning(
-        "%s: the score of metric %s is not its samples' mean score, and it states no parts of it: "
-        "there will be no interval over questions",
+        "%s: the score of metric %s is not the mean of its samples' scores, and the metric does "
+        "not return its parts: there will be no interval over questions",
         *(benchmark.task, benchmark.metric),
     )
     return np.full(len(examples), -1, dtype=np.int32), np.full(len(examples), np.nan)

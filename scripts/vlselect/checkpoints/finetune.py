@@ -1,7 +1,7 @@
 """Finetune a vision-language model on chosen samples with the transformers Trainer.
 
-The loss is the mean cross-entropy over the response tokens of an optimiser step, of all its
-micro-batches together (`training_loss`): long responses weigh more than short ones.
+The loss is the mean cross-entropy over the response tokens of all micro-batches of an optimiser
+step (`training_loss`): long responses weigh more than short ones.
 """
 
 import logging
@@ -31,7 +31,7 @@ from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-FEW_STEPS = 10  # a run that is shorter is likely a mistake
+FEW_STEPS = 10  # a shorter run is likely a mistake
 
 
 def train(
@@ -46,12 +46,12 @@ def train(
     max_pixels: int = 50_000_000,
     partial: str | Path | None = None,
 ) -> PreTrainedModel | PeftModel:
-    """Finetune on the samples at `rows` and give the trained model, in evaluation mode.
+    """Finetune on the samples at `rows` and return the trained model, in evaluation mode.
 
-    The same arguments give the same weights on one kind of machine: initial LoRA weights, order of
+    On one kind of machine, the same arguments give the same weights: initial LoRA weights, order of
     the data and dropout all follow from `seed`. On a GPU that needs ``settings.deterministic``. A
-    run that was killed and goes on from a saved state gives the weights and the log of one that was
-    not. Another kind of CPU or GPU rounds otherwise, and training enlarges the difference.
+    killed run that resumes from a saved state ends with the same weights and log. Other kinds of
+    CPU or GPU round differently, and training enlarges the difference.
 
     Parameters
     ----------
@@ -62,34 +62,31 @@ def train(
     rows : sequence of int
         Rows of the pool to train on.
     image_root : str or Path
-        Folder that the samples' image paths are relative to.
+        Folder of the samples' image paths.
     settings : Settings
-        What is trained, for how long and how.
     seed : int
-        Of everything random.
     log_path : str or Path
-        CSV file to write, one line a step: step, epoch, loss, learning_rate, seconds.
+        CSV file to write, see `TrainingLog`.
     max_pixels : int
-        Images above it are errors.
+        Larger images are errors.
     partial : str or Path, optional
-        Folder for the states that ``settings.save_steps`` asks for. It is left there, and is to be
-        removed when the trained model has been saved.
+        Folder for the states of ``settings.save_steps``. The caller removes it once the trained
+        model is saved.
 
     Returns
     -------
     PeftModel or PreTrainedModel
-        With adapter ``lora`` and ``none``.
+        For adapter ``lora`` and ``none``.
 
     Raises
     ------
     InputError
-        If there are no rows, no weights are left to train, other than ``settings.processes``
-        processes were started, the loss becomes infinite or NaN, or the GPU has too little memory;
-        the message names the settings that help.
+        If there are no rows, no weights to train, not ``settings.processes`` processes, the loss
+        becomes infinite or NaN, or the GPU runs out of memory; names the settings that help.
     """
     _check_run(rows, settings)
     if settings.deterministic and vlm.device.type == "cuda":
-        # Operations without a deterministic form warn instead of failing: their name is in the log
+        # Operations without a deterministic form log a warning with their name instead of failing
         enable_full_determinism(seed, warn_only=True)
     set_seed(seed)
     model = prepare_model(vlm.model, settings, seed)
@@ -124,13 +121,13 @@ def train(
 
 
 def _check_run(rows: Sequence[int], settings: Settings) -> None:
-    """Refuse what cannot be trained; log what an optimiser step is made of."""
+    """Check rows and processes; log the size of an optimiser step."""
     if not len(rows):
         raise InputError("no samples to finetune on")
     if processes.count() != settings.processes:
         raise InputError(
             f"finetune.processes is {settings.processes}, but {processes.count()} were started; "
-            "several are started by `accelerate launch --num_processes`"
+            "start several with `accelerate launch --num_processes`"
         )
     if not processes.is_first():
         return
@@ -153,11 +150,11 @@ def _check_run(rows: Sequence[int], settings: Settings) -> None:
 
 @contextmanager
 def out_of_memory_explained(settings: Settings, batch_advice: str = "") -> Iterator[None]:
-    """Say which settings help where the GPU's memory does not suffice.
+    """Raise InputError with the settings that help if the GPU runs out of memory.
 
-    The batch is not halved silently: that would change where sums are rounded, so that two GPUs
-    gave two results for one config. `batch_advice` says what a smaller batch changes where it is
-    more than that.
+    The batch is not halved automatically: that would change where sums are rounded, and two GPUs
+    would get two results for one config. `batch_advice` replaces the advice on the batch if a
+    smaller one changes the method.
     """
     try:
         yield
@@ -165,8 +162,8 @@ def out_of_memory_explained(settings: Settings, batch_advice: str = "") -> Itera
         advice = [
             batch_advice
             or f"lower finetune.batch_size, now {settings.batch_size}, and raise finetune."
-            f"gradient_accumulation, now {settings.gradient_accumulation}, by as much: an optimiser"
-            " step then sees as many samples, and its loss stays the mean over their tokens"
+            f"gradient_accumulation, now {settings.gradient_accumulation}, by the same"
+            " factor: an optimiser step keeps its samples and its loss, the mean over their tokens"
         ]
         if not settings.gradient_checkpointing:
             advice.append("set finetune.gradient_checkpointing: true")
@@ -178,13 +175,10 @@ def out_of_memory_explained(settings: Settings, batch_advice: str = "") -> Itera
 def prepare_model(
     model: PreTrainedModel, settings: Settings, seed: int
 ) -> PreTrainedModel | PeftModel:
-    """Attach LoRA, or open all weights but the frozen ones; log how many are trained.
+    """Attach LoRA, or unfreeze all weights except the frozen ones; log how many are trained.
 
-    Raises
-    ------
-    ValueError
-        If `train_modules` or `freeze` name what the model does not have, or nothing is left to
-        train.
+    ValueError if `train_modules` or `freeze` match nothing in the model, or nothing is left to
+    train.
     """
     if settings.adapter == "none" and is_quantised(model):
         raise InputError("finetune.adapter none: quantised weights cannot be trained; use lora")
@@ -218,7 +212,7 @@ def prepare_model(
 
 @contextmanager
 def same_cache_setting(model: PreTrainedModel | PeftModel) -> Iterator[None]:
-    """Keep the config's `use_cache`, which the Trainer turns off: it would be saved so."""
+    """Restore the config's `use_cache`, which the Trainer turns off and would save."""
     settings = vars(model.config)
     had, value = "use_cache" in settings, settings.get("use_cache")
     yield
@@ -236,7 +230,7 @@ def training_arguments(
     folder: str | Path,
     saving: bool = False,
 ) -> TrainingArguments:
-    """Translate the settings for the Trainer, which reports nothing, and saves where it is told."""
+    """Convert the settings for the Trainer, which reports nothing and saves only if `saving`."""
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -266,18 +260,18 @@ def training_arguments(
         remove_unused_columns=False,
         dataloader_num_workers=settings.workers,
         dataloader_pin_memory=device.type == "cuda",
-        # a text-only batch leaves the projector without a gradient
+        # a text-only batch gives the projector no gradient
         ddp_find_unused_parameters=True if settings.processes > 1 else None,
         label_names=["labels"],
         average_tokens_across_devices=True,  # a step's tokens are those of all processes
     )
-    if arguments.n_gpu > 1:  # the Trainer would silently spread each batch over all of them
+    if arguments.n_gpu > 1:  # else the Trainer silently splits each batch over all of them
         arguments._n_gpu = 1
     return arguments
 
 
 def _require_modules(model: PreTrainedModel, ends: Sequence[str]) -> None:
-    """Refuse ends of names that no module has: peft would pass over them in silence."""
+    """Check that each end matches a module's name: peft ignores those without a match."""
     names = [name for name, _ in model.named_modules()]
     for end in ends:
         if not any(name == end or name.endswith(f".{end}") for name in names):

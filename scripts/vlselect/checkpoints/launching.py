@@ -1,24 +1,15 @@
-"""The command that starts a training script, in one process or in several.
+"""Command that starts a training script, in one process or in several.
 
-Read by the workflow, so it imports nothing heavy.
+Imported by the workflow, so it uses the standard library only.
 """
 
 
 def launch_command(processes: int, threads: int) -> list[str]:
-    """Give what stands before the script: Python, or accelerate, which starts it several times.
+    """Return the command before the script: Python, or accelerate, which starts it several times.
 
-    Parameters
-    ----------
-    processes : int
-        On this machine; each takes the GPU of its number, or all share the CPU.
-    threads : int
-        Of each process.
-
-    Returns
-    -------
-    list of str
-        Every option is given, so that nobody's own accelerate config has a say. The port at which
-        the processes meet is a free one.
+    Every option is set, so that a user's own accelerate config has no effect, and the processes
+    meet at a free port. Each takes the GPU of its number, or all share the CPU, with `threads`
+    threads each.
     """
     if processes == 1:
         return ["python"]

@@ -1,4 +1,4 @@
-"""Processes that train one model together, as `accelerate launch` starts them."""
+"""Processes that train one model together, started by `accelerate launch`."""
 
 import os
 
@@ -6,16 +6,16 @@ from accelerate import PartialState
 
 
 def count() -> int:
-    """Number of processes of this run; 1 where nothing launched several."""
+    """Return the number of processes of this run; 1 if it was not launched with several."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes."""
+    """Return whether this process is the one that writes."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def part() -> None:
-    """Leave the others in order: what comes after needs none of them."""
+    """Leave the process group; later steps need one process only."""
     if count() > 1:
         PartialState().destroy_process_group()

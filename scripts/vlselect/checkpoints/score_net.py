@@ -1,9 +1,9 @@
 """Self-Filter's score net: a linear map of CLIP features, trained jointly with the VLM.
 
-In every batch, the softmax of the net's outputs weights the samples' losses. Whoever lowers the
-weighted loss by the net has to move weight away from samples that the VLM finds hard, so after
-training a low output means a difficult sample. A constant added to all outputs changes no weight:
-the difference of two difficulties means something, their zero does not.
+In every batch, the softmax of the net's outputs weights the samples' losses. To lower the weighted
+loss, the net has to move weight away from samples that the VLM finds hard, so after training a low
+output means a difficult sample. A constant added to all outputs changes no weight: differences
+between difficulties are meaningful, their zero is not.
 """
 
 import logging
@@ -32,7 +32,7 @@ from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-ALONE = ("workers", "save_steps", "processes")  # settings that are left as they are
+ALONE = ("workers", "save_steps", "processes")  # settings that must keep their defaults
 VARIANTS = ("paper", "released")
 SMALLER_BATCH = (
     "lower finetune.batch_size of the score net, now {}, which changes the method: its softmax "
@@ -48,7 +48,7 @@ class ScoreNet(nn.Module):
     width : int
         Length of a feature vector.
     spread : float
-        Standard deviation of the initial weights; 0.02 is that of the released program.
+        Standard deviation of the initial weights; 0.02 in the released program.
     seed : int
         Of the initial weights.
     """
@@ -59,49 +59,30 @@ class ScoreNet(nn.Module):
         self.weight = nn.Parameter(spread * torch.randn(width, generator=generator))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Score samples: features (B, width) give outputs (B,)."""
+        """Map features (B, width) to outputs (B,)."""
         with torch.autocast(features.device.type, enabled=False):
             return features.float() @ self.weight
 
 
 def batch_weights(outputs: torch.Tensor) -> torch.Tensor:
-    """Weights of a batch's samples: B · softmax over the batch, so that their mean is 1.
-
-    Parameters
-    ----------
-    outputs : Tensor (B,)
-        Of the score net.
-
-    Returns
-    -------
-    Tensor (B,)
-    """
+    """Compute the weights (B,) of a batch: B · softmax of the net's outputs (B,), mean 1."""
     return len(outputs) * outputs.softmax(dim=0)
 
 
 def weighted_loss(
     sums: torch.Tensor, counts: torch.Tensor, weights: torch.Tensor, variant: str = "paper"
 ) -> torch.Tensor:
-    """Loss of a batch in which every sample has a weight.
+    """Compute the loss () of a batch of weighted samples.
 
     Parameters
     ----------
     sums, counts : Tensors (B,)
-        Of `response_sums`.
+        From `response_sums`.
     weights : Tensor (B,)
         Mean 1.
     variant : {"paper", "released"}
         ``paper``: mean over samples of weight times mean token loss. ``released``: mean over the
-        batch's tokens of token loss times its sample's weight, so that long responses count more.
-
-    Returns
-    -------
-    Tensor ()
-
-    Raises
-    ------
-    ValueError
-        If the variant is unknown.
+        batch's tokens of token loss times the sample's weight, so that long responses count more.
 
     References
     ----------
@@ -122,7 +103,7 @@ class JointModel(nn.Module):
         self.model, self.net, self.variant = model, net, variant
 
     def forward(self, batch: Batch, features: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Give the weighted loss of a batch with its CLIP features (B, width), as `loss`."""
+        """Return the weighted loss of a batch with its CLIP features (B, width), as `loss`."""
         sums, counts = response_sums(self.model, batch)
         weights = batch_weights(self.net(features))
         return {"loss": weighted_loss(sums, counts, weights, self.variant)}
@@ -137,8 +118,8 @@ class JointCollator:
     def __call__(self, samples: Sequence[Encoded]) -> dict[str, Batch | torch.Tensor]:
         """Return the arguments of `JointModel.forward`, padded on the right, and `labels`.
 
-        Labels are not `IGNORED` at what the loss is a mean over, which the Trainer counts for a
-        whole step: samples (paper) or their response tokens (released).
+        The Trainer counts the labels other than `IGNORED` over a whole step, so they mark what the
+        loss averages over: samples (paper) or their response tokens (released).
         """
         batch = self._vlm.collate(samples, padding_side="right")
         features = torch.from_numpy(self._features[batch.rows].astype(np.float32))
@@ -149,7 +130,7 @@ class JointCollator:
 def step_part(
     outputs: dict[str, torch.Tensor], labels: torch.Tensor, num_items_in_batch: torch.Tensor
 ) -> torch.Tensor:
-    """Weigh a micro-batch's loss by its share of what the step's loss is a mean over."""
+    """Weight a micro-batch's loss by its share of the step's samples or tokens."""
     counted = (labels != IGNORED).sum().to(outputs["loss"].device)
     return outputs["loss"] * (counted / num_items_in_batch)
 
@@ -157,7 +138,7 @@ def step_part(
 def joint_optimiser(
     joint: JointModel, settings: Settings, net_learning_rate: float
 ) -> torch.optim.AdamW:
-    """AdamW over the VLM's trained weights and, at its own rate and without decay, the net."""
+    """Return AdamW over the VLM's trained weights and, with its own rate and no decay, the net."""
     trained = [weight for weight in joint.model.parameters() if weight.requires_grad]
     groups = [
         {"params": trained, "weight_decay": settings.weight_decay},
@@ -181,45 +162,37 @@ def train(
     variant: str = "paper",
     max_pixels: int = 50_000_000,
 ) -> ScoreNet:
-    """Train the VLM's adapter and the score net on the samples at `rows`; give the net.
+    """Train the VLM's adapter and the score net on the samples at `rows`; return the net.
 
     The softmax is taken over a micro-batch (``settings.batch_size`` samples), as in the released
     program; the loss of an optimiser step is the mean over the samples (``paper``) or tokens
     (``released``) of all its micro-batches. Both learning rates follow the settings' schedule.
-    Results repeat as those of `finetune.train` do.
+    Reproducibility is as in `finetune.train`.
 
     Parameters
     ----------
-    vlm : VLM
-        Its model is wrapped and trained in place.
-    samples : Samples
-        The pool.
-    rows : sequence of int
-        Rows of the pool to train on.
+    vlm, samples, rows, image_root, max_pixels
+        As in `finetune.train`.
     features : ShardedArray, shape (N, 2·d)
         CLIP features of the whole pool.
-    image_root : str or Path
-        Folder that the samples' image paths are relative to.
     settings : Settings
         Of the VLM's training; its batch size is that of the softmax.
     seed : int
         Of initial weights, order of the data and dropout.
     log_path : str or Path
-        CSV to write, one line a step; its loss is the weighted one, its rate the VLM's.
+        CSV to write, see `TrainingLog`; the loss is the weighted one, the learning rate the VLM's.
     net_learning_rate : float
-        Peak learning rate of the net; the default is the released program's.
+        Peak learning rate of the net; 2e-5 in the released program.
     initial_spread : float
         See `ScoreNet`.
     variant : {"paper", "released"}
         See `weighted_loss`.
-    max_pixels : int
-        Images above it are errors.
 
     Raises
     ------
     ValueError
-        If there are no rows, a batch would hold one sample only, the variant is unknown, or the
-        features are not of this pool.
+        If there are no rows, a batch would hold only one sample, the variant is unknown, or the
+        features do not fit the pool.
     InputError
         If the loss becomes infinite or NaN.
 
@@ -229,11 +202,11 @@ def train(
     """
     _check(rows, len(samples), len(features), settings, variant)
     if settings.deterministic and vlm.device.type == "cuda":
-        # Operations without a deterministic form warn instead of failing: their name is in the log
+        # Operations without a deterministic form log a warning with their name instead of failing
         enable_full_determinism(seed, warn_only=True)
     set_seed(seed)
     model = prepare_model(vlm.model, settings, seed)
-    if settings.gradient_checkpointing:  # the Trainer would ask the joint module, which cannot
+    if settings.gradient_checkpointing:  # the Trainer would ask the joint module, which has none
         model.activation_checkpointing_enable({"use_reentrant": False})
     plain = replace(settings, gradient_checkpointing=False)
     net = ScoreNet(features.shape[1], initial_spread, seed).to(vlm.device)
@@ -259,19 +232,11 @@ def train(
 
 @torch.no_grad()
 def difficulties(net: ScoreNet, features: ShardedArray) -> np.ndarray:
-    """Difficulty of every sample: minus its weight, that is minus the net's output.
+    """Compute every sample's difficulty: minus the net's output, float32 (N,).
 
-    The output as it is, before any softmax, which would depend on the rest of a batch. Higher is
-    harder; often negative, and only differences mean something.
-
-    Parameters
-    ----------
-    net : ScoreNet
-    features : ShardedArray, shape (N, 2·d)
-
-    Returns
-    -------
-    float32 array, shape (N,)
+    The output is taken before any softmax, which would depend on the rest of a batch. Higher is
+    harder; often negative, and only differences are meaningful. `features` is a ShardedArray (N,
+    2·d).
 
     References
     ----------
@@ -284,7 +249,7 @@ def difficulties(net: ScoreNet, features: ShardedArray) -> np.ndarray:
 
 
 def _check(rows, n_pool: int, n_features: int, settings: Settings, variant: str) -> None:
-    """Refuse what `train` cannot work on."""
+    """Check the arguments of `train`."""
     if not len(rows):
         raise InputError("no samples to train the score net on")
     if variant not in VARIANTS:
@@ -292,7 +257,9 @@ def _check(rows, n_pool: int, n_features: int, settings: Settings, variant: str)
     if n_features != n_pool:
         raise InputError(f"{n_features} rows of CLIP features for a pool of {n_pool} samples")
     if settings.batch_size < 2:
-        raise InputError("finetune.batch_size: the score net compares samples of a batch; use 2 up")
+        raise InputError(
+            "finetune.batch_size: the score net compares samples of a batch; use at least 2"
+        )
     for name in ALONE:
         if getattr(settings, name) != getattr(Settings, name):
-            raise InputError(f"finetune.{name}: the score net is trained without it")
+            raise InputError(f"finetune.{name}: not available for the score net")

@@ -1,4 +1,4 @@
-"""Training samples for the Trainer: encoded when first asked for, kept where memory allows."""
+"""Training samples for the Trainer: encoded on first use, cached as memory allows."""
 
 import logging
 from collections.abc import Sequence
@@ -15,22 +15,14 @@ logger = logging.getLogger(__name__)
 
 
 class SampleDataset(Dataset):
-    """Chosen samples of a pool, encoded lazily; the text of all is held, images are not.
+    """Chosen samples of a pool, encoded lazily; keeps the text of all samples, but no images.
 
     Parameters
     ----------
-    vlm : VLM
-        Encodes the conversations.
-    samples : Samples
-        The pool.
-    rows : sequence of int
-        Rows of the pool.
-    image_root : str or Path
-        Folder that the samples' image paths are relative to.
-    max_pixels : int
-        Images above it are errors.
+    vlm, samples, rows, image_root, max_pixels
+        As in `finetune.train`.
     cache_bytes : int
-        Encoded samples are kept up to this size, the first come first.
+        Size up to which encoded samples are cached; the first ones stay.
     """
 
     def __init__(
@@ -54,7 +46,7 @@ class SampleDataset(Dataset):
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Encoded:
-        """Give one encoded sample."""
+        """Return one encoded sample."""
         if index in self._cache:
             return self._cache[index]
         record = self._records[index]
@@ -75,12 +67,12 @@ class ResponseCollator:
         self._vlm = vlm
 
     def __call__(self, samples: Sequence[Encoded]) -> dict[str, torch.Tensor]:
-        """Pad on the right, so that every first token has position 0; tensors are on the CPU."""
+        """Pad on the right, so that every first token has position 0; return CPU tensors."""
         batch = self._vlm.collate(samples, padding_side="right", device="cpu")
         return {**batch.inputs, "labels": batch.labels}
 
 
 def _size(encoded: Encoded) -> int:
-    """Bytes of the sample's tensors and masks."""
+    """Return the bytes of the sample's tensors and masks."""
     tensors = sum(tensor.nbytes for tensor in encoded.inputs.values())
     return tensors + encoded.response.nbytes + encoded.instruction.nbytes + encoded.image.nbytes

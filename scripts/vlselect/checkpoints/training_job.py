@@ -1,4 +1,4 @@
-"""A training job as rules see it: flags in, a checkpoint directory out, written by one process."""
+"""Training jobs of rules: flags in, a checkpoint directory out, written by one process."""
 
 import argparse
 import logging
@@ -25,19 +25,19 @@ logger = logging.getLogger(__name__)
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of model, samples, settings and output."""
+    """Add the flags for model, samples, settings and output."""
     add_samples_arguments(parser)
     parser.add_argument("--settings", required=True, help="finetuning settings, as JSON")
-    parser.add_argument("--seed", type=int, required=True, help="of all that is random")
+    parser.add_argument("--seed", type=int, required=True, help="of everything random")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to write")
     parser.add_argument(
-        "--partial", type=Path, help="folder for states to go on from after a kill (save_steps)"
+        "--partial", type=Path, help="folder for states to resume from after a kill (save_steps)"
     )
     loading.add_model_arguments(parser)
 
 
 def start_logging() -> None:
-    """Log from the first process only; of the others just what goes wrong."""
+    """Log from the first process; from the others only warnings and errors."""
     log.start(logging.INFO if processes.is_first() else logging.WARNING)
 
 
@@ -51,7 +51,7 @@ def train_and_save(
 ) -> None:
     """Finetune on `rows` and write the checkpoint, its log and `tables` (CSV, by file name).
 
-    States to go on from are deleted once the checkpoint is in its place.
+    Saved states are deleted once the checkpoint is in place.
     """
     run = (vlm, samples, rows, arguments.images, settings, arguments.seed)
     options = {"max_pixels": arguments.max_pixels, "partial": arguments.partial}

@@ -21,10 +21,10 @@ class TrainingLog(TrainerCallback):
     Parameters
     ----------
     path : str or Path
-        CSV with the columns step, epoch, loss (mean over the step's response tokens),
-        learning_rate and seconds (wall clock of training, without that lost to kills).
+        CSV with the columns step, epoch, loss (mean over the step's response tokens), learning_rate
+        and seconds (wall clock of training, without what kills lost).
     earlier : str or Path, optional
-        Log of the run that this one goes on with.
+        Log of the run that this one resumes.
     """
 
     def __init__(self, path: str | Path, earlier: str | Path | None = None):
@@ -59,16 +59,13 @@ class TrainingLog(TrainerCallback):
         next(self._bar, None)
 
     def on_train_end(self, args, state, control, **kwargs) -> None:
-        """Let the progress bar finish."""
+        """Finish the progress bar."""
         next(self._bar, None)
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
-        """Write a line for a step; the summary at the end of training is none.
+        """Write a line for a step, not for the Trainer's summary at the end.
 
-        Raises
-        ------
-        InputError
-            If the loss is not finite.
+        InputError if the loss is not finite.
         """
         if not logs or "loss" not in logs:
             return

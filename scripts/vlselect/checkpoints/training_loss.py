@@ -1,8 +1,8 @@
-"""The loss that finetuning follows: the mean over the response tokens of a whole optimiser step.
+"""Finetuning loss: the mean over the response tokens of a whole optimiser step.
 
-A step's tokens are those of all its micro-batches, in all processes. The models' own losses are not
-all that: where transformers sets ``accepts_loss_kwargs = False`` they are means over a micro-batch,
-and the mean of such means weighs a token more where its micro-batch holds few.
+A step's tokens are those of all its micro-batches, in all processes. Some models' own losses
+differ: if transformers sets ``accepts_loss_kwargs = False``, they are means over a micro-batch, and
+the mean of such means gives a token more weight the fewer tokens its micro-batch has.
 """
 
 import torch
@@ -15,7 +15,7 @@ from vlselect.models.collation import IGNORED
 
 
 class StepLoss:
-    """A micro-batch's part in the loss of its optimiser step, for the Trainer (compute_loss_func).
+    """A micro-batch's part of the loss of its optimiser step, for the Trainer (compute_loss_func).
 
     The parts of a step add up to its loss. The Trainer multiplies each by the number of processes,
     whose gradients are averaged.
@@ -23,30 +23,25 @@ class StepLoss:
     Parameters
     ----------
     config : PreTrainedConfig
-        The model's. Its ``router_aux_loss_coef`` weighs the load-balancing loss of a mixture of
-        experts that computes one (``output_router_logits``). That loss is a property of a
-        micro-batch, and a step's is the mean over its micro-batches, weighted by their tokens.
+        Of the model. Its ``router_aux_loss_coef`` weights the load-balancing loss of a mixture of
+        experts that computes one (``output_router_logits``). That loss belongs to a micro-batch; a
+        step's is the mean over its micro-batches, weighted by their tokens.
     """
 
     def __init__(self, config: PreTrainedConfig):
         self._config = config.get_text_config()
 
     def __call__(self, outputs: ModelOutput, labels: Tensor, num_items_in_batch: Tensor) -> Tensor:
-        """Sum the losses of a micro-batch's tokens and divide by the number of the step's.
+        """Sum the token losses of a micro-batch, in nats, and divide by the tokens of the step.
 
         Parameters
         ----------
         outputs : ModelOutput
             With ``logits`` (B, T, V).
         labels : int64 Tensor (B, T)
-            Tokens where the loss counts, `IGNORED` elsewhere; the first of a row has no prediction.
+            Response tokens, `IGNORED` elsewhere; the first of a row has no prediction.
         num_items_in_batch : Tensor ()
             Response tokens of the step.
-
-        Returns
-        -------
-        float32 Tensor ()
-            In nats.
         """
         targets = labels[:, 1:].to(outputs.logits.device)
         counted = targets != IGNORED  # (B, T - 1)

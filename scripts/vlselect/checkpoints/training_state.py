@@ -1,8 +1,8 @@
-"""States of a finetuning run, saved on the way, so that a killed run goes on where it stood.
+"""States of a finetuning run, saved along the way, from which a killed run resumes.
 
 A state is a folder ``checkpoint-<step>`` with the trained weights (safetensors), optimiser,
-schedule and random generators (read back with ``weights_only``), and the training log so far. It
-counts only once its mark is there, which is written last. States of other inputs are deleted.
+schedule and random generators (read with ``weights_only``), and the training log so far. It is
+complete only with its mark, which is written last. States of other inputs are deleted.
 """
 
 import hashlib
@@ -44,10 +44,10 @@ def describe_inputs(
     settings: Settings,
     seed: int,
 ) -> dict[str, object]:
-    """Name all that a run's weights depend on, for JSON.
+    """Describe everything that a run's weights depend on, for JSON.
 
-    A model's files are told by name, size and time of change, samples by the digest of their
-    content, images by their root alone.
+    A model's files are identified by name, size and modification time, samples by the digest of
+    their content, images by their root alone.
     """
     folder = Path(vlm.path)
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
@@ -70,43 +70,37 @@ def describe_inputs(
 
 
 class TrainingStates(TrainerCallback):
-    """The saved states of one run, and the Trainer's callback that completes and clears them.
+    """The saved states of one run, and the Trainer's callback that completes and deletes them.
 
-    Parameters
-    ----------
-    folder : str or Path
-        Of this run alone; it need not exist, and has to outlive a kill.
-    log_path : str or Path
-        The training log, which is saved with every state.
-    inputs : dict
-        From `describe_inputs`.
+    `folder` belongs to this run alone, need not exist, and must survive a kill. The log at
+    `log_path` is saved with every state; `inputs` come from `describe_inputs`.
     """
 
     def __init__(self, folder: str | Path, log_path: str | Path, inputs: dict[str, object]):
         self.folder, self._log_path, self._inputs = Path(folder), Path(log_path), inputs
 
     def open(self) -> Path | None:
-        """Clear away what this run cannot go on from; give the latest complete state, if any."""
+        """Delete states that this run cannot resume from; return the latest one, if any."""
         process = PartialState()
         if process.is_main_process:
             self._clear()
         process.wait_for_everyone()
         latest = max(self._states(), key=_step, default=None)
         if latest is not None:
-            logger.info("going on after step %d, from %s", _step(latest), latest)
+            logger.info("resuming after step %d from %s", _step(latest), latest)
         return latest
 
     def remove(self) -> None:
-        """Delete all states: the run has come to its end."""
+        """Delete all states."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
-        """Save no state after the last step."""
+        """Skip the state after the last step."""
         if state.global_step >= state.max_steps:
             control.should_save = False
 
     def on_save(self, args, state, control, **kwargs) -> None:
-        """Complete the state that the Trainer wrote, then delete those before it."""
+        """Complete the state that the Trainer wrote, then delete earlier ones."""
         process = PartialState()
         process.wait_for_everyone()
         if not process.is_main_process:
@@ -125,7 +119,7 @@ class TrainingStates(TrainerCallback):
             saved = json.loads(path.read_text(encoding="utf-8"))
             changed = sorted(k for k in self._inputs if saved.get(k) != self._inputs[k])
             if changed:
-                logger.warning("%s: starting anew, changed: %s", self.folder, ", ".join(changed))
+                logger.warning("%s: starting over, changed: %s", self.folder, ", ".join(changed))
                 self.remove()
         self.folder.mkdir(parents=True, exist_ok=True)
         for state in self.folder.glob("checkpoint-*"):
@@ -140,14 +134,14 @@ class TrainingStates(TrainerCallback):
 
 
 class ResumableTrainer(Trainer):
-    """A Trainer whose states hold just what it changes, by its name in the running model.
+    """A Trainer whose states hold only what training changes, by its name in the running model.
 
-    The usual form of a checkpoint is made for loading: names may differ from those in the running
-    model, and weights that are then not found would be left as they are.
+    Ordinary checkpoints are made for loading: their names may differ from those in the running
+    model, and weights without a match would silently keep their values.
     """
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write trained weights and buffers; one process does."""
+        """Write trained weights and buffers, from one process."""
         if self.args.should_save:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
             tensors = {k: v.detach().contiguous() for k, v in changing(self.model).items()}
@@ -163,7 +157,7 @@ class ResumableTrainer(Trainer):
 
 
 def changing(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Trained weights and saved buffers of a model, by name."""
+    """Return trained weights and saved buffers of a model, by name."""
     weights = {name: w for name, w in model.named_parameters() if w.requires_grad}
     kept = model.state_dict().keys()
     return weights | {name: b for name, b in model.named_buffers() if name in kept}

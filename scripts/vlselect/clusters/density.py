@@ -1,4 +1,4 @@
-"""Density of a cluster: how alike its samples are."""
+"""Density of a cluster: how similar its samples are."""
 
 import numpy as np
 
@@ -10,23 +10,23 @@ PAIRS = 1 << 24
 
 
 def density(samples: np.ndarray, variant: str = "released", sigma: float = 1.0) -> float:
-    """Mean Gaussian kernel over the pairs of samples in one cluster.
+    """Compute the mean Gaussian kernel over the pairs of samples in one cluster.
 
     Parameters
     ----------
     samples : float array, shape (n, d)
         Activations of the cluster's samples.
     variant : {"released", "paper"}
-        `released` averages over all n^2 ordered pairs, each sample with itself included; `paper`
-        over the n (n - 1) pairs of different samples. A single sample has no such pair; its
-        density is set to 1, the value that `released` gives and the limit of ever closer samples.
+        `released`: all n^2 ordered pairs, including each sample with itself. `paper`: the n (n - 1)
+        pairs of different samples. A single sample has no such pair; its density is set to 1, the
+        value of `released` and the limit for samples that come ever closer.
     sigma : float
         Bandwidth of the kernel.
 
     Returns
     -------
     float
-        In (0, 1]; 1 where all samples are equal.
+        In (0, 1]; 1 if all samples are equal.
 
     Raises
     ------

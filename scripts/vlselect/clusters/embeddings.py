@@ -1,7 +1,7 @@
-"""Features of the pool as methods that compare samples need them: in the order of sample ids.
+"""The pool's features in the order of sample ids, for methods that compare samples.
 
-k-means and nearest neighbours depend on the order of their rows where there are ties or draws. In
-the order of ids it is the same for every order of the pool, so the chosen samples are as well.
+With ties or draws, k-means and nearest neighbours depend on the order of their rows. Ordered by id,
+the chosen samples are the same for every order of the pool.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,16 +15,16 @@ from vlselect.core.store import ShardedArray
 
 
 class Embeddings:
-    """Read stored features by place, where places follow the sample ids.
+    """Read stored features by place: the rank of the sample's id among all ids.
 
     Parameters
     ----------
     array : ShardedArray (N, d)
-        Features in pool order; only the rows that are asked for are read.
+        Features in pool order; only requested rows are read.
     sample_ids : sequence of str, length N
         Distinct.
     normalise : bool
-        Whether rows are scaled to unit length.
+        Whether to scale rows to unit length.
 
     Attributes
     ----------
@@ -51,12 +51,9 @@ class Embeddings:
         return self.shape[0]
 
     def __getitem__(self, places: np.ndarray) -> np.ndarray:
-        """Copy out rows as float32, in the order asked for.
+        """Return rows as float32, in the requested order.
 
-        Raises
-        ------
-        ValueError
-            If a row is not finite, or is all zero and is to be scaled; the pool's row is named.
+        ValueError names the pool's row that is not finite, or is all zero and has to be scaled.
         """
         rows = self.rows[places]
         values = self._array[rows].astype(np.float32)
@@ -71,6 +68,6 @@ class Embeddings:
         return values
 
     def blocks(self, rows: int = 4096) -> Iterator[tuple[int, np.ndarray]]:
-        """Go through all places; give the first place of each block, and its rows as float32."""
+        """Yield the first place and the float32 rows of each block."""
         for start in range(0, len(self), rows):
             yield start, self[np.arange(start, min(start + rows, len(self)))]

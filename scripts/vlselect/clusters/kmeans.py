@@ -1,9 +1,8 @@
-"""Spherical k-means over stored activations, and checks of what comes out.
+"""Spherical k-means over stored activations, and checks of its result.
 
-Few rows are trained on as float32, many as the float16 that they are stored as, which faiss decodes
-in blocks, twice in every iteration: the centroids are the same. Assignment streams over the whole
-array. Block sizes are constants: they, and the number of threads, are all that the last bits of a
-centroid depend on beside the data and the seed.
+Training uses float32 for few rows. For many, faiss decodes the stored float16 in blocks, twice in
+every iteration, to the same centroids. Assignment streams over the whole array. Block sizes are
+constants, so the last bits of a centroid depend only on them, the threads, the data and the seed.
 """
 
 import logging
@@ -22,26 +21,26 @@ from vlselect.core.store import ShardedArray
 logger = logging.getLogger(__name__)
 
 ROWS = 4096
-VALUES = 1 << 28  # as many are trained on as float32: 1 GiB
+VALUES = 1 << 28  # up to this many, training uses float32: 1 GiB
 SAMPLES_PER_CLUSTER = 66.5  # COINCIDE's setting: 10,000 clusters of 665k samples
 DEVICES = ("cpu", "gpu")
-ENOUGH_PER_CENTROID = 39  # fewer, and faiss itself would warn
+ENOUGH_PER_CENTROID = 39  # below it, faiss itself would warn
 NEAR_ONE = 0.99
 EQUAL = 1 - 1e-6
 
 
 def default_count(n_samples: int) -> int:
-    """Number of clusters where none is asked for: as many to a sample as COINCIDE had."""
+    """Return the default number of clusters: one for 66.5 samples, as in COINCIDE."""
     return max(1, round(n_samples / SAMPLES_PER_CLUSTER))
 
 
 def training_rows(
     n_rows: int, width: int, clusters: int, per_centroid: int, memory_gb: float, seed: int
 ) -> np.ndarray:
-    """Choose the rows that k-means is trained on.
+    """Choose the rows to train k-means on.
 
-    All of them, if they are at most `per_centroid` for each cluster and fit in memory; else as
-    many as that allows, drawn without replacement. Falling short for want of memory is logged.
+    These are all rows, or, if they exceed `per_centroid` for each cluster or the memory, a draw
+    without replacement. A draw that memory makes smaller is logged.
 
     Parameters
     ----------
@@ -50,9 +49,9 @@ def training_rows(
     clusters : int
         K, at most `n_rows`.
     per_centroid : int
-        Rows per cluster, at most.
+        Most rows per cluster.
     memory_gb : float
-        Gigabytes (10^9 bytes) that the rows may take, at two bytes a value.
+        Most gigabytes (10^9 bytes) for the rows, at two bytes a value.
     seed : int
 
     Returns
@@ -65,7 +64,7 @@ def training_rows(
         If there are fewer rows than clusters, or fewer fit in memory.
     """
     if not 1 <= clusters <= n_rows:
-        raise InputError(f"{clusters} clusters cannot be made of {n_rows} samples")
+        raise InputError(f"cannot make {clusters} clusters from {n_rows} samples")
     wanted = min(n_rows, clusters * per_centroid)
     room = int(memory_gb * 1e9 / (2 * width))
     if room < clusters:
@@ -96,15 +95,15 @@ def require_finite(activations: np.ndarray, rows: Sequence[int] | np.ndarray) ->
 def train(
     samples: np.ndarray, clusters: int, iterations: int = 50, seed: int = 0, device: str = "cpu"
 ) -> np.ndarray:
-    """Spherical k-means with faiss: unit centroids, samples assigned by inner product.
+    """Train unit centroids by spherical k-means with faiss; samples are assigned by inner product.
 
     Parameters
     ----------
     samples : float16 array, shape (n, d)
         n at least `clusters`.
     clusters, iterations, seed : int
-        Start: `clusters` of the samples, drawn by the seed. A cluster that runs empty is refilled
-        by splitting a large one.
+        The initial centroids are `clusters` of the samples, drawn with the seed. An empty cluster
+        is refilled by splitting a large one.
     device : {"cpu", "gpu"}
         `gpu` needs a GPU and faiss's GPU build.
 
@@ -115,7 +114,7 @@ def train(
     Raises
     ------
     ValueError
-        If the device is unknown or there is none.
+        If the device is unknown or not available.
 
     References
     ----------
@@ -166,7 +165,7 @@ def assign(
     Raises
     ------
     ValueError
-        If a sample's activations are all zero.
+        If a sample's activations are all zero or not finite; names the row.
     """
     n, width = array.shape
     index = _index(width, device)
@@ -188,20 +187,20 @@ def assign(
 
 @dataclass(frozen=True)
 class Examination:
-    """What `examine` saw.
+    """Result of `examine`.
 
     Attributes
     ----------
     empty : int
         Clusters without a sample.
     twins : int
-        Clusters whose centroid equals that of an earlier one (cosine above 1 - 1e-6).
+        Clusters whose centroid equals an earlier one (cosine above 1 - 1e-6).
     lowest_cosine : float
-        Between any two centroids of clusters that are not empty; NaN for a single one.
+        Between any two centroids of non-empty clusters; NaN if there is only one.
     top_share : float
         Share of the samples in the largest 1 % of all clusters (at least one).
     collapse : tuple of str
-        Why the clusters are not to be used; empty if they are sound.
+        Why the clusters are unusable; empty if they are sound.
     """
 
     empty: int
@@ -212,21 +211,11 @@ class Examination:
 
 
 def examine(centroids: np.ndarray, sizes: np.ndarray) -> Examination:
-    """Look for empty clusters, equal centroids and collapse.
+    """Check for empty clusters, equal centroids and collapse.
 
-    Collapse is any of: half of the clusters or more are empty; all centroids are nearly parallel
-    (cosines above 0.99); the largest 1 % of at least 100 clusters hold more than half of the
-    samples, counted beyond the even share that they would hold anyway.
-
-    Parameters
-    ----------
-    centroids : float32 array, shape (K, d)
-    sizes : int array, shape (K,)
-        Samples in each cluster.
-
-    Returns
-    -------
-    Examination
+    Clusters have collapsed if half of them or more are empty, if all centroids (K, d) are nearly
+    parallel (cosines above 0.99), or if the largest 1 % of at least 100 clusters hold more than
+    half of the samples beyond their even share. `sizes` (K,) are their numbers of samples.
     """
     total, used = len(sizes), np.flatnonzero(sizes)
     twins, lowest = _compare(centroids[used])
@@ -245,13 +234,9 @@ def examine(centroids: np.ndarray, sizes: np.ndarray) -> Examination:
 def drop_empty(
     centroids: np.ndarray, cluster: np.ndarray, sizes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Leave out empty clusters and renumber the others, in their order.
+    """Drop empty clusters and renumber the others in their order.
 
-    Returns
-    -------
-    centroids : float32 array, shape (K', d)
-    cluster : int32 array, shape (N,)
-        In 0 to K' - 1, each of them with at least one sample.
+    Returns the remaining centroids (K', d) and each sample's cluster (N,), int32, in 0 to K' - 1.
     """
     used = sizes > 0
     number = np.cumsum(used, dtype=np.int32) - 1

@@ -1,8 +1,8 @@
 """Pairs of samples whose features point almost the same way.
 
-An index proposes pairs: up to 100,000 samples all pairs are compared, beyond that each sample with
-the lists nearest to it (`neighbours`). The cosines of what is proposed are then reckoned in
-float64. How many pairs the lists miss is measured on some samples, by comparing them with all.
+An index proposes pairs: all of them up to 100,000 samples, beyond that each sample with the lists
+nearest to it (`neighbours`). Their cosines are then computed again in float64. The share of pairs
+that the lists miss is measured by comparing some samples with all others.
 """
 
 import logging
@@ -16,17 +16,17 @@ from vlselect.core.log import progress
 
 logger = logging.getLogger(__name__)
 
-ROWS = 512  # samples that are searched for, or refined, at a time
-SLACK = 2e-3  # of squared distances: what float16 lists may get wrong
+ROWS = 512  # samples searched or refined at a time
+SLACK = 2e-3  # of squared distances: error of float16 lists
 EPSILON = 1e-6  # of cosines: copies of a row reach a cosine of 1 up to rounding
 MOST = 50_000_000  # pairs
-PROBED = 256  # samples that recall is measured on
+PROBED = 256  # samples on which recall is measured
 
 
 def find_pairs(
     embeddings: Embeddings, cosine: float, **settings
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Find the pairs of samples whose cosine is at least as given.
+    """Find the pairs of samples with at least the given cosine.
 
     Parameters
     ----------
@@ -40,11 +40,11 @@ def find_pairs(
     Returns
     -------
     pairs : int64 array, shape (m, 2)
-        Places; the lower one first, pairs in ascending order.
+        Places, the lower one first; in ascending order.
     cosines : float64 array, shape (m,)
     recall : float
-        Share of the pairs that are there which were found: exactly 1 for a flat index, else as
-        measured on up to 256 samples.
+        Share of the existing pairs that were found: exactly 1 for a flat index, else measured on up
+        to 256 samples.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def find_pairs(
 def _refine(
     embeddings: Embeddings, pairs: np.ndarray, least: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the pairs (m, 2) that reach the cosine in float64, with their cosines (m,)."""
+    """Return the pairs (m, 2) that reach the cosine in float64, and their cosines (m,)."""
     cosines = np.empty(len(pairs))
     for start in range(0, len(pairs), ROWS):
         here = slice(start, start + ROWS)
@@ -89,7 +89,7 @@ def _refine(
 
 
 def _recall(embeddings: Embeddings, pairs: np.ndarray, cosine: float) -> float:
-    """Share of the pairs of some samples, found by comparing them with all, that were found."""
+    """Compute the share of found pairs among all pairs of some samples, found by brute force."""
     n = len(embeddings)
     probed = np.unique(np.linspace(0, n - 1, min(PROBED, n)).astype(np.int64))
     asked, true = embeddings[probed], []

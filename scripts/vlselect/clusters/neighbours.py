@@ -1,8 +1,7 @@
 """Nearest neighbours of every sample of the pool, by faiss in blocks, exactly or by inverted lists.
 
-faiss proposes candidates; their distances are then reckoned again in float64 from the stored
-features, so that they do not suffer from faiss's float32 expansion of squares, in which those of
-near copies drown.
+faiss proposes candidates. Their distances are computed again in float64 from the stored features,
+because faiss expands squares in float32, whose rounding exceeds the distances of near-duplicates.
 """
 
 import logging
@@ -39,16 +38,16 @@ def nearest(
     ----------
     embeddings : Embeddings (N, d)
     k : int
-        Neighbours, fewer than N.
+        Less than N.
     index : {"auto", "exact", "ivf"}
-        `exact` compares all pairs (quadratic time, float32 copy of the features in memory);
-        `ivf` only with the samples of the `n_probe` nearest of `n_lists` lists (float16 copy);
-        `auto` is exact up to 100,000 samples.
+        `exact` compares all pairs (quadratic time, float32 copy of the features in memory); `ivf`
+        searches the `n_probe` nearest of `n_lists` lists (float16 copy); `auto` is exact up to
+        100,000 samples.
     n_lists : int, optional
-        By default 4 times the root of N.
+        By default 4 times the square root of N.
     n_probe : int
     memory_gb : float
-        Gigabytes that the samples may take that lists are made from, at four bytes a value.
+        Most gigabytes for the samples that the lists are trained on, at four bytes a value.
     seed : int
         Of the lists.
 
@@ -62,17 +61,17 @@ def nearest(
     Raises
     ------
     ValueError
-        If k or the index is not as above.
+        If k is out of range or the index unknown.
     """
     n, width = embeddings.shape
     if not 1 <= k < n:
-        raise InputError(f"{k} neighbours cannot be found among {n} samples")
+        raise InputError(f"cannot find {k} neighbours among {n} samples")
     built = make_index(embeddings, index, n_lists, n_probe, memory_gb, seed)
     exact = isinstance(built, faiss.IndexFlat)
     stored = (
         faiss.rev_swig_ptr(built.get_xb(), n * width).reshape(n, width) if exact else embeddings
     )
-    wanted = min(n, 2 * k + 1)  # itself, and spare ones that exact distances may put first
+    wanted = min(n, 2 * k + 1)  # itself, and spare ones that may be nearer by exact distance
     neighbours, squared = np.empty((n, k), np.int64), np.empty((n, k))
     blocks = progress(embeddings.blocks(ROWS), total=-(-n // ROWS), description="neighbours")
     for start, block in blocks:
@@ -90,7 +89,7 @@ def make_index(
     memory_gb: float = 4.0,
     seed: int = 0,
 ):
-    """Build the faiss index of all samples, arguments as in `nearest`: flat, or inverted lists."""
+    """Build the faiss index of all samples, flat or inverted lists; arguments as in `nearest`."""
     if index not in INDEXES:
         raise InputError(f"index {index!r} is not one of {INDEXES}")
     # All products by BLAS: for blocks of few values (128,000), faiss 1.15 has loops of its own,
@@ -109,13 +108,13 @@ def make_index(
 
 
 def _lists(embeddings: Embeddings, count: int, probe: int, memory_gb: float, seed: int):
-    """Make inverted lists that keep rows as float16, as they are stored, and train them."""
+    """Train inverted lists that keep rows as float16, the type in which they are stored."""
     n, width = embeddings.shape
     count = min(count, n)
     quantiser = faiss.IndexFlatL2(width)
     kind = faiss.ScalarQuantizer.QT_fp16
     built = faiss.IndexIVFScalarQuantizer(quantiser, width, count, kind, faiss.METRIC_L2, False)
-    # half of the memory: these rows are float32
+    # half of the memory, because these rows are float32
     places = kmeans.training_rows(n, width, count, POINTS_PER_LIST, memory_gb / 2, seed)
     built.cp.seed, built.cp.min_points_per_centroid = seed, 1
     built.cp.max_points_per_centroid = len(places)
@@ -125,12 +124,12 @@ def _lists(embeddings: Embeddings, count: int, probe: int, memory_gb: float, see
 
 
 def _candidates(built, block: np.ndarray, wanted: int, own: np.ndarray, k: int) -> np.ndarray:
-    """Places of at least k other samples near each row of a block; own place and none: -1."""
+    """Find places of at least k other samples near each row of a block; -1 for none or itself."""
     _, found = built.search(block, wanted)
     found[found == own[:, None]] = -1
     short = np.flatnonzero((found >= 0).sum(axis=1) < k)
-    if len(short):  # the lists that were probed hold too few: look into all of them
-        logger.info("%d samples have too few neighbours in the lists probed", len(short))
+    if len(short):  # the probed lists hold too few: search all of them
+        logger.info("%d samples: too few neighbours in the probed lists", len(short))
         probe, built.nprobe = built.nprobe, built.nlist
         _, found[short] = built.search(block[short], wanted)
         built.nprobe = probe
@@ -141,7 +140,7 @@ def _candidates(built, block: np.ndarray, wanted: int, own: np.ndarray, k: int) 
 def _refine(
     stored: Embeddings | np.ndarray, block: np.ndarray, candidates: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the k nearest candidates and their exact squared distances: two arrays (n, k)."""
+    """Return the k nearest candidates and their exact squared distances: two arrays (n, k)."""
     squared = np.full(candidates.shape, np.inf)
     for column, places in enumerate(candidates.T):
         real = np.flatnonzero(places >= 0)

@@ -19,7 +19,7 @@ def nearest_prototype(
     memory_gb: float = 4.0,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cluster the pool and find every sample's own prototype.
+    """Cluster the pool and find the prototype of each sample's cluster.
 
     Parameters
     ----------
@@ -29,17 +29,17 @@ def nearest_prototype(
         K; by default one for every 66.5 samples.
     iterations : int
     points_per_centroid, memory_gb
-        Limits of the samples that k-means is trained on, see `clusters.training_rows`.
+        Limits on the training samples of k-means, see `kmeans.training_rows`.
     seed : int
-        Of the first centroids and, where not all samples fit, of the draw among them.
+        Of the initial centroids and of the draw of training samples.
 
     Returns
     -------
     cluster : int32 array, shape (N,)
-        By place, not by row of the pool. Clusters may be empty, which harms nobody here;
-        prototypes that have collapsed are logged as a warning.
+        By place, not by row of the pool. Empty clusters are allowed; collapsed prototypes are
+        logged as a warning.
     distance : float32 array, shape (N,)
-        1 - cosine to the own prototype.
+        1 - cosine to the prototype, by place.
 
     Raises
     ------
@@ -62,5 +62,5 @@ def nearest_prototype(
         count, n, seen.empty, seen.twins, seen.lowest_cosine,
     )  # fmt: skip
     for reason in seen.collapse:
-        logger.warning("the prototypes tell samples apart badly: %s", reason)
+        logger.warning("the prototypes do not separate the samples well: %s", reason)
     return cluster, distance

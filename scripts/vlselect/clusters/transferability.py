@@ -14,27 +14,13 @@ ROWS = 512
 
 
 def text_half(vectors: np.ndarray, layers: int) -> np.ndarray:
-    """Take the text part of activation vectors.
+    """Return the text part, (n, layers * d), of activation vectors (n, 2 * layers * d).
 
-    Parameters
-    ----------
-    vectors : array, shape (n, 2 * layers * d)
-        Each layer's d visual values, then its d text values, layer after layer.
-    layers : int
-        Number of layers, at least 1.
-
-    Returns
-    -------
-    array, shape (n, layers * d)
-
-    Raises
-    ------
-    ValueError
-        If the width is not a multiple of 2 * layers.
+    Each layer has d visual values, then d text values. ValueError if the width does not fit.
     """
     width = vectors.shape[1]
     if layers < 1 or width % (2 * layers):
-        raise InputError(f"activations of width {width} are not two halves of {layers} layers")
+        raise InputError(f"activations of width {width} are not {layers} layers of two halves")
     parts = vectors.reshape(
         len(vectors), layers, 2, width // (2 * layers)
     )  # (n, M, visual|text, d)
@@ -44,19 +30,19 @@ def text_half(vectors: np.ndarray, layers: int) -> np.ndarray:
 def transferability(
     centroids: np.ndarray, layers: int, variant: str = "released", max_cosine: float = 0.9
 ) -> np.ndarray:
-    """Mean cosine between each centroid and the centroids of all clusters.
+    """Compute the mean cosine between each centroid and the centroids of all clusters.
 
     Parameters
     ----------
     centroids : float array, shape (K, 2 * layers * d)
         No row may be zero.
     layers : int
-        Number of layers that make up a centroid; only `released` needs it.
+        Layers in a centroid; only used by `released`.
     variant : {"released", "paper"}
-        `paper`: whole centroids, all K pairs, the centroid with itself included.
-        `released`: the text halves only, and only the pairs with a cosine of at most
-        `max_cosine`, which leaves out the centroid itself. A cluster that keeps no pair gets
-        `max_cosine`: that is where the mean tends when all its cosines come down to the limit.
+        `paper`: whole centroids, all K pairs, including the centroid with itself. `released`: the
+        text halves, and only pairs with a cosine of at most `max_cosine`, which excludes the
+        centroid itself. A cluster without such a pair gets `max_cosine`, the limit of the mean as
+        its cosines come down to it.
     max_cosine : float
         Limit of `released`, in (-1, 1).
 
@@ -67,8 +53,8 @@ def transferability(
     Raises
     ------
     ValueError
-        If the variant is unknown, the width does not fit the layers, or a centroid (its text
-        half in `released`) is zero.
+        If the variant is unknown, the width does not fit the layers, or a centroid (its text half
+        in `released`) is zero.
 
     References
     ----------

@@ -1,17 +1,17 @@
-"""Errors that are meant for users: something that they gave is wrong, and the message says what.
+"""Errors for users: an input is wrong, and the message says which.
 
-`log.start` shows their message alone. Any other error is a mistake in the program, or of the system
-that it runs on, and shows where it happened.
+`log.start` shows only their message. Any other error is a bug, or a fault of the system, and shows
+its traceback.
 """
 
 
 class InputError(ValueError):
-    """A file, a value of the config or a flag is not as it has to be."""
+    """A file, a config value or a flag is invalid."""
 
 
 class MissingFileError(InputError, FileNotFoundError):
-    """A file or folder that was named is not there."""
+    """A named file or folder does not exist."""
 
 
 class InfeasibleError(InputError):
-    """No subset of this size is as it has to be."""
+    """No subset of this size meets the requirements."""

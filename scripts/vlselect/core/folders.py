@@ -1,4 +1,4 @@
-"""Folders written whole, as `store.replacing` does for files."""
+"""Write whole folders atomically, as `store.replacing` does for files."""
 
 import shutil
 import uuid
@@ -9,9 +9,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing_directory(path: str | Path) -> Iterator[Path]:
-    """Give a new directory beside `path`; put it in its place if the block succeeds.
+    """Yield a new directory beside `path` that takes its place if the block succeeds.
 
-    A reader never sees half a folder. What was at `path` before is removed.
+    Readers never see half a folder. Whatever was at `path` before is removed.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")

@@ -1,10 +1,10 @@
-"""To float16, refusing what it cannot hold, and from float16 to float32.
+"""Convert to float16, with errors for values it cannot hold, and from float16 to float32.
 
-The latter by integer arithmetic: the same bits as numpy's own conversion, sooner. A float16's
-exponent and fraction, moved to where a float32 has its own, make a number that is 2^-112 times as
-large, subnormal ones included: exponents are counted from 15 there and from 127 here. One product
-with 2^112, which is exact, puts that right. Infinity and NaN would come out finite, so they are
-looked for first.
+The conversion to float32 uses integer arithmetic: the same bits as numpy's own, but faster. The
+exponent and fraction bits of a float16, shifted to where a float32 keeps its own, make a number
+that is too small by a factor of 2^112 (exponents are biased by 15 there and by 127 here); an exact
+product with 2^112 corrects that, for subnormal numbers too. Infinity and NaN would come out finite,
+so callers check for them first.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ import numpy as np
 
 from vlselect.core.errors import InputError
 
-VALUES = 1 << 17  # converted at a time: they stay in the processor's cache
-_KEPT = np.int32(-0x70002000)  # 0x8fffe000: sign, and what a float16 has of exponent and fraction
+VALUES = 1 << 17  # values converted at a time, so that they stay in the processor's cache
+_KEPT = np.int32(-0x70002000)  # 0x8fffe000: the bits of a float16's sign, exponent and fraction
 _SCALE = np.float32(2.0**112)
 _INFINITE, _MINUS_INFINITE = np.int16(0x7C00), np.uint16(0xFC00)
 
@@ -22,23 +22,11 @@ _INFINITE, _MINUS_INFINITE = np.int16(0x7C00), np.uint16(0xFC00)
 def to_stored(
     values: np.ndarray, dtype: type | np.dtype, kind: str, names: Sequence[str | int]
 ) -> np.ndarray:
-    """Cast rows of floats to the dtype they are stored in.
+    """Cast rows of floats (n, …) to the dtype they are stored in.
 
-    Single values may round to zero, and rows that are zero stay.
-
-    Parameters
-    ----------
-    values : float array (n, …)
-    dtype : float dtype
-    kind : str
-        What the rows are, for the error.
-    names : sequence of str or int
-        Their sample ids, or their numbers where ids are not known.
-
-    Raises
-    ------
-    ValueError
-        If a row is not finite, overflows, or is zero in that dtype alone; names it.
+    `kind` says what the rows are and `names` are their sample ids or row numbers, for the error: a
+    ValueError if a row is not finite, overflows, or becomes all zero by the cast. Single values may
+    round to zero, and rows of zeros are allowed.
     """
     with np.errstate(over="ignore", under="ignore"):
         stored = values.astype(dtype)
@@ -57,16 +45,16 @@ def to_stored(
 
 
 def finite_rows(values: np.ndarray) -> np.ndarray:
-    """Say of every row of a float array (n, d) whether all its values are finite: bool (n,)."""
+    """Return, for each row of a float array (n, d), whether all values are finite: bool (n,)."""
     if values.dtype != np.float16:
         return np.isfinite(values).all(axis=1)
-    # Read as integers, infinity and NaN are the largest values of either sign.
+    # Viewed as integers, infinity and NaN are the largest values of either sign.
     positive = values.view(np.int16).max(axis=1, initial=0) < _INFINITE
     return positive & (values.view(np.uint16).max(axis=1, initial=0) < _MINUS_INFINITE)
 
 
 def to_float32(values: np.ndarray, out: np.ndarray) -> None:
-    """Put finite values into a float32 array of the same shape, both C-contiguous."""
+    """Copy finite values into a float32 array of the same shape; both are C-contiguous."""
     if values.dtype != np.float16:
         np.copyto(out, values)
         return

@@ -1,5 +1,6 @@
 """Logging and progress for entry scripts: one line format, quiet bars where nobody watches."""
 
+import gc
 import logging
 import os
 import signal
@@ -30,6 +31,8 @@ def start(level: int = logging.INFO) -> None:
         force=True,
     )
     sys.excepthook = _report
+    if not gc.get_freeze_count():  # what was imported stays: no garbage is looked for in it
+        gc.freeze()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     if "SLURM_JOB_ID" in os.environ:

@@ -1,8 +1,8 @@
-"""Which samples come first: how many a ratio means, order and ties, draws, shares of groups.
+"""Order of samples: the size of a ratio, ties, draws, shares of groups.
 
-Nothing here depends on where a sample stands in the pool: ties are broken by sample id, and draws
-are made by a hash of seed, purpose and sample id, so the same samples are chosen whatever the
-pool's order, and draws for different purposes have nothing to do with each other.
+The position of a sample in the pool never matters: ties are broken by sample id, and draws use a
+hash of seed, purpose and sample id. So the same samples are chosen for any order of the pool, and
+draws for different purposes are independent.
 """
 
 import hashlib
@@ -16,22 +16,11 @@ from vlselect.core.errors import InputError
 
 
 def size(n_pool: int, ratio: float | str) -> int:
-    """Number of samples that a ratio of the pool means: ratio · n_pool, halves rounded up.
+    """Return the number of samples in a ratio of the pool: ratio · n_pool, halves rounded up.
 
     The ratio is taken as the decimal number that was written, not as the nearest binary one, so
-    0.29 of 50 is 14.5 and gives 15.
-
-    Parameters
-    ----------
-    n_pool : int
-        Number of samples in the pool.
-    ratio : float or str
-        In (0, 1].
-
-    Raises
-    ------
-    ValueError
-        If the ratio is outside (0, 1], or so small that no sample would be chosen.
+    0.29 of 50 is 14.5 and becomes 15. InputError if it is outside (0, 1], or no sample would be
+    chosen.
     """
     try:
         exact = Fraction(str(ratio))
@@ -48,22 +37,18 @@ def size(n_pool: int, ratio: float | str) -> int:
 def top(
     scores: ArrayLike, budget: int, sample_ids: Sequence[str], ties: Sequence[ArrayLike] = ()
 ) -> np.ndarray:
-    """Give the rows with the highest scores, the best first.
+    """Return the rows with the highest scores, the best first: int64 (budget,).
 
     Parameters
     ----------
     scores : array, shape (N,)
-        Higher is better; NaN is an error.
+        Higher is better.
     budget : int
-        How many to give, at most N.
+        At most N.
     sample_ids : sequence of str, length N
         Distinct. The last tie-break: the smaller id (by code points) comes first.
     ties : sequence of arrays, shape (N,)
         Tie-breaks before the sample id, the most important first; higher is better.
-
-    Returns
-    -------
-    int64 array, shape (budget,)
 
     Raises
     ------
@@ -79,13 +64,13 @@ def top(
             row = int(np.argmax(np.isnan(key)))
             raise InputError(f"the score of row {row} ({sample_ids[row]}) is NaN")
     _require_room(budget, n_pool)
-    # lexsort's last key counts most
+    # the last key of lexsort is the primary one
     order = np.lexsort([id_ranks(sample_ids), *(-key for key in reversed(keys))])
     return order[:budget].astype(np.int64)
 
 
 def id_ranks(sample_ids: Sequence[str]) -> np.ndarray:
-    """Rank of each sample id among all, from 0, by code points; a repeated id is an error."""
+    """Return the rank of each sample id, from 0, by code points; InputError for a repeated id."""
     # Objects, not fixed-width strings: one very long id must not cost N times its length.
     ids = np.asarray(sample_ids, dtype=object)
     order = np.argsort(ids, kind="stable")
@@ -100,23 +85,10 @@ def id_ranks(sample_ids: Sequence[str]) -> np.ndarray:
 def draw(sample_ids: Sequence[str], budget: int, seed: int, purpose: str | None) -> np.ndarray:
     """Draw rows uniformly without replacement, the same samples for any order of the pool.
 
-    Samples are ordered by the 64-bit BLAKE2b hash of "<seed>:<purpose>:<sample_id>" and the first
-    are taken. For a larger budget the same draw goes on: smaller subsets are parts of larger ones.
-
-    Parameters
-    ----------
-    sample_ids : sequence of str
-    budget : int
-    seed : int
-    purpose : str or None
-        What is drawn for: every purpose has an order of its own. None is that of the method
-        `random`, whose hash has no purpose in it; any other draw that took it would choose the
-        samples that `random` does.
-
-    Returns
-    -------
-    int64 array, shape (budget,)
-        In the order drawn.
+    Samples are ordered by the 64-bit BLAKE2b hash of "<seed>:<purpose>:<sample_id>", and the first
+    `budget` are returned in that order, int64: a smaller draw is part of every larger one. Every
+    purpose has an independent order. None is that of the method `random`, whose hash has no purpose
+    in it; no other draw may use it, or it would choose the same samples.
     """
     _require_room(budget, len(sample_ids))
     salt = f"{seed}:" if purpose is None else f"{seed}:{purpose}:"
@@ -127,20 +99,8 @@ def draw(sample_ids: Sequence[str], budget: int, seed: int, purpose: str | None)
 def proportional_split(budget: int, sizes: Sequence[int]) -> np.ndarray:
     """Split a budget over groups in proportion to their sizes, by largest remainder.
 
-    Exact in integers; the first of equal remainders gets the sample. No group gets more than it
-    has, as long as the budget does not exceed the pool.
-
-    Parameters
-    ----------
-    budget : int
-        At most the sum of the sizes.
-    sizes : sequence of int
-        Samples in each group.
-
-    Returns
-    -------
-    int64 array, shape (len(sizes),)
-        Sums to `budget`.
+    Exact in integers; the first of equal remainders gets the sample. The result, int64
+    (len(sizes),), sums to the budget, and no group exceeds its size.
     """
     total = sum(int(s) for s in sizes)
     _require_room(budget, total)

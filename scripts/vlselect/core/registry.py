@@ -1,7 +1,7 @@
-"""Metrics, export formats, layouts and methods, found by the names that the config gives them.
+"""Metrics, export formats, layouts and methods by the names in the config.
 
-Each is a module in the folder of its kind that defines the function of its kind: a new file is a
-new metric. Read by the workflow, so it imports the standard library only.
+Each is a module in the folder of its kind, with the function of its kind: a new file is a new
+metric. Imported by the workflow, so it uses the standard library only.
 """
 
 import ast
@@ -11,7 +11,7 @@ from types import ModuleType
 
 from vlselect.core.errors import InputError
 
-KINDS = {  # the package of its modules, and the function that each of them defines
+KINDS = {  # package of the modules, and the function that each defines
     "export": ("vlselect.subsets.exports", "write"),
     "layout": ("vlselect.tasks.layouts", "entries"),
     "method": ("vlselect.methods", "select"),
@@ -20,7 +20,7 @@ KINDS = {  # the package of its modules, and the function that each of them defi
 
 
 def names(kind: str) -> list[str]:
-    """List the modules of a kind, without running them."""
+    """List the modules of a kind without importing them."""
     package, function = KINDS[kind]
     folders = importlib.import_module(package).__path__
     files = [path for folder in folders for path in Path(folder).glob("*.py")]
@@ -28,13 +28,7 @@ def names(kind: str) -> list[str]:
 
 
 def load(kind: str, name: str) -> ModuleType:
-    """Import a module of a kind.
-
-    Raises
-    ------
-    InputError
-        If there is none of this name; lists those that there are.
-    """
+    """Import a module of a kind; for an unknown name, InputError lists the known ones."""
     known = names(kind)
     if name not in known:
         raise InputError(f"no {kind} {name!r}; there are {', '.join(known)}")

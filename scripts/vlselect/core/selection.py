@@ -1,4 +1,4 @@
-"""What a method hands back: the rows that it chose, the best first, and their scores."""
+"""The result of a method: the chosen rows, the best first, and their scores."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,14 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """What a method chose.
+    """The samples that a method chose.
 
     Attributes
     ----------
     rows : int64 array, shape (budget,)
         Pool rows, the best first.
     scores : float64 array, shape (budget,)
-        The method's score of each row, higher is better; NaN where it has none. None stands for
-        NaN throughout.
+        The method's score of each row, higher is better; NaN for no score. None means NaN for all.
     """
 
     rows: np.ndarray
@@ -37,7 +36,7 @@ class Selection:
     def check(self, budget: int, n_pool: int) -> None:
         """Raise ValueError unless this is exactly `budget` distinct rows of a pool of `n_pool`."""
         if len(self.rows) != budget:
-            raise ValueError(f"chose {len(self.rows)} samples where the budget is {budget}")
+            raise ValueError(f"chose {len(self.rows)} samples for a budget of {budget}")
         outside = self.rows[(self.rows < 0) | (self.rows >= n_pool)]
         if outside.size:
             raise ValueError(f"chose row {outside[0]}, which is outside the pool of {n_pool}")

@@ -1,9 +1,9 @@
-"""Files between the stages: sharded arrays in safetensors, tables in Parquet, all written whole.
+"""Files passed between stages: sharded safetensors arrays and Parquet tables, written atomically.
 
 A shard holds one tensor, ``values``, and a header of strings (safetensors metadata). It is written
-through a memory map and read in pieces, so neither side ever holds it in memory, and it opens in
-any safetensors reader. Shards are cut on multiples of `BLOCK` rows; whoever forms batches forms
-them inside blocks, so that no result depends on the number of shards.
+through a memory map and read in pieces, so it is never held in memory as a whole, and any
+safetensors reader can open it. Shards are cut on multiples of `BLOCK` rows, and batches are formed
+within blocks, so no result depends on the number of shards.
 """
 
 import json
@@ -21,19 +21,19 @@ from vlselect.core.half import to_stored
 
 BLOCK = 64
 TENSOR = "values"
-OWN = {"rows", "run", "code"}  # what headers of one array's shards may differ in
+OWN = {"rows", "run", "code"}  # header keys that may differ between the shards of one array
 GATHERED = 1 << 30  # bytes of scattered rows that are read in one pass
-PAGE = 4096  # bytes; of narrower rows, several come with every page that is read
+PAGE = 4096  # bytes; reading one page brings several rows if they are narrower
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
 _CODES = {np.dtype(text): code for code, text in _DTYPES.items()}
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there if the block succeeds, else remove it.
+    """Yield a temporary path beside `path`; move it there if the block succeeds, else remove it.
 
-    A reader never sees half a file, and two writers never share a temporary name. Works for
-    files only; the parent folder is made.
+    Readers never see half a file, and two writers never share a temporary name. For files only; the
+    parent folder is created.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,36 +46,27 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(text: str, path: str | Path) -> None:
-    """Write UTF-8 text, whole or not at all."""
+    """Write UTF-8 text atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(value: object, path: str | Path) -> None:
-    """Write a value as indented JSON, whole or not at all; NaN and infinity are errors."""
+    """Write a value as indented JSON atomically; NaN and infinity are errors."""
     write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
 
 
 def write_parquet(frame, path: str | Path) -> None:
-    """Write a pandas DataFrame (without its index) as Parquet, whole or not at all."""
+    """Write a pandas DataFrame without its index as Parquet, atomically."""
     with replacing(path) as temporary:
         frame.to_parquet(temporary, index=False)
 
 
 def shard_rows(n_rows: int, shard: str, block: int = BLOCK) -> range:
-    """Rows of one shard: contiguous, cut on multiples of `block`, as even as that allows.
+    """Return the rows of a shard: contiguous, cut on multiples of `block`, as even as possible.
 
-    Parameters
-    ----------
-    n_rows : int
-        Rows of the whole array.
-    shard : str
-        ``"<i>-of-<n>"``, counted from 1.
-
-    Returns
-    -------
-    range
-        Possibly empty, where there are more shards than blocks.
+    `shard` is ``"<i>-of-<n>"``, counted from 1. The range is empty for some shards if there are
+    more shards than blocks.
     """
     number, _, count = shard.partition("-of-")
     i, n = int(number), int(count)
@@ -86,12 +77,11 @@ def shard_rows(n_rows: int, shard: str, block: int = BLOCK) -> range:
 
 
 class ShardWriter:
-    """Write one shard row by row through a memory map; the file appears when the block ends.
+    """Write one shard through a memory map; the file appears when the block ends.
 
     Parameters
     ----------
     path : str or Path
-        The safetensors file to make.
     shape : tuple of int
         Shape of ``values``; the first axis is rows.
     dtype : numpy dtype
@@ -124,10 +114,10 @@ class ShardWriter:
     def write(
         self, rows: slice | np.ndarray, values: np.ndarray, sample_ids: Sequence[str] | None = None
     ) -> None:
-        """Put values at rows counted from the shard's own start.
+        """Write values at rows counted from the start of the shard.
 
         Floats that the shard's dtype cannot hold are errors (`half.to_stored`), which name the
-        sample, or else the row of the whole array.
+        sample or, without `sample_ids`, the row of the whole array.
         """
         values = np.asarray(values)
         if self.dtype.kind == "f":
@@ -149,21 +139,16 @@ class ShardWriter:
 
 
 class ShardedArray:
-    """Read shards as one array: nothing is in memory but the rows that are asked for.
+    """All shards of one array, given in any order; only requested rows are in memory.
 
-    Rows are read, not mapped: what a process holds is then what it asked for, also where the
-    array is larger than the machine's memory.
-
-    Parameters
-    ----------
-    paths : sequence of str or Path
-        Every shard of one array, in any order.
+    Rows are read, not mapped, so a process holds just the rows it asked for even if the array is
+    larger than the machine's memory.
 
     Raises
     ------
     ValueError
-        If the shards leave a gap, overlap, or differ in dtype, row shape or header, but for what
-        is each shard's own (`OWN`): they were not made alike.
+        If the shards leave a gap, overlap, or differ in dtype, row shape or header (except for the
+        keys in `OWN`).
     """
 
     def __init__(self, paths: Iterable[str | Path]):
@@ -191,7 +176,7 @@ class ShardedArray:
         return self.shape[0]
 
     def __getitem__(self, rows: slice | np.ndarray | Sequence[int]) -> np.ndarray:
-        """Copy out rows, in the order asked for; the files are read in one pass, front to back."""
+        """Return a copy of the rows, in the order requested; the files are read in one pass."""
         if isinstance(rows, slice):
             rows = np.arange(*rows.indices(len(self)))
         rows = np.asarray(rows, dtype=np.int64)
@@ -206,16 +191,13 @@ class ShardedArray:
         return out
 
     def path_of(self, row: int) -> Path:
-        """Path of the shard that a row is in."""
+        """Return the path of the shard that holds a row."""
         return self.paths[int(np.searchsorted(self._starts, row, side="right")) - 1]
 
     def blocks(self, rows: int = 8192) -> Iterator[tuple[int, np.ndarray]]:
-        """Go through the array in blocks cut on multiples of `rows`, whatever the shards.
+        """Yield first row and values of blocks cut on multiples of `rows`, whatever the shards.
 
-        Yields
-        ------
-        (int, ndarray)
-            First row, and the block. While it is in use, the system reads the next one ahead.
+        While a block is in use, the system reads the next one ahead.
         """
         for start in range(0, len(self), rows):
             block = self[start : start + rows]
@@ -224,23 +206,11 @@ class ShardedArray:
             yield start, block
 
     def groups(self, members: Iterable[np.ndarray], memory: int = GATHERED) -> Iterator[np.ndarray]:
-        """Read groups of rows that lie scattered over the array.
+        """Yield the values of groups of rows that are scattered over the array, in the order given.
 
-        As many groups as `memory` holds are read together, in one pass through the files, so that
-        an array larger than the machine's memory is gone through a few times, front to back,
-        instead of being searched for every row.
-
-        Parameters
-        ----------
-        members : iterable of int arrays
-            Rows of each group.
-        memory : int
-            Bytes that the rows of several groups may take; a larger group is read alone.
-
-        Yields
-        ------
-        ndarray
-            Rows of each group, in the order given.
+        As many groups as fit into `memory` bytes are read together, in one pass through the files
+        (a larger group alone). An array larger than the machine's memory is thus read a few times
+        in order, without a seek for every row.
         """
         room = memory // max(1, self.dtype.itemsize * int(np.prod(self.shape[1:])))
         waiting, n_waiting = [], 0
@@ -258,7 +228,7 @@ class ShardedArray:
             yield from np.split(values, np.cumsum([len(group) for group in groups])[:-1])
 
     def only(self, key: str) -> str:
-        """Give the header value that all shards share; differing or missing ones are errors."""
+        """Return the header value that all shards share; a different or missing one is an error."""
         values = {metadata.get(key) for metadata in self.metadata}
         if len(values) != 1 or None in values:
             raise InputError(f"shards of {self.paths[0].parent} do not share one {key!r}: {values}")
@@ -272,13 +242,13 @@ def _encode_header(shape: tuple[int, ...], dtype: np.dtype, metadata: Mapping[st
     tensor = {"dtype": _CODES[dtype], "shape": list(shape), "data_offsets": [0, size]}
     header = {"__metadata__": dict(metadata), TENSOR: tensor}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * ((56 - len(text)) % 64)  # data begin at a multiple of 64 bytes
+    text += b" " * ((56 - len(text)) % 64)  # the data start at a multiple of 64 bytes
     return len(text).to_bytes(8, "little") + text
 
 
 @dataclass(frozen=True)
 class _Shard:
-    """One file: rows `start` to `stop` of the whole array, and where its values begin."""
+    """One file: rows `start` to `stop` of the whole array, and the offset of its values."""
 
     start: int
     stop: int
@@ -293,16 +263,16 @@ class _Shard:
         return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
 
     def read(self, rows: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
-        """Put rows, ascending and counted from the shard's own start, at places of `out`."""
+        """Read rows, ascending and counted from the start of the shard, into `places` of `out`."""
         flat = out.reshape(-1).view(np.uint8)  # (bytes,)
         breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(places) != 1)) + 1
-        first, last = np.r_[0, breaks], np.r_[breaks, len(rows)]  # of each run that lies together
+        first, last = np.r_[0, breaks], np.r_[breaks, len(rows)]  # of each contiguous run
         width = self.row_bytes
         begins, lengths = self.offset + rows[first] * width, (last - first) * width
         runs = list(zip(begins.tolist(), places[first] * width, lengths.tolist(), strict=True))
         with self.path.open("rb", buffering=0) as file:
             if width >= PAGE and len(runs) > 1:
-                for begin, _, length in runs:  # all at once, so that the disk is never idle
+                for begin, _, length in runs:  # requested at once, to keep the disk busy
                     _read_ahead(file.fileno(), begin, length)
             for begin, place, length in runs:
                 file.seek(begin)
@@ -314,7 +284,7 @@ class _Shard:
                     done += got
 
     def expect(self, first: int, last: int) -> None:
-        """Say that rows from `first` to `last`, as far as there are any, will be read soon."""
+        """Advise the system that the existing rows from `first` to `last` will be read soon."""
         first, last = max(0, int(first)), min(self.shape[0], int(last))
         if first < last:
             with self.path.open("rb", buffering=0) as file:
@@ -323,12 +293,12 @@ class _Shard:
 
 
 def _read_ahead(descriptor: int, begin: int, length: int) -> None:
-    if hasattr(os, "posix_fadvise"):  # not on macOS; it changes nothing but time
+    if hasattr(os, "posix_fadvise"):  # not on macOS; affects speed only
         os.posix_fadvise(descriptor, begin, length, os.POSIX_FADV_WILLNEED)
 
 
 def _open_shard(path: Path) -> _Shard:
-    """Read one header."""
+    """Read the header of one shard."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > path.stat().st_size:

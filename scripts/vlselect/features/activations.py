@@ -1,7 +1,8 @@
-"""Concept-skill activations: pooled self-attention outputs of a few layers, one vector a sample.
+"""Concept-skill activations: pooled self-attention outputs of a few layers, one vector per sample.
 
-Hooks on the chosen layers reduce each attention output to one mean per sample and modality at
-once, so a forward pass never keeps the whole outputs of several layers.
+Hooks on the chosen layers reduce each attention output immediately to one mean per sample and
+modality, so a forward pass never keeps the full outputs of several layers. Equations are those of
+COINCIDE, arXiv 2406.10995.
 """
 
 from collections.abc import Sequence
@@ -18,19 +19,9 @@ VISUAL, TEXT = 0, 1
 
 
 def masked_mean(values: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Average token vectors under several masks.
+    """Average token vectors (B, T, d) under S bool masks per sample (B, S, T): float32 (B, S, d).
 
-    Parameters
-    ----------
-    values : Tensor (B, T, d)
-        Token vectors; what stands outside every mask is ignored, be it NaN.
-    masks : bool Tensor (B, S, T)
-        S masks a sample.
-
-    Returns
-    -------
-    float32 Tensor (B, S, d)
-        Means; zeros where a mask is empty.
+    The mean under an empty mask is zero; vectors outside every mask may be NaN.
     """
     used = masks.any(dim=1).unsqueeze(-1)  # (B, T, 1)
     values = torch.where(used, values.float(), 0.0)
@@ -41,26 +32,22 @@ def masked_mean(values: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
 def pool_attention(
     attention: torch.Tensor, residual: torch.Tensor | None, masks: torch.Tensor, variant: str
 ) -> torch.Tensor:
-    """Pool one layer's attention output per modality, before normalisation.
+    """Pool one layer's attention output per modality, before normalisation (equations 1 and 2).
 
     Parameters
     ----------
     attention : Tensor (B, T, d)
         MSA(LN(x)), after the output projection, without the residual.
     residual : Tensor (B, T, d) or None
-        x, the layer's input; needed by `paper` alone.
+        x, the layer's input; used by `paper` only.
     masks : bool Tensor (B, 2, T)
         Visual tokens, text tokens.
     variant : {"released", "paper"}
-        ``tanh(mean(MSA))`` as in the authors' program, or ``mean(tanh(MSA + x))`` as in eq. 2.
+        ``tanh(mean(MSA))`` as in the authors' code, or ``mean(tanh(MSA + x))`` as in eq. 2.
 
     Returns
     -------
     float32 Tensor (B, 2, d)
-
-    References
-    ----------
-    COINCIDE, arXiv 2406.10995, equations 1 and 2.
     """
     if variant == "released":
         return torch.tanh(masked_mean(attention, masks))
@@ -70,7 +57,7 @@ def pool_attention(
 
 
 def join_layers(pooled: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-    """Normalise each layer's and modality's vector and join them into one unit vector a sample.
+    """Normalise each layer's and modality's vector and join them into unit vectors (equation 3).
 
     Parameters
     ----------
@@ -78,17 +65,13 @@ def join_layers(pooled: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         Pooled activations of M layers; visual, then text.
     present : bool Tensor (B, 2)
         Whether the sample has tokens of that modality. The half of an absent one is zero, and the
-        rest is scaled up to unit length.
+        rest is scaled to unit length.
 
     Returns
     -------
     float32 Tensor (B, 2·M·d)
-        For each layer in turn, the visual and the text vector. NaN where a present vector is all
-        zero, since that has no direction.
-
-    References
-    ----------
-    COINCIDE, arXiv 2406.10995, equation 3.
+        For each layer in turn, the visual and the text vector. NaN if a present vector is all
+        zero, since it has no direction.
     """
     n_layers = pooled.shape[1]
     units = pooled / pooled.norm(dim=-1, keepdim=True)
@@ -98,18 +81,9 @@ def join_layers(pooled: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
 
 
 class ActivationRecorder:
-    """While entered, pools the self-attention outputs of some decoder layers at each forward pass.
+    """Pool, while entered, the self-attention outputs of some decoder layers in a forward pass.
 
-    Parameters
-    ----------
-    decoder_layers : ModuleList
-        All decoder layers of the language model.
-    chosen : sequence of int
-        Layers to record, counted from 0.
-    masks : bool Tensor (B, 2, T)
-        Visual and text tokens of the batch that goes through.
-    variant : {"released", "paper"}
-        See `pool_attention`.
+    `chosen` counts `decoder_layers` from 0; `masks` and `variant` are those of `pool_attention`.
     """
 
     def __init__(
@@ -145,7 +119,7 @@ class ActivationRecorder:
         self._residuals.clear()
 
     def vectors(self) -> torch.Tensor:
-        """Give the joined unit vectors, float32 (B, 2·M·d), of the pass that went through."""
+        """Return the joined unit vectors of the recorded pass, float32 (B, 2·M·d)."""
         missing = [index for index in self._layers if index not in self._pooled]
         if missing:
             raise RuntimeError(f"the forward pass did not reach the attention of layers {missing}")

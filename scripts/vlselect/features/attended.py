@@ -1,9 +1,10 @@
 """Visual features that the instruction attends to, from one early decoder layer.
 
-The forward pass ends with that layer: a hook on it takes what is needed and raises an exception
-of its own, which is caught outside. Shortening the list of layers would also work for models that
-loop over it, but not for those that count layers from their config, and would still pay for the
-final norm and the logits.
+This is the instruction-conditioned early representation of ScalSelect, arXiv 2602.11636.
+
+The forward pass ends at that layer: a hook records what is needed and raises a private exception,
+which the recorder catches. Cutting the list of layers instead would fail for models that count
+layers from their config, and would still compute the final norm and the logits.
 """
 
 from collections.abc import Collection
@@ -22,35 +23,21 @@ INSTRUCTIONS = ("prompt", "question")
 
 
 class _ForwardStopped(Exception):  # noqa: N818 (a way out of the forward pass, not an error)
-    """Raised by the hook on the wanted layer; carries nothing."""
+    """Raised by the hook on the recorded layer to end the forward pass."""
 
 
 def instruction_rows(batch: Batch, instruction: str, special: Collection[int]) -> torch.Tensor:
-    """Mark the tokens of each sample whose attention to the image is read.
+    """Mark the tokens (B, T) of each sample whose attention to the image is read.
 
     Parameters
     ----------
     batch : Batch
-        B samples padded to T tokens, with their masks.
     instruction : {"prompt", "question"}
-        `prompt`, as the paper and its authors' program have it: every token that belongs neither
-        to an image nor to a response, of any turn; the template's own are among them, and so is
-        the special token that closes a response. `question`: the user's words alone.
+        `prompt`, as in the paper and its authors' code: every token that belongs to neither an
+        image nor a response, in any turn, including those of the template and the special token
+        that closes a response. `question`: the user's words only.
     special : collection of int
         Ids of the tokenizer's special tokens, see `vlm.VLM`.
-
-    Returns
-    -------
-    bool Tensor (B, T)
-
-    Raises
-    ------
-    ValueError
-        If `instruction` is something else.
-
-    References
-    ----------
-    ScalSelect, arXiv 2602.11636 (instruction-conditioned early representation).
     """
     if instruction not in INSTRUCTIONS:
         raise InputError(f"instruction {instruction!r} is not one of {INSTRUCTIONS}")
@@ -63,12 +50,12 @@ def instruction_rows(batch: Batch, instruction: str, special: Collection[int]) -
 
 
 def attended_tokens(attention: torch.Tensor, mass: float) -> torch.Tensor:
-    """Choose the fewest most attended tokens that together pass a share of the attention.
+    """Choose the fewest most attended tokens that together exceed a share of the attention.
 
     Parameters
     ----------
     attention : Tensor (V,)
-        Attention that each visual token gets, nonnegative; normalised here.
+        Attention to each visual token, nonnegative; normalised here.
     mass : float
         Share in (0, 1]. Tokens are taken by descending attention (ties: earlier first), as many
         as have a cumulative share of at most `mass`, and one more.
@@ -76,12 +63,8 @@ def attended_tokens(attention: torch.Tensor, mass: float) -> torch.Tensor:
     Returns
     -------
     int64 Tensor (K,)
-        Indices in ascending order, 1 ≤ K ≤ V. All tokens where none gets any attention, as under
-        a causal mask when the image comes after the whole instruction (`UNATTENDED`).
-
-    References
-    ----------
-    ScalSelect, arXiv 2602.11636 (instruction-conditioned early representation).
+        Indices in ascending order, 1 ≤ K ≤ V. All tokens if none gets any attention, as under a
+        causal mask when the image comes after the whole instruction (`UNATTENDED`).
     """
     attention = attention.double().cpu()
     total = attention.sum()
@@ -95,19 +78,10 @@ def attended_tokens(attention: torch.Tensor, mass: float) -> torch.Tensor:
 def instruction_attention(
     weights: torch.Tensor, instruction: torch.Tensor, image: torch.Tensor
 ) -> torch.Tensor:
-    """Average one sample's attention, over heads and instruction tokens, to each visual token.
+    """Average one sample's attention to each visual token over heads and instruction tokens.
 
-    Parameters
-    ----------
-    weights : Tensor (H, T, T)
-        Attention of each head; rows attend to columns.
-    instruction, image : bool Tensor (T,)
-        Rows and columns to use.
-
-    Returns
-    -------
-    float32 Tensor (V,)
-        Not normalised; zeros where there is no instruction token.
+    `weights` (H, T, T) attend from rows to columns; `instruction` and `image` (T,) choose them.
+    Returns float32 (V,), not normalised; zeros if there is no instruction token.
     """
     if not instruction.any():
         return weights.new_zeros(int(image.sum()), dtype=torch.float32)
@@ -115,23 +89,16 @@ def instruction_attention(
 
 
 class AttendedRecorder:
-    """While entered, records attended features at one decoder layer and ends the pass there.
+    """Record, while entered, attended features at one decoder layer, and end the pass there.
 
-    Parameters
-    ----------
-    layer : Module
-        The decoder layer.
-    instruction, image : bool Tensor (B, T)
-        Masks of the batch that goes through.
-    mass : float
-        See `attended_tokens`.
+    Parameters as for `extract_attended`; the masks `instruction` and `image` are (B, T).
 
     Attributes
     ----------
     features : list of float32 Tensor (d,)
         One per sample; zeros for a sample without visual tokens.
     unattended : list of int
-        Samples of the batch that have an image, but no instruction token that sees it.
+        Samples of the batch that have an image, but no instruction token that attends to it.
     """
 
     def __init__(
@@ -160,11 +127,11 @@ class AttendedRecorder:
         weights = output[1] if isinstance(output, tuple) and len(output) > 1 else None
         if weights is None or weights.ndim != 4:
             raise RuntimeError(
-                f"{type(module).__name__} gave no attention weights; the model has to be loaded "
-                "with eager attention (--attention eager)"
+                f"{type(module).__name__} returned no attention weights; load the model with "
+                "eager attention (--attention eager)"
             )
         instruction, image = self._instruction.to(weights.device), self._image.to(weights.device)
-        # At once per sample: keeping the weights, (B, H, T, T), to the layer's end costs memory.
+        # Reduced here: keeping the weights, (B, H, T, T), until the layer ends would cost memory.
         self._attention = [
             instruction_attention(weights[b], instruction[b], image[b]) for b in range(len(weights))
         ]
@@ -194,41 +161,34 @@ def extract_attended(
     layer: int,
     mass: float,
 ) -> tuple[np.ndarray, list[str]]:
-    """Average, after an early layer, the visual tokens that an instruction attends to.
+    """Average, after an early layer, the visual tokens that the instruction attends to.
 
     Parameters
     ----------
     model : PreTrainedModel
         Image-text-to-text model in evaluation mode, loaded with eager attention.
     decoder_layers : ModuleList
-        Its language model's decoder layers.
     batch : Batch
-        B samples padded to T tokens, with their masks.
     rows : bool Tensor (B, T)
         Tokens of the instruction, see `instruction_rows`.
     layer : int
-        Decoder layer, counted from 1: layer 1 is ``decoder_layers[0]``, the first. Later layers
-        do not run.
+        Decoder layer, counted from 1: layer 1 is ``decoder_layers[0]``. Later layers do not run.
     mass : float
-        Share of the attention that the kept tokens pass.
+        Share of the attention, see `attended_tokens`.
 
     Returns
     -------
     features : float16 ndarray (B, d)
-        Zeros for samples without visual tokens; without any such sample no pass is run.
+        Zeros for samples without visual tokens; if the batch has no images, no pass is run.
     unattended : list of str
-        Ids of samples with an image and no instruction token that sees it: `UNATTENDED`.
+        Ids of samples with an image but no instruction token that attends to it: `UNATTENDED`.
 
     Raises
     ------
     ValueError
         If the layer does not exist.
     RuntimeError
-        If the model gives no attention weights.
-
-    References
-    ----------
-    ScalSelect, arXiv 2602.11636 (instruction-conditioned early representation).
+        If the model returns no attention weights.
     """
     if not 1 <= layer <= len(decoder_layers):
         raise InputError(f"layer {layer} is not one of 1 to {len(decoder_layers)}")

@@ -1,6 +1,6 @@
-"""A CLIP: embeddings of the images and the text of a sample in one space.
+"""CLIP embeddings of the images and the text of a sample, in one space.
 
-A CLIP is no VLM: it has two towers, no chat template and no response, and it reads few tokens.
+A CLIP is not a VLM: it has two towers, no chat template and no response, and a short context.
 """
 
 import argparse
@@ -31,24 +31,17 @@ logger = logging.getLogger(__name__)
 
 
 def conversation_text(record: Record) -> str:
-    """What user and assistant say, in order, on one line and without image markers."""
+    """Return the text of user and assistant, in order, on one line and without image markers."""
     said = [turn.text for turn in record.turns if turn.role != "system"]
     return " ".join(" ".join(said).replace(IMAGE_MARKER, " ").split())
 
 
 @dataclass
 class CLIP:
-    """A CLIP with its processor.
+    """A CLIP in evaluation mode, with its processor.
 
-    Attributes
-    ----------
-    model : CLIPModel
-        In evaluation mode.
-    processor : CLIPProcessor
-    path, revision : str
-        Where it comes from; the revision is empty for a directory.
-    batch_size : int
-        Images or texts in a batch, at most.
+    `path` and `revision` say where it was loaded from (no revision for a directory); `batch_size`
+    is the most images or texts in a batch.
     """
 
     model: CLIPModel
@@ -61,18 +54,13 @@ class CLIP:
     def load(cls, arguments: argparse.Namespace) -> "CLIP":
         """Load the CLIP that the flags of `loading.add_model_arguments` name.
 
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such directory and no revision, or the hub's files are not to be had.
-        ValueError
-            If the model is no CLIP, its weights are not just those of one (`WeightsError`), or it
-            is to be quantised.
+        Raises FileNotFoundError as `loading.load_vlm`, and ValueError if the model is not a CLIP,
+        quantisation is requested, or weights are missing or unknown (`WeightsError`).
         """
         device = prepare_device(arguments)
         path, revision = arguments.model, arguments.revision
         if arguments.quantisation:
-            raise InputError(f"model {path!r}: a CLIP is not quantised; set `quantisation: null`")
+            raise InputError(f"model {path!r}: CLIP cannot be quantised; set `quantisation: null`")
         where = {"revision": revision or "main", "trust_remote_code": arguments.trust_remote_code}
         options = {"dtype": getattr(torch, arguments.dtype)}
         options |= {"attn_implementation": arguments.attention}
@@ -88,16 +76,16 @@ class CLIP:
 
     @property
     def width(self) -> int:
-        """Width d of the space that both embeddings are in."""
+        """Dimension d of the embeddings."""
         return self.model.config.projection_dim
 
     @property
     def max_length(self) -> int:
-        """Tokens that the text tower has positions for."""
+        """Number of positions of the text tower."""
         return self.model.config.text_config.max_position_embeddings
 
     def tokenise(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Token ids and mask (B, T), T at most `max_length`; the end token is never cut off."""
+        """Return token ids and mask (B, T), T ≤ `max_length`; the end token is never cut off."""
         encoded = self.processor.tokenizer(
             list(texts),
             padding=True,
@@ -111,7 +99,7 @@ class CLIP:
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Unit embeddings of texts, float32 (n, d) on the host."""
+        """Compute unit embeddings of texts, float32 (n, d) on the host."""
         parts = [
             self.model.get_text_features(**self.tokenise(chunk)).pooler_output.float().cpu()
             for chunk in _chunks(texts, self.batch_size)
@@ -120,7 +108,7 @@ class CLIP:
 
     @torch.inference_mode()
     def embed_images(self, pictures: Sequence[Image.Image]) -> Tensor:
-        """Unit embeddings of images, float32 (n, d) on the host; n may be 0."""
+        """Compute unit embeddings of images, float32 (n, d) on the host; n may be 0."""
         parts = [torch.empty(0, self.width)]
         for chunk in _chunks(pictures, self.batch_size):
             pixels = self.processor.image_processor(images=list(chunk), return_tensors="pt")
@@ -141,21 +129,12 @@ def extract_clip(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Embed the images and the text of samples, in blocks cut on absolute multiples of 64 rows.
 
-    Parameters
-    ----------
-    clip : CLIP
-    samples : Samples
-    rows : sequence of int
-        Ascending.
-    image_root : str or Path
-        Folder that the samples' image paths are relative to.
-    max_pixels : int
-        Images above it are errors.
+    `rows` must be ascending; `image_root` and `max_pixels` as for `images.load`.
 
     Yields
     ------
     rows : int64 array, shape (n,)
-        Of one block.
+        Rows of one block.
     values : float16 array, shape (n, 2 d)
         Image and text embedding, each of unit length. Several images: the mean of their unit
         embeddings, scaled to unit length. No image: zeros.
@@ -163,7 +142,7 @@ def extract_clip(
     Raises
     ------
     ValueError
-        If an embedding is not finite, or images cancel each other out; the sample is named.
+        If an embedding is not finite, or images cancel each other out; names the sample.
     """
     blocks = [np.array(list(block)) for _, block in groupby(rows, key=lambda row: row // BLOCK)]
     for block in log.progress(blocks, description="clip embeddings"):
@@ -180,7 +159,7 @@ def extract_clip(
 
 
 def _require_unit(values: Tensor, records: Sequence[Record]) -> None:
-    """Check that embeddings (n, 2, d) are of unit length, but for the images of those without."""
+    """Check that embeddings (n, 2, d) have unit length, except for samples without images."""
     expected = torch.tensor([[float(bool(record.images)), 1.0] for record in records])
     sound = (values.norm(dim=-1) - expected).abs() < 1e-3  # NaN is not
     if not sound.all():

@@ -1,4 +1,4 @@
-"""All features that one forward pass of a model gives: activations, hidden states, likelihood."""
+"""Features from a single forward pass of a model: activations, hidden states, likelihood."""
 
 import json
 from collections.abc import Sequence
@@ -22,17 +22,9 @@ KINDS = {
 
 
 def last_hidden(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-    """Take the vector of each sample's last token that is not padding, on whichever side that is.
+    """Return the vector of each sample's last token that is not padding: (B, T, d) to (B, d).
 
-    Parameters
-    ----------
-    hidden : Tensor (B, T, d)
-    attention_mask : Tensor (B, T)
-        Nonzero at tokens.
-
-    Returns
-    -------
-    Tensor (B, d)
+    Padding, zero in `attention_mask` (B, T), may be on either side.
     """
     positions = torch.arange(hidden.shape[1], device=hidden.device)
     last = torch.where(attention_mask.bool(), positions, -1).amax(dim=1)
@@ -42,30 +34,24 @@ def last_hidden(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Ten
 def to_finite(
     values: torch.Tensor, dtype: type, kind: str, sample_ids: Sequence[str]
 ) -> np.ndarray:
-    """Bring a batch of vectors to the host in the dtype they are stored in.
+    """Copy a batch of vectors to the host in the dtype they are stored in.
 
-    Raises
-    ------
-    ValueError
-        If that dtype cannot hold a vector (`half.to_stored`); names kind and sample.
+    Raises ValueError, naming kind and sample, if it cannot hold a vector (`half.to_stored`).
     """
     return to_stored(values.float().cpu().numpy(), dtype, kind, sample_ids)
 
 
 def require_tokens(mask: torch.Tensor, what: str, sample_ids: Sequence[str]) -> None:
-    """Raise a ValueError naming the first sample without any token of a kind; mask is (B, T)."""
+    """Raise a ValueError that names the first sample without tokens in a mask (B, T)."""
     empty = torch.nonzero(~mask.any(dim=1)).flatten().tolist()
     if empty:
         raise InputError(f"sample {sample_ids[empty[0]]!r} has no {what} tokens")
 
 
 def require_images(batch: Batch, n_images: np.ndarray) -> None:
-    """Check that samples have image tokens if and only if they have images.
+    """Check that samples have image tokens if and only if they have images, n_images (B,).
 
-    Raises
-    ------
-    ValueError
-        Names the first sample whose tokens disagree with its number of images, n_images (B,).
+    Raises ValueError, naming the first sample that does not.
     """
     wrong = np.flatnonzero(batch.image.any(dim=1).cpu().numpy() != (n_images > 0))
     if len(wrong):
@@ -76,27 +62,17 @@ def require_images(batch: Batch, n_images: np.ndarray) -> None:
 
 
 def token_width(model: nn.Module) -> int:
-    """Give the width d of the language model's hidden states."""
+    """Return the width d of the language model's hidden states."""
     return model.config.get_text_config().hidden_size
 
 
 def shard_header(
     run: str, rows: range, vlm: VLM, code: str, **parameters: object
 ) -> dict[str, str]:
-    """Say in a shard's header where its values come from.
+    """Return a shard's header, which records where its values come from.
 
-    Parameters
-    ----------
-    run : str
-        Name of the run.
-    rows : range
-        Rows of the pool in the shard.
-    vlm : VLM
-        The model.
-    code : str
-        Digest of the source files.
-    **parameters
-        Whatever else decides the values; stored as JSON, strings as they are.
+    `code` is the digest of the source files; `parameters` are all other things that determine the
+    values, stored as JSON (strings unchanged).
     """
     return {
         "run": run,
@@ -125,9 +101,7 @@ def extract_features(
     model : PreTrainedModel
         Image-text-to-text model in evaluation mode.
     decoder_layers : ModuleList
-        Its language model's decoder layers.
     batch : Batch
-        B samples padded to T tokens, with their masks.
     layers : sequence of int
         Layers of the activations, counted from 0.
     variant : {"released", "paper"}
@@ -137,13 +111,13 @@ def extract_features(
     -------
     dict of ndarray
         ``activations`` float16 (B, 2·M·d); ``last_token`` and ``mean_hidden`` float16 (B, d), of
-        the hidden states after the final norm over all tokens that are not padding; ``likelihood``
-        float32 (B, 3): nll (nats), el2n and margin, means over the response tokens.
+        the hidden states after the final norm, without padding; ``likelihood`` float32 (B, 3):
+        nll (nats), el2n and margin, means over the response tokens.
 
     Raises
     ------
     ValueError
-        If a sample has no response token or gives values that are not finite; it is named.
+        If a sample has no response token or its values are not finite; names the sample.
     """
     require_tokens(batch.response[:, 1:], "response", batch.sample_ids)
     text = batch.instruction | batch.response

@@ -1,9 +1,9 @@
 """How well a model predicts a response: likelihood, error norm and margin of its tokens.
 
-The signals need the logits of the response tokens alone. `ResponseHead` sees to that inside an
-ordinary forward pass: before the output layer, it puts the hidden states that predict a response
-token in place of all of them. Whatever the model does to logits afterwards (scaling, capping) it
-then does to these, for any architecture, and no logits of prompt tokens are ever made.
+These signals need the logits of response tokens only. `ResponseHead` ensures this inside an
+ordinary forward pass: before the output layer, it keeps only the hidden states that predict a
+response token. Whatever the model does to logits afterwards (scaling, capping) then applies to
+these, for any architecture, and no logits of prompt tokens are ever computed.
 """
 
 from types import TracebackType
@@ -20,15 +20,14 @@ CHUNK = 256
 
 
 def token_signals(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Negative log-likelihood, error norm and margin of single predictions.
+    """Compute negative log-likelihood, error norm and margin of P predictions over V tokens.
 
-    Everything is reckoned from x, the log-odds of all other tokens against the true one, so that
-    no digits are lost where the model is nearly sure, and no one-hot copy is made.
+    Everything is computed from x, the log-odds of all other tokens against the true one, so that
+    no digits are lost when the model is nearly certain, and no one-hot copy is made.
 
     Parameters
     ----------
     logits : Tensor (P, V)
-        Unnormalised scores over the vocabulary.
     targets : int64 Tensor (P,)
         True tokens.
 
@@ -44,7 +43,7 @@ def token_signals(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """
     logits = logits.float()
     true = logits.gather(1, targets[:, None])  # (P, 1)
-    others = logits.scatter(1, targets[:, None], -torch.inf)  # a copy; the caller's stays whole
+    others = logits.scatter(1, targets[:, None], -torch.inf)  # a copy: `logits` stay intact
     rest = others.logsumexp(dim=1, keepdim=True)
     total = torch.logaddexp(rest, true)
     log_odds = rest - true
@@ -59,23 +58,12 @@ def token_signals(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 def mean_signals(
     logits: torch.Tensor, targets: torch.Tensor, predicted: torch.Tensor
 ) -> torch.Tensor:
-    """Average token signals over each sample's response.
+    """Average token signals over each sample's response, float32 (B, 3): nll, el2n, margin.
 
-    Parameters
-    ----------
-    logits : Tensor (P, V)
-        Logits of every response token of a batch, sample by sample.
-    targets : int64 Tensor (P,)
-        Those tokens.
-    predicted : bool Tensor (B, T)
-        True at the P places, in the same order.
-
-    Returns
-    -------
-    float32 Tensor (B, 3)
-        nll, el2n, margin; NaN where a sample has no response token.
+    `logits` (P, V) and `targets` (P,) belong to the response tokens of a batch, sample by sample,
+    and `predicted` (B, T) is true at their positions. NaN for a sample without response tokens.
     """
-    # In chunks: a float32 copy of all logits would double the memory of the largest tensor here.
+    # In chunks: a float32 copy of all logits would double the memory of the largest tensor.
     parts = [
         token_signals(logits[start : start + CHUNK], targets[start : start + CHUNK])
         for start in range(0, len(targets), CHUNK)
@@ -88,24 +76,15 @@ def mean_signals(
 
 
 class ResponseHead:
-    """While entered, lets the output layer see only positions that predict a response token.
+    """Restrict, while entered, the output layer to positions that predict a response token.
 
-    Parameters
-    ----------
-    model : PreTrainedModel
-        A causal language model with an output layer.
-    response : bool Tensor (B, T)
-        Response tokens of the batch; position 0 has no predecessor and is left out.
-
-    Attributes
-    ----------
-    hidden : Tensor (B, T, d)
-        Input of the output layer, that is the hidden states after the final norm.
+    Position 0 of `response` (B, T) has no predecessor and is ignored. `hidden` (B, T, d) is the
+    input of the output layer: the hidden states after the final norm.
 
     Raises
     ------
     ValueError
-        If the model names no output layer.
+        If the model has no output layer.
     RuntimeError
         If the output layer is not called exactly once, with a vector for every token.
     """
@@ -128,11 +107,12 @@ class ResponseHead:
         self._handle.remove()
 
     def logits(self, output: torch.Tensor) -> torch.Tensor:
-        """Check what the model gave, (1, P, V), and drop its first axis."""
+        """Check the model's output, (1, P, V), and drop its first axis."""
         count = int(self.predicted.sum())
         if self.hidden is None or output.shape[:2] != (1, count):
             raise RuntimeError(
-                f"the model gave logits of shape {tuple(output.shape)} for {count} response tokens"
+                f"the model returned logits of shape {tuple(output.shape)} for {count} response "
+                "tokens"
             )
         return output[0]
 
@@ -140,8 +120,8 @@ class ResponseHead:
         hidden = args[0] if args else next(iter(kwargs.values()))
         if self.hidden is not None or hidden.shape[:2] != self._shape:
             raise RuntimeError(
-                f"the output layer was called with shape {tuple(hidden.shape)}, where one call "
-                f"with (B, T) = {tuple(self._shape)} was expected"
+                f"the output layer was called with shape {tuple(hidden.shape)}; expected one call "
+                f"with (B, T) = {tuple(self._shape)}"
             )
         self.hidden = hidden
         chosen = hidden[:, :-1][self.predicted.to(hidden.device)]  # (P, d)
@@ -151,16 +131,8 @@ class ResponseHead:
 def response_sums(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Sum each sample's loss over its response tokens, with its graph, and count them.
 
-    Returns
-    -------
-    sums : float32 Tensor (B,)
-        In nats.
-    counts : int64 Tensor (B,)
-
-    Raises
-    ------
-    ValueError
-        If a sample has no response token to predict; names it.
+    Returns sums in nats, float32 (B,), and counts, int64 (B,). Raises ValueError, naming the
+    sample, if one has no response token to predict.
     """
     with ResponseHead(model, batch.response) as head:
         output = model(**batch.inputs, use_cache=False)

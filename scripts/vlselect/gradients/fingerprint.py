@@ -1,8 +1,8 @@
-"""The fingerprint of a random projection, and the refusal to mix two of them.
+"""The fingerprint of a random projection, and a check that all shards have the same one.
 
-Inner products of projected vectors mean something only where both were projected by the same map.
-Every shard of projected gradients therefore says in its header which map made it, and whoever
-combines shards asks here first. Torch-free.
+Inner products of projected vectors are meaningful only if both were projected by the same map. The
+header of every shard of projected gradients therefore identifies its map, and code that combines
+shards checks it here first. Torch-free.
 """
 
 import json
@@ -10,37 +10,27 @@ from collections.abc import Mapping, Sequence
 
 from vlselect.core.errors import InputError
 
-KEY = "projection"  # of a shard's header
+KEY = "projection"  # in a shard's header
 
 
 def encode(fingerprint: Mapping[str, object]) -> str:
-    """Write a fingerprint as the JSON text that goes into a shard's header, keys sorted."""
+    """Return a fingerprint as JSON text for a shard's header, keys sorted."""
     return json.dumps(dict(fingerprint), sort_keys=True, separators=(",", ":"))
 
 
 def require_same(
     headers: Sequence[Mapping[str, str]], names: Sequence[str] | None = None
 ) -> dict[str, object]:
-    """Raise unless all shards come from one projection.
+    """Return the fingerprint that all shards share.
 
-    Parameters
-    ----------
-    headers : sequence of mappings
-        Headers of the shards; `projection` holds the fingerprint as JSON.
-    names : sequence of str, optional
-        What to call the shards in an error, their paths say. Where absent, they are called by the
-        part and the rows that their headers give.
-
-    Returns
-    -------
-    dict
-        The one fingerprint.
+    `names` of the shards, such as their paths, are for errors; the default is part and rows in
+    their headers.
 
     Raises
     ------
     ValueError
-        If there are no shards, one has no fingerprint, or two differ: the error names the keys
-        that differ, with their values, and the two shards.
+        If there are no shards, one has no fingerprint, or two differ: names both shards and the
+        differing keys with their values.
     """
     if not headers:
         raise InputError("no shards to compare the projections of")
@@ -55,7 +45,7 @@ def require_same(
         if fingerprint != first:
             raise InputError(
                 f"gradients were projected differently: {names[0]} and {name} differ in "
-                f"{_differences(first, fingerprint)}; collect them anew with one configuration"
+                f"{_differences(first, fingerprint)}; collect them again with one configuration"
             )
     return first
 

@@ -7,14 +7,14 @@ gradients are read once and multiplied by one vector per task.
 Precision. Gradients are stored in float16 and are unit rows in a space of k dimensions (subtasks
 may leave theirs unnormalised). Task means are summed in float64 and rounded once to float32; the
 products are float32 throughout. The error of such an inner product is at most about
-(k + 2) · 2^-24 · ||g_i|| · ||mean||: below 3.1e-4 for k = 5120, and in practice its square-root
-law, some 4e-6. The float16 storage before it rounds each element by up to 2^-11 of its size, so
-float32 is never what limits the result.
+(k + 2) · 2^-24 · ||g_i|| · ||mean||: below 3.1e-4 for k = 5120, and about 4e-6 in practice, by its
+square-root law. Storage in float16 already rounds each element by up to 2^-11 of its size, so
+float32 never limits the precision of the result.
 
-Reproducibility. Blocks are cut on multiples of `ROWS` pool rows, whatever the shards, so each
-matrix product has the same shape and, on one kind of CPU, the same result for any number of
-shards. How BLAS cuts a product among its threads may change last bits, so callers fix the number
-of threads.
+Reproducibility. Blocks are cut on multiples of `ROWS` pool rows, however the pool is sharded, so
+each matrix product has the same shape and, on one kind of CPU, the same result for any number of
+shards. The way BLAS splits a product among its threads may change the last bits, so callers fix the
+number of threads.
 
 References
 ----------
@@ -34,23 +34,18 @@ from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray, ShardWriter
 from vlselect.gradients.fingerprint import require_same
 
-ROWS = 256  # a block as float32 stays in the processor's cache
+ROWS = 256  # a float32 block of this many rows stays in the processor's cache
 ORIGIN = ("model", "revision", "warm_up")
 
 
 def require_comparable(arrays: Mapping[str, ShardedArray]) -> None:
-    """Raise ValueError unless all gradients come from one model and one projection.
-
-    Parameters
-    ----------
-    arrays : mapping of name to ShardedArray
-        The pool's gradients and each task's.
+    """Check that all gradients, named for the error, come from one model and one projection.
 
     Raises
     ------
     ValueError
         If projection fingerprints differ or are missing, if widths differ, or if the headers
-        that name model, revision or warm-up disagree.
+        disagree on model, revision or warm-up.
     """
     headers = [header for array in arrays.values() for header in array.metadata]
     require_same(headers, [str(path) for array in arrays.values() for path in array.paths])
@@ -64,20 +59,9 @@ def require_comparable(arrays: Mapping[str, ShardedArray]) -> None:
 
 
 def mean_gradient(gradients: ShardedArray) -> np.ndarray:
-    """Mean over rows of a task's gradients, summed in float64.
+    """Average a task's gradients (n_val, k) over rows in float64, to float32 (k,).
 
-    Parameters
-    ----------
-    gradients : ShardedArray, shape (n_val, k)
-
-    Returns
-    -------
-    float32 array, shape (k,)
-
-    Raises
-    ------
-    ValueError
-        If there are no rows, or one is not finite.
+    Raises ValueError if there are no rows, or one is not finite.
     """
     if not len(gradients):
         raise InputError("no validation gradients")
@@ -88,20 +72,16 @@ def mean_gradient(gradients: ShardedArray) -> np.ndarray:
 
 
 def all_gradients(gradients: ShardedArray) -> np.ndarray:
-    """Read a task's gradients as one float32 array (n_val, k); a row that is not finite fails."""
+    """Read a task's gradients as one float32 array (n_val, k); rows must be finite."""
     return np.concatenate([block.copy() for _, block in _finite_blocks(gradients, "validation")])
 
 
 def products(
     pool: ShardedArray, targets: Sequence[np.ndarray]
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Multiply the pool's gradients with several sets of vectors, reading each block once.
+    """Multiply the pool's gradients (N, k) with sets of vectors (C_1, k), …, reading blocks once.
 
-    Parameters
-    ----------
-    pool : ShardedArray, shape (N, k)
-    targets : sequence of float32 arrays, shapes (C_1, k), (C_2, k), …
-        Multiplied one after the other, so that adding a set does not change the others' results.
+    The sets are multiplied separately, so that adding one does not change the others' results.
 
     Yields
     ------
@@ -111,7 +91,7 @@ def products(
     Raises
     ------
     ValueError
-        If a pool row is not finite; the error names it.
+        If a pool row is not finite; names the row.
     """
     for start, block in _finite_blocks(pool, "pool"):
         # (b, k) @ (k, C) -> (b, C)
@@ -123,22 +103,17 @@ def compute(
     tasks: Sequence[ShardedArray],
     matrices: Sequence[ShardWriter] = (),
 ) -> np.ndarray:
-    """Influence of every pool sample on every task, in one pass over the pool.
+    """Compute the influence of every pool sample on every task: float32 (N, T).
 
     Parameters
     ----------
     pool : ShardedArray, shape (N, k)
-        Projected gradients of the pool.
+        Projected gradients of the pool, read once.
     tasks : sequence of ShardedArray, shapes (n_val, k)
         Projected gradients of each task's validation samples.
     matrices : sequence of ShardWriter, shapes (N, n_val), optional
-        Where the single inner products go, in blocks, one writer for each task. All validation
-        gradients are then held in memory.
-
-    Returns
-    -------
-    float32 array, shape (N, T)
-        The same bits with and without matrices.
+        One writer per task, for the single inner products. All validation gradients are then held
+        in memory; the result has the same bits.
     """
     means = np.stack([mean_gradient(gradients) for gradients in tasks])
     wide = [all_gradients(gradients) for gradients in tasks] if matrices else []
@@ -156,21 +131,9 @@ def compute(
 def with_groups(
     influences: Mapping[str, np.ndarray], groups: Mapping[str, Sequence[str]]
 ) -> dict[str, np.ndarray]:
-    """Add each group's influence: the elementwise maximum over its subtasks.
+    """Add each group's influence (N,): the elementwise maximum over its subtasks.
 
-    Parameters
-    ----------
-    influences : mapping of task to float32 array, shape (N,)
-    groups : mapping of group to the names of its subtasks
-
-    Returns
-    -------
-    dict of task or group to float32 array, shape (N,)
-
-    Raises
-    ------
-    ValueError
-        If a group bears a task's name, is empty, or names a task that is not there.
+    Raises ValueError if a group has the name of a task, is empty, or names an unknown task.
     """
     result = dict(influences)
     for group, members in groups.items():
@@ -182,9 +145,9 @@ def with_groups(
 
 
 def _finite_blocks(array: ShardedArray, what: str) -> Iterator[tuple[int, np.ndarray]]:
-    """Go through an array in float32 blocks of `ROWS` rows; a row that is not finite fails.
+    """Iterate over an array in float32 blocks of `ROWS` rows, all of which must be finite.
 
-    A block is there until the next one takes its place.
+    Each block is valid until the next one, which overwrites it.
     """
     buffer = np.empty((min(ROWS, len(array)), array.shape[1]), dtype=np.float32)
     for start, stored in _read_ahead(array.blocks(ROWS)):
@@ -198,7 +161,7 @@ def _finite_blocks(array: ShardedArray, what: str) -> Iterator[tuple[int, np.nda
 
 
 def _read_ahead(blocks: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
-    """Give the same blocks; while one is in use, a thread reads the next."""
+    """Yield the same blocks, while a thread reads the next one."""
     with ThreadPoolExecutor(1) as reader:
         waiting = reader.submit(next, blocks, None)
         while (block := waiting.result()) is not None:

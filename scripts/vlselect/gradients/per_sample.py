@@ -1,10 +1,10 @@
 """Per-sample gradients of LoRA weights, from one batched backward pass.
 
 A LoRA matrix W is a linear layer without bias, so sample b's gradient is ∇W_b = Σ_t g_bt x_btᵀ,
-with x the layer's inputs and g the loss gradient at its outputs. Hooks catch both, for a whole
-batch at once. The losses of the samples are summed, and no sample sees another, so each g_bt
-belongs to the loss of its own sample: the result is exact. The weights themselves need no
-gradient, hence autograd never makes those of the batch, nor goes below the first adapted layer.
+where x are the layer's inputs and g is the loss gradient at its outputs. Hooks record both for a
+whole batch. The losses of the samples are summed and samples do not interact, so each g_bt belongs
+to the loss of its own sample, and the result is exact. The weights themselves do not require a
+gradient, so autograd neither computes the batch gradient nor goes below the first adapted layer.
 """
 
 import logging
@@ -44,12 +44,9 @@ class LoraMatrix:
 
 
 def response_losses(model: nn.Module, batch: Batch) -> torch.Tensor:
-    """Mean loss over each sample's response tokens, in nats: float32 Tensor (B,), with its graph.
+    """Return the mean loss over each sample's response tokens in nats, (B,), with its graph.
 
-    Raises
-    ------
-    ValueError
-        If a sample has no response token to predict; names it.
+    Errors as for `likelihood.response_sums`.
     """
     sums, counts = response_sums(model, batch)
     return sums / counts
@@ -58,11 +55,8 @@ def response_losses(model: nn.Module, batch: Batch) -> torch.Tensor:
 def lora_matrices(model: nn.Module) -> list[LoraMatrix]:
     """List a model's LoRA A and B weights, in the order of its named parameters.
 
-    Raises
-    ------
-    ValueError
-        If there are none, or the adapter has weights of another kind (a bias, an embedding, a
-        convolution, DoRA's magnitudes), whose gradients would be missing.
+    Raises ValueError if there are none, or the adapter has other weights (a bias, an embedding, a
+    convolution, DoRA's magnitudes), whose gradients would be missing.
     """
     matrices, offset = [], 0
     for name, parameter in model.named_parameters():
@@ -79,33 +73,29 @@ def lora_matrices(model: nn.Module) -> list[LoraMatrix]:
 
 
 class PerSampleGradients:
-    """While entered, gives each sample's gradient with respect to all LoRA A and B weights.
+    """Compute, while entered, each sample's gradient with respect to all LoRA A and B weights.
 
-    Meanwhile no parameter of the model requires a gradient; on leaving, those that did do again.
-    Samples must not see each other: no batch normalisation, nor routing with a capacity.
+    Meanwhile no parameter of the model requires a gradient; on exit this is restored. Samples must
+    not interact: no batch normalisation, no routing with a capacity.
 
     Parameters
     ----------
     model : nn.Module
-        With LoRA adapters by peft, in evaluation mode.
+        With LoRA adapters by peft, in evaluation mode; else, entering raises ValueError, since
+        dropout would add noise.
     losses : callable
-        From (model, batch) to one loss per sample, Tensor (B,). `batch.response`, of shape (B, T),
-        gives the numbers of samples and tokens.
+        From (model, batch) to one loss per sample, Tensor (B,). The shape (B, T) of
+        `batch.response` gives the numbers of samples and tokens.
 
     Attributes
     ----------
     size : int
         Length p of a flattened gradient: the LoRA weights in the order of named_parameters.
-
-    Raises
-    ------
-    ValueError
-        On entering, if some module is in training mode, where dropout would blur the gradients.
     """
 
     def __init__(self, model: nn.Module, losses: Losses = response_losses):
         self._model, self._losses = model, losses
-        self._consume: Consumer | None = None  # present during `stream` only
+        self._consume: Consumer | None = None  # set only during `stream`
         self.matrices = lora_matrices(model)
         last = self.matrices[-1]
         self.size = last.offset + last.layer.weight.numel()
@@ -135,33 +125,30 @@ class PerSampleGradients:
             parameter.requires_grad_(True)
 
     def require_inside(self, decoder: nn.Module) -> None:
-        """Check that all LoRA weights sit in the language model, whose first axis is samples.
+        """Check that all LoRA weights are in the language model, whose first axis is samples.
 
-        Raises
-        ------
-        ValueError
-            If one does not. In a vision tower or a projector the first axis is images, of which a
-            sample may have none or several; the output layer sees response tokens only.
+        In a vision tower or a projector the first axis is images, and a sample may have none or
+        several; the output layer gets response tokens only. Raises ValueError.
         """
         inside = {id(module) for module in decoder.modules()}
         for matrix in self.matrices:
             if id(matrix.layer) not in inside:
                 raise InputError(
-                    f"{matrix.name} is outside the language model, so its gradients cannot be told "
-                    "apart by sample; leave it out of gradients.warm_up.finetune.target_modules"
+                    f"{matrix.name} is outside the language model, so its gradients cannot be "
+                    "split by sample; remove it from gradients.warm_up.finetune.target_modules"
                 )
 
     def stream(self, batch: Batch, consume: Consumer) -> torch.Tensor:
-        """Run one forward and one backward pass; hand over each matrix's gradients as they come.
+        """Run one forward and one backward pass; pass on each matrix's gradients as they come.
 
         Parameters
         ----------
         batch : Batch
         consume : callable
             Called with (offset, block): coordinates offset … offset + size of the flattened
-            gradients, Tensor (B, size) of at least float32. Blocks come in the order of the
-            backward pass. A layer that ran twice gives two blocks, to be added; one that did not
-            run, or not for the loss, gives none: zeros.
+            gradients, Tensor (B, size) of at least float32, in the order of the backward pass. A
+            layer that ran twice yields two blocks, to be added; one that did not contribute to the
+            loss yields none: zeros.
 
         Returns
         -------
@@ -171,7 +158,7 @@ class PerSampleGradients:
         Raises
         ------
         RuntimeError
-            If no LoRA layer took part, or a layer's activations cannot be told apart by sample.
+            If no LoRA layer ran, or a layer's activations cannot be split by sample.
         """
         self._shape, self._consume, self._ran = tuple(batch.response.shape), consume, False
         try:
@@ -189,7 +176,7 @@ class PerSampleGradients:
         return losses.detach()
 
     def gradients(self, batch: Batch) -> torch.Tensor:
-        """Give whole gradients, Tensor (B, p): for small p, and for tests."""
+        """Return whole gradients, Tensor (B, p): for small p, and for tests."""
         out = torch.zeros(len(batch.response), self.size, device=batch.response.device)
 
         def consume(offset: int, block: torch.Tensor) -> None:
@@ -206,7 +193,7 @@ class PerSampleGradients:
         self._ran = True
         if not output.requires_grad:
             output.requires_grad_()  # the first adapted layer: the graph begins here
-        held = [inputs[0].detach()]  # a list, so that the input is let go as soon as it is used
+        held = [inputs[0].detach()]  # a list, so that the input is freed as soon as it is used
         output.register_hook(partial(self._combine, matrix, held))
 
     def _combine(
@@ -221,8 +208,8 @@ class PerSampleGradients:
 def summed_products(g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Sum g_t x_tᵀ over the tokens of each sample: (B, t, out) and (B, t, in) to (B, out, in).
 
-    One of the two is as narrow as the adapter's rank. Products of many small matrices are some
-    three times faster on a CPU where the narrow one comes first.
+    One of the two is as narrow as the adapter's rank. Products of many small matrices are about
+    three times faster on a CPU if the narrow one comes first.
     """
     if g.shape[2] <= x.shape[2]:
         return torch.bmm(g.transpose(1, 2), x)
@@ -230,28 +217,17 @@ def summed_products(g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 
 def by_sample(values: torch.Tensor, n_samples: int, n_tokens: int, name: str) -> torch.Tensor:
-    """Bring a layer's activations into the shape (B, t, d).
+    """Reshape a layer's activations (B, …, d), (B, d) or (B · T, d) to (B, t, d).
 
-    Parameters
-    ----------
-    values : Tensor (B, …, d), (B, d) or (B · T, d)
-        The last form has the tokens of all samples one after the other.
-    n_samples, n_tokens : int
-        B and T.
-    name : str
-        Of the layer's weight, for the error.
-
-    Raises
-    ------
-    RuntimeError
-        If the first axis is neither; then it is not samples (images, say, or routed tokens).
+    The last form has the tokens of all samples one after the other. Raises RuntimeError, naming the
+    layer's weight, if the first axis is neither, and thus images, say, or routed tokens.
     """
     if values.dim() >= 2 and len(values) == n_samples:
         return values.reshape(n_samples, -1, values.shape[-1])
     if values.dim() == 2 and len(values) == n_samples * n_tokens:
         return values.view(n_samples, n_tokens, -1)
     raise RuntimeError(
-        f"activations at {name} have shape {tuple(values.shape)}, which cannot be told apart into "
+        f"activations at {name} have shape {tuple(values.shape)}, which cannot be split into "
         f"{n_samples} samples of {n_tokens} tokens; adapt layers of the language model only"
     )
 
@@ -266,15 +242,15 @@ def project_gradients(
     *,
     max_pixels: int = 50_000_000,
 ) -> Iterator[tuple[Batch, torch.Tensor, torch.Tensor]]:
-    """Go through samples in batches and project each one's gradient.
+    """Iterate over samples in batches and project each one's gradient.
 
-    Where a GPU's memory is too small for a batch, its samples are done again in batches of half
-    its tokens, and so are those to come; a warning says so. Results then differ in rounding only.
+    If a GPU's memory is too small for a batch, its samples are repeated in batches of half as many
+    tokens, and so are all later ones; this is logged as a warning and changes only rounding.
 
     Yields
     ------
     batch : Batch
-        Every row comes in just one.
+        Every row is in exactly one.
     losses : float32 Tensor (B,)
     projected : float32 Tensor (B, k)
         Not normalised.
@@ -288,7 +264,7 @@ def project_gradients(
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise
-            projected = None  # leave the handler first: it holds on to the failed pass
+            projected = None  # leave the handler first: it keeps the failed pass alive
         if projected is not None:
             yield batch, losses, projected
             continue
@@ -305,24 +281,10 @@ def project_gradients(
 
 
 def require_norms(values: np.ndarray, losses: np.ndarray, sample_ids: Sequence[str]) -> np.ndarray:
-    """Compute the L2 norms of projected gradients, which have to be finite and above zero.
+    """Return the L2 norms, float64 (n,), of projected gradients (n, k); all must have a direction.
 
-    A sample whose loss is exactly 0 may have a zero gradient, with a warning.
-
-    Parameters
-    ----------
-    values : float array (n, k)
-    losses : float array (n,)
-    sample_ids : sequence of str
-
-    Returns
-    -------
-    float64 array (n,)
-
-    Raises
-    ------
-    ValueError
-        If a gradient is not finite, or zero where the loss is not; names the sample.
+    Raises ValueError, naming the sample, if a gradient is not finite, or is zero although the loss
+    is not. A sample whose loss is exactly 0 may have a zero gradient, with a warning.
     """
     norms = np.linalg.norm(values.astype(np.float64), axis=1)
     for i in np.flatnonzero(~np.isfinite(norms) | (norms == 0)):
@@ -338,7 +300,7 @@ def require_norms(values: np.ndarray, losses: np.ndarray, sample_ids: Sequence[s
 def normalise(values: np.ndarray, losses: np.ndarray, sample_ids: Sequence[str]) -> np.ndarray:
     """Divide projected gradients (n, k) by their norms (see `require_norms`), to float32 (n, k).
 
-    Rows of zeros, of samples whose loss is exactly 0, stay.
+    Rows of zeros, from samples whose loss is exactly 0, stay zero.
     """
     norms = require_norms(values, losses, sample_ids)
     return (values / np.where(norms == 0, 1, norms)[:, None]).astype(np.float32)

@@ -1,13 +1,13 @@
 """Random projections of gradients from R^p to R^k that keep inner products, in expectation.
 
-Four types. `rademacher` and `normal` are dense and come from the trak package; they cost O(p·k)
-a sample and need its whole gradient at once. `sjlt` is a sparse Johnson-Lindenstrauss map of our
-own: every coordinate goes to a few of the k target coordinates, so a sample costs O(p) and its
-gradient may come in pieces, in any order. `shifted` (in its own module) is faster still: it lays
-whole runs of coordinates onto the targets. The entries of the last two are a hash of (seed,
-coordinate) and so the same on every device.
+There are four types. `rademacher` and `normal` are dense and come from the trak package; they cost
+O(p·k) per sample and need its whole gradient at once. `sjlt` is our own sparse
+Johnson-Lindenstrauss map: every coordinate goes to a few of the k targets, so a sample costs O(p)
+and its gradient may come in pieces, in any order. `shifted` (in its own module) is faster still: it
+adds whole runs of coordinates to the targets. The entries of the last two are a hash of (seed,
+coordinate), so they are the same on every device.
 
-All of them scale so that the expectation of <φ(a), φ(b)> is <a, b>.
+All are scaled so that the expectation of <φ(a), φ(b)> is <a, b>.
 """
 
 import hashlib
@@ -30,22 +30,22 @@ IMPLEMENTATIONS = ("auto", "basic", "cuda")
 
 CHUNK = 1 << 16  # coordinates at a time: bounds the float64 copies of a block
 BASIC_COLUMNS = 100  # BasicProjector's own block of columns; its matrices depend on it
-BASIC_BYTES = 16 * 2**30  # most that one such block may take
-CUDA_ROWS = 8  # samples in a call of fast_jl, always the same
-CUDA_MULTIPLE = 512  # fast_jl projects to multiples of it only
+BASIC_BYTES = 16 * 2**30  # most bytes of one such block
+CUDA_ROWS = 8  # samples per call of fast_jl, always the same
+CUDA_MULTIPLE = 512  # fast_jl projects only to multiples of it
 
 
 class Accumulator(Protocol):
-    """Collects the blocks of one batch of gradients and gives their projection."""
+    """Collects the blocks of one batch of gradients and returns their projection."""
 
     def add(self, offset: int, block: torch.Tensor) -> None:
-        """Take coordinates offset … offset + size of each sample: a float Tensor (B, size).
+        """Add coordinates offset … offset + size of each sample: a float Tensor (B, size).
 
-        Blocks that overlap add up; coordinates that never come are zero.
+        Overlapping blocks add up; missing coordinates are zero.
         """
 
     def result(self) -> torch.Tensor:
-        """Give the projected batch, float32 Tensor (B, k)."""
+        """Return the projected batch, float32 Tensor (B, k)."""
 
 
 class Projection(Protocol):
@@ -58,7 +58,7 @@ class Projection(Protocol):
         """Start a batch of gradients."""
 
     def describe(self) -> dict[str, object]:
-        """Say what fixes the map, but for the probe."""
+        """Return what determines the map, without the probe."""
 
 
 def make(
@@ -71,13 +71,10 @@ def make(
     nonzeros: int = 3,
     implementation: str = "auto",
 ) -> Projection:
-    """Make a projection.
+    """Make a projection of a type in `TYPES` from R^size to R^dim.
 
     Parameters
     ----------
-    kind : {"sjlt", "shifted", "rademacher", "normal"}
-    size, dim : int
-        Dimensions p and k.
     seed : int
         At least 0.
     device : torch.device
@@ -85,13 +82,13 @@ def make(
     nonzeros : int
         Target coordinates of each input coordinate; `sjlt` only.
     implementation : {"auto", "basic", "cuda"}
-        Projector of the trak package; the dense types only. ``auto`` is ``cuda`` for gradients on
-        a GPU, else ``basic``. Their maps differ, so neither ever stands in for the other.
+        Projector of the trak package, for dense types only. ``auto`` is ``cuda`` for gradients on a
+        GPU, else ``basic``. Their maps differ, so one never replaces the other.
 
     Raises
     ------
     ValueError
-        If a number is out of range, the name is unknown, or the projector does not fit the device.
+        If a number is out of range, the type is unknown, or the projector does not fit the device.
     InputError
         If ``cuda`` is needed and fast_jl is not installed.
     """
@@ -114,11 +111,11 @@ def project(projection: Projection, vectors: torch.Tensor) -> torch.Tensor:
 
 
 def fingerprint(projection: Projection) -> dict[str, object]:
-    """Describe a projection so that two which differ have different fingerprints.
+    """Describe a projection so that different ones have different fingerprints.
 
     Its `probe` is the sha256 (hex) of the signs of φ(v), where v is 1 at five coordinates spread
-    over the vector and 0 elsewhere: signs, because last bits of normal numbers may differ between
-    machines, and five, because a sum of an odd number of ±1 is never 0.
+    over the vector and 0 elsewhere: signs, because the last bits of normal numbers may differ
+    between machines, and five, because a sum of an odd number of ±1 is never 0.
     """
     size = projection.size
     probe = torch.zeros(1, size, device=projection.device)
@@ -131,17 +128,12 @@ def fingerprint(projection: Projection) -> dict[str, object]:
 class SparseProjection:
     """Sparse Johnson-Lindenstrauss transform in the block construction.
 
-    The k target coordinates are cut into `nonzeros` blocks, as even as can be. Each input
-    coordinate goes to one coordinate of every block, with a random sign, divided by √nonzeros; so
-    no input coordinate meets a target twice.
+    The k target coordinates are cut into `nonzeros` blocks (1 to dim), as even as possible. Each
+    input coordinate goes to one coordinate of every block, with a random sign, divided by
+    √nonzeros, so it never reaches a target twice.
 
-    Sums are kept in float64, where the order of the blocks and of CUDA's atomic additions moves
-    only bits far below those of the float32 result.
-
-    Raises
-    ------
-    ValueError
-        If `nonzeros` is not in 1 … dim.
+    Sums are kept in float64, where the order of the blocks and of CUDA's atomic additions changes
+    only bits far below the precision of the float32 result.
 
     References
     ----------
@@ -156,29 +148,18 @@ class SparseProjection:
         self.device = torch.device(device)
 
     def begin(self, n_samples: int) -> "SparseSum":
-        """Start a batch of gradients."""
+        """See `Projection`."""
         return SparseSum(self, n_samples)
 
     def describe(self) -> dict[str, object]:
-        """Say what fixes the map, but for the probe."""
+        """See `Projection`."""
         names = ("size", "dim", "seed", "nonzeros")
         return {"type": "sjlt", **{name: getattr(self, name) for name in names}}
 
     def entries(self, inputs: torch.Tensor, block: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Where input coordinates go in one block of targets.
+        """Return targets (int64) and signs (float64, not yet divided by √nonzeros) in one block.
 
-        Parameters
-        ----------
-        inputs : int64 Tensor (n,)
-            Input coordinates.
-        block : int
-            0 … nonzeros - 1.
-
-        Returns
-        -------
-        targets : int64 Tensor (n,)
-        signs : float64 Tensor (n,)
-            1 or -1, not yet divided by √nonzeros.
+        Both have the shape (n,) of the input coordinates; blocks are counted from 0.
         """
         key = mix(torch.tensor(self.seed, device=inputs.device))
         bits = random_bits(key, inputs * self.nonzeros + block)
@@ -189,7 +170,7 @@ class SparseProjection:
 
 
 class SparseSum:
-    """A batch on its way through a `SparseProjection`; its memory is (B, k) float64."""
+    """`Accumulator` of a `SparseProjection`; its memory is (B, k) float64."""
 
     def __init__(self, projection: SparseProjection, n_samples: int):
         self._projection = projection
@@ -197,7 +178,7 @@ class SparseSum:
         self._sum = torch.zeros(shape, dtype=torch.float64, device=projection.device)
 
     def add(self, offset: int, block: torch.Tensor) -> None:
-        """Add coordinates offset … offset + size of each sample: a float Tensor (B, size)."""
+        """See `Accumulator`."""
         _require_inside(self._projection.size, offset, block)
         for start in range(0, block.shape[1], CHUNK):
             part = block[:, start : start + CHUNK].double()
@@ -208,22 +189,15 @@ class SparseSum:
                 self._sum.index_add_(1, targets, part * signs)
 
     def result(self) -> torch.Tensor:
-        """Give the projected batch, float32 Tensor (B, k)."""
+        """See `Accumulator`."""
         return (self._sum / math.sqrt(self._projection.nonzeros)).float()
 
 
 class DenseProjection:
-    """A dense projection by the trak package, divided by √k.
+    """A dense projection by the trak package, divided by √k; errors as for `make`.
 
-    The whole (B, p) batch is held in memory, since trak's projectors take no less. On a CPU this is
-    for small p: each batch makes the p × k matrix anew.
-
-    Raises
-    ------
-    ValueError
-        If the projector does not fit the device, or p is too large for `BasicProjector`.
-    InputError
-        If `CudaProjector` is needed and fast_jl is not installed.
+    The whole (B, p) batch is held in memory, as trak's projectors require. On a CPU this is only
+    for small p, since the p × k matrix is computed again for every batch.
 
     References
     ----------
@@ -252,20 +226,18 @@ class DenseProjection:
                 **common, proj_type=ProjectionType(kind), max_batch_size=CUDA_ROWS
             )
         else:
-            what = (
-                "its %d x %d matrix is made anew for every batch, which is slow; shifted needs none"
-            )
+            what = "its %d x %d matrix is recomputed for every batch, which is slow; use shifted"
             logger.warning(f"gradients.projection.type %s: {what}", kind, size, dim)
             self._projector = BasicProjector(
                 **common, proj_type=ProjectionType(kind), block_size=BASIC_COLUMNS
             )
 
     def begin(self, n_samples: int) -> "DenseBuffer":
-        """Start a batch of gradients."""
+        """See `Projection`."""
         return DenseBuffer(self, n_samples)
 
     def describe(self) -> dict[str, object]:
-        """Say what fixes the map, but for the probe; generators differ between kinds of device."""
+        """See `Projection`; random generators differ between device types."""
         return {
             "type": self.kind,
             "implementation": f"trak {self.implementation} on {self.device.type}",
@@ -275,7 +247,7 @@ class DenseProjection:
     def apply(self, vectors: torch.Tensor) -> torch.Tensor:
         """Project whole vectors: float32 (B, p) to float32 (B, k).
 
-        fast_jl casts them to float16; so they are scaled to unit norm, in place, and back again.
+        fast_jl casts them to float16, so they are scaled to unit norm, in place, and back.
         """
         if self.implementation == "basic":
             return self._projector.project(vectors, model_id=0) / math.sqrt(self.dim)
@@ -310,32 +282,32 @@ class DenseProjection:
         if importlib.util.find_spec("fast_jl") is None:
             raise InputError(
                 f"{self.kind} projection on a GPU needs the package fast_jl: install it, or set "
-                "gradients.projection.implementation to basic (slower, and another map), or "
+                "gradients.projection.implementation to basic (slower, and a different map), or "
                 "gradients.projection.type to sjlt"
             )
 
 
 class DenseBuffer:
-    """A batch on its way through a `DenseProjection`; its memory is (B, p) float32."""
+    """`Accumulator` of a `DenseProjection`; its memory is (B, p) float32."""
 
     def __init__(self, projection: DenseProjection, n_samples: int):
         self._projection = projection
         self._vectors = torch.zeros(n_samples, projection.size, device=projection.device)
 
     def add(self, offset: int, block: torch.Tensor) -> None:
-        """Add coordinates offset … offset + size of each sample: a float Tensor (B, size)."""
+        """See `Accumulator`."""
         _require_inside(self._projection.size, offset, block)
         self._vectors[:, offset : offset + block.shape[1]] += block
 
     def result(self) -> torch.Tensor:
-        """Give the projected batch, float32 Tensor (B, k)."""
+        """See `Accumulator`."""
         return self._projection.apply(self._vectors)
 
 
 def _scale_to_units(rows: torch.Tensor) -> torch.Tensor:
-    """Scale rows (B, p) to unit norm in place, zeros aside, and return their norms (B, 1)."""
+    """Scale rows (B, p) to unit norm in place, except zeros, and return their norms (B, 1)."""
     norms = rows.new_ones(len(rows), 1)
-    for order in (math.inf, 2):  # the largest value first: its square may not be a float32
+    for order in (math.inf, 2):  # the largest value first: its square may overflow
         scales = torch.linalg.vector_norm(rows, order, dim=1, keepdim=True)
         scales = scales.where(scales != 0, 1)
         rows /= scales

@@ -1,10 +1,10 @@
-"""A random projection in one pass: runs of coordinates, turned and laid onto the targets.
+"""A random projection in one pass: runs of coordinates, rotated and added to the targets.
 
-The vector is cut into runs of k coordinates. Each run is turned by a random shift, its values get
-random signs, and it is added to the k targets. Two coordinates of different runs meet with
+The vector is cut into runs of k coordinates. Each run is rotated by a random shift, its values get
+random signs, and it is added to the k targets. Two coordinates of different runs collide with
 probability 1/k, as in any hash, and two of one run never do; so the error of an inner product has
-at most the variance that it has under a dense Rademacher projection to the same k. But a run is
-added as it lies in memory, without a scatter, which makes this the fastest of the projections.
+at most the variance of a dense Rademacher projection to the same k. A run is added contiguously,
+without a scatter, which makes this the fastest of the projections.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import torch
 
 from vlselect.gradients.splitmix import mix, random_bits
 
-CACHED = 1 << 24  # most signs that are kept, 64 MiB; of longer vectors they are made anew
+CACHED = 1 << 24  # most signs that are kept, 64 MiB; for longer vectors they are recomputed
 _BITS = 64  # signs in one random number
 
 
@@ -37,21 +37,21 @@ class ShiftedProjection:
         self._signs = self._make_signs(0, size) if size <= CACHED else None
 
     def begin(self, n_samples: int) -> "ShiftedSum":
-        """Start a batch of gradients."""
+        """See `projection.Projection`."""
         return ShiftedSum(self, n_samples)
 
     def describe(self) -> dict[str, object]:
-        """Say what fixes the map, but for the probe."""
+        """See `projection.Projection`."""
         return {"type": "shifted", "size": self.size, "dim": self.dim, "seed": self.seed}
 
     def signs(self, start: int, stop: int) -> torch.Tensor:
-        """Signs of coordinates start … stop: float32 Tensor (stop - start,) of 1 and -1."""
+        """Return the signs, 1 or -1, of coordinates start … stop: float32 (stop - start,)."""
         if self._signs is None:
             return self._make_signs(start, stop)
         return self._signs[start:stop]
 
     def pieces(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-        """Cut coordinates start … stop so that each piece lands in one: first, last, target.
+        """Cut coordinates start … stop into pieces with contiguous targets: first, last, target.
 
         Coordinate i of a run goes to target (i + shift) mod dim.
         """
@@ -71,9 +71,9 @@ class ShiftedProjection:
 
 
 class ShiftedSum:
-    """A batch on its way through a `ShiftedProjection`; its memory is (B, k) float32.
+    """`projection.Accumulator` of a `ShiftedProjection`; its memory is (B, k) float32.
 
-    Blocks are added in the order in which they come, which moves no more than rounding.
+    Blocks are added in the order in which they arrive, which affects rounding only.
     """
 
     def __init__(self, projection: ShiftedProjection, n_samples: int):
@@ -81,7 +81,7 @@ class ShiftedSum:
         self._sum = torch.zeros(n_samples, projection.dim, device=projection.device)
 
     def add(self, offset: int, block: torch.Tensor) -> None:
-        """Add coordinates offset … offset + size of each sample: a float Tensor (B, size)."""
+        """See `projection.Accumulator`."""
         phi, end = self._projection, offset + block.shape[1]
         if offset < 0 or end > phi.size:
             raise ValueError(f"coordinates {offset} to {end} are outside a vector of {phi.size}")
@@ -91,5 +91,5 @@ class ShiftedSum:
             self._sum[:, target : target + last - first].addcmul_(block[:, here], signs[here])
 
     def result(self) -> torch.Tensor:
-        """Give the projected batch, float32 Tensor (B, k)."""
+        """See `projection.Accumulator`."""
         return self._sum

@@ -1,4 +1,4 @@
-"""Random numbers by hashing a counter: the same on every device, in any order, in any pieces.
+"""Random numbers by hashing a counter: the same on every device and in any order.
 
 References
 ----------
@@ -14,14 +14,14 @@ _SHIFTS = (30, 27, 31)
 
 
 def random_bits(key: torch.Tensor, counters: torch.Tensor) -> torch.Tensor:
-    """Give 64 random bits for each counter: int64 Tensor (n,) to int64 Tensor (n,)."""
+    """Return 64 random bits for each counter: int64 Tensor (n,) to int64 Tensor (n,)."""
     return mix(key + (counters + 1) * STEP)
 
 
 def mix(values: torch.Tensor) -> torch.Tensor:
-    """Finish a splitmix64 step on int64 tensors, whose products wrap as unsigned ones do."""
+    """Apply splitmix64's mixer to int64 tensors, whose products wrap like unsigned ones."""
     for shift, factor in zip(_SHIFTS, (*_FACTORS, None), strict=True):
-        # `>>` copies the sign bit downwards; the mask takes the copies away.
+        # `>>` copies the sign bit downwards; the mask removes the copies.
         values = values ^ ((values >> shift) & ((1 << (64 - shift)) - 1))
         values = values if factor is None else values * factor
     return values

@@ -1,6 +1,6 @@
-"""From influences to an order of the pool: votes, ranks and the other aggregators.
+"""Turn influences into an order of the pool: votes, ranks and the other aggregators.
 
-All functions take one influence table, (N, T) with a column per voting task, and give the same
+All functions take one influence table, (N, T) with a column per voting task, and select the same
 samples for any order of its rows: sums that decide an order are exact or correctly rounded.
 
 References
@@ -25,19 +25,13 @@ TIE_BREAKS = ("mean_rank", "index")
 
 
 def require_informative(table: np.ndarray, tasks: Sequence[str]) -> None:
-    """Raise ValueError where a task's influence cannot rank the pool.
-
-    Parameters
-    ----------
-    table : float array, shape (N, T)
-    tasks : sequence of str, length T
+    """Check that each task's influence, a column of `table` (N, T), can rank the pool.
 
     Raises
     ------
     ValueError
-        If an influence is not finite, naming task and row, or if all samples of a task have the
-        same one: a constant column would vote for everything and has no z-score, and always means
-        that something went wrong before.
+        If an influence is not finite (names task and row), or is the same for all samples: such a
+        column would vote for everything, has no z-score, and means that an earlier step failed.
     """
     if table.shape[1] == 0 or table.shape[1] != len(tasks):
         raise ValueError(f"influence table of shape {table.shape} for the tasks {list(tasks)}")
@@ -46,7 +40,7 @@ def require_informative(table: np.ndarray, tasks: Sequence[str]) -> None:
         if not finite.all():
             raise InputError(f"influence on {task} of row {int(np.argmin(finite))} is not finite")
         if len(column) > 1 and column.min() == column.max():
-            raise InputError(f"influence on {task} is {column[0]} for every sample: it ranks none")
+            raise InputError(f"influence on {task} is {column[0]} for every sample: no ranking")
 
 
 def cast_votes(table: np.ndarray, percentile: float) -> np.ndarray:
@@ -72,19 +66,11 @@ def cast_votes(table: np.ndarray, percentile: float) -> np.ndarray:
 
 
 def mean_rank(table: np.ndarray) -> np.ndarray:
-    """Mean over tasks of the normalised rank of each sample's influence.
+    """Average over tasks the normalised rank of each sample's influence: (N, T) to float64 (N,).
 
-    A task's normalised rank is (r - 1) / (N - 1), r counted from 1 at its lowest influence and
-    averaged over ties: 1 for the most influential sample, 0 for the least. (With one sample: 1.)
-
-    Parameters
-    ----------
-    table : float array, shape (N, T)
-
-    Returns
-    -------
-    float64 array, shape (N,)
-        In [0, 1]. Summed in integers: samples whose ranks have equal sums are exactly equal.
+    A task's normalised rank is (r - 1) / (N - 1), where r is counted from 1 at its lowest influence
+    and averaged over ties: 1 for the most influential sample, 0 for the least (and 1 if N = 1).
+    Ranks are summed as integers: samples whose ranks have equal sums are exactly equal.
     """
     n_pool, n_tasks = table.shape
     if n_pool == 1:
@@ -95,18 +81,10 @@ def mean_rank(table: np.ndarray) -> np.ndarray:
 
 
 def mean_z_score(table: np.ndarray) -> np.ndarray:
-    """Mean over tasks of each sample's standardised influence (population standard deviation).
+    """Average over tasks each sample's standardised influence: (N, T) to float64 (N,).
 
-    Means and variances are correctly rounded sums, the same for any order of the rows.
-
-    Parameters
-    ----------
-    table : float array, shape (N, T)
-        No column constant, unless there is but one sample, whose z-score is 0.
-
-    Returns
-    -------
-    float64 array, shape (N,)
+    It uses the population standard deviation, so no column may be constant, except that the z-score
+    of a single sample is 0. Sums are correctly rounded, hence the same for any order of the rows.
     """
     n_pool, n_tasks = table.shape
     if n_pool == 1:
@@ -119,19 +97,10 @@ def mean_z_score(table: np.ndarray) -> np.ndarray:
 
 
 def aggregate(table: np.ndarray, aggregator: str) -> np.ndarray:
-    """Score samples by an aggregator that gives each one a number.
+    """Score samples by an aggregator: (N, T) to float64 (N,), higher is better.
 
-    Parameters
-    ----------
-    table : float array, shape (N, T)
-        For ``single:<task>``, that task's column alone.
-    aggregator : str
-        ``mean`` (of z-scores), ``max`` (of plain influences), ``mean_rank`` or ``single:<task>``.
-
-    Returns
-    -------
-    float64 array, shape (N,)
-        Higher is better.
+    The aggregator is ``mean`` (of z-scores), ``max`` (of plain influences), ``mean_rank`` or
+    ``single:<task>``, for which the table has only that task's column.
     """
     if aggregator == "mean":
         return mean_z_score(table)
@@ -139,13 +108,13 @@ def aggregate(table: np.ndarray, aggregator: str) -> np.ndarray:
         return mean_rank(table)
     if aggregator == "max" or (aggregator.startswith("single:") and table.shape[1] == 1):
         return table.max(axis=1).astype(np.float64)
-    raise InputError(f"no scores by aggregator {aggregator!r} over {table.shape[1]} tasks")
+    raise InputError(f"aggregator {aggregator!r} has no scores over {table.shape[1]} tasks")
 
 
 def round_robin(
     table: np.ndarray, budget: int, sample_ids: Sequence[str], ties: Sequence[ArrayLike] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Let tasks choose in turn, each its most influential sample that is not taken yet.
+    """Let tasks choose in turn, each its most influential sample that is not yet taken.
 
     Parameters
     ----------
@@ -154,7 +123,7 @@ def round_robin(
     budget : int
         At most N.
     sample_ids, ties
-        Tie-breaks inside a task, as in `vlselect.core.ordering.top`.
+        Tie-breaks within a task, as in `ordering.top`.
 
     Returns
     -------
@@ -166,7 +135,7 @@ def round_robin(
     n_pool, n_tasks = table.shape
     if budget > n_pool:
         raise ValueError(f"a budget of {budget} does not fit a pool of {n_pool} samples")
-    # A task's first `budget` are enough: the others can take at most budget - 1 of them.
+    # A task's first `budget` samples suffice: the others can take at most budget - 1 of them.
     orders = [top(column, budget, sample_ids, ties).tolist() for column in table.T]
     waiting = [iter(order) for order in orders]
     taken: dict[int, int] = {}  # row -> task that chose it, in the order chosen

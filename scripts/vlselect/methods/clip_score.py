@@ -1,9 +1,9 @@
-"""CLIP-Score: samples whose image and text agree most, in the eyes of a CLIP.
+"""CLIP-Score: samples whose image and text agree most according to CLIP.
 
 References
 ----------
 .. [1] Hessel et al., CLIPScore, arXiv:2104.08718, section 3 (the cosine; its factor and its
-   cut-off at zero do not change the order above zero and are left out).
+   cut-off at zero, which do not change the order above zero, are left out).
 """
 
 import numpy as np
@@ -19,26 +19,17 @@ ROWS = 8192
 
 
 def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
-    """Cosine of the image and the text embedding.
+    """Compute the cosine of the image and the text embedding.
 
     Parameters
     ----------
-    pool : DataFrame
-        Column n_images; in row order.
     signals : dict
         ``clip``: ShardedArray (N, 2 d), image and text embedding side by side.
-    seed : int
-        Not used: nothing is drawn.
 
     Returns
     -------
     float32 array, shape (N,)
         In [-1, 1]; NaN for samples without an image.
-
-    Raises
-    ------
-    ValueError
-        If the signal is missing, does not fit the pool, or an embedding is missing or not finite.
     """
     clip: ShardedArray = require(signals, "clip", "clip_score")
     has_image = pool["n_images"].to_numpy() > 0
@@ -54,30 +45,7 @@ def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
 def select(
     pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, text_only: str = "proportional"
 ) -> Selection:
-    """Choose the samples with the highest scores, and text-only samples by their policy.
-
-    Parameters
-    ----------
-    pool : DataFrame
-        Columns sample_id, n_images; in row order.
-    signals : dict
-        ``scores``: DataFrame row, score, as `score` makes them.
-    budget : int
-    seed : int
-        Of the draw among text-only samples.
-    text_only : {"proportional", "drop"}
-        `proportional`: their share of the budget, drawn at random; `drop`: none.
-
-    Returns
-    -------
-    Selection
-        Best scores first, ties by sample id; then the text-only samples, with NaN as score.
-
-    Raises
-    ------
-    ValueError
-        If scores are missing, or samples with an image are too few for `drop`.
-    """
+    """Choose the highest scores; `text_only` is the policy of `text_only.with_text_only`."""
     return with_text_only(
         require(signals, "scores", "clip_score")["score"].to_numpy(),
         pool["n_images"].to_numpy() > 0,
@@ -90,7 +58,7 @@ def select(
 
 
 def _cosines(start: int, block: np.ndarray, has_image: np.ndarray) -> np.ndarray:
-    """Cosines (n,) of a block (n, 2 d) that begins at row `start`; NaN without an image."""
+    """Compute the cosines (n,) of a block (n, 2 d) from row `start` on; NaN without an image."""
     pairs = block.astype(np.float64).reshape(len(block), 2, -1)  # (n, image or text, d)
     norms = np.linalg.norm(pairs, axis=2)
     expected = np.column_stack([has_image, np.ones_like(has_image)])

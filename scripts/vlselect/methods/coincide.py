@@ -33,36 +33,26 @@ def select(
 
     Parameters
     ----------
-    pool : DataFrame
-        One row per sample, in row order.
     signals : dict
-        ``activations``: ShardedArray (N, d); ``assignments``: DataFrame row, cluster;
-        ``summary``: DataFrame cluster, size, transferability, density, clusters from 0.
-    budget : int
-    seed : int
-        Not used: nothing is drawn here. Clusters depend on the seed of k-means.
+        ``activations``: ShardedArray (N, d); ``assignments``: DataFrame row, cluster; ``summary``:
+        DataFrame cluster, size, transferability, density, clusters from 0.
     temperature : float
         tau of the allocation, above 0.
     sigma : float
-        Bandwidth of the kernel within clusters; the one that the densities were made with.
+        Bandwidth of the kernel within clusters; the same as for the densities.
 
     Returns
     -------
     Selection
-        Clusters by descending probability (ties: lower number), in each the samples in the order
-        in which they were picked. Scores are the probabilities of the samples' clusters.
-
-    Raises
-    ------
-    ValueError
-        If a signal is missing or the signals do not belong together.
+        Clusters by descending probability (ties: lower number), the samples of each in the order in
+        which they were picked. Scores are the probabilities of the samples' clusters.
     """
     activations, cluster, summary = _checked(signals, len(pool))
     logs = log_probabilities(summary["transferability"], summary["density"], temperature)
     sizes = summary["size"].to_numpy()
     shares = allocate(logs, sizes, budget)
     logger.info(
-        "%d of %d clusters give: %d samples at most, %d clusters in full",
+        "%d of %d clusters get a share of at most %d samples; %d of them are taken whole",
         (shares > 0).sum(), len(shares), shares.max(), (shares == sizes).sum(),
     )  # fmt: skip
     members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(sizes)[:-1])
@@ -77,7 +67,7 @@ def select(
 
 
 def _checked(signals: dict, n_pool: int):
-    """Give activations, clusters (N,) and the summary by cluster, if they fit together."""
+    """Return activations, clusters (N,) and the summary by cluster, which must fit together."""
     missing = {"activations", "assignments", "summary"} - signals.keys()
     if missing:
         raise InputError(f"coincide needs the signals {sorted(missing)}")

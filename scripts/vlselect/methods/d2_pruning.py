@@ -1,18 +1,18 @@
-"""D2 pruning: difficulty and diversity at once, by messages on a graph of nearest neighbours.
+"""D2 pruning: difficulty and diversity by messages on a graph of nearest neighbours.
 
-The margin is that of the true token over the best other one, so a high margin is an *easy* sample
-(the area under the margin of AUM, for one model). D2 pruning is meant to take difficult samples
-first; the program behind COINCIDE's table takes the margin as the score all the same, and another
-loop than D2 pruning's, which nearly amounts to the plain top of the scores after the forward
-messages. `variant` chooses the score and the loop:
+The margin is the probability of the true token minus that of the best other one, so a high margin
+means an *easy* sample (the area under the margin of AUM, for one model). D2 pruning takes difficult
+samples first. The program behind COINCIDE's table uses the margin itself as the score, and another
+loop, which after the forward messages comes close to taking the highest scores. `variant` chooses
+the score and the loop:
 
 ==========  ====================  =========================================================
 variant     a sample's own score  picks
 ==========  ====================  =========================================================
 paper       (1 - margin) / 2      the highest each time: [1]_ and its authors' program for
                                   images (GraphDensitySampler, sum, weighted)
-released    margin                the same; nobody's program as a whole
-coincide    margin                as in COINCIDE's program, see `messages.walk`
+released    margin                the same; a mix of the two programs
+coincide    margin                as in COINCIDE's program, see `message_passing.walk`
 ==========  ====================  =========================================================
 
 References
@@ -36,8 +36,8 @@ from vlselect.methods.maths.rankings import likelihood_column, require
 logger = logging.getLogger(__name__)
 
 VARIANTS = ("released", "coincide", "paper")
-LEAST = 1e-7  # margins below it count as this much, where they are the score
-FAINT = 1e-3  # messages of less than this weight change nothing
+LEAST = 1e-7  # lower bound of margins used as scores
+FAINT = 1e-3  # messages below this weight change almost nothing
 
 
 def score(
@@ -48,32 +48,23 @@ def score(
     variant: str,
     gamma_forward: float,
 ) -> np.ndarray:
-    """Score of each sample and, by closeness, of its neighbours.
+    """Add to each sample's own score those of its neighbours, weighted by closeness.
 
     Parameters
     ----------
-    pool : DataFrame
-        Column sample_id; in row order. The order does not change any sample's score.
     signals : dict
         ``likelihood``: ShardedArray with a column margin; ``neighbours``: DataFrame row,
         neighbour_1 … k (rows), squared_1 … k.
-    seed : int
-        Not used: nothing is drawn.
     variant : {"released", "coincide", "paper"}
-        A sample's own score: `paper`: (1 - margin) / 2 (difficult samples high); else the margin,
-        at least 1e-7 (easy samples high, as in COINCIDE's program).
+        Own score, `paper`: (1 - margin) / 2, high for difficult samples; else the margin, at least
+        1e-7, high for easy ones.
     gamma_forward : float
         A message is weighted by exp(-gamma d^2).
 
     Returns
     -------
     float32 array, shape (N,)
-        At least 0.
-
-    Raises
-    ------
-    ValueError
-        If a signal is missing, does not fit the pool or is not finite, or the variant is unknown.
+        At least 0; no score depends on the order of the pool.
     """
     _require_variant(variant)
     likelihood = require(signals, "likelihood", "d2_pruning")
@@ -84,8 +75,8 @@ def score(
     logger.info("variant %s; half of the messages weigh more than %.3g", variant, weight)
     if weight < FAINT:
         logger.warning(
-            "neighbours are so far apart that messages do next to nothing: the order is that of "
-            "the margins; normalise the features or lower the gammas"
+            "neighbours are so far apart that messages have almost no effect: the order is that "
+            "of the margins; normalise the features or lower the gammas"
         )
     return forward(own, neighbours, squared, gamma_forward).astype(np.float32)
 
@@ -99,31 +90,22 @@ def select(
     variant: str,
     gamma_reverse: float,
 ) -> Selection:
-    """Take the highest score again and again, lowering those of its neighbours; or walk down them.
+    """Take the highest score repeatedly, lowering its neighbours' scores, or walk down the scores.
 
     Parameters
     ----------
-    pool : DataFrame
-        Column sample_id; in row order.
     signals : dict
-        ``scores``: DataFrame row, score, as `score` makes them; ``neighbours`` as there.
-    budget : int
-    seed : int
-        Not used: nothing is drawn.
+        ``scores`` and ``neighbours``.
     variant : {"released", "coincide", "paper"}
-        `coincide`: as `messages.walk`; else the highest each time.
+        `coincide`: see `message_passing.walk`; else the highest each time.
     gamma_reverse : float
-        exp(-gamma d^2) times the score of the sample taken is subtracted from its neighbours'.
+        exp(-gamma d^2) times the score of the taken sample is subtracted from its neighbours'
+        scores.
 
     Returns
     -------
     Selection
-        In the order in which samples were taken, ties by sample id; their scores at that time.
-
-    Raises
-    ------
-    ValueError
-        If a signal is missing or does not fit the pool, a score is NaN, or the variant is unknown.
+        In the order of taking, ties by sample id; scores at that time.
     """
     _require_variant(variant)
     scores = require(signals, "scores", "d2_pruning")["score"].to_numpy(np.float64)
@@ -143,7 +125,7 @@ def _require_variant(variant: str) -> None:
 
 
 def _graph(signals: dict, n_pool: int) -> tuple[np.ndarray, np.ndarray]:
-    """Neighbours (N, k) and squared distances (N, k), if they fit the pool."""
+    """Return neighbours (N, k) and squared distances (N, k); check that they fit the pool."""
     table = require(signals, "neighbours", "d2_pruning")
     neighbours = table.filter(regex=r"^neighbour_\d+$").to_numpy(np.int64)
     squared = table.filter(regex=r"^squared_\d+$").to_numpy(np.float64)

@@ -27,15 +27,10 @@ def select(
 
     Parameters
     ----------
-    pool : DataFrame
-        Columns row, sample_id; in row order.
     signals : dict
         For the aggregator ``vote``, ``votes``: DataFrame with the columns votes, mean_rank. For
-        every other one ``influence``: dict of voting task to DataFrame with the column influence,
+        every other one, ``influence``: dict of voting task to DataFrame with the column influence,
         in the order in which the tasks take turns.
-    budget : int
-    seed : int
-        Not used: nothing is drawn.
     aggregator : {"vote", "mean", "max", "mean_rank", "round_robin", "single:<task>"}
     tie_break : {"mean_rank", "index"}
         ``mean_rank``: the higher mean over tasks of the normalised rank, then the smaller sample
@@ -44,13 +39,8 @@ def select(
     Returns
     -------
     Selection
-        Scores are votes, or the aggregator's scores; in ``round_robin``, the influence on the
-        task that chose the sample.
-
-    Raises
-    ------
-    ValueError
-        If aggregator, tie-break or signals are not as above, or a task cannot rank the pool.
+        Scores are votes, or the aggregator's scores; for ``round_robin``, the influence on the task
+        that chose the sample.
     """
     if tie_break not in voting.TIE_BREAKS:
         raise InputError(f"tie_break {tie_break!r} is not one of {voting.TIE_BREAKS}")
@@ -67,14 +57,9 @@ def select(
 
 
 def prepare(pool: pd.DataFrame, signals: dict, *, aggregator: str = "vote") -> dict:
-    """Add what depends on the whole pool: the aggregator's scores, and ranks to break ties by.
+    """Add the signal ``consensus`` (DataFrame row, score, mean_rank), which needs the whole pool.
 
-    Arguments and errors are those of `select`.
-
-    Returns
-    -------
-    dict
-        The signals and ``consensus``: DataFrame row, score, mean_rank.
+    It holds the aggregator's scores and the ranks that break ties.
     """
     if aggregator == "vote":
         if "votes" not in signals:
@@ -84,19 +69,19 @@ def prepare(pool: pd.DataFrame, signals: dict, *, aggregator: str = "vote") -> d
         table, tasks = _influence_table(signals, aggregator)
         voting.require_informative(table, tasks)
         ranks = voting.mean_rank(table)
-        robin = aggregator == "round_robin"  # it has no scores: tasks choose in turn
+        robin = aggregator == "round_robin"  # no scores: tasks choose in turn
         scores = ranks if robin else voting.aggregate(table, aggregator)
     consensus = {"row": np.arange(len(pool)), "score": scores, "mean_rank": ranks}
     return signals | {"consensus": pd.DataFrame(consensus)}
 
 
 def _influence_table(signals: dict, aggregator: str) -> tuple[np.ndarray, list[str]]:
-    """Put the influences that an aggregator looks at side by side, (N, T) float32; name them."""
+    """Return the influences that an aggregator uses, (N, T) float32, and their tasks."""
     influence = signals.get("influence", {})
     if aggregator.startswith("single:"):
         task = aggregator.removeprefix("single:")
         influence = {task: influence[task]} if task in influence else {}
     if not influence:
-        raise InputError(f"aggregator {aggregator!r} has no table for it in 'influence'")
+        raise InputError(f"aggregator {aggregator!r} has no table in 'influence'")
     table = np.column_stack([frame["influence"].to_numpy() for frame in influence.values()])
     return table, list(influence)

@@ -1,4 +1,4 @@
-"""Perplexity: samples that the model finds neither too easy nor too odd.
+"""Perplexity: samples that the model finds neither too easy nor too unusual.
 
 References
 ----------
@@ -20,27 +20,17 @@ LARGEST = np.log(np.finfo(np.float32).max)  # nats; its exponential is the last 
 
 
 def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
-    """Exponential of the mean negative log-likelihood of the response tokens.
+    """Compute the exponential of the mean negative log-likelihood of the response tokens.
 
     Parameters
     ----------
-    pool : DataFrame
-        One row per sample, in row order.
     signals : dict
         ``likelihood``: ShardedArray with a column nll, in nats.
-    seed : int
-        Not used: nothing is drawn.
 
     Returns
     -------
     float32 array, shape (N,)
-        At least 1. Beyond the largest float32 (88.7 nats a token) that number stands, and a
-        warning is logged.
-
-    Raises
-    ------
-    ValueError
-        If the signal is missing, does not fit the pool or is not finite.
+        At least 1; at most the largest float32 (from 88.7 nats a token on), with a logged warning.
     """
     nll = likelihood_column(require(signals, "likelihood", "perplexity"), "nll", len(pool))
     beyond = int((nll > LARGEST).sum())
@@ -53,28 +43,6 @@ def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
 def select(
     pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str = "middle"
 ) -> Selection:
-    """Keep the highest, the middle or the lowest perplexities.
-
-    Parameters
-    ----------
-    pool : DataFrame
-        Column sample_id; in row order.
-    signals : dict
-        ``scores``: DataFrame row, score, as `score` makes them.
-    budget : int
-    seed : int
-        Not used: nothing is drawn.
-    keep : {"top", "middle", "bottom"}
-        See `scoring.keep_part`.
-
-    Returns
-    -------
-    Selection
-
-    Raises
-    ------
-    ValueError
-        If scores are missing or NaN, or `keep` is unknown.
-    """
+    """Keep the highest, middle or lowest perplexities: `keep` as in `rankings.keep_part`."""
     scores = require(signals, "scores", "perplexity")["score"].to_numpy()
     return keep_part(scores, budget, pool["sample_id"].to_numpy(object), keep)

@@ -7,9 +7,8 @@ from vlselect.core.selection import Selection
 
 
 def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int) -> Selection:
-    """Draw `budget` samples by a hash of seed and sample id; `signals` is not used.
+    """Draw `budget` samples by a hash of seed and sample id (`ordering.draw`).
 
-    The draw does not depend on the order of the pool, and with one seed a smaller subset is part
-    of every larger one.
+    With one seed, a smaller subset is part of every larger one.
     """
     return Selection(draw(pool["sample_id"].to_numpy(object), budget, seed, None))

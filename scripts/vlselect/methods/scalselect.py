@@ -16,17 +16,13 @@ from vlselect.methods.maths.text_only import with_text_only
 
 
 def score(pool: pd.DataFrame, signals: dict, seed: int, *, energy: float = 0.9) -> np.ndarray:
-    """Leverage of every sample with an image in the dominant subspace.
+    """Compute the leverage of every sample with an image in the dominant subspace.
 
     Parameters
     ----------
-    pool : DataFrame
-        Column n_images; in row order.
     signals : dict
-        ``attended``: ShardedArray (N, d), visual features that the instruction attends to. Rows of
-        samples without an image are not looked at.
-    seed : int
-        Not used: nothing is drawn.
+        ``attended``: ShardedArray (N, d), visual features that the instruction attends to; rows of
+        samples without an image are ignored.
     energy : float
         Share of the squared singular values that the subspace holds, in (0, 1].
 
@@ -38,8 +34,7 @@ def score(pool: pd.DataFrame, signals: dict, seed: int, *, energy: float = 0.9) 
     Raises
     ------
     ValueError
-        If the signal is missing or does not fit the pool, fewer than two samples have an image,
-        or all their features are equal.
+        If fewer than two samples have an image, or all their features are equal.
     """
     if "attended" not in signals:
         raise InputError("scalselect needs the signal 'attended'")
@@ -55,29 +50,9 @@ def select(
     *,
     text_only: str = "proportional",
 ) -> Selection:
-    """Choose the samples with the highest scores, and text-only samples by their policy.
+    """Choose the highest scores; `text_only` is the policy of `text_only.with_text_only`.
 
-    Parameters
-    ----------
-    pool : DataFrame
-        Columns sample_id, n_images; in row order.
-    signals : dict
-        ``scores``: DataFrame row, score, as `score` makes them.
-    budget : int
-    seed : int
-        Of the draw among text-only samples.
-    text_only : {"proportional", "drop"}
-        `proportional`: their share of the budget, drawn at random; `drop` (released): none.
-
-    Returns
-    -------
-    Selection
-        Best scores first, ties by sample id; then the text-only samples, with NaN as score.
-
-    Raises
-    ------
-    ValueError
-        If scores are missing, or samples with an image are too few for `drop`.
+    The released program drops text-only samples.
     """
     if "scores" not in signals:
         raise InputError("scalselect needs the signal 'scores'")

@@ -1,4 +1,4 @@
-"""Self-Filter: the hardest samples, each of which makes its nearest neighbours less wanted.
+"""Self-Filter: the hardest samples, each of which lowers the difficulty of its nearest neighbours.
 
 Difficulties come from a score net trained jointly with the VLM (`vlselect.checkpoints.score_net`).
 
@@ -22,9 +22,9 @@ from vlselect.core.selection import Selection
 logger = logging.getLogger(__name__)
 
 NEGATIVE = ("reward", "ignore")
-QUERIES = 1024  # samples whose neighbours are searched for at a time
+QUERIES = 1024  # samples per neighbour search
 ROWS = 8192  # rows in a block of the search
-SPARE = 8  # lists are this many times longer than needed: some neighbours will have been taken
+SPARE = 8  # lists are this many times longer than needed, as neighbours get taken
 
 
 def select(
@@ -37,42 +37,31 @@ def select(
     neighbours: int = 10,
     negative: str = "reward",
 ) -> Selection:
-    """Take the hardest sample, lower its nearest neighbours' difficulties, and so on.
+    """Take the hardest sample, lower its nearest neighbours' difficulties, and repeat.
 
-    With d the taken sample's difficulty as it stands, each of its nearest neighbours among the
+    Let d be the current difficulty of the taken sample. Each of its nearest neighbours among the
     samples not taken yet, by the cosine s of their CLIP features, loses gamma · d · s².
 
     Difficulties have no natural zero and may be negative. The released program subtracts the same
-    product all the same, so that a sample taken at d < 0 raises its neighbours: from there on,
-    selection gathers similar samples instead of spreading out, and needs more searches. That is
-    the default here too; `negative` = "ignore" leaves the neighbours of such a sample alone. Only
-    where the budget reaches below zero do the two differ; the log counts those samples.
+    product then too, so a sample taken at d < 0 raises its neighbours: from there on, selection
+    gathers similar samples instead of spreading out, and needs more searches. That is the default;
+    `negative` = "ignore" leaves the neighbours of such a sample unchanged. The two differ only if
+    the budget reaches difficulties below zero; the log counts those samples.
 
     Parameters
     ----------
-    pool : DataFrame
-        Column sample_id; in row order.
     signals : dict
-        ``scores``: DataFrame row, score (difficulty); ``clip``: ShardedArray (N, 2·d), features,
-        of which no row is zero.
-    budget : int
-    seed : int
-        Not used: nothing is drawn here. Difficulties depend on the score net's seed.
+        ``scores``: DataFrame row, score (difficulty); ``clip``: ShardedArray (N, 2·d), no row zero.
     gamma : float
         Strength of the penalty, at least 0.
     neighbours : int
-        Samples that are penalised, at most; fewer where fewer are left.
+        Most samples to penalise; fewer if fewer are left.
     negative : {"reward", "ignore"}
 
     Returns
     -------
     Selection
         In the order taken, ties by sample id. Scores are difficulties at the time of taking.
-
-    Raises
-    ------
-    ValueError
-        If a signal is missing, does not fit the pool or is not finite, or a parameter is wrong.
 
     References
     ----------
@@ -85,8 +74,8 @@ def select(
     if not 0 <= budget <= len(pool):
         raise ValueError(f"a budget of {budget} does not fit a pool of {len(pool)} samples")
     difficulty = _difficulties(signals, len(pool))
-    # Everything below counts samples in the order of their ids: nothing depends on the pool's
-    # order, and the lower of two places is the smaller id.
+    # From here on, samples are places in the order of ids: nothing depends on the pool's order, and
+    # the lower of two places is the smaller id.
     embeddings = Embeddings(signals["clip"], pool["sample_id"], normalise=True)
     nearest = NearestRemaining(embeddings, neighbours)
     places, scores = take_hardest(difficulty[embeddings.rows], nearest, budget, gamma, negative)
@@ -100,21 +89,17 @@ def select(
 def take_hardest(
     difficulty: np.ndarray, nearest: "NearestRemaining", budget: int, gamma: float, negative: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Take samples by descending difficulty, changing those of neighbours as described above.
+    """Take samples by descending difficulty, changing those of neighbours as in `select`.
 
-    The heap is lazy: a changed difficulty is pushed anew, and an entry that no longer tells its
-    sample's difficulty is passed over. O((N + budget · neighbours) log N) beside the searches.
+    The heap is lazy: a changed difficulty is pushed again, and outdated entries are skipped. O((N +
+    budget · neighbours) log N) besides the searches.
 
     Parameters
     ----------
     difficulty : float64 array, shape (N,)
         Changed in place. Ties: the lower place first.
     nearest : NearestRemaining
-        Over the same N samples; used up.
-    budget : int
-        At most N.
-    gamma : float
-    negative : {"reward", "ignore"}
+        Over the same N samples; changed in place.
 
     Returns
     -------
@@ -144,23 +129,22 @@ def take_hardest(
 class NearestRemaining:
     """Exact nearest neighbours, by cosine, among the samples not taken yet.
 
-    Only taken samples are asked for their neighbours. So lists are made when one is missing, for
-    that sample and those likely to follow at once, by a search over all samples that remain. A
-    list stays right while enough of it remains, because samples are taken but never added.
-
-    faiss finds a list's samples; their cosines are then reckoned again in float64.
+    Neighbours are needed for taken samples only. When a list is missing, one search over all
+    remaining samples makes lists for that sample and those likely to be taken next. A list stays
+    valid as long as enough of it remains, because samples are never added. faiss finds a list's
+    samples; their cosines are then computed again in float64.
 
     Parameters
     ----------
     embeddings : Embeddings (N, d)
         Scaled to unit length.
     k : int
-        Neighbours to give.
+        Neighbours to return.
 
     Attributes
     ----------
     remaining : bool array, shape (N,)
-        To be cleared for samples that are taken.
+        The caller clears it for samples that are taken.
     searches : int
         Searches over all samples so far.
     """
@@ -172,19 +156,10 @@ class NearestRemaining:
         self._lists: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def of(self, place: int, difficulty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give the nearest remaining samples of one that was taken, the nearest first.
+        """Return places and cosines of the remaining samples nearest to a taken one, nearest first.
 
-        Parameters
-        ----------
-        place : int
-        difficulty : float64 array, shape (N,)
-            Tells which samples are likely to be asked for next.
-
-        Returns
-        -------
-        places : int64 array, shape (k,) or, where fewer remain, as many
-            Ties: the lower place first, as long as they are not more than a list holds.
-        cosine : float64 array of the same shape
+        Both have shape (k,), or less if fewer remain. Ties: the lower place first, unless there are
+        more than a list holds. `difficulty` (N,) decides which samples are likely to be taken next.
         """
         found = self._alive(place)
         if len(found[0]) < min(self._k, int(self.remaining.sum())):
@@ -203,7 +178,7 @@ class NearestRemaining:
     def _search(self, place: int, difficulty: np.ndarray) -> None:
         """List the neighbours of a sample, and of those likely to be taken soon after it.
 
-        These are the hardest and, because rewards draw in what is near, the nearest.
+        These are the hardest and, because rewards raise samples nearby, the nearest.
         """
         rows = np.flatnonzero(self.remaining)
         near, _ = self._longest(np.array([place]), rows, QUERIES // 2)
@@ -220,7 +195,7 @@ class NearestRemaining:
     def _longest(
         self, queries: np.ndarray, rows: np.ndarray, length: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Find the rows nearest to each query, itself among them: places and cosines (Q, L)."""
+        """Find the rows nearest to each query, including itself: places and cosines (Q, L)."""
         length = min(length + 1, len(rows))
         heap = faiss.ResultHeap(len(queries), length, keep_max=True)
         asked = self._embeddings[queries]
@@ -240,7 +215,7 @@ class NearestRemaining:
 
 
 def _difficulties(signals: dict, n_pool: int) -> np.ndarray:
-    """Give difficulties (N,) float64, if the signals are there, finite and of this pool."""
+    """Return difficulties (N,) float64; the signals must exist, fit the pool and be finite."""
     missing = {"scores", "clip"} - signals.keys()
     if missing:
         raise InputError(f"self_filter needs the signals {sorted(missing)}")
@@ -248,5 +223,7 @@ def _difficulties(signals: dict, n_pool: int) -> np.ndarray:
     if len(difficulty) != n_pool:
         raise InputError(f"{len(difficulty)} scores for {n_pool} samples")
     if not np.isfinite(difficulty).all():
-        raise InputError(f"the score of row {int(np.argmin(np.isfinite(difficulty)))} is no number")
+        raise InputError(
+            f"the score of row {int(np.argmin(np.isfinite(difficulty)))} is not finite"
+        )
     return difficulty

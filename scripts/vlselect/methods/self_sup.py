@@ -3,7 +3,7 @@
 References
 ----------
 .. [1] Sorscher et al., Beyond neural scaling laws: beating power law scaling via data pruning,
-   arXiv:2206.14486, section 5 (k-means prototypes; keep the hard samples, or the easy ones where
+   arXiv:2206.14486, section 5 (k-means prototypes; keep the hard samples, or the easy ones if
    data are scarce).
 """
 
@@ -29,28 +29,19 @@ def score(
     points_per_centroid: int = 256,
     memory_gb: float = 4.0,
 ) -> np.ndarray:
-    """Distance, 1 - cosine, of each sample to the prototype of its cluster.
+    """Compute each sample's distance, 1 - cosine, to the prototype of its cluster.
 
     Parameters
     ----------
-    pool : DataFrame
-        Column sample_id; in row order. The order does not change any sample's score.
     signals : dict
         ``last_token``: ShardedArray (N, d), hidden states.
-    seed : int
-        Of the k-means.
     n_clusters, iterations, points_per_centroid, memory_gb
-        Of the k-means, see `prototypes.nearest_prototype`.
+        Of the k-means, which also uses `seed`; see `prototypes.nearest_prototype`.
 
     Returns
     -------
     float32 array, shape (N,)
-        In [0, 2]; higher is harder.
-
-    Raises
-    ------
-    ValueError
-        If the signal is missing, does not fit the pool, or has a row that is zero or not finite.
+        In [0, 2]; higher is harder. No score depends on the order of the pool.
     """
     ids = pool["sample_id"].to_numpy(object)
     embeddings = Embeddings(require(signals, "last_token", "self_sup"), ids, normalise=True)
@@ -68,29 +59,7 @@ def score(
 def select(
     pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str = "hard"
 ) -> Selection:
-    """Keep the samples that are farthest from their prototypes, or the closest.
-
-    Parameters
-    ----------
-    pool : DataFrame
-        Column sample_id; in row order.
-    signals : dict
-        ``scores``: DataFrame row, score, as `score` makes them.
-    budget : int
-    seed : int
-        Not used: prototypes depend on the seed of `score`.
-    keep : {"hard", "easy"}
-
-    Returns
-    -------
-    Selection
-        The farthest or the closest first, ties by sample id. Scores are distances.
-
-    Raises
-    ------
-    ValueError
-        If scores are missing or NaN, or `keep` is unknown.
-    """
+    """Keep the samples farthest from their prototypes (``hard``), or the closest (``easy``)."""
     if keep not in KEEP:
         raise InputError(f"keep {keep!r} is not one of {tuple(KEEP)}")
     scores = require(signals, "scores", "self_sup")["score"].to_numpy()

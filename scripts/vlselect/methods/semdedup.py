@@ -1,4 +1,4 @@
-"""SemDeDup: of samples that mean the same, one; how alike is too alike follows from the budget.
+"""SemDeDup: one of each group of semantic near-duplicates; the budget sets the threshold.
 
 References
 ----------
@@ -32,30 +32,22 @@ def score(
     memory_gb: float = 4.0,
     first: str = "hard",
 ) -> np.ndarray:
-    """Largest epsilon at which each sample stays.
+    """Compute the largest epsilon at which each sample stays.
 
     Parameters
     ----------
-    pool : DataFrame
-        Column sample_id; in row order. The order does not change any sample's score.
     signals : dict
         ``last_token``: ShardedArray (N, d), hidden states.
-    seed : int
-        Of the k-means.
     n_clusters, iterations, points_per_centroid, memory_gb
-        Of the k-means, see `prototypes.nearest_prototype`.
+        Of the k-means, which also uses `seed`; see `prototypes.nearest_prototype`.
     first : {"hard", "easy"}
-        Which samples of a cluster the others are compared with: see `deduplication.tolerance`.
+        Which samples of a cluster come first: see `semdedup_thresholds.tolerance`.
 
     Returns
     -------
     float32 array, shape (N,)
-        1 - highest cosine to an earlier sample of the cluster, in [0, 2]; 2 for the first.
-
-    Raises
-    ------
-    ValueError
-        If the signal is missing, does not fit the pool, or has a row that is zero or not finite.
+        1 - highest cosine to an earlier sample of the cluster, in [0, 2]; 2 for the first. No score
+        depends on the order of the pool.
     """
     ids = pool["sample_id"].to_numpy(object)
     embeddings = Embeddings(require(signals, "last_token", "semdedup"), ids, normalise=True)
@@ -71,36 +63,16 @@ def score(
 
 
 def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int) -> Selection:
-    """Keep exactly the budget: solve for epsilon.
+    """Keep exactly the budget by solving for epsilon; the least similar samples come first.
 
     A sample stays for every epsilon up to its score, so the samples with the `budget` highest
-    scores are those that stay at the epsilon of the last of them. Where several have just that
-    score, any epsilon keeps too many or too few, and sample ids decide among them.
-
-    Parameters
-    ----------
-    pool : DataFrame
-        Column sample_id; in row order.
-    signals : dict
-        ``scores``: DataFrame row, score, as `score` makes them.
-    budget : int
-    seed : int
-        Not used: clusters depend on the seed of `score`.
-
-    Returns
-    -------
-    Selection
-        The least alike first, ties by sample id.
-
-    Raises
-    ------
-    ValueError
-        If scores are missing or NaN.
+    scores stay at the lowest score among them. If several samples have that score, every epsilon
+    keeps too many or too few, and sample ids decide among them.
     """
     scores = require(signals, "scores", "semdedup")["score"].to_numpy()
     rows = top(scores, budget, pool["sample_id"].to_numpy(object))
     if budget and scores[rows[-1]] >= ALONE:
-        logger.warning("%d samples are fewer than there are clusters: ids decide", budget)
+        logger.warning("a budget of %d is less than the number of clusters: ids decide", budget)
     elif budget:
         logger.info("epsilon %.6f keeps %d samples", scores[rows[-1]], budget)
     return Selection(rows, scores[rows])

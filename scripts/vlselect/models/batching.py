@@ -1,8 +1,8 @@
-"""Batches for a model, formed inside fixed blocks of rows.
+"""Form batches for a model inside fixed blocks of rows.
 
-Blocks are cut on absolute multiples of `store.BLOCK`, as shards are, and inside a block samples are
-ordered by length. So the batch that a sample is in depends on neither shards nor cores, and padding
-stays small. Other processes may read and encode blocks ahead of the model; batches and their order
+Blocks are cut on absolute multiples of `store.BLOCK`, as shards are, and the samples of a block are
+sorted by length. The batch of a sample therefore depends on neither shards nor cores, and padding
+stays small. Worker processes may read and encode blocks ahead of the model; batches and their order
 stay the same.
 """
 
@@ -21,7 +21,7 @@ from vlselect.pool import images
 from vlselect.pool.samples import Samples
 
 SPREAD = 1.25
-SLACK = 16  # tokens; short samples are cheap, and a batch of a few has costs of its own
+SLACK = 16  # tokens; padding short samples is cheaper than running tiny batches
 
 
 def batches(
@@ -34,31 +34,24 @@ def batches(
     prompts: bool = False,
     description: str = "samples",
 ) -> Iterator[Batch]:
-    """Encode the samples at `rows` and yield them in padded batches, each sample once.
+    """Encode the samples at ascending `rows` and yield them in padded batches, each sample once.
+
+    A batch has at most ``vlm.batch_size`` samples of one block and of similar length, shortest
+    first, and at most ``vlm.batch_tokens`` tokens including padding, unless it is a single sample.
 
     Parameters
     ----------
-    rows : sequence of int
-        Ascending row indices of `samples`.
-    image_root : str or Path
-        Folder that the samples' image paths are relative to.
-    max_pixels : int
-        Images above it are errors.
+    image_root, max_pixels
+        As for `images.load`.
     prompts : bool
-        Encode only what comes before the last response, padded on the left, for generation.
+        Encode only what precedes the last response, padded on the left, for generation.
     description : str
         Label of the progress bar.
-
-    Yields
-    ------
-    Batch
-        At most ``vlm.batch_size`` samples of one block and of similar length, shortest first, and
-        at most ``vlm.batch_tokens`` tokens, padding included, unless it is a single sample.
     """
     encode = vlm.encode_prompt if prompts else vlm.encode
-    # Generation takes a pass for every new token: there, few batches count more than padding.
+    # Generation takes a pass per new token, so fewer batches matter more than less padding.
     spread, side = (math.inf, "left") if prompts else (SPREAD, None)
-    limit = torch.tensor([vlm.batch_tokens or 0]).share_memory_()  # of all processes
+    limit = torch.tensor([vlm.batch_tokens or 0]).share_memory_()  # with the workers
 
     def padded(block: list[int]) -> list[Batch]:
         encoded = []
@@ -85,11 +78,11 @@ def by_length(
     batch_tokens: int | None = None,
     spread: float = SPREAD,
 ) -> Iterator[list[Encoded]]:
-    """Cut samples, ordered by length and then row, into batches of at most `batch_size`.
+    """Sort samples by length, then row, and cut them into batches of at most `batch_size`.
 
-    A batch has at most `batch_tokens` tokens, padding and images included, where that is given; a
-    longer sample stands alone. No sample is padded to more than `spread` times its length, or by
-    more than `SLACK` tokens where that is longer: what a pass costs grows with the tokens.
+    With `batch_tokens`, a batch has at most that many tokens, padding and images included; a longer
+    sample stands alone. No sample is padded to more than `spread` times its length or by more than
+    `SLACK` tokens, whichever is longer, since the cost of a pass grows with its tokens.
     """
     budget = math.inf if batch_tokens is None else batch_tokens
     batch: list[Encoded] = []

@@ -1,6 +1,6 @@
-"""From conversations to chat messages, and from a rendered template back to each text's place.
+"""Convert conversations to chat messages, and find each text in what a chat template renders.
 
-Torch-free: everything here is about characters and masks. `vlm` turns the result into tensors.
+Torch-free: this module handles characters and masks only; `vlm` makes tensors of the result.
 """
 
 import re
@@ -24,12 +24,12 @@ Render = Callable[[list[dict]], str]
 
 
 class MaskError(InputError):
-    """The responses of a sample cannot be found in what the chat template made of it."""
+    """The responses of a sample cannot be located in the output of the chat template."""
 
 
 @dataclass(frozen=True)
 class _Text:
-    """A text part of a message; the `last` of its turn, which it `ends` where no image follows."""
+    """A text part of a message: whether it is the `last` text of its turn, and `ends` the turn."""
 
     role: str
     text: str
@@ -42,27 +42,26 @@ def locate_texts(
 ) -> tuple[str, dict[str, list[Span]]]:
     """Render a conversation and find the characters of every text in it, by role.
 
-    The same messages are rendered twice, once with a private-use mark for each text. The marks
-    show where the template puts the texts; that it changes none of them, but for blanks at their
-    ends, is checked. A response that the template does not close is closed here: the end comes
-    right after it, before the blanks or the text that the template puts between turns, so that a
-    model learns to end there. Blanks behind the end of the conversation go.
+    The messages are rendered twice, once with a private-use mark in place of each text. The marks
+    show where the template puts the texts, which it may change only by trimming them. A response
+    that the template does not close is closed here: the end token comes right after it, before any
+    white space or text between turns, so that a model learns to stop there. White space after the
+    end of the conversation is removed.
 
     Parameters
     ----------
     record : Record
-        The conversation.
     render : callable
         Applies a chat template to messages.
     closings : sequence of str
         Tokens with which the template closes an assistant's turn, see `turn_closings`.
     end : str or None
-        The token that closes the turns which the template leaves open; None leaves them open.
+        Token that closes the turns that the template leaves open; None leaves them open.
 
     Returns
     -------
     text : str
-        The rendered conversation, every response closed.
+        The rendered conversation, with every response closed.
     spans : dict of str to list of (int, int)
         Spans of the texts of each role: system, user, assistant. An assistant's span includes the
         token that closes the turn.
@@ -70,7 +69,7 @@ def locate_texts(
     Raises
     ------
     MaskError
-        If the template alters, drops, repeats or reorders what user and assistant say.
+        If the template alters, drops, repeats or reorders texts of the user or assistant.
     """
     plain = chat_messages(record)
     text = render(plain)
@@ -105,7 +104,7 @@ def locate_texts(
 
 
 def shows_texts(render: Render) -> bool:
-    """Whether a template shows every text of a short talk as it is."""
+    """Return whether a template renders every text of a short conversation unchanged."""
     try:
         return _MARK.findall(render(_TALK)) == ["0", "1", "2", "3"]
     except MaskError:
@@ -113,22 +112,22 @@ def shows_texts(render: Render) -> bool:
 
 
 def turn_closings(render: Render, tokens: Sequence[str], end: str | None = None) -> list[str]:
-    """Find the tokens that a template writes right after what the assistant says.
+    """Find the tokens that a template writes right after an assistant's text.
 
     Parameters
     ----------
     render : callable
         Applies a chat template to messages.
     tokens : sequence of str
-        The tokens that the tokenizer keeps whole, special and other added ones.
+        The special and other added tokens, which the tokenizer never splits.
     end : str or None
         The tokenizer's end-of-sequence token.
 
     Returns
     -------
     list of str
-        Empty where turns are closed by plain text only. What begins the conversation closes none,
-        unless it is the end-of-sequence token or also stands at the conversation's very end.
+        Empty if plain text closes turns. A token that starts the conversation does not count,
+        unless it is the end-of-sequence token or also stands at the very end.
     """
     pieces = _MARK.split(render(_TALK))
     after = {int(n): literal for n, literal in zip(pieces[1::2], pieces[2::2], strict=True)}
@@ -142,10 +141,10 @@ def turn_closings(render: Render, tokens: Sequence[str], end: str | None = None)
 
 
 def chat_messages(record: Record) -> list[dict]:
-    """Chat messages with content parts: each ``<image>`` an image part, the text around it text.
+    """Return chat messages with content parts: an image part for each ``<image>``, else text parts.
 
-    Blanks around a turn go, also those between its text and images before or after it, since
-    templates have their own. Between an image and text on either side, a line break goes too.
+    White space around a turn's text is removed, also next to images, since templates add their own.
+    Line breaks between an image and text are removed too.
     """
     chat = []
     for turn in record.turns:
@@ -163,9 +162,9 @@ def chat_messages(record: Record) -> list[dict]:
 
 
 def with_strings(messages: list[dict]) -> list[dict]:
-    """Turn the content of messages without images into one string, for templates that want it.
+    """Turn messages with a single text into string content, for templates that need it.
 
-    The texts beside images stay parts; some templates look for them under ``content``.
+    Texts next to images stay parts; some templates read them under ``content``.
     """
     given = []
     for message in messages:
@@ -180,7 +179,7 @@ def with_strings(messages: list[dict]) -> list[dict]:
 
 
 def _mark(messages: list[dict]) -> tuple[list[dict], list[_Text]]:
-    """Put a numbered private-use mark for each text; give the messages and the texts by number."""
+    """Replace each text by a numbered private-use mark; return the messages and the texts."""
     texts: list[_Text] = []
     marked = []
     for message in messages:
@@ -197,7 +196,7 @@ def _mark(messages: list[dict]) -> tuple[list[dict], list[_Text]]:
 
 
 def _end(text: str, start: int, part: str, literal: str) -> int:
-    """Where a text ends that stands at `start`, trimmed or not, and before a literal; -1 if not."""
+    """Return where a text at `start`, trimmed or not, ends before `literal`; -1 if absent."""
     for form in (part, part.rstrip(), part.lstrip(), part.strip()):
         if text.startswith(form + literal, max(start, 0)):
             return start + len(form)
@@ -206,13 +205,13 @@ def _end(text: str, start: int, part: str, literal: str) -> int:
 
 def _refusal(what: str) -> MaskError:
     return MaskError(
-        f"the chat template {what}, so response tokens cannot be told apart; give the processor a "
-        "template that keeps every text in its place"
+        f"the chat template {what}, so response tokens cannot be identified; use a processor whose "
+        "template keeps every text in its place"
     )
 
 
 def expand(text: str, replacements: list[dict]) -> str:
-    """Put the processor's own text in place of each image placeholder."""
+    """Replace each image placeholder by the processor's own text."""
     pieces, last = [], 0
     for replacement in replacements:
         start, stop = replacement["span"]
@@ -222,7 +221,7 @@ def expand(text: str, replacements: list[dict]) -> str:
 
 
 def shift(span: Span, replacements: list[dict]) -> Span:
-    """Move a character span past the image placeholders that the processor expanded before it."""
+    """Move a character span past the image placeholders expanded before it."""
     gained = [0, *(r["new_span"][1] - r["span"][1] for r in replacements)]
     before = sum(r["span"][1] <= span[0] for r in replacements)
     return span[0] + gained[before], span[1] + gained[before]

@@ -1,7 +1,7 @@
-"""Finetuned models on disk: a LoRA adapter, or a whole model, and the log of its training.
+"""Finetuned models on disk: a LoRA adapter or a whole model, and the log of its training.
 
-Both are safetensors with a JSON config beside them; the processor stays with the base model.
-peft, slow to import, is imported only where there is an adapter.
+Both are safetensors with a JSON config; the processor stays with the base model. peft is slow to
+import, so it is imported only for adapters.
 """
 
 import logging
@@ -24,28 +24,19 @@ ADAPTER_CONFIG = "adapter_config.json"
 
 
 def save_checkpoint(model: "PreTrainedModel | PeftModel", directory: str | Path) -> None:
-    """Write the trained weights and their config into a directory that exists.
+    """Write the trained weights and their config into an existing directory; keep its other files.
 
-    Parameters
-    ----------
-    model : PeftModel or PreTrainedModel
-        Of the first only adapter and fully trained modules are saved, of the second everything.
-    directory : str or Path
-        Other files there stay.
+    Of a PeftModel, only the adapter and fully trained modules are saved.
     """
     model.save_pretrained(directory)
-    (Path(directory) / "README.md").unlink(missing_ok=True)  # peft's model card is an empty form
+    (Path(directory) / "README.md").unlink(missing_ok=True)  # peft's empty model card
 
 
 def merge_adapter(vlm: VLM) -> VLM:
-    """Add a LoRA adapter's product to the weights that it adapts; give the VLM without adapter.
+    """Merge a LoRA adapter into the weights it adapts; return the VLM without adapter.
 
-    The sum is rounded to the base's dtype. A model without an adapter is given back as it is.
-
-    Raises
-    ------
-    ValueError
-        If weights of the base model are quantised, or a weight would be NaN or infinite.
+    The sum is rounded to the base model's dtype. A model without an adapter is returned unchanged.
+    Raises ValueError if the base model is quantised, or a merged weight would be NaN or infinite.
     """
     from peft import PeftModel
 
@@ -58,14 +49,7 @@ def merge_adapter(vlm: VLM) -> VLM:
 
 
 def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
-    """Put a checkpoint's weights onto its base model.
-
-    Parameters
-    ----------
-    vlm : VLM
-        The base model; its model is used up.
-    directory : str or Path
-        Written by `save_checkpoint`.
+    """Load a checkpoint of `save_checkpoint` onto its base model, which is modified.
 
     Returns
     -------
@@ -77,7 +61,7 @@ def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
     FileNotFoundError
         If the directory holds neither an adapter nor a model.
     WeightsError
-        If its weights are not just those of the adapter or the model.
+        If weights are missing or do not belong to the adapter or the model.
     """
     directory = Path(directory)
     if (directory / ADAPTER_CONFIG).is_file():

@@ -1,9 +1,9 @@
-"""Encoded samples and the padded batches that are made of them.
+"""Encoded samples, and the padded batches made from them.
 
-A tensor is either a sequence, with a value for each token, or belongs to images. Sequences are
-padded to the longest. Image tensors of all samples follow each other along their first axis; where
-the others differ (tiles of an image, height, width), the smaller are filled up with zeros, which
-every model takes for padding: by the sizes, grids or masks that come with them, or by the zeros.
+A tensor is either a sequence, with one value per token, or belongs to images. Sequences are padded
+to the longest. Image tensors of all samples are concatenated along their first axis; if their other
+axes differ (tiles of an image, height, width), smaller tensors are padded with zeros, which every
+model recognises as padding: by the sizes, grids or masks that come with them, or by the zeros.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from torch import Tensor
 
 from vlselect.core.errors import InputError
 
-IGNORED = -100  # label of tokens without a loss
+IGNORED = -100  # label of tokens that do not count in the loss
 SEQUENCES = frozenset({"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"})
 
 
 @dataclass
 class Encoded:
-    """One sample as the model sees it; masks are bool arrays of shape (T,)."""
+    """One encoded sample; masks are bool arrays of shape (T,)."""
 
     sample_id: str
     inputs: dict[str, Tensor]
@@ -35,12 +35,9 @@ class Encoded:
         return len(self.response)
 
     def first(self, length: int) -> "Encoded":
-        """Keep the first tokens only; image tokens may not be among the others.
+        """Return the sample cut to its first tokens.
 
-        Raises
-        ------
-        ValueError
-            If one is; names the sample.
+        Raises ValueError, naming the sample, if image tokens would be cut off.
         """
         if self.image[length:].any():
             raise InputError(
@@ -58,7 +55,7 @@ class Encoded:
 class Batch:
     """Padded samples; masks are bool tensors of shape (B, T), `inputs` the model's arguments.
 
-    `response` holds the assistant's tokens with the token that ends each turn; `instruction` the
+    `response` marks the assistant's tokens with the token that ends each turn; `instruction` the
     tokens of the user's text; `image` the image placeholders. Padding is in none of them.
     """
 
@@ -73,7 +70,7 @@ class Batch:
         return len(self.rows)
 
     def to(self, device: torch.device | str) -> "Batch":
-        """Bring all tensors to a device."""
+        """Return the batch with all tensors on a device."""
         inputs = {name: value.to(device) for name, value in self.inputs.items()}
         masks = (mask.to(device) for mask in (self.response, self.instruction, self.image))
         return Batch(inputs, *masks, rows=self.rows, sample_ids=self.sample_ids)
@@ -82,7 +79,7 @@ class Batch:
     def labels(self) -> Tensor:
         """Token ids (B, T) int64 where the loss counts, -100 elsewhere.
 
-        Nothing comes before a row's first token, so none predicts it.
+        The first token of each row never counts, since nothing precedes it.
         """
         labels = self.inputs["input_ids"].masked_fill(~self.response, IGNORED)
         labels[:, 0] = IGNORED
@@ -94,15 +91,8 @@ def collate(
 ) -> Batch:
     """Pad samples, with images or without, to one length and stack them.
 
-    Parameters
-    ----------
-    samples : sequence of Encoded
-    side : {"left", "right"}
-        Where sequences are padded.
-    pad_id : int
-        Token that they are padded with.
-    device, dtype : torch.device, torch.dtype
-        Where the batch goes, and what its floating-point tensors become.
+    Sequences are padded on `side`, "left" or "right", with `pad_id`. The batch is on `device`, and
+    its floating-point tensors have `dtype`.
     """
     length = max(len(sample) for sample in samples)
     inputs: dict[str, Tensor] = {}
@@ -125,17 +115,17 @@ def collate(
 
 
 def pad(values: Tensor, length: int, side: str, fill: int | bool) -> Tensor:
-    """Bring a sequence (T,) to a length with a fill value on one side."""
+    """Pad a sequence (T,) to a length with a fill value on one side."""
     missing = values.new_full((length - len(values),), fill)
     return torch.cat([missing, values] if side == "left" else [values, missing])
 
 
 def join(values: Sequence[Tensor]) -> Tensor:
-    """Put tensors (n_i, …) after each other, each filled up with zeros to the largest of …."""
+    """Concatenate tensors (n_i, …), padding the other axes with zeros to their largest sizes."""
     shape = np.max([value.shape[1:] for value in values], axis=0, initial=0)
     filled = []
     for value in values:
-        # `pad` wants (before, after) for each axis, the last axis first.
+        # `F.pad` takes (before, after) for each axis, the last axis first.
         missing = [(0, int(n - m)) for n, m in zip(shape, value.shape[1:], strict=True)]
         filled.append(F.pad(value, [n for pair in reversed(missing) for n in pair]))
     return torch.cat(filled)

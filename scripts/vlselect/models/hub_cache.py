@@ -1,4 +1,4 @@
-"""Where a model's files are: a local folder, or a snapshot in the hub's cache. No heavy imports."""
+"""Find a model's files: a local folder, or a snapshot in the hub's cache. No heavy imports."""
 
 import os
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ WEIGHTS = ("*.safetensors", "*.bin")
 
 
 def model_folder(model: Mapping) -> Path:
-    """Folder of a model's config entry, whether it exists or not."""
+    """Return the folder of a model's config entry, whether it exists or not."""
     if not model.get("revision"):
         return Path(model["path"])
     home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
@@ -17,6 +17,6 @@ def model_folder(model: Mapping) -> Path:
 
 
 def has_weights(model: Mapping) -> bool:
-    """Whether a model could be loaded without a download."""
+    """Return whether a model can be loaded without a download."""
     folder = model_folder(model)
     return any(True for pattern in WEIGHTS for _ in folder.glob(pattern))

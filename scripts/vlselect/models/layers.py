@@ -1,8 +1,9 @@
-"""Parts of a language model, found without knowing its architecture.
+"""Find the parts of a language model without knowing its architecture.
 
-Every decoder of the Hugging Face library is a list of layers with one self-attention module each,
-whose output (after its own output projection, before the residual sum) is a tensor or begins a
-tuple. Only the module's name differs; what this file cannot find is an error, never a guess.
+Every decoder in Hugging Face transformers is a list of layers with one self-attention module each,
+whose output (after its own output projection, before the residual sum) is a tensor or the first
+item of a tuple. Only the module's name differs. A part that is not found is an error, never a
+guess.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ N_DEPTHS = 5
 
 
 def choose_layers(n_layers: int, wanted: Sequence[int] | None = None) -> list[int]:
-    """Choose the decoder layers whose activations describe a sample.
+    """Return the decoder layers, ascending, whose activations describe a sample.
 
     Parameters
     ----------
@@ -25,18 +26,13 @@ def choose_layers(n_layers: int, wanted: Sequence[int] | None = None) -> list[in
         Decoder layers of the model.
     wanted : sequence of int, optional
         Explicit choice, counted from 0. By default the five layers that end at 1/6, 2/6, ... 5/6
-        of the depth: 3, 7, 11, 15 and 19 of 24, as in the reference. A model with five layers or
-        fewer gives all of them.
-
-    Returns
-    -------
-    list of int
-        Distinct layers, ascending, counted from 0.
+        of the depth: 3, 7, 11, 15 and 19 of 24, as in the reference; or all layers of a model
+        with five or fewer.
 
     Raises
     ------
     ValueError
-        If a wanted layer does not exist, comes twice, or none is wanted.
+        If a wanted layer does not exist or is repeated, or the list is empty.
 
     References
     ----------
@@ -54,18 +50,15 @@ def choose_layers(n_layers: int, wanted: Sequence[int] | None = None) -> list[in
     if n_layers <= N_DEPTHS:
         return list(range(n_layers))
     parts = N_DEPTHS + 1
-    # Rounds n_layers · j / parts to the nearest whole, halves up, without floating point.
+    # Rounds n_layers · j / parts to the nearest integer, halves up, without floating point.
     return [(2 * n_layers * j + parts) // (2 * parts) - 1 for j in range(1, parts)]
 
 
 def attention_module(layer: nn.Module) -> nn.Module:
-    """Give the self-attention module of a decoder layer.
+    """Return the self-attention module of a decoder layer.
 
-    Raises
-    ------
-    ValueError
-        If the layer has no child of a known name (`ATTENTION_NAMES`), as in layers that mix tokens
-        by other means.
+    Raises ValueError if no child of the layer has a known name (`ATTENTION_NAMES`), as in layers
+    that mix tokens by other means.
     """
     children = dict(layer.named_children())
     for name in ATTENTION_NAMES:
@@ -78,10 +71,10 @@ def attention_module(layer: nn.Module) -> nn.Module:
 
 
 def first_tensor(output: torch.Tensor | tuple) -> torch.Tensor:
-    """Give the hidden states that a module returned, alone or at the head of a tuple."""
+    """Return the hidden states from a module's output, a tensor or a tuple that starts with one."""
     return output if isinstance(output, torch.Tensor) else output[0]
 
 
 def hidden_argument(args: tuple, kwargs: dict) -> torch.Tensor:
-    """Give the hidden states that a module was called with, by position or by name."""
+    """Return the hidden states that a module was called with, by position or by name."""
     return args[0] if args else kwargs["hidden_states"]

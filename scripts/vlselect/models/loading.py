@@ -1,6 +1,6 @@
 """Load a vision-language model: flags, device, quantisation, local directories, the hub.
 
-What cannot be loaded is an error that says what to do: nothing is replaced by something similar.
+A model that cannot be loaded is an error that says what to do; nothing is silently replaced.
 """
 
 import argparse
@@ -39,16 +39,16 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attention", help="eager, sdpa or flash_attention_2")
     parser.add_argument("--quantisation", choices=QUANTISATIONS, help="needs bitsandbytes")
     parser.add_argument("--batch-size", type=int, required=True, help="samples in a batch")
-    parser.add_argument("--batch-tokens", type=int, help="tokens in a batch, at most, with padding")
+    parser.add_argument("--batch-tokens", type=int, help="most tokens in a batch, with padding")
     parser.add_argument("--max-length", type=int, help="tokens of a sample; longer ones are cut")
     what = "processes that encode samples while the model runs"
     parser.add_argument("--workers", type=int, default=0, help=what)
-    parser.add_argument("--threads", type=int, required=True, help="sums depend on it")
+    parser.add_argument("--threads", type=int, required=True, help="CPU threads; sums depend on it")
     parser.add_argument("--trust-remote-code", action="store_true", help="run the hub's own code")
 
 
 def load_from_arguments(arguments: argparse.Namespace) -> VLM:
-    """Load the model that the flags of `add_model_arguments` name, where `prepare_device` says."""
+    """Load the model that the flags of `add_model_arguments` name; see `prepare_device`."""
     device = prepare_device(arguments)
     return load_vlm(
         arguments.model,
@@ -66,7 +66,7 @@ def load_from_arguments(arguments: argparse.Namespace) -> VLM:
 
 
 def prepare_device(arguments: argparse.Namespace) -> torch.device:
-    """Fix the number of threads of this process and pick its device; on a CPU keep its memory."""
+    """Set this process's number of threads and pick its device; on a CPU, keep freed memory."""
     torch.set_num_threads(arguments.threads)
     device = pick_device(arguments.device)
     if device.type == "cpu":
@@ -75,9 +75,9 @@ def prepare_device(arguments: argparse.Namespace) -> torch.device:
 
 
 def pick_device(device: str) -> torch.device:
-    """Resolve ``auto`` to a GPU where there is one; a GPU asked for by name has to exist.
+    """Resolve ``auto`` to a GPU if there is one, else the CPU; an explicit GPU has to exist.
 
-    Each process that `accelerate launch` starts gets a GPU of its own, by its number.
+    Each process started by `accelerate launch` gets its own GPU, by its local rank.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -111,21 +111,21 @@ def load_vlm(
     dtype, device, attention : str
         As in `add_model_arguments`.
     quantisation : {"4bit", "8bit"}, optional
-        Hold the weights of linear layers in NF4 or LLM.int8; everything else stays `dtype`.
+        Hold the weights of linear layers in NF4 or LLM.int8; all others keep `dtype`.
     trust_remote_code : bool
         Run code that comes with the model.
-    batch_size, batch_tokens, max_length, workers : int, int or None, int or None, int
+    batch_size, batch_tokens, max_length, workers
         See `VLM`.
 
     Raises
     ------
     MissingFileError
-        If there is no such directory and no revision, or the hub's files are not to be had.
+        If there is no such directory and no revision, or the hub's files are not available.
     InputError
-        If the model needs code of its own and the config does not allow it, or if
-        quantisation is asked for and bitsandbytes is not installed.
+        If the model needs code of its own and the config does not allow it, or if quantisation is
+        requested and bitsandbytes is not installed.
     WeightsError
-        If the weights are not just those of the model.
+        If weights are missing or do not belong to the model.
 
     References
     ----------
@@ -160,10 +160,9 @@ def load_vlm(
 
 
 def load_without_weights(arguments: argparse.Namespace) -> VLM:
-    """Load processor and architecture alone: enough to encode samples, not to run the model.
+    """Load processor and architecture only: enough to encode samples, not to run the model.
 
-    Flags as for `load_from_arguments`, errors as `load_vlm`; dtype, device and quantisation do not
-    matter.
+    Flags and errors as for `load_from_arguments`; dtype, device and quantisation are ignored.
     """
     torch.set_num_threads(arguments.threads)
     path, revision = arguments.model, arguments.revision
@@ -185,13 +184,7 @@ def load_without_weights(arguments: argparse.Namespace) -> VLM:
 
 @contextmanager
 def explained(path: str, revision: str | None) -> Iterator[None]:
-    """Turn what transformers raises in the block into errors that say what to do.
-
-    Raises
-    ------
-    MissingFileError, InputError
-        As `load_vlm`.
-    """
+    """Convert errors of transformers in the block to those of `load_vlm`, which say what to do."""
     if revision is None and not Path(path).is_dir():
         raise MissingFileError(
             f"model {path!r} is not a directory; a hub id needs a `revision` in the config"
@@ -203,30 +196,30 @@ def explained(path: str, revision: str | None) -> Iterator[None]:
             raise MissingFileError(f"cannot load the model in {path!r}: {error}") from error
         command = f"hf download {shlex.quote(path)} --revision {shlex.quote(revision)}"
         raise MissingFileError(
-            f"cannot load model {path!r} at revision {revision!r}: {error}. Where there is no "
-            f"network, run `{command}` on a machine that has one and shares this machine's "
-            f"Hugging Face cache (HF_HOME); or run `{command} --local-dir <folder>`, copy the "
-            "folder here, and set `path` to it and `revision` to null"
+            f"cannot load model {path!r} at revision {revision!r}: {error}. Without a network, run "
+            f"`{command}` on a machine that has one and shares this machine's Hugging Face cache "
+            f"(HF_HOME); or run `{command} --local-dir <folder>`, copy the folder here, and set "
+            "`path` to it and `revision` to null"
         ) from error
     except ValueError as error:
         if "trust_remote_code" not in str(error):
             raise
         raise InputError(
-            f"model {path!r} comes with Python code of its own, which is not run: its architecture "
-            "is not in transformers. If you have read and trust that code, set "
+            f"model {path!r} needs its own Python code, which is not run by default: its "
+            "architecture is not in transformers. If you have read and trust that code, set "
             "`trust_remote_code: true` in this model's entry under `models` in the config"
         ) from error
 
 
 def is_quantised(model: torch.nn.Module) -> bool:
-    """Whether a model's weights are held in fewer bits than they were trained in."""
+    """Return whether a model's weights are quantised."""
     return getattr(model.config, "quantization_config", None) is not None
 
 
 def _quantisation_config(quantisation: str, dtype: torch.dtype) -> BitsAndBytesConfig:
-    """Options of bitsandbytes; the library has to be there."""
+    """Return the options of bitsandbytes, which must be installed."""
     if quantisation not in QUANTISATIONS:
-        raise InputError(f"quantisation {quantisation!r} is none of {QUANTISATIONS}")
+        raise InputError(f"quantisation {quantisation!r} is not one of {QUANTISATIONS}")
     if importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(
             f"quantisation {quantisation!r} needs bitsandbytes, which is not installed in this "

@@ -1,8 +1,8 @@
-"""LoRA adapters on a vision-language model: attach and load.
+"""Attach and load LoRA adapters on a vision-language model.
 
-By default every linear layer of the language model is adapted; the vision tower, the projector and
-the output layer are not. Where the language model sits is asked of the model, so no architecture's
-names are written down here.
+By default every linear layer of the language model is adapted, but not the vision tower, the
+projector and the output layer. The model itself says where its language model is, so no names of
+any architecture appear here.
 """
 
 import math
@@ -48,18 +48,18 @@ def attach_lora(
     Parameters
     ----------
     model : PreTrainedModel
-        Changed in place, as peft does.
+        Modified in place, as by peft.
     rank, alpha : int, float
         The update of a weight is alpha / rank · B A.
     dropout : float
-        On the adapter's inputs, in training.
+        On the adapter's inputs, during training.
     target_modules : str or sequence of str, optional
-        A regular expression that whole module names must match, or ends of module names; every
-        linear layer of the language model where there is none.
+        A regular expression that matches whole module names, or suffixes of module names; by
+        default every linear layer of the language model.
     modules_to_save : sequence of str
-        Ends of names of modules that are trained in full and saved beside the adapter.
+        Suffixes of names of modules that are fully trained and saved with the adapter.
     seed : int
-        Decides A, whatever random numbers were drawn before; B is zero.
+        Determines A, independent of any random state; B is zero.
 
     Raises
     ------
@@ -78,21 +78,17 @@ def attach_lora(
         modules_to_save=list(modules_to_save) or None,
         bias="none",
     )
-    with torch.random.fork_rng():  # peft draws a first A, which must not move anyone's generator
+    with torch.random.fork_rng():  # peft draws its own A, which must not move the global generator
         adapted = get_peft_model(model, config)
     _initialise(adapted, seed)
     return adapted
 
 
 def language_linears(model: nn.Module) -> str:
-    """Regular expression of the names of all linear layers of the language model.
+    """Return a regular expression for the names of all linear layers of the language model.
 
-    Layer numbers are left open, so that the expression stays readable in adapter_config.json.
-
-    Raises
-    ------
-    ValueError
-        If there are none, or the expression also fits a module that is not one of them.
+    Layer numbers are wildcards, so that the expression stays readable in adapter_config.json.
+    Raises ValueError if there are no such layers, or the expression also matches another module.
     """
     decoder, head = model.get_decoder(), model.get_output_embeddings()
     inside = {id(module) for module in decoder.modules() if module is not head}
@@ -117,26 +113,21 @@ def language_linears(model: nn.Module) -> str:
 
 
 def load_adapter(vlm: VLM, folder: str | Path) -> VLM:
-    """Put a saved LoRA adapter on a VLM's model, frozen and in evaluation mode.
-
-    Returns
-    -------
-    VLM
-        The one given; its `model` is now a PeftModel.
+    """Load a saved LoRA adapter onto a VLM's model, frozen and in evaluation mode; return the VLM.
 
     Raises
     ------
     FileNotFoundError
         If the folder has no safetensors adapter (peft would unpickle another format).
     WeightsError
-        If the file lacks a weight of the adapter, or holds another.
+        If weights are missing or do not belong to the adapter.
     """
     path = _require_adapter(folder)
     config = PeftConfig.from_pretrained(str(folder))
     config.inference_mode = True  # frozen
     model = PeftModel(vlm.model, config)
     given = load_file(path, device=str(vlm.device))
-    embeddings = any(".base_layer." in name for name in given)  # peft saves them if it adapts them
+    embeddings = any(".base_layer." in name for name in given)  # peft saves adapted embeddings
     own = get_peft_model_state_dict(model, save_embedding_layers=embeddings)
     require_same(path, convert_peft_adapter_state_dict_for_transformers(model, config, given), own)
     set_peft_model_state_dict(model, given)
@@ -145,12 +136,12 @@ def load_adapter(vlm: VLM, folder: str | Path) -> VLM:
 
 
 def adapter_digest(folder: str | Path) -> str:
-    """Sha256 (hex) of an adapter's weights."""
+    """Return the sha256 (hex) of an adapter's weights."""
     return file_digest(_require_adapter(folder))
 
 
 def _pattern(names: str | Sequence[str]) -> str:
-    """Turn ends of module names into an expression; peft would store a list in arbitrary order."""
+    """Turn suffixes of module names into an expression; peft stores a list in arbitrary order."""
     if isinstance(names, str):
         return names
     return rf"(?:.*\.)?(?:{'|'.join(sorted(map(re.escape, names)))})"
@@ -165,7 +156,7 @@ def _require_adapter(folder: str | Path) -> Path:
 
 @torch.no_grad()
 def _initialise(model: PeftModel, seed: int) -> None:
-    """Draw every A as LoRA's authors do, on the CPU, from a generator of its own; set B to zero."""
+    """Draw every A as LoRA's authors do, on the CPU with a separate generator; set B to zero."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         if ".lora_A." in name:

@@ -1,8 +1,8 @@
-"""Load a model's processor, also where the library that decodes its videos is not installed.
+"""Load a model's processor, even if torchvision, which decodes videos, is not installed.
 
-Processors of models that also see videos (Qwen-VL, OneVision, InternVL) ask for torchvision before
-they look at a single image. This pipeline has no videos: without torchvision, a stand-in takes the
-place of the part that would decode them, and everything else is loaded as ever.
+Processors of models that also accept videos (Qwen-VL, OneVision, InternVL) require torchvision as
+soon as they are loaded. This pipeline has no videos: without torchvision, a stand-in replaces the
+video processor, and everything else is loaded as usual.
 """
 
 import logging
@@ -25,7 +25,7 @@ _LOADERS = {"tokenizer": AutoTokenizer, "image_processor": AutoImageProcessor}
 
 
 class NoVideos(BaseVideoProcessor, PushToHubMixin):
-    """Holds the settings of a video processor, so that they are saved again; decodes nothing."""
+    """Keeps the settings of a video processor so that they are saved again; decodes nothing."""
 
     _auto_class = None
     model_input_names: list[str] = []
@@ -35,7 +35,7 @@ class NoVideos(BaseVideoProcessor, PushToHubMixin):
         self.settings = dict(settings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the settings, for the processor's own file."""
+        """Return the settings, for the processor's file."""
         return self.settings
 
     def __call__(self, *args: object, **kwargs: object):
@@ -43,32 +43,22 @@ class NoVideos(BaseVideoProcessor, PushToHubMixin):
 
 
 def without_videos(kind: type[ProcessorMixin]) -> type[ProcessorMixin]:
-    """Make a processor class accept `NoVideos`: its check needs torchvision even to say no."""
+    """Make a processor class accept `NoVideos`; its own type check needs torchvision."""
 
     def check(self, argument_name: str, argument: object):
         if isinstance(argument, NoVideos):
             return NoVideos
         return kind.check_argument_for_proper_class(self, argument_name, argument)
 
-    # The name is kept, since it is saved beside the model.
+    # The name is kept, since it is saved with the model.
     return type(kind.__name__, (kind,), {"check_argument_for_proper_class": check})
 
 
 def load_processor(path: str, **where: Any) -> ProcessorMixin:
     """Load the processor of a model, with or without torchvision.
 
-    Parameters
-    ----------
-    path : str
-        Local directory or hub id.
-    **where
-        revision, trust_remote_code.
-
-    Raises
-    ------
-    ImportError
-        If the processor needs an optional library other than torchvision, or needs torchvision for
-        more than videos; the message names it.
+    `where` is revision and trust_remote_code. Raises ImportError, naming the library, if the
+    processor needs another optional library, or torchvision for more than videos.
     """
     try:
         return AutoProcessor.from_pretrained(path, **where)
@@ -85,5 +75,5 @@ def load_processor(path: str, **where: Any) -> ProcessorMixin:
         else _LOADERS[part].from_pretrained(path, **where)
         for part in parts
     ]
-    logger.info("torchvision is not installed: %s sees images only", kind.__name__)
+    logger.info("torchvision is not installed: %s accepts images only", kind.__name__)
     return without_videos(kind).from_args_and_dict(loaded, settings)

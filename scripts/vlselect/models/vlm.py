@@ -1,8 +1,8 @@
-"""One adapter over any Hugging Face image-text-to-text model: load, encode, mask, collate.
+"""One interface to any Hugging Face image-text-to-text model: encode, mask, collate.
 
-Every stage that runs a model sees it through this module only: conversations go in, padded batches
-with exact masks come out. The masks are found in the text that the model's own chat template
-renders and carried to tokens by the tokenizer's offsets, so no template needs special markers.
+Every stage that runs a model does so through this module: conversations go in, padded batches with
+exact masks come out. The masks are located in the text rendered by the model's own chat template
+and mapped to tokens by the tokenizer's offsets, so no template needs special markers.
 """
 
 import inspect
@@ -22,7 +22,7 @@ from vlselect.models.chat import MaskError, Span
 from vlselect.models.collation import SEQUENCES, Batch, Encoded
 from vlselect.pool.records import IMAGE_MARKER, Record, Turn
 
-TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")  # by which some models tell images apart
+TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")  # by which some models recognise image tokens
 
 logger = logging.getLogger(__name__)
 
@@ -36,19 +36,17 @@ class VLM:
         In evaluation mode, on `device`.
     processor : ProcessorMixin
         Its chat template renders every conversation.
-    batch_size : int
-        Samples in a batch, at most.
-    batch_tokens : int or None
-        Tokens in a batch, at most, padding and images included; None sets no limit.
+    batch_size, batch_tokens : int, int or None
+        Most samples and tokens (padding and images included) in a batch; None sets no limit.
     workers : int
-        Processes that read and encode samples while the model runs; 0 leaves it to this one.
+        Processes that read and encode samples while the model runs; with 0, this process does.
     max_length : int or None
         Tokens that whole conversations are cut to, from the right; None cuts nothing.
     turn_ends : list of int
-        Ids of the tokens that close what the assistant says: those that the chat template writes,
-        or the end-of-sequence token, which `encode` puts in where the template closes no turn.
+        Ids of the tokens that close the assistant's turns: those that the chat template writes, or
+        the end-of-sequence token, which `encode` inserts if the template closes no turn.
     positions : int or None
-        Tokens that the language model has positions for, where its config says so.
+        Number of positions of the language model, if its config states it.
     """
 
     def __init__(
@@ -68,11 +66,11 @@ class VLM:
         self.batch_tokens, self.max_length, self.workers = batch_tokens, max_length, workers
         self.tokenizer = processor.tokenizer
         if not self.tokenizer.is_fast:
-            raise MaskError(f"{path}: masks need a fast tokenizer, which gives character offsets")
+            raise MaskError(f"{path}: masks need a fast tokenizer, for its character offsets")
         if processor.chat_template is None and self.tokenizer.chat_template is None:
             raise MaskError(
-                f"{path}: the processor has no chat template, as those of base models (PaliGemma) "
-                "have none; choose a model made for conversations"
+                f"{path}: the processor has no chat template, which is usual for base models "
+                "(PaliGemma); choose a model trained for conversations"
             )
         self._arguments = set(inspect.signature(model.forward).parameters)
         if "cross_attention_mask" in self._arguments:
@@ -82,7 +80,7 @@ class VLM:
         tokens |= {getattr(processor, name, None) for name in ("image_token", "boi_token")}
         self._image_tokens = sorted(tokens - {None, IMAGE_MARKER})
         self._special = frozenset(special_tokens(self.tokenizer).values())
-        self._strings = False  # whether a turn's content is one string where it is text alone
+        self._strings = False  # whether the template needs text-only content as one string
         if not chat.shows_texts(self._render):
             self._strings = True
             self._strings = chat.shows_texts(self._render)
@@ -95,7 +93,7 @@ class VLM:
 
     @property
     def device(self) -> torch.device:
-        """Where the model's inputs have to be."""
+        """Device of the model, where its inputs have to be."""
         return self.model.device
 
     @property
@@ -123,7 +121,7 @@ class VLM:
         MaskError
             If the chat template hides or alters the responses, or no response token is left.
         ValueError
-            If the sample is longer than the model has positions for.
+            If the sample is longer than the model's number of positions.
         """
         text, spans = self._write(record)
         encoded = self._tokenise(record, text, images, spans["assistant"], spans["user"])
@@ -138,8 +136,8 @@ class VLM:
     def encode_prompt(self, record: Record, images: Sequence[Image.Image]) -> Encoded:
         """Tokenise a conversation up to its last user turn, ready for the answer.
 
-        It is the beginning of what `encode` makes of the conversation with an answer, up to the
-        blanks before it: tokenizers take them for a part of the answer's first word.
+        The result is a prefix of what `encode` returns for the conversation with an answer, without
+        the white space before the answer, which tokenizers join to its first word.
         """
         last = max(i for i, turn in enumerate(record.turns) if turn.role == "user")
         text, spans = self._write(
@@ -156,16 +154,10 @@ class VLM:
         padding_side: str | None = None,
         device: torch.device | str | None = None,
     ) -> Batch:
-        """Pad samples to one length and stack them, on the model's device unless told otherwise.
+        """Pad samples, with or without images, to one length and stack them.
 
-        Parameters
-        ----------
-        samples : sequence of Encoded
-            With images or without, mixed at will.
-        padding_side : {"left", "right"}, optional
-            The tokenizer's own side where none is given.
-        device : torch.device or str, optional
-            The model's where none is given; a data loader's worker has to stay on the CPU.
+        By default on the tokenizer's own `padding_side` and the model's `device`; a data loader's
+        worker has to stay on the CPU.
         """
         return collation.collate(
             samples,
@@ -187,7 +179,7 @@ class VLM:
         return MaskError(f"model {self.path}, sample {record.sample_id!r}: {reason}")
 
     def _find_closings(self) -> tuple[list[str], str | None]:
-        """Tokens by which the template closes turns, and the one for turns that it leaves open."""
+        """Return the tokens with which the template closes turns, and the one for open turns."""
         added = self.tokenizer.added_tokens_decoder.values()
         whole = {token.content for token in added if token.content.strip()}
         whole = (whole | set(special_tokens(self.tokenizer))) - {self.tokenizer.unk_token}
@@ -196,7 +188,7 @@ class VLM:
         if closings:
             logger.info("%s: the chat template ends responses with %s", self.path, closings)
         elif end:
-            what = "the chat template ends no response; each gets the end-of-sequence token"
+            what = "the chat template does not end responses; each gets the end-of-sequence token"
             logger.info("%s: %s %r", self.path, what, end)
         else:
             what = "neither the chat template nor the tokenizer has a token that ends a response"
@@ -204,7 +196,7 @@ class VLM:
         return closings, end
 
     def _write(self, record: Record) -> tuple[str, dict[str, list[Span]]]:
-        """Text of a conversation, every response closed, and the places of what is said in it."""
+        """Render a conversation with every response closed; return its text and spans by role."""
         try:
             return chat.locate_texts(record, self._render, self._closings, self._end)
         except MaskError as error:
@@ -215,7 +207,7 @@ class VLM:
         try:
             return self.processor.apply_chat_template(messages, tokenize=False)
         except (TemplateError, TypeError) as error:
-            raise MaskError(f"the chat template does not take the conversation: {error}") from error
+            raise MaskError(f"the chat template cannot render the conversation: {error}") from error
 
     def _tokenise(
         self,
@@ -227,7 +219,7 @@ class VLM:
     ) -> Encoded:
         for token in self._image_tokens:
             if any(token in turn.text for turn in record.turns):
-                what = f"its text holds {token!r}, which stands for an image"
+                what = f"its text contains {token!r}, which stands for an image"
                 cure = f"`pool.forbidden: [{token!r}]` rejects such records"
                 raise self._refusal(record, f"{what}; {cure}")
         bos = self.tokenizer.bos_token
@@ -244,7 +236,7 @@ class VLM:
         except ValueError as error:
             raise self._refusal(record, error) from error
         shifts = output.pop("text_replacement_offsets", [[]])[0]
-        shifts = shifts if len(shifts) else []  # none may have become an empty tensor
+        shifts = shifts if len(shifts) else []  # no images may result in an empty tensor
         again = self.tokenizer(chat.expand(text, shifts), return_offsets_mapping=True, **first)
         ids = output["input_ids"][0].numpy()
         if again["input_ids"] != (tokens := ids.tolist()):
@@ -264,12 +256,10 @@ class VLM:
 
 
 def image_token_id(model: torch.nn.Module, path: str) -> int:
-    """Id of the token in whose places the model puts its visual features.
+    """Return the id of the token that the model replaces by visual features.
 
-    Raises
-    ------
-    MaskError
-        If the model's config names none, as that of a model whose layers attend to images apart.
+    Raises MaskError if the model's config names none, as for models that attend to images
+    separately.
     """
     config = model.config
     for name in ("image_token_id", "image_token_index"):
@@ -279,9 +269,9 @@ def image_token_id(model: torch.nn.Module, path: str) -> int:
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
-    """Special tokens and their ids, but for the unknown token, which stands for a user's word.
+    """Return the special tokens and their ids, except the unknown token, which stands for text.
 
-    Those that close turns are often special in the tokenizer's file alone, under no name.
+    Tokens that close turns are often marked special only in the tokenizer's file, without a name.
     """
     added = {
         token.content: i for i, token in tokenizer.added_tokens_decoder.items() if token.special

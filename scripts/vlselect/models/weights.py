@@ -1,7 +1,7 @@
-"""Load weights whole: one that is missing, unknown or of another shape is an error, never a guess.
+"""Load complete weights: one that is missing, unknown or of another shape is an error.
 
-Transformers fills what a file lacks with random numbers and peft leaves its own, both with a
-warning; results would then differ from one load to the next.
+With such files, transformers fills in random numbers and peft keeps its own, both with only a
+warning, and results would differ from one load to the next.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,32 +15,25 @@ SHOWN = 20  # weights that an error lists by name
 
 
 class WeightsError(InputError):
-    """A checkpoint does not hold just the weights of its model."""
+    """A checkpoint does not hold exactly the weights of its model."""
 
 
 def load_pretrained(kind: type, path: str, **options: object) -> PreTrainedModel:
-    """Load a transformers model from a directory or the hub.
-
-    Parameters
-    ----------
-    kind : type
-        A model class or one of transformers' Auto classes.
-    path : str
-        As for `from_pretrained`, which also gets the options.
+    """Load a transformers model, of a class or an Auto class, from a directory or the hub.
 
     Raises
     ------
     WeightsError
-        If weights are missing, unknown or of another shape; lists them. Those that the
-        architecture ties to others and those that it declares ignorable do not count.
+        If weights are missing, unknown or of another shape; lists them. Weights that are tied to
+        others, or that the architecture declares ignorable, do not count.
     """
     model, found = kind.from_pretrained(
         path, output_loading_info=True, ignore_mismatched_sizes=True, **options
     )
     if getattr(model, "_hf_peft_config_loaded", False):
         raise WeightsError(
-            f"{path} holds an adapter beside or in place of a model: name the base model, or "
-            "merge the adapter into it first"
+            f"{path} holds an adapter with or instead of a model: use the base model, or merge "
+            "the adapter into it first"
         )
     other = [*found["mismatched_keys"], *_quantised_shapes(model)]
     shapes = [f"{name}: {list(a)} in place of {list(b)}" for name, a, b in other]
@@ -49,13 +42,7 @@ def load_pretrained(kind: type, path: str, **options: object) -> PreTrainedModel
 
 
 def require_same(path: object, given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Check that a file's tensors have the names and shapes of those that they are loaded into.
-
-    Raises
-    ------
-    WeightsError
-        If not.
-    """
+    """Raise `WeightsError` unless a file's tensors have the names and shapes of the model's own."""
     shapes = [
         f"{name}: {list(given[name].shape)} in place of {list(own[name].shape)}"
         for name in given.keys() & own.keys()
@@ -67,18 +54,18 @@ def require_same(path: object, given: Mapping[str, Tensor], own: Mapping[str, Te
 def require_none(
     path: object, missing: Iterable[str], unexpected: Iterable[str], shapes: Iterable[str]
 ) -> None:
-    """Raise `WeightsError` if there is a weight in any of the lists."""
+    """Raise `WeightsError` if any of the lists names a weight."""
     wrong = {"missing": missing, "not of this model": unexpected, "of another shape": shapes}
     parts = [_list(what, sorted(names)) for what, names in wrong.items()]
     if any(parts):
         raise WeightsError(
-            f"the weights in {path} are not those of its model: {'; '.join(filter(None, parts))}. "
-            "A checkpoint has to be whole, and of the architecture that its config describes"
+            f"the weights in {path} do not match its model: {'; '.join(filter(None, parts))}. "
+            "A checkpoint must be complete, and of the architecture that its config describes"
         )
 
 
 def _quantised_shapes(model: nn.Module) -> Iterator[tuple[str, Sequence[int], Sequence[int]]]:
-    """Yield name, shape and right shape of wrong quantised weights: transformers skips those."""
+    """Yield name, shape and right shape of quantised weights that transformers does not check."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear) and not module.weight.is_floating_point():
             weight = module.weight
@@ -88,7 +75,7 @@ def _quantised_shapes(model: nn.Module) -> Iterator[tuple[str, Sequence[int], Se
 
 
 def _list(what: str, names: list[str]) -> str:
-    """Name the first weights and count them all; empty where there are none."""
+    """List the first weights and the number of all; "" if there are none."""
     if not names:
         return ""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""

@@ -1,18 +1,18 @@
-"""The turns and images of a record, out of each form that instruction data comes in.
+"""Read the turns and images of a record, in each form of instruction data.
 
 ====================  ==========================================================================
 LLaVA                 ``conversations`` of ``from`` and ``value``; ``image``: a path or a list
 ShareGPT              ``messages`` (or ``conversations``) of ``role`` and ``content``; ``images``
 content parts         the same, ``content`` a list of ``{"type": "text", "text": ..}`` and
                       ``{"type": "image"}``, with its own path under ``image``, ``path``, ``url``
-                      or ``image_url``, or the next of ``images`` where it has none
-The Cauldron          ``texts`` of ``user`` and ``assistant``; ``images``, all shown at first
+                      or ``image_url``, or else the next of ``images``
+The Cauldron          ``texts`` of ``user`` and ``assistant``; ``images``, all shown at the start
 ====================  ==========================================================================
 
-A turn is a text in which ``<image>`` stands where an image is shown; parts are joined as they
-are. An image is a path, or an object with one under ``path``; where its bytes are part of a table,
-a reference to them is under ``bytes`` (`embedded`). Messages may also be one object of lists, as
-the library `datasets` stores a sequence of objects. Torch-free.
+The text of a turn has ``<image>`` wherever an image is shown; content parts are joined without a
+separator. An image is a path, or an object with a ``path``; an image stored in a table has a
+reference to its bytes under ``bytes`` (`embedded`). The messages may also be one object of lists,
+which is how the library `datasets` stores a sequence of objects. Torch-free.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,8 +31,8 @@ ROLES = {
     "system": "system",
 }
 FORMS = ("conversations", "messages", "texts")
-LLAVA = "conversations"  # its records bear ids; those of other forms may do without
-LONGEST_PATH = 4096  # characters; a longer one is no path but data
+LLAVA = "conversations"  # records of this form need ids; those of other forms do not
+LONGEST_PATH = 4096  # characters; anything longer is image data, not a path
 _KEYS = (("from", "value"), ("role", "content"))
 _OTHER_MEDIA = ("video", "videos", "audio", "audios")
 _PATH_KEYS = ("image", "path", "url", "image_url")
@@ -47,21 +47,16 @@ class Turn:
 
 
 def read_conversation(value: dict) -> tuple[str, tuple[Turn, ...], tuple[str, ...]]:
-    """Read the turns of a record and the images that they show, in the order of their markers.
-
-    Parameters
-    ----------
-    value : dict
-        A record.
+    """Read the turns of a record and its images, in the order of their markers.
 
     Returns
     -------
     form : str
         ``conversations`` for LLaVA's form; ``messages`` or ``texts``.
     turns : tuple of Turn
-        Empty system prompts are left out.
+        Without empty system prompts.
     images : tuple of str
-        Paths or references, as many as there are markers.
+        Paths or references, one per marker.
 
     Raises
     ------
@@ -82,7 +77,7 @@ def read_conversation(value: dict) -> tuple[str, tuple[Turn, ...], tuple[str, ..
 
 
 def _form(value: dict) -> str:
-    """Which key holds the conversation."""
+    """Return the key that holds the conversation."""
     present = [key for key in FORMS if value.get(key) is not None]
     if not present:
         raise Rejection("empty_conversation", "no 'conversations', 'messages' or 'texts'")
@@ -95,7 +90,7 @@ def _form(value: dict) -> str:
 
 
 def _messages(messages: object) -> list[dict]:
-    """Require a list of objects, from which lists in one object are turned."""
+    """Return the messages as a list of objects; an object of lists is converted."""
     if isinstance(messages, dict) and messages:
         columns = list(messages.values())
         if all(isinstance(c, list) and len(c) == len(columns[0]) for c in columns):
@@ -113,7 +108,7 @@ def _messages(messages: object) -> list[dict]:
 def _turns(
     messages: list[dict], given: tuple[str, ...]
 ) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
-    """Read messages; `given` are the record's images, of which each marker takes the next."""
+    """Read messages; each marker takes the next of the images `given` with the record."""
     role_key, text_key = _KEYS[messages[0].get("from") is None]
     turns, shown, rest = [], [], iter(given)
     for number, message in enumerate(messages, start=1):
@@ -138,7 +133,7 @@ def _turns(
 
 
 def _parts(parts: list, number: int, shown: list[str], rest: Iterator[str]) -> Iterator[str]:
-    """Give the texts of a message's parts, a marker for each image; add to the images `shown`."""
+    """Yield the text of each content part, or an image marker; append the images to `shown`."""
     for part in parts:
         if not isinstance(part, dict):
             raise Rejection("bad_type", f"a part of turn {number} is {kind(part)}, not an object")
@@ -161,7 +156,7 @@ def _parts(parts: list, number: int, shown: list[str], rest: Iterator[str]) -> I
 
 
 def _pairs(texts: object, n_images: int) -> tuple[Turn, ...]:
-    """Read The Cauldron's pairs; images that no text marks are shown before the first question."""
+    """Read The Cauldron's pairs; images without markers are shown before the first question."""
     turns = []
     for number, pair in enumerate(_messages(texts), start=1):
         for role in ("user", "assistant"):
@@ -177,7 +172,7 @@ def _pairs(texts: object, n_images: int) -> tuple[Turn, ...]:
 
 
 def _images(value: dict) -> tuple[str, ...]:
-    """Read the record's own images, under either name, alone or in a list."""
+    """Read the record's own images, from ``image`` or ``images``."""
     given = [key for key in ("image", "images") if value.get(key) is not None]
     if len(given) > 1:
         raise Rejection("bad_type", "both 'image' and 'images' are given")
@@ -189,7 +184,7 @@ def _images(value: dict) -> tuple[str, ...]:
 
 
 def _image_name(image: object, where: str) -> str:
-    """Path of an image, or the reference to its bytes."""
+    """Return the path of an image, or the reference to its bytes."""
     if isinstance(image, dict):
         if is_embedded(image.get("bytes")):
             return image["bytes"]

@@ -1,8 +1,9 @@
-"""Images inside the rows of a table: how each is referred to, and how it is found again.
+"""References to images stored in the rows of a table.
 
-In the JSON of a row the bytes of an image give way to a reference, ``row-<r>/<k>/<digest>.jpg``:
-the k-th image of row r, both counted from 0, and the first 128 bits of its bytes' sha256. By the
-digest the content of a sample is known from its references, and a change of the table is noticed.
+In the JSON of a row, the bytes of an image are replaced by a reference,
+``row-<r>/<k>/<digest>.jpg``: image k of row r, both counted from 0, and the first 128 bits of the
+sha256 of its bytes. With the digest, references alone identify a sample's content, and a changed
+table is noticed.
 """
 
 import hashlib
@@ -24,47 +25,36 @@ _SIGNATURES = {
 
 
 def is_embedded(reference: object) -> bool:
-    """Whether a value is the reference to an image in a row."""
+    """Return whether a value is a reference to an image in a row."""
     return isinstance(reference, str) and _REFERENCE.fullmatch(reference) is not None
 
 
 def locate(reference: str) -> tuple[int, int, str] | None:
-    """Row, number and digest of a reference; None where it is none."""
+    """Return row, number and digest of a reference, or None if it is not one."""
     found = _REFERENCE.fullmatch(reference)
     return (int(found[1]), int(found[2]), found[3]) if found else None
 
 
 def content_name(reference: str) -> str:
-    """What an image is known by in the digest of a sample: its path, or its bytes' digest.
+    """Return what represents an image in a sample's digest: its path, or the digest of its bytes.
 
-    The part of a mixture, before a colon, plays no part where the bytes are known.
+    The prefix of a mixture's part is dropped if the bytes are known.
     """
     own = reference.rpartition(":")[2]
     return PurePosixPath(own).name if is_embedded(own) else reference
 
 
 def short_digest(content: bytes) -> str:
-    """First 128 bits of the sha256, as 32 hexadecimal digits."""
+    """Return the first 128 bits of the sha256, as 32 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()[:32]
 
 
 def detach(value: object, row: int | None, count: Iterator[int]) -> object:
-    """Copy a row's value with references in the place of bytes.
+    """Copy a row's value, as pyarrow returns it, with bytes replaced by references.
 
-    Parameters
-    ----------
-    value : object
-        A value of a row, as pyarrow gives it.
-    row : int or None
-        The row; without it there are no references, and bytes are left out.
-    count : iterator of int
-        Numbers the images of the row, over all its values.
-
-    Returns
-    -------
-    object
-        Bytes have become ``{"path": None, "bytes": reference}``; in an object of ``bytes`` and
-        ``path``, the bytes alone the reference.
+    Bytes become ``{"path": None, "bytes": reference}``; in an object of ``bytes`` and ``path``,
+    only ``bytes`` is replaced. `count` numbers the images of the row over all its values. If `row`
+    is None, bytes are dropped and no references are made.
     """
     if isinstance(value, bytes):
         return {"path": None, "bytes": _reference(row, next(count), value)}
@@ -78,7 +68,7 @@ def detach(value: object, row: int | None, count: Iterator[int]) -> object:
 
 
 def contents(value: object) -> Iterator[bytes]:
-    """Give the bytes in a row's value, in the order in which `detach` numbers them."""
+    """Yield the bytes in a row's value, in the order in which `detach` numbers them."""
     if isinstance(value, bytes):
         yield value
     elif isinstance(value, list | tuple):

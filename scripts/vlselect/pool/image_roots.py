@@ -1,9 +1,9 @@
-"""Where the images of records lie, and how each is reached from the reference that a sample bears.
+"""Locations of images, and how each image is found from the reference in a sample.
 
 A location is a folder, an uncompressed tar or a glob of them, or the tables that the records came
-from, whose bytes are read in place. A pool has one; a mixture has one for each part, and there a
-reference is ``<part>:<path>``, where it is the record's own path otherwise. No reference leads out
-of its location: not by ``..``, an absolute path or a link. A tar's links are not followed at all.
+from, whose bytes are read in place. A pool has one location; a mixture has one per part, and its
+references are ``<part>:<path>`` instead of the record's plain path. No reference may lead out of
+its location: not by ``..``, an absolute path or a link. Links inside a tar are never followed.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from vlselect.pool.rejection import Rejection
 from vlselect.pool.row_bytes import RowBytes
 from vlselect.pool.tar_index import read_index
 
-TARS = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst")  # the packed ones are refused by name
+TARS = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst")  # compressed ones are refused
 LARGEST = 1 << 30  # bytes of one image in a tar
 
 
@@ -34,13 +34,13 @@ class Root(Protocol):
     """One location."""
 
     def require(self) -> None:
-        """Raise an error that names the location, if it cannot be used."""
+        """Raise an error that names the location if it cannot be used."""
 
     def path(self, name: str) -> Path | None:
-        """The file of an image; None where it is part of a file. Raises `ImageError`."""
+        """Return the file of an image; None if it is part of a larger file. Raises `ImageError`."""
 
     def read(self, name: str) -> bytes:
-        """The bytes of an image. Raises `ImageError`."""
+        """Read the bytes of an image. Raises `ImageError`."""
 
 
 class ImageRoots:
@@ -49,12 +49,12 @@ class ImageRoots:
     Parameters
     ----------
     locations : mapping of str or None to str or Path
-        Location of each part of a mixture; of a pool without parts, the one under None.
+        Location of each part of a mixture; a pool without parts has one, under None.
 
     Attributes
     ----------
     folder : Path or None
-        The folder, where all images are in one and references are their paths.
+        The folder, if all images are in one and references are paths relative to it.
     """
 
     def __init__(self, locations: Mapping[str | None, str | Path]):
@@ -64,53 +64,44 @@ class ImageRoots:
         self.folder = plain.folder if isinstance(plain, FolderRoot) else None
 
     def __repr__(self) -> str:
-        """Name the locations: the same ones read alike in every process."""
+        """Return the locations; equal ones have the same text in every process."""
         return f"ImageRoots({self._locations})"
 
     @classmethod
     def parse(cls, values: "ImageRoots | str | Path | Sequence[str | Path]") -> "ImageRoots":
         """Read ``--images``: one location, or ``<part>=<location>`` for each part.
 
-        A single location is opened once in a process, however often it is named.
+        A single location is opened only once per process.
         """
         if isinstance(values, ImageRoots):
             return values
         if isinstance(values, str | Path):
             return _single(str(values))
         if len(values) == 1 and Path(values[0]).exists():
-            return _single(str(values[0]))  # also where its name holds "="
+            return _single(str(values[0]))  # even if its name contains "="
         return cls(by_part(map(str, values)))
 
     def require(self) -> None:
-        """Refuse a location that is not there: else every image would be called missing.
+        """Check that every location exists; otherwise every image would be reported as missing.
 
-        Raises
-        ------
-        OSError or ValueError
-            Naming it.
+        Raises OSError or ValueError, naming the location.
         """
         for root in self._roots.values():
             root.require()
 
     def path(self, reference: str) -> Path | None:
-        """Find the file of an image, with links followed; None where it is in a tar or a table.
+        """Return the file of an image, with links resolved; None if it is in a tar or a table.
 
-        Raises
-        ------
-        ImageError
-            ``image_outside_root`` or ``missing_image``.
+        Raises ImageError: ``image_outside_root`` or ``missing_image``.
         """
         root, name = self._find(reference)
         return root.path(name)
 
     def read(self, reference: str) -> bytes:
-        """Read the bytes of an image, as they are.
+        """Read the bytes of an image, undecoded.
 
-        Raises
-        ------
-        ImageError
-            As `path`; ``truncated_image`` or ``oversized_image`` of a tar, ``unreadable_image`` of
-            a table that has changed.
+        Raises ImageError as `path`; also ``truncated_image`` or ``oversized_image`` from a tar,
+        ``unreadable_image`` from a table that has changed.
         """
         root, name = self._find(reference)
         return root.read(name)
@@ -122,7 +113,7 @@ class ImageRoots:
             part, _, name = reference.partition(":")
         if part not in self._roots:
             known = ", ".join(map(str, self._roots))
-            raise InputError(f"image {reference!r} is of none of the parts {known}")
+            raise InputError(f"image {reference!r} belongs to none of the parts {known}")
         if "\0" in name:
             raise ImageError("missing_image", f"{name!r}: a path holds no null character")
         return self._roots[part], name
@@ -136,41 +127,41 @@ class FolderRoot:
         self._real = os.path.realpath(folder)
 
     def require(self) -> None:
-        """Refuse what is no folder."""
+        """Check that the folder exists."""
         if not self.folder.is_dir():
             raise MissingFileError(f"the image root {str(self.folder)!r} is not a folder")
 
     def path(self, name: str) -> Path:
-        """The file, with links followed."""
-        real = os.path.realpath(os.path.join(self._real, name))  # noqa: PTH118 (as realpath takes it)
+        """Return the file, with links resolved."""
+        real = os.path.realpath(os.path.join(self._real, name))  # noqa: PTH118 (realpath takes a string)
         if name.startswith("/") or posixpath.commonpath((real, self._real)) != self._real:
             raise ImageError("image_outside_root", f"{name!r} is not a path inside the image root")
-        if not os.path.isfile(real):  # noqa: PTH113 (never raises, on names too long either)
+        if not os.path.isfile(real):  # noqa: PTH113 (never raises, not even on names that are too long)
             raise ImageError("missing_image", f"{name!r}: no such file in the image root")
         return Path(real)
 
     def read(self, name: str) -> bytes:
-        """The file's bytes."""
+        """Read the file's bytes."""
         return self.path(name).read_bytes()
 
 
 class TarRoot:
-    """Images inside plain tars; the headers are read when the first image is asked for."""
+    """Images inside plain tars, whose headers are read when the first image is requested."""
 
     def __init__(self, location: str | Path):
         self._location, self._lock = location, Lock()
 
     def require(self) -> None:
-        """Refuse what is no tar."""
+        """Check that the tars can be read."""
         with self._lock:
             _ = self._index
 
     def path(self, name: str) -> None:
-        """None: an image is no file. Refused as in `read`."""
+        """Return None, since an image is not a file here; errors as in `read`."""
         self._place(name)
 
     def read(self, name: str) -> bytes:
-        """The member's bytes."""
+        """Read the member's bytes."""
         tar, start, size = self._place(name)
         if size > LARGEST:
             raise ImageError("oversized_image", f"{name!r}: {size} bytes, over {LARGEST}")
@@ -183,7 +174,7 @@ class TarRoot:
 
     @cached_property
     def _index(self) -> dict[str, tuple[str, int, int]]:
-        """Tar, first byte and size of each member; size -1 of a link, -2 of a name in two tars."""
+        """Tar, offset and size of each member; size -1 for a link, -2 for a name in two tars."""
         files = record_files(self._location)
         found: dict[str, tuple[str, int, int]] = {}
         for tar in files:
@@ -212,29 +203,29 @@ class TarRoot:
 
 
 class TableRoot:
-    """Images in the rows of tables, which are opened when the first image is asked for."""
+    """Images in the rows of tables, which are opened when the first image is requested."""
 
     def __init__(self, location: str | Path):
         self._location, self._lock = location, Lock()
 
     def require(self) -> None:
-        """Refuse what is no table."""
+        """Check that the tables can be read."""
         with self._lock:
             _ = self._rows
 
     def path(self, name: str) -> None:
-        """None: an image is no file. Refused where the row has a path and no bytes."""
+        """Return None, since an image is not a file here; a path without bytes is an error."""
         if locate(name) is None:
             if _inside(name) is None:
-                detail = f"{name!r} is a path out of the table {self._location}"
+                detail = f"{name!r} leads out of the table {self._location}"
                 raise ImageError("image_outside_root", detail)
             detail = (
-                f"{name!r}: a path without bytes in {self._location}; `images` says where it is"
+                f"{name!r}: a path without bytes in {self._location}; set `images` to its folder"
             )
             raise ImageError("missing_image", detail)
 
     def read(self, name: str) -> bytes:
-        """The bytes in the row, if they are still those that the reference was made of."""
+        """Read the bytes in the row and check that they still match the reference."""
         self.path(name)
         row, number, expected = locate(name)
         with self._lock:
@@ -271,7 +262,7 @@ def _single(location: str) -> ImageRoots:
 
 
 def _open(location: str | Path) -> Root:
-    """Tell the kind of a location by what is there, else by its suffix."""
+    """Choose the kind of a location by what exists there, else by its suffix."""
     path = Path(location)
     if path.is_dir():
         return TableRoot(path) if is_saved_dataset(path) else FolderRoot(path)
@@ -283,6 +274,6 @@ def _open(location: str | Path) -> Root:
 
 
 def _inside(name: str) -> str | None:
-    """A path without detours; None where it leads out of where it starts."""
+    """Return a normalised path, or None if it leads out of its root."""
     name = posixpath.normpath(name)
     return None if name.startswith(("/", "../")) or name == ".." else name

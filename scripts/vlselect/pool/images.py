@@ -1,8 +1,8 @@
-"""Images of records, loaded safely: inside their root, of a bounded size, whole, as RGB.
+"""Load images of records safely: inside their root, of bounded size, complete, as RGB.
 
-An image file is input from outside: it lies where `image_roots` lets it lie, its size is checked
-before any pixel is decoded, and only plain raster formats are opened (Pillow would start
-Ghostscript for a PostScript file).
+An image file is untrusted input: `image_roots` bounds where it may be, its size is checked before
+any pixel is decoded, and only plain raster formats are opened (Pillow would start Ghostscript for
+a PostScript file).
 """
 
 import io
@@ -16,28 +16,23 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from vlselect.pool.image_roots import ImageError, ImageRoots
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-# What Pillow's decoders raise on broken data.
+# Raised by Pillow's decoders on broken data.
 _BROKEN = (OSError, SyntaxError, ValueError, LookupError, TypeError, EOFError, OverflowError)
 _BROKEN += (struct.error, zlib.error)
 
 
 def load(roots: ImageRoots | str | Path, reference: str, max_pixels: int) -> Image.Image:
-    """Load one image, whole, upright and as RGB.
+    """Load one complete image, upright and as RGB (see `to_rgb`).
 
     Parameters
     ----------
     roots : ImageRoots, str or Path
-        Where the images are; a single location may be named as it is.
+        Where the images are; a single location may be given as a path.
     reference : str
-        The image, as the sample bears it.
+        The image, as named in the sample.
     max_pixels : int
         Most pixels (width x height) that are decoded. Pillow's own limit, about 179 million,
-        holds as well.
-
-    Returns
-    -------
-    PIL.Image.Image
-        Mode RGB: see `to_rgb`.
+        applies as well.
 
     Raises
     ------
@@ -51,13 +46,9 @@ def load(roots: ImageRoots | str | Path, reference: str, max_pixels: int) -> Ima
 def problem(
     roots: ImageRoots | str | Path, reference: str, max_pixels: int
 ) -> tuple[str, str] | None:
-    """Check one image as `load` does, and its checksums where the format has them.
+    """Check one image as `load` does, and its checksums; return reason and detail, or None if good.
 
-    Returns
-    -------
-    (str, str) or None
-        Reason and detail; nothing where the image is good. (Values, not the error itself, since
-        these are kept and an error keeps its whole call stack.)
+    Strings instead of the error, since they are kept and an error would keep its call stack alive.
     """
     try:
         source = _find(roots, reference)
@@ -100,11 +91,11 @@ def _decode(source: Path | io.BytesIO, reference: str, max_pixels: int) -> Image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Turn an image of any mode into RGB, upright.
+    """Convert an image of any mode to RGB, upright.
 
-    The EXIF orientation is applied. What is transparent shows white: diagrams with black text on
-    a transparent ground would be all black otherwise. Sixteen-bit grey is scaled to eight bits;
-    32-bit grey, whose range no file states, is stretched from its least to its largest value.
+    The EXIF orientation is applied. Transparent pixels become white, since diagrams with black text
+    on a transparent background would otherwise be all black. Sixteen-bit grey is scaled to eight
+    bits; 32-bit grey, whose range no file states, is stretched from its minimum to its maximum.
     """
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):

@@ -1,7 +1,7 @@
-"""From records to samples: parse each, check its id and its images, and say why one is refused.
+"""Turn records into samples: parse each one, check its id and images, record why one is rejected.
 
-Order-preserving and streaming: a chunk of records is in memory at a time, and of the records
-before it only digests of their ids. Images are decoded by threads; they change nothing but time.
+Streaming and order-preserving: only one chunk of records is in memory, and of earlier records only
+digests of their ids. Images are decoded in threads, which affects speed only.
 """
 
 from collections import Counter
@@ -22,12 +22,12 @@ from vlselect.pool.table_stream import read_rows
 
 CHUNK = 1024  # records
 REPEATED_IDS = ("reject", "rename")
-REMEMBERED = 1 << 19  # images whose check is not repeated: some hundred megabytes
+REMEMBERED = 1 << 19  # images whose check is remembered: about a hundred megabytes
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one record: a `record`, or a `rejection`; `raw` is its JSON text."""
+    """The result for one record: a `record` or a `rejection`; `raw` is its JSON text."""
 
     position: int
     raw: str
@@ -38,7 +38,7 @@ class Outcome:
 
 @dataclass
 class Tally:
-    """Counts of outcomes. accepted + rejected = read, always."""
+    """Counts of outcomes; accepted + rejected = read."""
 
     read: int = 0
     accepted: int = 0
@@ -66,7 +66,7 @@ class Tally:
         self.n_multi_turn += record.n_exchanges > 1
 
     def summary(self) -> dict:
-        """Give the counts as a JSON object with sorted keys where order says nothing."""
+        """Return the counts as a JSON object; mappings are sorted by key."""
         return self.counts() | {
             "rejected_by_reason": dict(sorted(self.reasons.items())),
             "accepted_by_source": dict(sorted(self.sources.items())),
@@ -77,7 +77,7 @@ class Tally:
 
     @classmethod
     def total(cls, tallies: Iterable["Tally"]) -> "Tally":
-        """Add the counts of several tallies up."""
+        """Add up the counts of several tallies."""
         total = cls()
         for tally in tallies:
             for name in ("read", "accepted", "n_text_only", "n_multi_turn", "n_images"):
@@ -88,11 +88,11 @@ class Tally:
         return total
 
     def counts(self) -> dict[str, int]:
-        """How many were read, accepted and rejected."""
+        """Return the numbers of records read, accepted and rejected."""
         return {"read": self.read, "accepted": self.accepted, "rejected": self.reasons.total()}
 
     def describe(self) -> str:
-        """Say how many were accepted, and for each reason how many were not, with an example."""
+        """Return a text with the number accepted and, for each reason, a count and an example."""
         lines = [f"{self.accepted} of {self.read} records accepted"]
         for reason, count in sorted(self.reasons.items()):
             lines.append(f"  {reason}: {count}, first {self.examples[reason]}")
@@ -102,19 +102,10 @@ class Tally:
 def read_location(
     location: str | Path, images: str | Path | None = None
 ) -> Iterator[tuple[int, str]]:
-    """Read the records of a location, JSON or rows of tables, in its files' order.
+    """Yield position and JSON text of each record of a location, in the order of its files.
 
-    Parameters
-    ----------
-    location : str or Path
-        See `record_files`.
-    images : str or Path, optional
-        Where the images are. Bytes in a table are used if it is the table itself, or nothing.
-
-    Yields
-    ------
-    (int, str)
-        Position, counted from 0 over all files, and JSON text.
+    The position is counted from 0 over all files. Bytes in a table are used only if `images` is the
+    table itself or None.
     """
     files = record_files(location)
     if is_table(location):
@@ -134,30 +125,23 @@ def examine(
     part: str | None = None,
     repeated_ids: str = "reject",
 ) -> Iterator[Outcome]:
-    """Judge records one by one.
+    """Accept or reject records one by one, in order.
 
     Parameters
     ----------
     records : iterable of (int, str)
         Position and JSON text, from `read_location`.
     parse : callable
-        Gives a record, or raises `Rejection`.
-    image_roots : ImageRoots, str or Path
-        Where the images are.
-    max_pixels : int
-        Larger images are refused.
+        Returns a record, or raises `Rejection`.
+    image_roots, max_pixels
+        As for `images.load`; larger images are rejected.
     workers : int
         Threads that decode images.
     part : str, optional
-        Part of a mixture; begins the ids of rejected records, as `parse` does with accepted ones.
+        Part of a mixture; prefixes the ids of rejected records, as `parse` does for accepted ones.
     repeated_ids : {"reject", "rename"}
-        Of a record whose id an accepted one has: refuse it, or call it ``<id>#2``, ``<id>#3``, …,
-        the first that is free.
-
-    Yields
-    ------
-    Outcome
-        In the order of the records. An id belongs to the first accepted record that bears it.
+        An id belongs to the first accepted record that has it; later ones are rejected, or renamed
+        to the first free one of ``<id>#2``, ``<id>#3``, ….
     """
     image_roots = ImageRoots.parse(image_roots)
     check = partial(images.problem, image_roots, max_pixels=max_pixels)
@@ -177,17 +161,17 @@ def examine(
 
 
 class _Ids:
-    """The ids of accepted samples: a digest of each, and how often the repeated ones came."""
+    """The ids of accepted samples: a digest of each, and how often each was repeated."""
 
     def __init__(self, repeated: str):
         if repeated not in REPEATED_IDS:
-            raise ValueError(f"repeated ids {repeated!r} are none of {REPEATED_IDS}")
+            raise ValueError(f"repeated_ids {repeated!r} is not one of {REPEATED_IDS}")
         self._rename = repeated == "rename"
         self._taken: set[bytes] = set()
         self._bearers: Counter[bytes] = Counter()
 
     def free(self, name: str) -> str | None:
-        """The id that a record of this name may have; none where it is taken."""
+        """Return the id for a record of this name, or None if it is taken."""
         key = self._key(name)
         if key not in self._taken:
             return name
@@ -198,7 +182,7 @@ class _Ids:
         return other
 
     def take(self, name: str) -> None:
-        """Give an id away."""
+        """Mark an id as taken."""
         self._taken.add(self._key(name))
 
     @staticmethod
@@ -210,7 +194,7 @@ def _attempt(parse: Callable[[str], Record], raw: str) -> Record | Rejection:
     try:
         return parse(raw)
     except Rejection as rejection:
-        # Without its call stack, which would hold on to every record of the chunk.
+        # Without its call stack, which would keep every record of the chunk in memory.
         return rejection.with_traceback(None)
 
 
@@ -222,7 +206,7 @@ def _judge(
     problems: dict[str, tuple[str, str] | None],
     part: str | None,
 ) -> Outcome:
-    """Decide on a parsed record; one that is good takes its id."""
+    """Decide on a parsed record; an accepted one takes its id."""
     if isinstance(result, Rejection):
         name = sample_name(raw)
         return Outcome(position, raw, f"{part}:{name}" if part and name else name, None, result)

@@ -1,9 +1,9 @@
-"""Records one by one out of a JSON list or JSON lines, of any size, each as its own JSON text.
+"""Read records one by one from a JSON list or JSON lines of any size, each as its own JSON text.
 
-The texts are cut out of the file, not rebuilt from parsed values: number literals, escapes and key
-order stay as they came in, and a broken file is reported with the true position of the byte. (The
-C backend of ijson 3.6 turns lone surrogates into question marks and, when asked for floats,
-refuses integers over 64 bits: a record could not be handed on as it was.)
+The texts are cut out of the file, not rebuilt from parsed values, so number literals, escapes and
+key order are unchanged, and an error in the file is reported with its exact byte position. (The C
+backend of ijson 3.6 replaces lone surrogates by question marks and, when asked for floats, refuses
+integers over 64 bits, so it could not pass records on unchanged.)
 """
 
 import codecs
@@ -17,17 +17,17 @@ from typing import BinaryIO, NoReturn
 from vlselect.core.errors import InputError
 
 CHUNK = 1 << 20  # bytes read at a time
-LONGEST = 1 << 26  # characters or bytes of one record; a longer one is a broken file
-_NEAR_END = 16  # characters: the longest token whose cut-off end looks like a mistake
+LONGEST = 1 << 26  # characters or bytes of one record; anything longer means a broken file
+_NEAR_END = 16  # characters: the longest token that looks like an error when it is cut off
 _SPACE = re.compile(r"[ \t\n\r]*")
 _LINE_BREAK = re.compile(r"\n[ \t\r\n]*")  # never inside a JSON string
 _RETURN = re.compile(r"[\r\n][ \t\r\n]*")
-# Values are thrown away here; float takes any number, where int stops at 4,300 digits.
+# The values are discarded; float parses any number, whereas int stops at 4,300 digits.
 _DECODER = json.JSONDecoder(parse_int=float)
 
 
 class RecordsFileError(InputError):
-    """A file cannot be read as records; `position` is the byte, counted from 0, where it breaks."""
+    """A file cannot be read as records; `position` is the byte of the error, counted from 0."""
 
     def __init__(self, path: str | Path, position: int, problem: str):
         super().__init__(f"{path}, byte {position}: {problem}")
@@ -35,27 +35,23 @@ class RecordsFileError(InputError):
 
 
 def read_records(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Go through the records of a file without holding more than one and a chunk of it.
+    """Iterate over the records of a file, with only one record and one chunk in memory.
 
-    A file whose first byte, apart from white space, is ``[`` is a JSON list; one that begins with
-    ``{`` is JSON lines, an object in each; the name's suffix plays no part.
-
-    Parameters
-    ----------
-    path : str or Path
-        UTF-8, with or without a byte order mark.
+    A file (UTF-8, with or without a byte order mark) whose first byte, apart from white space, is
+    ``[`` is a JSON list; one that starts with ``{`` is JSON lines, with one object per line. The
+    suffix of the name is ignored.
 
     Yields
     ------
     (int, str)
-        Position of the record, counted from 0 (blank lines do not count), and its JSON text on
-        one line. In JSON lines the text may be no JSON at all, and bytes that are not UTF-8 are
-        lone surrogates in it (``surrogateescape``): the reader of the record rejects it.
+        Position of the record, counted from 0 without blank lines, and its JSON text on one line.
+        A line of JSON lines may be invalid JSON, and bytes that are not UTF-8 become lone
+        surrogates (``surrogateescape``), which make the parser reject the record.
 
     Raises
     ------
     RecordsFileError
-        If the file is neither, or a JSON list is broken: with the position of the byte.
+        If the file is neither, or a JSON list is broken; names the byte.
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -72,23 +68,23 @@ def read_records(path: str | Path) -> Iterator[tuple[int, str]]:
 
 
 class _Window:
-    """The part of a text file that is being looked at, and where it lies in the file."""
+    """The part of a text file that is in memory, and its position in the file."""
 
     def __init__(self, file: BinaryIO, path: Path, start: int):
         self._file, self._path = file, path
-        self._read = self._base = start  # bytes read so far; position of text[0]
+        self._read = self._base = start  # bytes read so far; byte position of text[0]
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.text, self.at, self.ended = "", 0, False
 
     def more(self) -> bool:
-        """Forget what lies behind `at` and read on; False where nothing is left to read."""
+        """Drop the text before `at` and read on; False if nothing is left to read."""
         if self.ended:
             return False
         self._base += len(self.text[: self.at].encode())
         self.text, self.at = self.text[self.at :], 0
         if len(self.text) > LONGEST:
             self.fail(f"the record that begins here is longer than {LONGEST} characters", 0)
-        # As much again as is there: the time for a long record stays linear in its length.
+        # Read as much again as is held, so the time for a long record stays linear in its length.
         data = self._file.read(max(CHUNK, len(self.text)))
         self.ended = not data
         pending = len(self._decoder.getstate()[0])
@@ -101,7 +97,7 @@ class _Window:
         return True
 
     def peek(self) -> str:
-        """Skip white space; give the next character, or nothing at the end of the file."""
+        """Skip white space and return the next character, "" at the end of the file."""
         while True:
             self.at = _SPACE.match(self.text, self.at).end()
             if self.at < len(self.text):
@@ -110,7 +106,7 @@ class _Window:
                 return ""
 
     def value(self) -> str:
-        """Step over one JSON value and give its text."""
+        """Move past one JSON value and return its text."""
         self.peek()
         while True:
             problem, where, certain = self._scan()
@@ -122,7 +118,7 @@ class _Window:
             self.more()
 
     def _scan(self) -> tuple[str, int, bool]:
-        """Try to read a value: (problem, where, whether more text can no longer change that)."""
+        """Try to parse a value: (problem, position, whether more text cannot change this)."""
         try:
             _, end = _DECODER.raw_decode(self.text, self.at)
         except json.JSONDecodeError as error:
@@ -133,17 +129,17 @@ class _Window:
             return problem, error.pos, self.ended or not cut_off
         except RecursionError:
             return "values are nested too deeply", self.at, True
-        # A number's rest may not be there yet: of 1.5 or 1e-5, "1", "1." or "1e-" is.
+        # The rest of a number may not be read yet: so far 1e-5 may be "1", "1e" or "1e-".
         return "", end, self.ended or end + 2 < len(self.text)
 
     def fail(self, problem: str, where: int) -> NoReturn:
-        """Report a problem at a character of the window by its byte in the file."""
+        """Raise an error at a character of the window, with its byte position in the file."""
         position = self._base + len(self.text[:where].encode())
         raise RecordsFileError(self._path, position, problem)
 
 
 def _read_list(window: _Window) -> Iterator[tuple[int, str]]:
-    """Give the elements of a JSON list."""
+    """Yield the elements of a JSON list."""
     first = window.peek()
     if first != "[":
         problem = f"{first!r} begins neither a JSON list nor a line with a JSON object"
@@ -166,13 +162,13 @@ def _read_list(window: _Window) -> Iterator[tuple[int, str]]:
 
 
 def _on_one_line(text: str) -> str:
-    """Replace the line breaks between tokens, each with the indentation after it, by a space."""
-    pattern = _RETURN if "\r" in text else _LINE_BREAK  # a fixed first character is found faster
+    """Replace each line break between tokens, with its indentation, by a space."""
+    pattern = _RETURN if "\r" in text else _LINE_BREAK  # a fixed first character is faster to find
     return pattern.sub(" ", text)
 
 
 def _first_byte(file: BinaryIO) -> bytes:
-    """Read up to the first byte that is not white space, and give it; nothing if there is none."""
+    """Return the first byte that is not white space, or b"" if there is none."""
     while block := file.read(CHUNK):
         if block := block.lstrip(b" \t\r\n"):
             return block[:1]
@@ -180,7 +176,7 @@ def _first_byte(file: BinaryIO) -> bytes:
 
 
 def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
-    """Give the lines that are not blank, each with the position of its first byte."""
+    """Yield the lines that are not blank, each with the position of its first byte."""
     position = file.tell()
     while line := file.readline(LONGEST + 1):
         if len(line) > LONGEST:
@@ -192,9 +188,10 @@ def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _require_lines(file: BinaryIO, path: Path) -> None:
-    """Refuse a file with no whole object on either of its first two lines.
+    """Reject a file that has no complete object on its first two lines.
 
-    One broken line is a broken record, but a JSON object spread over lines is no file of records.
+    One broken line is a broken record, but a JSON object spread over several lines is not a file of
+    records.
     """
     problem = None
     for position, text in islice(_lines(file, path), 2):

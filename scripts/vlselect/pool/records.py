@@ -1,15 +1,15 @@
-"""Instruction records: what a conversation with images must be, and why one is turned away.
+"""Instruction records: what makes a conversation with images valid, and why records are rejected.
 
-The forms that are read are those of `conversations`. LLaVA's bear an ``id``; of the others, one
-without gets an id made from its content. In a part of a mixture, ids and images begin with the
-part's name and a colon: ids that two datasets share do not collide. Torch-free.
+`conversations` describes the forms that are read. LLaVA's records need an ``id``; in other forms, a
+record without one gets an id made from its content. In a part of a mixture, ids and images are
+prefixed with the part's name and a colon, so that ids of two datasets cannot collide. Torch-free.
 
 Reasons of rejection
 --------------------
 not_an_object, invalid_json, invalid_unicode, bad_number, bad_type, unsupported_media, no_id,
 bad_id, duplicate_id, empty_conversation, unknown_role, one_sided_conversation, wrong_turn_order,
-empty_turn, forbidden_text, image_count_mismatch; of its images (`images`): missing_image,
-unreadable_image, truncated_image, oversized_image, image_outside_root; of task records: no_answer,
+empty_turn, forbidden_text, image_count_mismatch; for images (`images`): missing_image,
+unreadable_image, truncated_image, oversized_image, image_outside_root; for task records: no_answer,
 no_response.
 """
 
@@ -28,7 +28,7 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(frozen=True)
 class Record:
-    """One sample: `images` are references (see `image_roots`), `turns` alternate user first."""
+    """One sample: `images` are references (see `image_roots`), `turns` alternate, user first."""
 
     sample_id: str
     source: str
@@ -43,7 +43,7 @@ class Record:
 
 @dataclass(frozen=True)
 class TaskRecord(Record):
-    """A sample of a target task, with the answers it is scored on and the options it offers."""
+    """A sample of a target task, with the answers it is scored on and its options."""
 
     answers: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
@@ -62,26 +62,20 @@ def parse_record(
     Parameters
     ----------
     raw : str
-        JSON of one record.
     source_key : str, optional
-        Key whose value, where the record has one, names its source. Otherwise the source is the
-        part or, where the pool has none, the first folder of the first image, ``images`` for an
-        image in no folder, ``text`` for no image.
+        Key of the record's source. Without the key, or in a record without it, the source is the
+        part or, in a pool without parts, the first folder of the first image, ``images`` for an
+        image in no folder, ``text`` for a record without images.
     require_response : bool
-        Whether the conversation must end with the assistant; a question may stand alone if not.
+        Whether the conversation must end with the assistant.
     part : str, optional
-        Part of a mixture that the record is of; begins its id and its images.
+        Part of a mixture, which prefixes the id and the images.
     forbidden : sequence of str
-        Texts that no turn may hold, such as the image token of a model that will read it.
-
-    Returns
-    -------
-    Record
+        Texts that no turn may contain, such as the image token of the model.
 
     Raises
     ------
     Rejection
-        With the reason and what is wrong.
     """
     record = _build(parse_object(raw), source_key, require_response, part)
     for number, turn in enumerate(record.turns, start=1):
@@ -94,17 +88,14 @@ def parse_record(
 def parse_task_record(
     raw: str, source_key: str | None = None, *, require_response: bool = False
 ) -> TaskRecord:
-    """Read one record of a task: a record with answers, and with choices where it offers some.
+    """Read one record of a task: a record with answers and, optionally, choices.
 
     Answers are the list ``answers`` (of strings, or of objects with an ``answer``, as in VQA v2),
-    else ``answer``, else the last response. A question without a response is a fine test record.
-    A validation record needs its response, on which gradients are taken: it is not made up from
-    the answers, since that would train on a text that nobody wrote.
+    else ``answer``, else the last response. A test record may be a question without a response. A
+    validation record needs a response, since gradients are computed on it; it is not made up from
+    the answers, which would train on a text that no one wrote.
 
-    Raises
-    ------
-    Rejection
-        As `parse_record`, and ``no_answer``, ``no_response``.
+    Raises Rejection as `parse_record`, also ``no_answer`` and ``no_response``.
     """
     value = parse_object(raw)
     record = _build(value, source_key, require_response=False)
@@ -116,7 +107,7 @@ def parse_task_record(
 
 
 def sample_name(raw: str) -> str:
-    """Give the id that a rejected record bears, as far as one can be read; else nothing."""
+    """Return the id of a rejected record if it can be read, else ""."""
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError):
@@ -127,9 +118,9 @@ def sample_name(raw: str) -> str:
 
 
 def content_digest(images: Sequence[str], turns: Sequence[Turn]) -> str:
-    """Sha256 (hex) of a record's content: its images and its turns, not its id or source.
+    """Return the sha256 (hex) of a record's images and turns; its id and source do not count.
 
-    An image counts by its path, or by its bytes where they are part of a table.
+    An image counts by its path, or by its bytes if they are stored in a table.
     """
     names = [content_name(reference) for reference in images]
     text = _ENCODE([names, [[turn.role, turn.text] for turn in turns]])
@@ -158,7 +149,7 @@ def _build(
 
 
 def _check_order(roles: list[str], require_response: bool) -> None:
-    """Require user and assistant in turn, user first, after at most one system turn."""
+    """Check that user and assistant alternate, user first, after at most one system turn."""
     needed = ("user", "assistant") if require_response else ("user",)
     for role in needed:
         if role not in roles:
@@ -174,7 +165,7 @@ def _check_order(roles: list[str], require_response: bool) -> None:
 
 
 def _source(value: dict, source_key: str | None) -> str | None:
-    """The source that a record names; The Cauldron's are with its texts."""
+    """Return the source that a record names; The Cauldron stores it with the texts."""
     if not source_key:
         return None
     named, texts = value.get(source_key), value.get("texts")
@@ -216,5 +207,5 @@ def _texts(values: object, key: str) -> tuple[str, ...]:
 
 
 def _text(value: str | float | bool) -> str:
-    """Write a JSON scalar as a text: a string as it is, anything else as in JSON."""
+    """Return a JSON scalar as text: a string unchanged, anything else as in JSON."""
     return value if isinstance(value, str) else json.dumps(value)

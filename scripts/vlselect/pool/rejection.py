@@ -1,13 +1,13 @@
-"""Why a record is turned away, and how a wrong JSON value is named in the reason."""
+"""Rejected records: the exception, and how its details describe a wrong JSON value."""
 
 import json
 import re
 
-_MAY_BE_LONE = re.compile(r"\\u[dD][89a-fA-F]")  # the escape of a surrogate, lone or of a pair
+_MAY_BE_LONE = re.compile(r"\\u[dD][89a-fA-F]")  # the escape of a surrogate, alone or in a pair
 
 
 class Rejection(Exception):  # noqa: N818 (an outcome, not always an error)
-    """A record is not accepted: `reason` is one of the stable codes, `detail` says why."""
+    """A record is not accepted: `reason` is one of the stable codes, `detail` explains it."""
 
     def __init__(self, reason: str, detail: str):
         super().__init__(f"{reason}: {detail}")
@@ -15,12 +15,9 @@ class Rejection(Exception):  # noqa: N818 (an outcome, not always an error)
 
 
 def parse_object(raw: str) -> dict:
-    """Read a JSON object whose texts are all Unicode and whose numbers are all finite.
+    """Read a JSON object; all its texts must be Unicode and all its numbers finite.
 
-    Raises
-    ------
-    Rejection
-        ``invalid_json``, ``not_an_object``, ``invalid_unicode`` or ``bad_number``.
+    Raises Rejection: ``invalid_json``, ``not_an_object``, ``invalid_unicode`` or ``bad_number``.
     """
     _require_unicode(raw, "a byte that is not UTF-8")
     try:
@@ -39,18 +36,18 @@ def parse_object(raw: str) -> dict:
 
 
 def kind(value: object) -> str:
-    """Name a JSON value's type in a reader's words."""
+    """Return the type of a JSON value in plain words."""
     names = {dict: "an object", list: "a list", str: "a text", type(None): "null"}
     return names.get(type(value), "true or false" if isinstance(value, bool) else "a number")
 
 
 def shorten(text: str, width: int = 60) -> str:
-    """Quote a text, cut to some width."""
+    """Return a text in quotes, cut to `width` characters."""
     return repr(text if len(text) <= width else text[:width] + "…")
 
 
 def _finite(literal: str) -> float:
-    """Read a number; NaN, infinity and what overflows to it cannot be handed on."""
+    """Read a number; NaN, infinity and literals that overflow to infinity are rejected."""
     number = float(literal)
     if number - number != 0:
         raise Rejection("bad_number", f"{shorten(literal)} is not a finite number")
@@ -58,7 +55,7 @@ def _finite(literal: str) -> float:
 
 
 def _require_unicode(text: str, what: str) -> None:
-    """Refuse lone surrogates: escaped ones, or bytes that stand for what was not UTF-8."""
+    """Reject lone surrogates: escaped ones, or those that stand for bytes that are not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -1,9 +1,9 @@
-"""The bytes in single rows of Parquet and Arrow files, read where they are.
+"""Read the bytes in single rows of Parquet and Arrow files, in place.
 
-An Arrow file is mapped, so a row costs its own bytes. Of a Parquet file a whole row group is read
-for one row; the groups read last are kept. Read in the order of rows each group is read once; in
-random order, as finetuning reads, nearly every image costs a row group: datasets with images
-should then be saved with `datasets`' save_to_disk, or with small row groups.
+An Arrow file is mapped, so reading a row costs only its own bytes. A Parquet file is read by whole
+row groups, and the latest groups are kept: row order reads each group once, but random order, as in
+finetuning, reads a group for nearly every image. Datasets with images are therefore better saved
+with `datasets`' save_to_disk, or with small row groups.
 """
 
 import logging
@@ -21,24 +21,16 @@ from vlselect.core.errors import InputError
 from vlselect.pool.embedded import contents
 from vlselect.pool.table_stream import byte_columns, open_arrow
 
-KEPT = 1 << 28  # bytes of row groups that are kept
-LARGE_GROUP = 1 << 26  # bytes of a row group from which random reads are slow
+KEPT = 1 << 28  # bytes of row groups kept in memory
+LARGE_GROUP = 1 << 26  # bytes of a row group above which random reads are slow
 
 logger = logging.getLogger(__name__)
 
 
 class RowBytes:
-    """Read the bytes in a row of several tables that count as one.
+    """Bytes in the rows of Parquet or Arrow files, read as one table in the order of the files.
 
-    Parameters
-    ----------
-    files : sequence of str or Path
-        Parquet or Arrow files, in the order in which their rows count.
-
-    Raises
-    ------
-    ValueError
-        If a file is no such table; names it.
+    Raises ValueError, naming the file, if one is not such a table.
     """
 
     def __init__(self, files: Sequence[str | Path]):
@@ -54,10 +46,7 @@ class RowBytes:
         self._lock = Lock()
 
     def read(self, row: int) -> list[bytes]:
-        """All bytes of a row, in the order in which `embedded.detach` numbers them.
-
-        None, where there is no such row.
-        """
+        """Return a row's bytes in the order of `embedded.detach`; [] if the row does not exist."""
         if not 0 <= row < self._starts[-1]:
             return []
         number = bisect_right(self._starts, row) - 1
@@ -87,7 +76,7 @@ class _RowGroup:
 
 
 class _Mapped:
-    """A whole Arrow file; loading it reads nothing yet."""
+    """A whole Arrow file, which is mapped: loading it reads nothing yet."""
 
     def __init__(self, table: pa.Table):
         self._table, self.n_rows = table, table.num_rows
@@ -97,7 +86,7 @@ class _Mapped:
 
 
 def _pieces(path: Path) -> list[_RowGroup] | list[_Mapped]:
-    """The parts of a table that are loaded at once."""
+    """Return the parts of a table that are loaded as a whole."""
     if path.suffix != ".parquet":
         table = open_arrow(path).read_all()
         return [_Mapped(table.select(byte_columns(table.schema)))]
@@ -106,7 +95,7 @@ def _pieces(path: Path) -> list[_RowGroup] | list[_Mapped]:
     largest = max((file.metadata.row_group(i).total_byte_size for i in groups), default=0)
     if largest > LARGE_GROUP:
         logger.warning(
-            "%s has row groups of up to %d MB: read in random order, each image costs one",
+            "%s has row groups of up to %d MB: in random order, every image reads a whole group",
             *(path, largest >> 20),
         )
     return [_RowGroup(file, i, byte_columns(file.schema_arrow)) for i in groups]

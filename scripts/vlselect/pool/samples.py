@@ -1,6 +1,6 @@
 """Tables of accepted samples: pool/samples.parquet and tasks/<task>/<split>.parquet.
 
-Written and read in row groups, so that neither side holds the whole pool.
+Written and read by row groups, so the whole pool is never in memory.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from vlselect.pool.image_roots import add_images_argument
 from vlselect.pool.records import Record, TaskRecord, content_digest, parse_record
 
 ROW_GROUP = 1024  # rows; a multiple of store.BLOCK
-KEPT_GROUPS = 64  # row groups that a reader keeps: all of a small pool, some 100 MB of a large one
+KEPT_GROUPS = 64  # row groups a reader keeps: all of a small pool, about 100 MB of a large one
 SCHEMA = pa.schema(
     {
         "row": pa.int64(),
@@ -42,21 +42,16 @@ REJECTED = ("position", "sample_id", "reason", "detail")
 
 
 def add_samples_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say which samples to go through, and where their images lie."""
+    """Add the flags for the samples to read and the location of their images."""
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     add_images_argument(parser, default=Path())
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
 
 
 class SamplesWriter:
-    """Write samples one by one; the file appears when the block ends without an error.
+    """Write samples one by one to Parquet; the file appears when the block ends without an error.
 
-    Parameters
-    ----------
-    path : str or Path
-        The Parquet file to make.
-    schema : pyarrow.Schema
-        `SCHEMA`, or `TASK_SCHEMA` for records with answers.
+    `schema` is `SCHEMA`, or `TASK_SCHEMA` for records with answers.
     """
 
     def __init__(self, path: str | Path, schema: pa.Schema = SCHEMA):
@@ -104,18 +99,7 @@ class SamplesWriter:
 
 
 class Samples:
-    """Read a table of samples; row groups are read as they are needed.
-
-    Parameters
-    ----------
-    path : str or Path
-        pool/samples.parquet or tasks/<task>/<split>.parquet.
-
-    Attributes
-    ----------
-    n : int
-        Number of samples; also ``len()``.
-    """
+    """A table of `n` samples, a file of the pool or of a task; row groups are read when needed."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
@@ -130,36 +114,24 @@ class Samples:
         return self.n
 
     def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Read all rows of some columns, or of all.
-
-        Raises
-        ------
-        KeyError
-            If a column does not exist.
-        """
+        """Read all rows of some columns, or of all columns; KeyError if a column does not exist."""
         missing = set(columns or ()) - set(self._file.schema_arrow.names)
         if missing:
             raise InputError(f"{self.path} has no column {', '.join(sorted(missing))}")
         return self._file.read(columns=columns and list(columns)).to_pandas()
 
     def records(self, rows: Iterable[int]) -> list[Record]:
-        """Read the conversations of some rows, in the order asked for.
-
-        Raises
-        ------
-        IndexError
-            If a row does not exist.
-        """
+        """Read the records at `rows`, in the order given; IndexError if a row does not exist."""
         return self._collect(rows, _record_at)
 
     def raw(self, rows: Iterable[int]) -> Iterator[str]:
-        """Give the records of some rows as JSON text, as they came in, in the order asked for."""
+        """Yield the original JSON texts of the records at `rows`, in the order given."""
         rows = list(rows)
         for start in range(0, len(rows), ROW_GROUP):
             yield from self._collect(rows[start : start + ROW_GROUP], _text_at)
 
     def _collect(self, rows: Iterable[int], read: Callable[[pa.Table, int], object]) -> list:
-        """Read one thing of each row, row group by row group."""
+        """Read one value per row, row group by row group."""
         rows = [int(row) for row in rows]
         for row in rows:
             if not 0 <= row < self.n:
@@ -171,7 +143,7 @@ class Samples:
         return found
 
     def _group(self, group: int) -> pa.Table:
-        """Read one row group, or find it among those kept; the one unused longest is let go."""
+        """Read one row group, or return the kept one; the least recently used is dropped."""
         if group not in self._groups:
             columns = ["sample_id", "source", "images", "record"]
             self._groups[group] = self._file.read_row_group(group, columns=columns)
@@ -193,15 +165,7 @@ def _record_at(table: pa.Table, i: int) -> Record:
 
 
 class RejectionWriter:
-    """Write rejected.csv: a header, and a line for each record that was not accepted.
-
-    Parameters
-    ----------
-    path : str or Path
-        The CSV file to make.
-    columns : sequence of str
-        Its header.
-    """
+    """Write rejected.csv: a header, and one line per rejected record."""
 
     def __init__(self, path: str | Path, columns: Sequence[str] = REJECTED):
         self._replacing, self._columns = replacing(path), columns

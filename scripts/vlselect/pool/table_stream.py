@@ -1,7 +1,7 @@
-"""Rows of Parquet files and of datasets saved to disk, one by one as JSON texts.
+"""Read rows of Parquet files and of datasets saved to disk, one by one as JSON texts.
 
-Bytes of images are left out, references in their place (`embedded`). An Arrow file is mapped, a
-Parquet file read in pieces: memory does not grow with the number of rows.
+Bytes of images are replaced by references (`embedded`). Arrow files are mapped and Parquet files
+read in pieces, so memory does not grow with the number of rows.
 """
 
 import json
@@ -16,30 +16,15 @@ from vlselect.core.errors import InputError
 from vlselect.pool.embedded import detach
 
 PIECE = 1024  # rows
-PIECE_WITH_BYTES = 32  # rows of a table with images in it
+PIECE_WITH_BYTES = 32  # rows, in a table that holds images
 
 
 def read_rows(files: Sequence[str | Path], *, embedded: bool = True) -> Iterator[tuple[int, str]]:
-    """Go through the rows of tables.
+    """Yield number, counted from 0 over all files, and JSON object of each row of some tables.
 
-    Parameters
-    ----------
-    files : sequence of str or Path
-        Parquet or Arrow files; their columns may differ.
-    embedded : bool
-        Whether images are read from the rows. Otherwise bytes are dropped and the paths beside
-        them hold.
-
-    Yields
-    ------
-    (int, str)
-        Number of the row, counted from 0 over all files, and the row as a JSON object. What JSON
-        has no form for (dates, decimals) becomes a text.
-
-    Raises
-    ------
-    ValueError
-        If a file is no such table, or is broken; names it.
+    The tables are Parquet or Arrow files, whose columns may differ. If not `embedded`, bytes are
+    dropped and the paths beside them are used. Types that JSON lacks (dates, decimals) become
+    texts. Raises ValueError, naming the file, if one is broken or not such a table.
     """
     row = 0
     for path in files:
@@ -54,7 +39,7 @@ def read_rows(files: Sequence[str | Path], *, embedded: bool = True) -> Iterator
 
 
 def open_arrow(path: Path) -> pa.RecordBatchReader | pa.RecordBatchFileReader:
-    """Map an Arrow file: a stream, as `datasets` writes it, or one with a footer."""
+    """Map an Arrow file: a stream, as `datasets` writes it, or a file with a footer."""
     mapped = pa.memory_map(str(path))
     with path.open("rb") as file:
         has_footer = file.read(6) == b"ARROW1"
@@ -62,12 +47,12 @@ def open_arrow(path: Path) -> pa.RecordBatchReader | pa.RecordBatchFileReader:
 
 
 def byte_columns(schema: pa.Schema) -> list[str]:
-    """Columns that hold bytes, alone or deep inside."""
+    """Return the columns that hold bytes, also nested ones."""
     return [field.name for field in schema if _holds_bytes(field.type)]
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Give the rows of a table in pieces."""
+    """Yield the rows of a table in pieces."""
     if path.suffix == ".parquet":
         with pq.ParquetFile(path) as file:
             rows = PIECE_WITH_BYTES if byte_columns(file.schema_arrow) else PIECE

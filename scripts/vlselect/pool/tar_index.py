@@ -1,7 +1,8 @@
-"""Where the members of a tar file lie: found by reading its headers and seeking over the rest.
+"""Find the members of a tar file by reading its headers and seeking over the data.
 
-The standard library's tarfile takes three times as long and stops at a broken header as at the
-end. What it reads, this reads the same (ustar, GNU and pax), but for links and sparse files.
+The standard library's tarfile takes three times as long, and takes a broken header for the end of
+the archive. This module reads the same formats (ustar, GNU and pax), except for sparse files, and
+does not follow links.
 """
 
 import os
@@ -12,9 +13,9 @@ from typing import BinaryIO
 from vlselect.core.errors import InputError
 
 BLOCK = 512
-FILES = b"0\x007"  # types of a plain file: old, new, contiguous
+FILES = b"0\x007"  # types of a plain file: new, old, contiguous
 LINKS = b"12"
-_LONG = b"LKxg"  # headers of the member that follows: name, link (GNU), keys, keys of all (pax)
+_LONG = b"LKxg"  # headers for the next member: name, link (GNU), its keys, global keys (pax)
 _LONG_NAME, _PAX, _SPARSE = b"LxS"
 _WITHOUT_DATA = LINKS + b"3456"  # devices, folders, pipes
 _LONGEST_HEADER = 1 << 20  # bytes of a name or of pax keys
@@ -24,28 +25,23 @@ Place = tuple[int, int]  # first byte and size; size -1 for a link
 
 
 class TarError(InputError):
-    """A file cannot be read in place as a tar; names it and the byte."""
+    """A file cannot be read in place as a tar; names the file and the byte."""
 
 
 def read_index(path: str | Path) -> dict[str, Place]:
-    """Find the plain files and links in a tar, by name as it stands in the tar.
+    """Find the plain files and links in an uncompressed tar, by their names in the tar.
 
-    Of several members of one name the last holds, as for who unpacks it.
-
-    Parameters
-    ----------
-    path : str or Path
-        An uncompressed tar.
+    Of several members with one name, the last one counts, as when unpacking.
 
     Returns
     -------
     dict of str to (int, int)
-        First byte and size; the size of a link is -1.
+        Offset of the first byte, and size in bytes; the size of a link is -1.
 
     Raises
     ------
     TarError
-        If it is compressed, no tar, or broken.
+        If the file is compressed, broken or not a tar.
     """
     found: dict[str, Place] = {}
     with Path(path).open("rb", buffering=0) as file:
@@ -58,7 +54,7 @@ def read_index(path: str | Path) -> dict[str, Place]:
 
 
 def _members(file: BinaryIO, path: str | Path) -> Iterator[tuple[int, str, int, int]]:
-    """Give type, name, first byte and size of each member, its own long headers applied."""
+    """Yield type, name, first byte and size of each member, with its long headers applied."""
     end = os.fstat(file.fileno()).st_size
     position, long = 0, {}
     while position < end and (header := _header(file, path, position)):
@@ -66,7 +62,7 @@ def _members(file: BinaryIO, path: str | Path) -> Iterator[tuple[int, str, int, 
         start = position + BLOCK
         if kind in _LONG:
             if size > _LONGEST_HEADER:
-                raise TarError(f"{path}, byte {position}: a header of {size} bytes")
+                raise TarError(f"{path}, byte {position}: a header of {size} bytes is too long")
             content = file.read(size)
             if kind == _LONG_NAME:
                 long["path"] = content.rstrip(b"\0")
@@ -90,7 +86,7 @@ def _header(file: BinaryIO, path: str | Path, position: int) -> tuple[int, int, 
     if len(block) < BLOCK or not _is_header(block):
         if not position and block.startswith(_COMPRESSED):
             raise TarError(f"{path} is compressed; images are read in place from a plain tar only")
-        raise TarError(f"{path}, byte {position}: no header of a tar member")
+        raise TarError(f"{path}, byte {position}: not the header of a tar member")
     name, prefix = block[:100].split(b"\0")[0], b""
     if block[257:263] == b"ustar\0":
         prefix = block[345:500].split(b"\0")[0]
@@ -99,15 +95,15 @@ def _header(file: BinaryIO, path: str | Path, position: int) -> tuple[int, int, 
 
 
 def _is_header(block: bytes) -> bool:
-    """Whether the checksum, which counts its own field as spaces, is right."""
+    """Return whether the checksum, which counts its own field as spaces, is right."""
     rest = block[:148] + block[156:]
     excess = sum(rest) + 8 * 32 - _number(block[148:156])
-    # Old programs summed signed bytes.
+    # Old programs summed bytes as signed.
     return excess == 0 or excess == 256 * sum(byte > 127 for byte in rest)
 
 
 def _number(field: bytes) -> int:
-    """Read an octal field, or a binary one, as GNU writes large sizes; -1 for neither."""
+    """Read an octal field, or a binary one as GNU writes large sizes; -1 for anything else."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     try:
@@ -117,7 +113,7 @@ def _number(field: bytes) -> int:
 
 
 def _pax(content: bytes, path: str | Path, position: int) -> dict:
-    """Read the keys of a pax header that matter: path, size, and whether the file is sparse."""
+    """Read the relevant keys of a pax header: path, size, and whether the file is sparse."""
     found: dict = {}
     while content:
         length, separator, _ = content.partition(b" ")

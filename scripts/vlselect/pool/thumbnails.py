@@ -1,4 +1,4 @@
-"""Images and texts made small enough for a table."""
+"""Shrink images and texts so that they fit into a table."""
 
 import base64
 import io
@@ -10,13 +10,13 @@ TEXT = 160  # characters
 
 
 def shorten(text: str, length: int = TEXT) -> str:
-    """Put a text on one line and cut it at `length` characters, with an ellipsis."""
+    """Put a text on one line and cut it to `length` characters, with an ellipsis."""
     line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
 def encode_thumbnail(image: Image.Image, size: int = THUMBNAIL) -> str:
-    """PNG of an image shrunk to at most `size` pixels a side, in base64; small ones keep theirs."""
+    """Return an image as base64 PNG, shrunk to at most `size` pixels a side."""
     small = image.convert("RGB")
     small.thumbnail((size, size))
     buffer = io.BytesIO()
@@ -25,6 +25,6 @@ def encode_thumbnail(image: Image.Image, size: int = THUMBNAIL) -> str:
 
 
 def decode_thumbnail(text: str) -> Image.Image:
-    """Give back the RGB image that `encode_thumbnail` put into a table."""
+    """Return the RGB image that `encode_thumbnail` encoded."""
     with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as image:
         return image.convert("RGB")

@@ -15,23 +15,14 @@ def parse(label: str) -> tuple[str, str]:
 
 
 def samples(n_pool: int, label: str) -> int:
-    """Number of samples that a budget of a ratio or of samples means.
+    """Return the number of samples in a budget of a ratio or of samples.
 
-    Parameters
-    ----------
-    n_pool : int
-        Number of samples in the pool.
-    label : str
-        ``ratio-0.2`` (see `ordering.size`) or ``samples-1000``.
-
-    Raises
-    ------
-    ValueError
-        If the label is something else, or the pool has fewer samples.
+    The label is, for example, ``ratio-0.2`` (see `ordering.size`) or ``samples-1000``; InputError
+    if it is something else, or the pool has fewer samples.
     """
     kind, number = parse(label)
     if kind == "tokens":
-        raise InputError(f"budget {label}: how many samples it takes depends on which are chosen")
+        raise InputError(f"budget {label}: its number of samples depends on which are chosen")
     if kind == "ratio":
         return ordering.size(n_pool, number)
     if not 1 <= int(number) <= n_pool:

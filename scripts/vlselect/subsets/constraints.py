@@ -1,14 +1,13 @@
 """Constraints on a subset: samples in or out, bounds for each source, no near-duplicates.
 
-They hold for every method, because a method is only ever asked to choose among the samples that
-may still be chosen. First come the samples to keep. Then each source whose minimum is not yet met
-asks the method to choose within that source, the source with the fewest samples to spare first
-(ties: by name). The rest is chosen among what remains. Each ranking is walked from the best: what
-a full source or a near-duplicate of a chosen sample rules out is passed over, and the method is
-asked again for what is missing, among the samples that are left.
+They hold for every method, because a method only ever chooses among the samples that are still
+allowed. First come the samples to keep. Then the method chooses within each source that is below
+its minimum, the source with the fewest samples to spare first (ties: by name), and then among the
+remaining samples. Each ranking is read from the best on. Samples that a full source or a
+near-duplicate rules out are skipped, and the method chooses again among what is left.
 
-For a method that ranks by a score this is the best ranking that keeps the bounds; for a random
-draw it is a uniform draw among the samples that may be chosen.
+For a method that ranks by a score this is the best ranking within the bounds; for a random draw it
+is a uniform draw among the allowed samples.
 """
 
 import json
@@ -37,13 +36,13 @@ Ask = Callable[[np.ndarray, int], Selection]
 
 @dataclass(frozen=True, eq=False)
 class Chosen(Selection):
-    """A selection that says of each row why it was chosen: keep, minimum or method."""
+    """A selection with the reason for each row: keep, minimum or method."""
 
     reasons: tuple[str, ...] = ()
 
 
 class Constraints:
-    """What every subset of one pool has to be like.
+    """Requirements on every subset of one pool.
 
     Parameters
     ----------
@@ -90,12 +89,9 @@ class Constraints:
         self._require_kept()
 
     def limits(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Give the fewest and the most samples of each source, (S,) each, in a subset of n.
+        """Return the fewest and the most samples of each source, (S,) each, in a subset of n.
 
-        Raises
-        ------
-        InfeasibleError
-            If no subset of n samples can be like that; the message does the sum.
+        InfeasibleError shows the sum if no subset of n samples meets the bounds.
         """
         least, most = self._least(n), np.full(len(self.names), n)
         for name, value in self.bounds["maximum"].items():
@@ -120,7 +116,7 @@ class Constraints:
         return least, most
 
     def smallest(self) -> int:
-        """The smallest number of samples, at least 1, that has room for all that is required."""
+        """Return the smallest size, at least 1, with room for all that is required."""
         n = 1
         while (required := int(self._least(n).sum())) > n:
             if n > len(self.source):
@@ -129,18 +125,9 @@ class Constraints:
         return n
 
     def choose(self, ask: Ask, n: int) -> Chosen:
-        """Choose n samples.
+        """Choose n samples; InfeasibleError if constraints or near-duplicates do not allow it.
 
-        Parameters
-        ----------
-        ask : callable
-            Lets a method choose: of these rows (ascending) so many, the best first.
-        n : int
-
-        Raises
-        ------
-        InfeasibleError
-            If the constraints, or near-duplicates, leave no such subset.
+        `ask` returns a method's choice from rows (ascending) and a number, the best first.
         """
         least, most = self.limits(n)
         walk = _Walk(self, most)
@@ -156,11 +143,11 @@ class Constraints:
         walk.fill(ask, n - len(walk.rows), self.eligible, METHOD, "the pool")
         rows = np.array(walk.rows, dtype=np.int64)
         counts = ", ".join(f"{walk.reasons.count(why)} {why}" for why in (KEEP, MINIMUM, METHOD))
-        logger.info("constraints: %s; the method was asked %d times", counts, walk.asked)
+        logger.info("constraints: %s; the method ran %d times", counts, walk.asked)
         return Chosen(rows, np.array(walk.scores), tuple(walk.reasons))
 
     def _least(self, n: int) -> np.ndarray:
-        """Fewest samples of each source, (S,), with those to keep."""
+        """Return the fewest samples of each source, (S,), including those to keep."""
         least = np.zeros(len(self.names), dtype=np.int64)
         for name, value in self.bounds["minimum"].items():
             least[self._place(name)] = math.ceil(_amount(value, n))
@@ -169,7 +156,7 @@ class Constraints:
         return np.maximum(least, np.bincount(self.source[self.keep], minlength=len(self.names)))
 
     def _quotas(self, n: int) -> dict[str, int]:
-        """Quotas as counts; shares come to their sum of n, rounded, by largest remainder."""
+        """Return quotas as counts; shares add up to their rounded sum, by largest remainder."""
         exact = {name: _amount(value, n) for name, value in sorted(self.bounds["quota"].items())}
         counts = {name: math.floor(amount) for name, amount in exact.items()}
         missing = math.floor(sum(exact.values()) + Fraction(1, 2)) - sum(counts.values())
@@ -180,7 +167,7 @@ class Constraints:
         return self.names.index(name)
 
     def _sum(self, counts: np.ndarray) -> str:
-        """A sum of samples by source, as it would be written down."""
+        """Write out a sum of samples by source."""
         parts = [f"{c} of {name}" for name, c in zip(self.names, counts, strict=True) if c]
         return f"{' + '.join(parts) or 'none'} = {counts.sum()}"
 
@@ -212,7 +199,7 @@ class Constraints:
 
 
 class _Walk:
-    """What has been chosen so far, and what may still be."""
+    """The samples chosen so far, and those still allowed."""
 
     def __init__(self, constraints: Constraints, most: np.ndarray):
         self.rows: list[int] = []
@@ -226,7 +213,7 @@ class _Walk:
             self.free[self._source == place] = False
 
     def take(self, row: int, score: float, reason: str) -> None:
-        """Choose a sample, and rule out what it rules out."""
+        """Choose a sample, and rule out its near-duplicates and, if it is full, its source."""
         self.rows.append(int(row))
         self.scores.append(float(score))
         self.reasons.append(reason)
@@ -238,13 +225,13 @@ class _Walk:
             self.free[self._source == place] = False
 
     def fill(self, ask: Ask, count: int, among: np.ndarray, reason: str, where: str) -> None:
-        """Choose so many of the free samples among those given (bool (N,)), as the method would."""
+        """Choose `count` of the free samples in `among` (bool (N,)), in the order of the method."""
         wanted = count
         while count:
             rows = np.flatnonzero(self.free & among)
             if not len(rows):
                 raise InfeasibleError(
-                    f"{where} gave {wanted - count} of {wanted} samples: what was left were "
+                    f"{where} has only {wanted - count} of {wanted} samples: all others are "
                     "near-duplicates of chosen ones"
                 )
             found = ask(rows, min(count, len(rows)))
@@ -263,7 +250,7 @@ def read_constraints(
     bounds: Mapping[str, Mapping[str, float]] | None = None,
     duplicates: Sequence[Path] | None = None,
 ) -> Constraints | None:
-    """Read constraints from files; None where there are none.
+    """Read constraints from files; None if there are none.
 
     Parameters
     ----------
@@ -274,8 +261,8 @@ def read_constraints(
     bounds : mapping, optional
         See `Constraints`.
     duplicates : sequence of Path, optional
-        Parquet tables row_a, row_b of near-duplicates. Given at all, even if empty, samples with
-        equal contents (digests) are near-duplicates as well.
+        Parquet tables row_a, row_b of near-duplicates. If given, even empty, samples with equal
+        contents (digests) are near-duplicates as well.
     """
     if not (keep or exclude or bounds or duplicates is not None):
         return None
@@ -295,10 +282,7 @@ def read_constraints(
 def read_ids(path: Path) -> list[str]:
     """Read sample ids: a JSON list from a ``.json`` file, else one on each line.
 
-    Raises
-    ------
-    ValueError
-        If a JSON file is not a list of texts or whole numbers.
+    ValueError if a JSON file is not a list of texts or whole numbers.
     """
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".json":
@@ -310,13 +294,13 @@ def read_ids(path: Path) -> list[str]:
 
 
 def _amount(value: float, n: int) -> Fraction:
-    """A bound in samples: a whole number is one already, what lies between is a share of n."""
+    """Return a bound in samples: whole numbers are counts, values between 0 and 1 shares of n."""
     exact = Fraction(str(value))
     return exact * n if 0 < exact < 1 else exact
 
 
 def _rows(ids: np.ndarray, wanted: Sequence[str], key: str) -> np.ndarray:
-    """Rows of these sample ids, each once, ascending."""
+    """Find the distinct rows of these sample ids, ascending."""
     if not len(wanted):
         return np.empty(0, dtype=np.int64)
     known = {name: row for row, name in enumerate(ids)}

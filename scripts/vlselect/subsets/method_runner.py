@@ -1,4 +1,27 @@
-"""Run a method: on the whole pool, or on part of it, with its answers checked."""
+"""Run a selection method on the whole pool or on part of it.
+
+A method is a module of `vlselect.methods` with the function
+``select(pool, signals, budget, seed, **parameters)``, which returns a `Selection`:
+
+pool : DataFrame
+    Columns row, sample_id, source, n_images; one row per sample, in row order.
+signals : dict of name to DataFrame, ShardedArray or dict of DataFrame
+    What the method's rule computed before.
+budget : int
+    Exact number of samples to choose.
+seed : int
+    For methods that draw.
+
+Rows come best first, and ties go by sample id, so that the choice does not depend on the order of
+the pool. The method raises InputError if a signal is missing, does not fit the pool or is not
+finite, or a parameter is out of its range. Two more functions are optional:
+
+``score(pool, signals, seed, **parameters)`` returns a float32 array (N,) in row order, NaN for
+samples without a score; `select` gets it as the signal ``scores``: DataFrame row, score.
+
+``prepare(pool, signals, **parameters)`` returns the signals and what depends on the whole pool; it
+runs before `select` sees a part of the pool.
+"""
 
 import inspect
 from types import ModuleType
@@ -13,21 +36,10 @@ from vlselect.subsets.signals import Signal, restrict
 
 
 class MethodRunner:
-    """A method with everything that it chooses by; its answers are checked.
+    """A method with its inputs; checks what it chooses.
 
-    Parameters
-    ----------
-    method : module
-        Of vlselect.methods. If it has a ``prepare(pool, signals, **parameters)``, that adds to
-        the signals what has to be known of the whole pool before a part of it is looked at.
-    pool : DataFrame
-        One row per sample, in row order.
-    signals : dict
-    seed : int
-    parameters : dict
-        Of the method.
-    threads : int
-        Of matrix products.
+    `method` is a module as above; `pool`, `signals`, `seed` and `parameters` are its arguments,
+    `threads` those of matrix products.
     """
 
     def __init__(
@@ -45,12 +57,12 @@ class MethodRunner:
         self._prepared = not hasattr(method, "prepare")
 
     def __call__(self, rows: np.ndarray, count: int) -> Selection:
-        """Let the method choose `count` of these rows of the pool.
+        """Choose `count` of these rows of the pool by the method.
 
         Parameters
         ----------
         rows : int64 array, shape (n,)
-            Ascending. Where they are not the whole pool, the method sees nothing of the others.
+            Ascending. The method sees only these.
         count : int
             At most n.
 
@@ -62,7 +74,7 @@ class MethodRunner:
         Raises
         ------
         TypeError, ValueError
-            If the method cannot choose, or breaks its contract; the message names it.
+            If the method cannot choose, or breaks its contract; names the method.
         InfeasibleError
             If it has too few samples to choose from.
         """
@@ -74,7 +86,9 @@ class MethodRunner:
             with threadpool_limits(self._threads):
                 found = self._method.select(pool, signals, count, self._seed, **self._parameters)
             if not isinstance(found, Selection):
-                raise TypeError(f"method {self.name!r} gave a {type(found).__name__}, no Selection")
+                raise TypeError(
+                    f"method {self.name!r} returned a {type(found).__name__}, not a Selection"
+                )
             found.check(count, len(pool))
         except ValueError as error:
             part = "" if whole else f", asked for {count} of {len(rows)} samples"

@@ -1,4 +1,4 @@
-"""Which samples are near-duplicates of each other: pairs by their features, groups by content."""
+"""Lookup of near-duplicates: pairs by their features, groups by content."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ class NearDuplicates:
     ----------
     n_pool : int
     pairs : int array, shape (m, 2), optional
-        Rows that are near-duplicates of each other, each pair once, in either order.
+        Rows of near-duplicates, each pair once, in either order.
     groups : sequence of length n_pool, optional
         Samples with equal values (digests of their contents) are near-duplicates as well.
 
@@ -44,7 +44,7 @@ class NearDuplicates:
         self._first = np.searchsorted(self._group[self._members], np.arange(n_pool + 1))
 
     def of(self, row: int) -> np.ndarray:
-        """Rows that are near-duplicates of one; it may be among them."""
+        """Return the rows of a sample's near-duplicates, which may include itself."""
         if not self._any:
             return np.empty(0, np.int64)
         group = self._group[row]

@@ -1,4 +1,4 @@
-"""What a selection method gets to see: the pool, and its signals from their files."""
+"""A method's inputs: the pool, and its signals from their files."""
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,13 +13,13 @@ from vlselect.pool.samples import Samples
 
 
 class RowsOf:
-    """Some rows of a sharded array, read when they are asked for; read like a `ShardedArray`.
+    """Some rows of a sharded array, with the interface of a `ShardedArray`; read on request.
 
     Parameters
     ----------
     array : ShardedArray (N, ...)
     rows : int array, shape (n,)
-        Its rows, in the order in which they are to be numbered.
+        Rows of the array, in their new order.
     """
 
     def __init__(self, array: ShardedArray, rows: np.ndarray):
@@ -31,7 +31,7 @@ class RowsOf:
         return self.shape[0]
 
     def __getitem__(self, rows: slice | np.ndarray | Sequence[int]) -> np.ndarray:
-        """Copy out rows, in the order asked for."""
+        """Return rows, in the requested order."""
         if not isinstance(rows, slice):
             rows = np.asarray(rows, dtype=np.int64)
             if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
@@ -39,16 +39,16 @@ class RowsOf:
         return self._array[self._rows[rows]]
 
     def blocks(self, rows: int = 8192) -> Iterator[tuple[int, np.ndarray]]:
-        """Go through the rows in blocks; give the first row of each, and the block."""
+        """Yield the first row of each block, and the block."""
         for start in range(0, len(self), rows):
             yield start, self[start : start + rows]
 
     def groups(self, members: Iterable[np.ndarray], **options) -> Iterator[np.ndarray]:
-        """Read groups of rows that lie scattered over the array, as `ShardedArray.groups`."""
+        """Read groups of rows scattered over the array, as `ShardedArray.groups`."""
         return self._array.groups((self._rows[group] for group in members), **options)
 
     def only(self, key: str) -> str:
-        """Give the header value that all shards share."""
+        """Return the header value that all shards share."""
         return self._array.only(key)
 
 
@@ -58,13 +58,13 @@ POOL_COLUMNS = ["row", "sample_id", "source", "n_images"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that name a method, its pool, its signals, its parameters and a seed."""
+    """Add the flags for a method, its pool, signals and parameters, and a seed."""
     parser.add_argument("--method", required=True, help="module of vlselect.methods")
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     repeatable = {"nargs": "+", "action": "append", "default": [], "metavar": ("NAME", "PATH")}
-    about = "a signal and its Parquet file or all its shards; without a path it is left out"
+    about = "a signal and its Parquet file or all its shards; left out without a path"
     parser.add_argument("--signal", help=about, **repeatable)
-    about = "a signal of several Parquet files, known to the method by the files' names"
+    about = "a signal of several Parquet files, passed to the method by file name"
     parser.add_argument("--tables", help=about, **repeatable)
     parser.add_argument("--parameters", default="{}", help="the method's parameters, as JSON")
     parser.add_argument("--seed", type=int, required=True)
@@ -91,12 +91,12 @@ def read_signals(
     several : iterable of [name, path, ...]
         Signals of several Parquet files, such as one for each task.
     n_pool : int
-        Samples in the pool. A table with a column ``row`` must hold rows 0 to n_pool - 1 in order.
+        Samples in the pool. A column ``row`` of a table must be 0 to n_pool - 1 in order.
 
     Returns
     -------
     dict of name to DataFrame, ShardedArray, or dict of file stem to DataFrame
-        Signals without a path are left out, so that a rule can name optional ones.
+        Without the signals that have no path, so that a rule can name optional ones.
 
     Raises
     ------
@@ -125,19 +125,19 @@ def read_signals(
 def restrict(
     pool: pd.DataFrame, signals: dict[str, Signal], rows: np.ndarray
 ) -> tuple[pd.DataFrame, dict[str, Signal]]:
-    """Give pool and signals as if these rows were all that there is, numbered from 0.
+    """Return pool and signals restricted to these rows, numbered from 0.
 
-    Arrays and tables with a column ``row`` keep these rows. Where a table names other rows
-    (``neighbour_j``, with ``squared_j``), those that are left out become the sample itself at
-    distance 0. A table of clusters (``cluster`` and ``size``, no ``row``) beside assignments of
-    rows to clusters has its sizes counted anew, down to 0. Other tables stay as they are.
+    Arrays and tables with a column ``row`` keep these rows. In a table that names other rows
+    (``neighbour_j``, with ``squared_j``), those left out become the sample itself at distance 0. A
+    table of clusters (``cluster`` and ``size``, no ``row``) beside assignments of rows to clusters
+    gets new sizes, which may be 0. Other tables stay unchanged.
 
     Parameters
     ----------
     pool : DataFrame
         One row per sample, in row order.
     signals : dict
-        As `read_signals` gives them.
+        From `read_signals`.
     rows : int64 array, shape (n,)
         Ascending.
     """
@@ -163,7 +163,7 @@ def _restrict(signal: Signal, rows: np.ndarray, place: np.ndarray) -> Signal:
 
 
 def _take(table: pd.DataFrame, rows: np.ndarray, place: np.ndarray) -> pd.DataFrame:
-    """Keep rows of a table by row, and number them and the rows that it names from 0."""
+    """Keep these rows of a table, and renumber them and the rows that it names from 0."""
     part = table.iloc[rows].reset_index(drop=True)
     part["row"] = np.arange(len(part), dtype=np.int64)
     for column in part.filter(regex=r"^neighbour_\d+$"):
@@ -191,6 +191,6 @@ def _read_table(path: str, n_pool: int) -> pd.DataFrame:
 
 
 def _require_rows(name: str, frame: pd.DataFrame, n_pool: int) -> None:
-    """Raise ValueError if a table that has rows does not follow the pool, row by row."""
+    """Raise ValueError if a table with a column row does not follow the pool row by row."""
     if "row" in frame and not np.array_equal(frame["row"].to_numpy(), np.arange(n_pool)):
         raise InputError(f"the rows of {name} are not those of the pool of {n_pool} samples")

@@ -1,4 +1,4 @@
-"""Budgets in tokens: how many samples fit, by asking for more or fewer until it is known."""
+"""Budgets in tokens: a search for the number of samples that fits."""
 
 import logging
 from collections.abc import Callable
@@ -14,38 +14,40 @@ logger = logging.getLogger(__name__)
 
 
 def read_tokens(paths: list[Path], n_pool: int) -> np.ndarray:
-    """Tokens of each sample, int64 (n_pool,), from the tables of all shards."""
+    """Read the tokens of each sample, int64 (n_pool,), from the tables of all shards."""
     if not paths:
         raise InputError("a budget in tokens needs the tables of the pool's tokens")
     table = pd.concat([pd.read_parquet(path) for path in paths]).sort_values("row")
     if not np.array_equal(table["row"].to_numpy(), np.arange(n_pool)):
-        raise InputError(f"{paths[0]} and the like do not count the tokens of {n_pool} samples")
+        raise InputError(
+            f"{paths[0]} and the other tables do not hold the tokens of {n_pool} samples"
+        )
     return table["tokens"].to_numpy(np.int64)
 
 
 def fill(choose: Callable[[int], Chosen], tokens: np.ndarray, limit: int, least: int = 1) -> Chosen:
-    """Choose a number of samples that fits while one more sample does not.
+    """Choose a number of samples that fits the limit although one more sample would not.
 
-    Where a method's smaller choices are the beginnings of its larger ones, that is the longest
-    beginning that fits. Where they are not (an allocation to clusters is rounded anew for every
-    number), more than one number may be like that. Which one is found follows from the search
-    alone: it halves or interpolates between a number that fits and one that does not.
+    If a method's smaller choices are the beginnings of its larger ones, this is the longest
+    beginning that fits. Otherwise (an allocation to clusters is rounded for each number separately)
+    several numbers may qualify. Which one is found depends on the search alone: it halves or
+    interpolates between a number that fits and one that does not.
 
     Parameters
     ----------
     choose : callable
-        Gives the choice of n samples; where there is none (`InfeasibleError`), n does not fit.
+        From n to the choice of n samples; if it raises `InfeasibleError`, n does not fit.
     tokens : int64 array, shape (N,)
         Tokens of each sample.
     limit : int
-        Tokens that the chosen may have, in all.
+        Most tokens of all chosen samples together.
     least : int
-        Smallest number of samples that can be asked for.
+        Smallest number of samples to choose.
 
     Raises
     ------
     ValueError
-        If the choice of `least` samples has too many tokens, or the whole pool fewer.
+        If the choice of `least` samples has too many tokens, or the whole pool has fewer.
     InfeasibleError
         If there is no choice of `least` samples.
     """

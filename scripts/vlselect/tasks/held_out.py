@@ -1,7 +1,7 @@
-"""Validation and test sets drawn from a benchmark's questions, never with an image in common.
+"""Draw validation and test sets from a benchmark's questions, without an image in common.
 
-Drawn by hashes of seed and id (`ordering.draw`), so that which questions are drawn depends neither
-on the order of a file nor on how many others are asked for.
+Draws use hashes of seed and id (`ordering.draw`), so they depend neither on the order of a file nor
+on how many other questions are drawn.
 """
 
 from collections.abc import Sequence
@@ -20,33 +20,23 @@ def divide(
     whole: bool = False,
     only_test: Sequence[bool] | None = None,
 ) -> tuple[list[int], list[int]]:
-    """Divide questions into a validation and a test set.
+    """Divide questions into a validation and a test set: ascending rows of each.
 
-    Groups (the questions about one image) are drawn one after the other: the first are for
-    validation until it is full, those after them for the test set. What is left of the group at
-    the end of a set belongs to neither.
+    Groups (the questions about one image) are drawn in a random order: the first ones fill the
+    validation set, the following ones the test set. If a set takes only part of its last group, the
+    rest of that group is in neither set. Raises ValueError if there are too few questions.
 
     Parameters
     ----------
     names, groups : sequence of str, length N
-        Id of each question (distinct), and of the group that may not be divided between the sets.
+        Id of each question (distinct), and of its group, which may not be split between the sets.
     validation, test : float, int or "all"
         A share below 1, a number, or all that are left.
     seed : int
     whole : bool
-        The test set gets whole groups only, and then may have fewer than asked for.
+        The test set gets whole groups only, and may then be smaller than requested.
     only_test : sequence of bool, optional
-        Questions that are no validation samples.
-
-    Returns
-    -------
-    validation, test : list of int
-        Ascending rows.
-
-    Raises
-    ------
-    ValueError
-        If there are not so many questions.
+        Questions that may not be validation samples.
     """
     order = grouped(names, groups, seed)
     barred = only_test if only_test is not None else [False] * len(names)
@@ -66,23 +56,16 @@ def divide_apart(
     *,
     whole: bool = False,
 ) -> tuple[list[int], list[int], list[int]]:
-    """Draw validation and test questions, each from a set of its own.
+    """Draw validation and test questions, each from a set of its own; parameters as for `divide`.
 
-    The test set is drawn group by group, the validation set question by question among those
-    whose group is not in the test set.
-
-    Parameters
-    ----------
-    validation_set, test_set : (names, groups)
-        As for `divide`.
-    validation, test, seed, whole
-        As for `divide`.
+    The test set is drawn by groups; the validation set question by question, without the groups in
+    the test set.
 
     Returns
     -------
     validation, test, barred : list of int
-        Ascending rows of the validation set, of the test set, and again of the validation set:
-        those whose group is in the test set.
+        Ascending rows: `validation` and `barred` (questions whose group is in the test set) of the
+        validation set, `test` of the test set.
     """
     tested, _ = take(grouped(*test_set, seed), count(test, len(test_set[0])), whole, "test")
     used = {test_set[1][row] for row in tested}
@@ -95,7 +78,7 @@ def divide_apart(
 
 
 def grouped(names: Sequence[str], groups: Sequence[str], seed: int) -> list[list[int]]:
-    """Rows of each group; groups, and rows in them, in the order of the draw."""
+    """Return the rows of each group; groups, and rows in them, in random order."""
     members: dict[str, list[int]] = {}
     for row in ordering.draw(names, len(names), seed, "questions").tolist():
         members.setdefault(groups[row], []).append(row)
@@ -106,19 +89,10 @@ def grouped(names: Sequence[str], groups: Sequence[str], seed: int) -> list[list
 def take(
     order: Sequence[list[int]], wanted: int | None, whole: bool = False, what: str = "questions"
 ) -> tuple[list[int], int]:
-    """Take rows group by group until there are as many as wanted; None wants all.
+    """Take rows group by group until there are as many as wanted; None takes all.
 
-    Returns
-    -------
-    rows : list of int
-        Ascending.
-    used : int
-        Groups that were gone through.
-
-    Raises
-    ------
-    ValueError
-        If there are not so many, or none; names `what` they are for.
+    Returns ascending rows and the number of groups visited. Raises ValueError, naming `what` they
+    are for, if there are too few rows, or none.
     """
     if wanted is None:
         return sorted(row for rows in order for row in rows), len(order)
@@ -136,7 +110,7 @@ def take(
 
 
 def count(size: float | str, available: int) -> int | None:
-    """Number that a share below 1 or a number means; None for "all"."""
+    """Return the number that a share below 1 or a number stands for; None for "all"."""
     if size == "all":
         return None
     return ordering.size(available, size) if 0 < size < 1 else int(size)

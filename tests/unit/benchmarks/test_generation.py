@@ -22,9 +22,9 @@ def samples(tiny_pool):
 
 
 def slow_answer(vlm, record, image_root, max_new_tokens):
-    """Greedy decoding by definition, and whether it was cut: whole passes, one sample, no cache.
+    """Decode greedily by definition, one sample without cache; return whether it was cut.
 
-    Image tokens are left out: a second one would have no image in a whole forward pass.
+    Image tokens are left out: a second one would have no image in a full forward pass.
     """
     pictures = [images.load(image_root, name, 10**6) for name in record.images]
     inputs = vlm.collate([vlm.encode_prompt(record, pictures)]).inputs
@@ -80,7 +80,7 @@ def test_the_reference_answer_is_not_shown(vlm, tiny_pool, samples):
 
 
 def test_decoding_ends_where_the_model_says_so(vlm, samples, tiny_pool, monkeypatch):
-    """Ends named by the model count beside the tokenizer's own."""
+    """End tokens of the model count as well as the tokenizer's own."""
     long, cut = generate(vlm, samples, ROWS, tiny_pool / "images", max_new_tokens=6)
     word = next(answer.split()[1] for answer in long if len(set(answer.split())) > 2)
     end = vlm.tokenizer.convert_tokens_to_ids(word)

@@ -1,4 +1,4 @@
-"""Task files for lmms_eval, what is read back, and what is refused."""
+"""Task files for lmms_eval, answers read back, and errors."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ TURNS = [("human", "<image>\nWhat is it?"), ("gpt", "a cat"), ("human", "Sure?")
 
 @pytest.fixture
 def documents(tmp_path):
-    """Documents of a test set: one question, and a conversation whose last answer is known."""
+    """Return documents of a test set: one question, and a conversation with a known last answer."""
     Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
     with SamplesWriter(tmp_path / "test.parquet", TASK_SCHEMA) as writer:
         for name, n_turns in (("one", 1), ("talk", 4)):

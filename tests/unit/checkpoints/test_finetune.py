@@ -31,7 +31,7 @@ WHOLE = Settings(
 
 @pytest.fixture
 def run(tiny_vlm, tiny_pool, tmp_path):
-    """Train a fresh tiny model; give the model and the rows of its log."""
+    """Train a fresh tiny model; return it and the rows of its log."""
 
     def run(settings, seed=0, rows=ROWS):
         vlm = load_vlm(str(tiny_vlm), device="cpu")
@@ -53,7 +53,7 @@ def weights(model):
 
 
 def manual_loss(vlm, samples, rows, image_root):
-    """Mean negative log-likelihood over the response tokens of all rows, one sample at a time."""
+    """Return the mean negative log-likelihood of the rows' response tokens, sample by sample."""
     total, count = 0.0, 0
     for record in samples.records(rows):
         pictures = [images.load(image_root, name, 10**6) for name in record.images]
@@ -106,7 +106,7 @@ def test_training_lowers_the_loss(run, settings):
 @pytest.mark.parametrize("settings", [LORA, WHOLE], ids=["lora", "none"])
 def test_same_seed_gives_the_same_weights(run, settings):
     first, first_log = run(settings, seed=3)
-    torch.rand(5)  # whatever was drawn before does not matter
+    torch.rand(5)  # earlier draws do not matter
     second, second_log = run(settings, seed=3)
     second = weights(second)
     assert all(torch.equal(weight, second[name]) for name, weight in weights(first).items())
@@ -147,7 +147,7 @@ def test_the_log_has_a_line_for_each_step(run):
 
 @pytest.mark.parametrize("settings", [LORA, WHOLE], ids=["lora", "none"])
 def test_recomputing_activations_changes_nothing(run, settings):
-    """Dropout too is what it was: a recomputed layer sees the random numbers of its first pass."""
+    """Dropout stays the same: a recomputed layer sees the random numbers of its first pass."""
     plain, _ = run(settings)
     frugal, _ = run(changed(settings, gradient_checkpointing=True))
     frugal = weights(frugal)
@@ -158,7 +158,7 @@ def test_recomputing_activations_changes_nothing(run, settings):
 
 @pytest.mark.parametrize("settings", [LORA, WHOLE], ids=["lora", "none"])
 def test_bfloat16_rounds_but_trains(run, settings):
-    """Each layer rounds what it gives by 2^-9 at most, to and fro; the weights stay float32."""
+    """Each layer rounds by at most 2^-9, forward and backward; the weights stay float32."""
     _, exact = run(changed(settings, epochs=4, dropout=0))
     model, rounded = run(changed(settings, epochs=4, dropout=0, bf16=True))
     assert {w.dtype for w in model.parameters() if w.requires_grad} == {torch.float32}
@@ -171,7 +171,7 @@ def test_bfloat16_rounds_but_trains(run, settings):
 
 
 def test_workers_change_nothing(run):
-    """Neither order nor dropout depends on who encodes the samples."""
+    """Neither order nor dropout depends on the processes that encode the samples."""
     alone, alone_log = run(changed(LORA, epochs=2))
     helped, helped_log = run(changed(LORA, epochs=2, workers=2))
     helped = weights(helped)

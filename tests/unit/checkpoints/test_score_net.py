@@ -1,4 +1,4 @@
-"""The score net and its joint training: the loss by hand, who gets gradients, what it learns."""
+"""The score net and its joint training: the loss by hand, gradients, and the learned difficulty."""
 
 import csv
 
@@ -44,7 +44,7 @@ def samples(tiny_pool):
 
 @pytest.fixture
 def features(tmp_path):
-    """CLIP features of the tiny pool: two halves of unit length."""
+    """Return CLIP features of the tiny pool: two halves of unit length."""
     halves = np.random.default_rng(0).normal(size=(24, 2, 5))
     halves /= np.linalg.norm(halves, axis=2, keepdims=True)
     return ShardedArray(write_shards(tmp_path, halves.reshape(24, 10).astype(np.float16)))
@@ -52,7 +52,7 @@ def features(tmp_path):
 
 @pytest.fixture
 def run(tiny_vlm, tiny_pool, samples, features, tmp_path):
-    """Train on a fresh tiny model; give the net and the losses of its log."""
+    """Train on a fresh tiny model; return the net and the losses of its log."""
 
     def run(settings=LORA, seed=0, rows=ROWS, features=features, **more):
         vlm = load_vlm(str(tiny_vlm), device="cpu")
@@ -71,7 +71,7 @@ def changed(**values):
 
 
 def token_losses(vlm, samples, row, image_root):
-    """Loss of each response token of one sample, computed alone, token by token."""
+    """Return the loss of each response token of one sample, computed token by token."""
     record = samples.records([row])[0]
     pictures = [images.load(image_root, name, 10**6) for name in record.images]
     encoded = vlm.encode(record, pictures)
@@ -162,7 +162,7 @@ def test_training_moves_net_and_adapter_and_nothing_else(tiny_vlm, tiny_pool, sa
 
 
 def test_samples_with_a_high_loss_come_out_as_difficult(run, vlm, samples, tiny_pool, tmp_path):
-    """Features tell which half of the pool has the higher losses: that half must end up harder."""
+    """The features encode the half of the pool with higher losses, which must end up harder."""
     losses = [np.mean(token_losses(vlm, samples, row, tiny_pool / "images")) for row in range(24)]
     hard = np.argsort(losses)[12:]
     marks = np.tile(np.array([1, 0], np.float16), (24, 1))
@@ -185,7 +185,7 @@ def test_difficulty_is_minus_the_output_of_the_net(features):
 def test_same_seed_gives_the_same_net_and_another_other_batches(run):
     settings = changed(batch_size=2, dropout=0.1)
     net, losses = run(settings, seed=1, initial_spread=0)
-    torch.rand(5)  # whatever was drawn before does not matter
+    torch.rand(5)  # earlier draws do not matter
     again, losses_again = run(settings, seed=1, initial_spread=0)
     assert torch.equal(net.weight, again.weight) and losses == losses_again
     other, _ = run(settings, seed=2, initial_spread=0)

@@ -1,4 +1,4 @@
-"""The loss of a step is the mean over its response tokens, however they are cut into batches."""
+"""The loss of a step is the mean over its response tokens, for any split into batches."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ from vlselect.models.collation import IGNORED, Encoded, collate
 from vlselect.models.loading import load_vlm
 from vlselect.pool.samples import Samples
 
-LENGTHS = (1, 40, 2, 30, 1, 25)  # words of the responses: means of micro-batches weigh them apart
+LENGTHS = (1, 40, 2, 30, 1, 25)  # words of the responses: micro-batch means weight them differently
 ROWS = range(len(LENGTHS))
 WHOLE = {
     "adapter": "none",
@@ -39,7 +39,7 @@ EPS = torch.finfo(torch.float32).eps
 
 @pytest.fixture(scope="module")
 def uneven_pool(tmp_path_factory):
-    """Folder of a pool whose responses have very different lengths; one sample has no image."""
+    """Write a pool with responses of very different lengths and one text-only sample."""
     folder = tmp_path_factory.mktemp("uneven")
     rng = np.random.default_rng(0)
     words = sorted(set(" ".join(TEXTS).replace(":", "").replace(",", "").split()))
@@ -62,7 +62,7 @@ def uneven_pool(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def family_folder(tmp_path_factory):
-    """Save a family once; give its folder."""
+    """Save a family once; return its folder."""
     folders = {}
 
     def folder(name):
@@ -94,12 +94,12 @@ def logged(path):
 
 
 def assert_same_loss(loss, expected, n_tokens):
-    """A sum of n positive terms is off by n eps at most; the log holds six digits."""
+    """Allow n eps for a sum of n positive terms, and the six digits of the log."""
     assert loss == pytest.approx(expected, rel=n_tokens * EPS + 5e-6)
 
 
 def assert_same_step(loss, gradients, expected):
-    """The gradient of every weight, within n eps of the length of the whole gradient."""
+    """Compare every weight's gradient within n eps of the norm of the whole gradient."""
     expected_loss, n_tokens, expected_gradients = expected
     assert_same_loss(loss, expected_loss, n_tokens)
     assert gradients.keys() == expected_gradients.keys()
@@ -110,7 +110,7 @@ def assert_same_step(loss, gradients, expected):
 
 @pytest.fixture
 def run(family_folder, uneven_pool, monkeypatch, tmp_path):
-    """Train a family on the pool; give the losses in the log and the first step's gradients."""
+    """Train a family on the pool; return the logged losses and the first step's gradients."""
 
     def run(family, **settings):
         gradients = {}
@@ -137,7 +137,7 @@ def test_a_step_is_the_mean_over_its_tokens(family, accumulation, run, expected_
 def test_two_processes_share_a_step(
     launched_family, family_folder, expected_step, uneven_pool, tmp_path
 ):
-    """Each takes three micro-batches of one sample, so their numbers of tokens differ."""
+    """Each has three micro-batches of one sample, so their numbers of tokens differ."""
     settings = WHOLE | {"batch_size": 1, "gradient_accumulation": 6, "processes": 2}
     out, folder = tmp_path / "out", family_folder(launched_family)
     flags = finetune_flags(folder, uneven_pool, out, ROWS, **settings)
@@ -151,7 +151,7 @@ def test_two_processes_share_a_step(
 def test_a_last_step_of_fewer_micro_batches_has_its_own_number_of_tokens(
     run, family_folder, uneven_pool
 ):
-    """Six samples in steps of four: the second has the two that the first has not."""
+    """Six samples in steps of four: the second step has two."""
     steps = {"batch_size": 1, "gradient_accumulation": 4, "learning_rate": 1e-30}
     losses, _ = run("qwen2_5_vl", **steps)
     vlm = load_vlm(str(family_folder("qwen2_5_vl")), device="cpu")
@@ -167,7 +167,7 @@ def test_a_last_step_of_fewer_micro_batches_has_its_own_number_of_tokens(
 
 
 def test_a_first_token_never_counts():
-    """Nothing predicts it: neither the number of tokens nor the loss may hold it."""
+    """It has no prediction, so neither the number of tokens nor the loss may include it."""
     ids = torch.tensor([5, 6, 7])
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     nothing, response = np.zeros(3, bool), np.array([True, False, True])
@@ -178,7 +178,7 @@ def test_a_first_token_never_counts():
 
 @pytest.mark.parametrize("balanced", [True, False])
 def test_experts_are_balanced_where_the_model_asks_for_it(balanced):
-    """As the model's own loss has it for one batch; weighted by tokens over several."""
+    """For one batch as in the model's own loss; for several, weighted by tokens."""
     torch.manual_seed(0)
     config = mixture_of_experts(balanced)
     model = Qwen3VLMoeForConditionalGeneration(config)

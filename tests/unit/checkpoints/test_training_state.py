@@ -1,4 +1,4 @@
-"""What is saved on the way, and what a run refuses to go on from."""
+"""Saved states of a run, and states that it refuses to resume from."""
 
 import csv
 import pickle
@@ -29,7 +29,7 @@ SETTINGS = {
 
 @pytest.fixture
 def run(tiny_vlm, tiny_pool, tmp_path, monkeypatch):
-    """Train with states in partial/, up to a step where one is given; give weights and steps."""
+    """Train with states in partial/, up to an optional step; return weights and steps."""
     on_log = TrainingLog.on_log
 
     def run(break_after=None, rows=ROWS, seed=0, path=tiny_vlm, partial="partial", **changes):
@@ -89,7 +89,7 @@ def test_no_state_is_saved_where_none_is_asked_for(run, tmp_path):
     ids=["missing", "shape", "extra"],
 )
 def test_a_state_that_lacks_a_weight_is_refused(run, tmp_path, change, expected):
-    """A first row alone would have been copied into every row."""
+    """`copy_` would have broadcast the first row to all rows."""
     break_off(run, 3)
     path = tmp_path / "partial/checkpoint-2/trained.safetensors"
     weights = load_file(path)
@@ -110,7 +110,7 @@ def test_a_state_of_other_inputs_is_not_gone_on_from(run, capsys, caplog, other)
     break_off(run, 3)
     found, steps = run(**other)
     assert same(found, fresh) and steps == [1, 2, 3, 4, 5, 6]
-    assert "starting anew, changed" in caplog.text
+    assert "starting over, changed" in caplog.text
 
 
 def test_a_model_that_was_replaced_in_place_is_other_input(run, tiny_vlm, tmp_path, caplog):
@@ -121,7 +121,7 @@ def test_a_model_that_was_replaced_in_place_is_other_input(run, tiny_vlm, tmp_pa
     break_off(run, 3, path=copy)
     (copy / "model.safetensors").write_bytes((tiny_vlm / "model.safetensors").read_bytes())
     run(path=copy)
-    assert "starting anew, changed: model_files" in caplog.text
+    assert "starting over, changed: model_files" in caplog.text
 
 
 def test_settings_without_effect_may_change_between_kill_and_rerun(run, caplog):
@@ -129,7 +129,7 @@ def test_settings_without_effect_may_change_between_kill_and_rerun(run, caplog):
     break_off(run, 5, dropout=0.1)
     with caplog.at_level("INFO"):
         found, steps = run(dropout=0.1, cache_mb=0, workers=1)
-    assert "going on after step 4" in caplog.text
+    assert "resuming after step 4" in caplog.text
     assert same(found, whole) and steps == [1, 2, 3, 4, 5, 6]
 
 
@@ -138,12 +138,12 @@ def test_a_state_that_was_not_completed_does_not_count(run, tmp_path, caplog):
     break_off(run, 5)
     (tmp_path / "partial/checkpoint-4/complete").unlink()
     found, steps = run()
-    assert "going on" not in caplog.text
+    assert "resuming" not in caplog.text
     assert same(found, whole) and steps == [1, 2, 3, 4, 5, 6]
 
 
 class Planted:
-    """What an unpickled file could do."""
+    """An attack by unpickling."""
 
     def __reduce__(self):
         """Leave a trace."""

@@ -1,4 +1,4 @@
-"""Spherical k-means: against plain NumPy, for any number of threads, and what is reported."""
+"""Spherical k-means against plain NumPy, for any number of threads, and its checks."""
 
 import logging
 
@@ -17,13 +17,13 @@ pytestmark = pytest.mark.numeric
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Threads that wait for each other on a busy machine make small k-means slow."""
+    """Use one thread: waiting threads make small k-means slow on a busy machine."""
     with threadpool_limits(1):
         yield
 
 
 def blobs(n=300, k=6, d=16, noise=0.05, seed=0):
-    """Unit rows around k directions, float16, and which direction each is from."""
+    """Return float16 unit rows around k directions, and the direction of each."""
     rng = np.random.default_rng(seed)
     centres = np.linalg.qr(rng.normal(size=(d, d)))[0][:k]
     label = rng.integers(0, k, size=n)
@@ -47,7 +47,7 @@ def test_centroids_are_a_fixed_point_of_lloyds_step():
 
 def test_separate_directions_are_found(tmp_path):
     samples, label = blobs()
-    # more centroids than directions, so that a poor start can be told from a wrong answer
+    # more centroids than directions, so that a poor start differs from a wrong answer
     centroids = kmeans.train(samples, 12)
     cluster, _ = kmeans.assign(array_of(tmp_path, samples), centroids)
     for c in np.unique(cluster):
@@ -138,7 +138,7 @@ def test_memory_limit_shrinks_the_training_rows_and_says_so(caplog):
 
 
 def test_impossible_numbers_of_clusters_are_errors():
-    with pytest.raises(ValueError, match="11 clusters cannot be made of 10 samples"):
+    with pytest.raises(ValueError, match="cannot make 11 clusters from 10 samples"):
         kmeans.training_rows(10, 8, 11, 256, 4, 0)
     with pytest.raises(ValueError, match="0 clusters"):
         kmeans.training_rows(10, 8, 0, 256, 4, 0)

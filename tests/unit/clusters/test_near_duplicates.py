@@ -1,4 +1,4 @@
-"""Near-duplicates: every pair that brute force finds, whatever the order of the pool."""
+"""Near-duplicates: every pair that brute force finds, for any order of the pool."""
 
 import numpy as np
 import pytest

@@ -32,7 +32,7 @@ def test_distance_is_to_the_mean_direction_of_the_cluster(tmp_path):
     for c in np.unique(cluster):
         mean = unit[cluster == c].sum(axis=0)
         cosine = unit[cluster == c] @ mean / np.linalg.norm(mean)
-        kept = {"terms": 300, "stored": "float16"}  # what k-means is trained on
+        kept = {"terms": 300, "stored": "float16"}  # the training data of k-means
         assert_close_sums(distance[cluster == c], 1 - cosine, **kept, scale=1)
 
 

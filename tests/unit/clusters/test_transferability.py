@@ -25,7 +25,7 @@ def cosine(a, b):
 
 
 def by_hand(centroid):
-    """Text values of each layer in turn, cut out by plain indexing."""
+    """Return the text values of each layer by plain indexing."""
     return np.concatenate(
         [centroid[layer * 2 * WIDTH + WIDTH :][:WIDTH] for layer in range(LAYERS)]
     )

@@ -1,4 +1,4 @@
-"""The bound on rounding: holds for sums in any order, and leaves no room for a fault."""
+"""The bound on rounding: it holds for sums in any order, and is tight enough to catch faults."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def summed(products, order):
 
 @pytest.mark.parametrize("n", [2, 30, 1000])
 def test_sums_in_two_orders_are_close(n):
-    products = RNG.random((300, n), dtype=np.float32)  # of one sign: rounding piles up
+    products = RNG.random((300, n), dtype=np.float32)  # of one sign: rounding errors accumulate
     one, other = (summed(products, RNG.permutation(n)) for _ in range(2))
     assert_close_sums(one, other, terms=n)
     signed = products * RNG.choice(np.float32([-1, 1]), products.shape)

@@ -1,4 +1,4 @@
-"""Environments against the imports of the scripts that run in them; conda's route against pip's.
+"""Environments against the imports of the scripts that run in them, and conda's pins against pip's.
 
 Rules are read as text, since a config decides which of them Snakemake would see.
 """
@@ -19,10 +19,10 @@ from vlselect.core.sources import PACKAGE, SCRIPTS, imported_sources
 ENVS = ROOT / "envs"
 NAMES = sorted(path.relative_to(ENVS).as_posix() for path in ENVS.rglob("*.yaml"))
 RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").rglob("*.smk"))]
-PIP_NAMES = {"pytorch": "torch"}  # where conda's name is another
+PIP_NAMES = {"pytorch": "torch"}  # where conda's name differs
 DISTRIBUTIONS = metadata.packages_distributions()
-PLAIN = {"pytorch-gpu": "pytorch", "faiss-gpu": "faiss-cpu"}  # what a GPU build stands in for
-PROGRAMS = {  # what a script starts in another process instead of importing it
+PLAIN = {"pytorch-gpu": "pytorch", "faiss-gpu": "faiss-cpu"}  # GPU build: plain package
+PROGRAMS = {  # started by a script in another process instead of imported
     "run_lmms_eval.py": {
         *("accelerate", "datasets", "decord", "lmms-eval", "pytorch", "torchvision"),
         "transformers",
@@ -37,7 +37,7 @@ FUNCTION = re.compile(r"^def (\w+)\(.*\n(?:    .*\n|\n)*", re.MULTILINE)
 
 
 def scripts_in(text):
-    """Scripts that a text names in quotes; a part in braces stands for any name."""
+    """Return the scripts that a text names in quotes; a part in braces stands for any name."""
     found = set()
     for name in re.findall(r'"([\w/]+(?:\{[^"]+\})?\w*\.py)"', text):
         pattern = re.sub(r"\{.*\}", "*", name)
@@ -48,7 +48,7 @@ def scripts_in(text):
 
 
 def functions():
-    """Scripts that each function of the rule files names."""
+    """Return the scripts that each function of the rule files names."""
     texts = [path.read_text() for path in RULE_FILES]
     return {m[1]: scripts_in(m[0]) for text in texts for m in FUNCTION.finditer(text)}
 
@@ -76,7 +76,7 @@ RULES = read_rules()
 
 @cache
 def imports_of(path):
-    """Packages of others that a file imports, by conda's names."""
+    """Return the third-party packages that a file imports, by conda's names."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -91,7 +91,7 @@ def imports_of(path):
 
 
 def needs(scripts):
-    """Packages that scripts need, by conda's names, with those of the scripts that they start."""
+    """Return the packages that scripts and the scripts they start need, by conda's names."""
     sources = set(imported_sources(*sorted(scripts)))
     for entry in scripts:
         sources |= set(imported_sources(*sorted(scripts_in((SCRIPTS / entry).read_text()))))
@@ -100,7 +100,7 @@ def needs(scripts):
 
 
 def pins(name):
-    """Package → version of an environment, pip's section included."""
+    """Package → version of an environment, including its pip section."""
     found = {}
     for entry in safe_load((ENVS / name).read_text())["dependencies"]:
         sign, texts = ("=", [entry]) if isinstance(entry, str) else ("==", entry["pip"])
@@ -113,7 +113,7 @@ def pins(name):
 
 
 def pip_pins(name):
-    """Package → version of a requirements file, in small letters."""
+    """Package → version of a requirements file, in lower case."""
     lines = (ENVS / name).read_text().lower().splitlines()
     pinned = [line.partition("==") for line in lines if not line.startswith(("#", "-r"))]
     assert all(sign and version for _, sign, version in pinned)
@@ -121,7 +121,7 @@ def pip_pins(name):
 
 
 def pip_route(name):
-    """An environment's pins by pip's names, without Python and pip, GPU builds as plain ones."""
+    """Return an environment's pins by pip's names, without Python and pip, GPU builds as plain."""
     packages = {PLAIN.get(p, p): version for p, version in pins(name).items()}
     return {PIP_NAMES.get(p, p): v for p, v in packages.items() if p not in ("python", "pip")}
 
@@ -156,7 +156,7 @@ def test_an_environment_is_what_its_rules_import(name):
     assert rules, "no rule names it"
     needed = needs(set().union(*(scripts for _, scripts, _ in rules)))
     if any(".parquet" in text for _, _, text in rules):
-        needed.add("pyarrow")  # by which pandas reads and writes them
+        needed.add("pyarrow")  # used by pandas to read and write them
     given = {PLAIN.get(package, package) for package in pins(name)} - {"python", "pip"}
     assert given == needed
 
@@ -180,7 +180,7 @@ def test_what_only_conda_installs_has_one_version(package):
 
 
 def workflow_imports():
-    """What Snakemake and the rule files themselves import."""
+    """Return the imports of Snakemake and the rule files themselves."""
     found = {"snakemake"}
     for path in RULE_FILES:
         for line in re.findall(r"^ *((?:from|import) .+)$", path.read_text(), re.MULTILINE):
@@ -214,7 +214,7 @@ def test_lmms_eval_has_the_same_versions_on_both_routes():
     pinned = pip_pins("requirements-lmms.txt") | {"torch": pip_pins("requirements.txt")["torch"]}
     for name in ("lmms_eval.yaml", "gpu/lmms_eval.yaml"):
         given = pip_route(name)
-        del given["torchvision"]  # pip's route does without
+        del given["torchvision"]  # not needed with pip
         assert {package: pinned.get(package) for package in given} == given
 
 

@@ -1,4 +1,4 @@
-"""How a script starts and fails: a message in its log, or where the unforeseen happened."""
+"""How a script starts and fails: with a message in its log, or a traceback if unforeseen."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ START = "from vlselect.core import log; log.start(); "
 
 
 def fail(code: str) -> list[str]:
-    """Lines on stderr of a program of ours that fails."""
+    """Return the stderr lines of a program of ours that fails."""
     done = subprocess.run(
         [sys.executable, "-c", START + code],
         cwd=ROOT / "scripts",

@@ -1,4 +1,4 @@
-"""Conversion of float16 against numpy's own, for every number there is."""
+"""Conversion of float16 against numpy's own, for every float16 number."""
 
 import numpy as np
 import pytest

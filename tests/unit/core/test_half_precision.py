@@ -1,4 +1,4 @@
-"""What a stored number cannot hold is refused by the sample's name, at every place that stores."""
+"""Values that a stored dtype cannot hold are refused by sample name, wherever values are stored."""
 
 import logging
 
@@ -21,7 +21,7 @@ from vlselect.models.loading import load_vlm
 from vlselect.models.lora import attach_lora
 from vlselect.pool.samples import Samples
 
-SMALLEST = 2.0**-24  # float16 above zero
+SMALLEST = 2.0**-24  # the smallest positive float16
 IDS = ["a", "b", "c"]
 
 
@@ -49,7 +49,7 @@ def test_what_float16_cannot_hold_is_refused_by_name(middle, complaint):
 
 @pytest.mark.parametrize("middle", [[65504, 0], [SMALLEST, 0], [1, 1e-30], [0, 0]])
 def test_what_it_can_hold_is_stored_and_zeros_stay(middle):
-    """A single value may round to zero: the row is still there."""
+    """A single value may round to zero, as long as its row does not."""
     stored = half.to_stored(rows(middle), np.float16, "clip", IDS)
     assert stored.dtype == np.float16
     np.testing.assert_array_equal(stored, rows(middle).astype(np.float16))
@@ -105,7 +105,7 @@ def test_a_gradient_whose_norm_is_kept_is_checked_as_the_others_are(caplog):
 
 
 class HalfProjector:
-    """Stands for trak's CudaProjector, whose kernel casts gradients to float16."""
+    """Stands in for trak's CudaProjector, whose kernel casts gradients to float16."""
 
     def __init__(self, grad_dim, proj_dim, seed, proj_type, device, max_batch_size):
         assert max_batch_size == projection.CUDA_ROWS
@@ -136,7 +136,7 @@ def cuda(monkeypatch):
 
 @pytest.mark.parametrize("norm", [1e-30, 1e-6, 1e-4, 1.0, 1e3, 1e30])
 def test_the_gpu_projection_sees_rows_of_unit_norm_and_keeps_norms(cuda, norm):
-    """Below 1e-4 all of a row was zero in float16; above 65504 it was infinite."""
+    """In float16, rows below 1e-4 would vanish and rows above 65504 would be infinite."""
     size = 20_000
     x = torch.randn(11, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     x *= norm / x.norm(dim=1, keepdim=True)
@@ -146,7 +146,7 @@ def test_the_gpu_projection_sees_rows_of_unit_norm_and_keeps_norms(cuda, norm):
     norms = torch.cat(phi._projector.seen).double().norm(dim=1)
     expected = torch.ones(11).double()
     expected[4] = 0
-    # Rounding to float16 is off by half a unit of each value, or of the smallest there is.
+    # Rounding to float16 errs by half a unit of each value, or of the smallest float16.
     error = 2.0**-11 + SMALLEST / 2 * size**0.5
     torch.testing.assert_close(norms, expected, rtol=0, atol=error)
     exact = BasicProjector(size, 512, 0, ProjectionType("rademacher"), torch.device("cpu"))
@@ -169,7 +169,7 @@ def test_a_gradient_that_is_not_finite_stays_so_and_alone(cuda):
 
 
 class ShortOnce:
-    """A projection whose first buffers do not fit the memory."""
+    """A projection whose first buffers do not fit into memory."""
 
     def __init__(self, phi, most):
         self._phi, self._most, self.failed = phi, most, []
@@ -184,7 +184,7 @@ class ShortOnce:
 def test_buffers_of_a_projection_that_do_not_fit_halve_the_batch(
     tiny_vlm, tiny_pool, monkeypatch, caplog
 ):
-    monkeypatch.setattr("vlselect.models.batching.SLACK", 1000)  # memory alone decides the batches
+    monkeypatch.setattr("vlselect.models.batching.SLACK", 1000)  # only memory limits the batches
     vlm = load_vlm(str(tiny_vlm), device="cpu")
     vlm.model = attach_lora(vlm.model, rank=2, alpha=4, seed=0).eval()
     vlm.batch_size = 64

@@ -1,4 +1,4 @@
-"""Memory that a process keeps; in processes of their own, since it cannot be undone."""
+"""Memory that a process keeps; tested in separate processes, since it cannot be undone."""
 
 import platform
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import pytest
 from running import ROOT
 
-# Page faults of a hundred arrays of 64 MiB, made and freed one after the other.
+# Page faults of a hundred arrays of 64 MiB, allocated and freed one after the other.
 PROGRAM = """
 import resource
 import numpy as np
@@ -26,6 +26,6 @@ def faults(first: str) -> int:
     return int(subprocess.check_output(program, cwd=ROOT / "scripts", text=True))
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc supports this")
 def test_what_is_freed_is_used_again():
     assert 100 * faults("assert keep_freed_memory()") < faults("")

@@ -1,4 +1,4 @@
-"""make test-cpus: what this CPU lacks is left out and said, and one failure is a failure."""
+"""make test-cpus: sets that this CPU lacks are skipped with a message; one failure fails all."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ import run_on_cpus
 
 @pytest.fixture
 def started(monkeypatch):
-    """Environments and commands of what would be started; under avx2 it fails."""
+    """Return environments and commands of the runs that would start; the one under avx2 fails."""
     calls = []
 
     def run(command, env):

@@ -24,7 +24,7 @@ def test_selection_refuses_malformed_arrays(rows, scores):
 
 @pytest.mark.parametrize(
     ("rows", "message"),
-    [([0], "budget is 2"), ([0, 1, 2], "budget is 2"), ([1, 1], "row 1 more"), ([0, 4], "row 4")],
+    [([0], "budget of 2"), ([0, 1, 2], "budget of 2"), ([1, 1], "row 1 more"), ([0, 4], "row 4")],
 )
 def test_check_names_what_is_wrong(rows, message):
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Code as an input of rules: imports are found, transitively, and nothing else."""
+"""Code as an input of rules: imports are found transitively, and nothing else is."""
 
 import pytest
 

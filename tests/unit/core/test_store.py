@@ -1,4 +1,4 @@
-"""The shard store: what goes in comes out, in one piece, whatever the shards."""
+"""The shard store: arrays are read back exactly, however they are sharded."""
 
 import json
 from pathlib import Path

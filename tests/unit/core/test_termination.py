@@ -1,4 +1,4 @@
-"""SIGTERM ends a script as an error would: with an exit status, and nothing half written."""
+"""SIGTERM ends a script like an error: with an exit status, and no half-written files."""
 
 import signal
 import subprocess

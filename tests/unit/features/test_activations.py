@@ -1,4 +1,4 @@
-"""Pooled activations against the formulas, written out sample by sample and layer by layer."""
+"""Pooled activations against the formulas, computed sample by sample and layer by layer."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.numeric
 
 
 def slow_vector(attentions, residuals, image, text, variant):
-    """One sample's vector from equations 1 to 3; attentions: per layer (T, d)."""
+    """Compute one sample's vector from equations 1 to 3; attentions: per layer (T, d)."""
     parts = []
     for attention, residual in zip(attentions, residuals, strict=True):
         for mask in (image, text):
@@ -39,7 +39,7 @@ def make_case(seed=0, n_layers=3, n=4, length=7, width=5):
     residual = torch.randn(n_layers, n, length, width, generator=generator)
     kinds = torch.randint(0, 3, (n, length), generator=generator)  # other, image, text
     kinds[:, 0], kinds[:, 1] = 1, 2
-    kinds[2][kinds[2] == 1] = 0  # the third sample has text only
+    kinds[2][kinds[2] == 1] = 0  # the third sample has only text
     return attention, residual, torch.stack([kinds == 1, kinds == 2], dim=1)
 
 
@@ -68,7 +68,7 @@ def test_vectors_have_unit_length_and_text_only_samples_no_visual_half():
     torch.testing.assert_close(halves[0].norm(dim=-1), torch.full((3, 2), 6**-0.5))
 
 
-def test_what_stands_in_padding_has_no_say():
+def test_padding_has_no_effect():
     values = torch.randn(1, 4, 3)
     masks = torch.tensor([[[True, False, False, False], [False, True, True, False]]])
     spoilt = values.clone()
@@ -92,7 +92,7 @@ def test_unknown_variant_is_an_error(make):
 
 
 class Layer(nn.Module):
-    """A decoder layer whose attention gives what it gets, and which thus doubles it."""
+    """A decoder layer whose attention returns its input, so that the layer doubles it."""
 
     def __init__(self):
         super().__init__()
@@ -112,7 +112,7 @@ def test_recorder_sees_chosen_layers_and_leaves_no_hook(variant):
         hidden = x
         for layer in layers:
             hidden = layer(hidden_states=hidden)[0]
-    inputs = torch.stack([x, 4 * x])[:, 0].double()  # each layer doubles what it gets
+    inputs = torch.stack([x, 4 * x])[:, 0].double()  # each layer doubles its input
     expected = slow_vector(inputs, inputs, *masks[0], variant)
     assert_close_vectors(recorder.vectors()[0], expected, terms=2 + len(expected))
     for layer in layers:

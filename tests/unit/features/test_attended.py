@@ -1,4 +1,4 @@
-"""Instruction-attended visual features against all layers' attentions of single samples."""
+"""Instruction-attended visual features against full attentions of single samples."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ CONVERSATIONS = [
     (1, ["<image>\nwhich colour", "blue", "and then", "tell me more please"]),
     (3, ["<image><image><image>\ndescribe it please", "a red digit and a blue one"]),
     (1, ["is there a green digit ? <image>", "no", "and a red one", "yes"]),
-    (1, ["what is in the image <image>", "no"]),  # nothing of the instruction sees the image
+    (1, ["what is in the image <image>", "no"]),  # no instruction token attends to the image
 ]
 
 
@@ -51,7 +51,7 @@ def extract(vlm, batch, instruction="question", layer=1, mass=0.9):
 
 
 def slow_rows(vlm, i, sample, instruction):
-    """Places of the instruction's tokens, found by looking for the words of the turns in order."""
+    """Find the instruction's tokens by searching for the words of the turns in order."""
     ids = sample.inputs["input_ids"].tolist()
     found, start = {"user": [], "assistant": []}, 0
     for j, text in enumerate(CONVERSATIONS[i][1]):
@@ -70,7 +70,7 @@ def slow_rows(vlm, i, sample, instruction):
 
 @torch.no_grad()
 def slow_attended(vlm, i, sample, layer, mass, instruction):
-    """One sample alone, by the formulas, from a whole pass that keeps everything."""
+    """Compute one sample alone, by the formulas, from a full pass that keeps everything."""
     batch = vlm.collate([sample])
     output = vlm.model(**batch.inputs, output_hidden_states=True, output_attentions=True)
     visual = np.flatnonzero(sample.image)
@@ -183,7 +183,7 @@ def test_missing_attention_weights_are_an_error(tiny_vlm, encoded):
 def test_image_without_instruction_gets_the_mean_of_its_visual_tokens(vlm, encoded):
     batch = vlm.collate(encoded)
     batch.instruction[2] = False
-    batch.instruction[1] = False  # has no image, so does not matter
+    batch.instruction[1] = False  # has no image, so it is not affected
     got, unattended = extract(vlm, batch)
     assert unattended == ["sample-2", "sample-5"]
     whole, _ = extract(vlm, vlm.collate(encoded), mass=1.0)

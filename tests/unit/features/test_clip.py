@@ -1,4 +1,4 @@
-"""The CLIP adapter: texts, images, and their embeddings against one sample at a time."""
+"""CLIP embeddings of texts and images against one sample at a time."""
 
 import numpy as np
 import pytest
@@ -113,7 +113,7 @@ def test_blocks_are_cut_on_absolute_multiples(clip, tiny_pool, monkeypatch):
     assert [rows.tolist() for rows in blocks] == [[5, 6, 7], [*range(8, 16)], [*range(16, 20)]]
 
 
-def test_what_is_no_clip_is_an_error(tiny_vlm, tmp_path):
+def test_a_model_that_is_not_a_clip_is_an_error(tiny_vlm, tmp_path):
     with pytest.raises(ValueError, match="not a CLIPModel"):
         CLIP.load(clip_flags(tiny_vlm))
     with pytest.raises(FileNotFoundError, match="not a directory"):

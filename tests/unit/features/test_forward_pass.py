@@ -77,7 +77,7 @@ def extract(vlm, batch, variant="released"):
 
 @torch.no_grad()
 def slow_attention(layer, hidden, weights):
-    """MSA(LN(x)) after the output projection, from attention weights (H, T, T) and x (T, d)."""
+    """Compute MSA(LN(x)) after the output projection, from weights (H, T, T) and x (T, d)."""
     attention = layer.self_attn
     values = attention.v_proj(layer.input_layernorm(hidden))  # (T, G·h)
     values = values.unflatten(-1, (-1, attention.head_dim))  # (T, G, h)
@@ -88,7 +88,7 @@ def slow_attention(layer, hidden, weights):
 
 @torch.no_grad()
 def slow_features(vlm, sample, variant):
-    """The four kinds for one sample, alone and unpadded, from the model's own outputs."""
+    """Compute the four kinds for one sample, alone and unpadded, from the model's own outputs."""
     batch = vlm.collate([sample])
     output = vlm.model(**batch.inputs, output_hidden_states=True, output_attentions=True)
     parts = []
@@ -183,7 +183,7 @@ COMMON = {
 @pytest.mark.parametrize(
     "text_config",
     [
-        GPTNeoXConfig(**COMMON),  # the attention has another name
+        GPTNeoXConfig(**COMMON),  # the attention module has another name
         PhiConfig(**COMMON),  # attention and MLP side by side
         Gemma2Config(**COMMON, num_key_value_heads=2, head_dim=8),  # norms after the attention
     ],

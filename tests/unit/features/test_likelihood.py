@@ -13,7 +13,7 @@ pytestmark = pytest.mark.numeric
 
 
 def slow_signals(logits, target):
-    """(nll, el2n, margin) of one prediction, from the definitions."""
+    """Compute (nll, el2n, margin) of one prediction from the definitions."""
     p = torch.softmax(logits.double(), dim=0)
     onehot = torch.zeros_like(p)
     onehot[target] = 1
@@ -55,7 +55,7 @@ def test_logits_of_the_caller_are_left_alone():
     assert torch.equal(logits, before)
 
 
-def test_half_precision_is_reckoned_in_single():
+def test_half_precision_is_computed_in_single():
     logits = torch.randn(5, 9).half()
     targets = torch.arange(5)
     assert torch.equal(token_signals(logits, targets), token_signals(logits.float(), targets))
@@ -85,7 +85,7 @@ def test_sample_without_response_has_nan():
 
 
 class Model(nn.Module):
-    """An output layer with logit scaling, as some language models have."""
+    """An output layer with logit scaling, as in some language models."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Influence against all pairs in float64, and the same bits for any number of shards."""
+"""Influence against all pairs in float64, with the same bits for any number of shards."""
 
 import json
 

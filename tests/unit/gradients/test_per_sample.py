@@ -26,7 +26,7 @@ pytestmark = pytest.mark.numeric
 
 
 def spread(model):
-    """Give every LoRA weight a value, for with B = 0 the gradient of A is zero."""
+    """Set every LoRA weight, since with B = 0 the gradient of A is zero."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -58,14 +58,14 @@ def encoded(vlm, samples, tiny_pool):
     for row, record in enumerate(samples.records(range(12))):
         pictures = [images.load(tiny_pool / "images", name, 10**7) for name in record.images]
         result.append(replace(vlm.encode(record, pictures), row=row))
-    assert len({len(sample) for sample in result}) > 4  # so that there is padding
+    assert len({len(sample) for sample in result}) > 4  # to have padding
     assert sorted({len(record.images) for record in samples.records(range(12))}) == [0, 1, 2]
     assert max(record.n_exchanges for record in samples.records(range(12))) > 1
     return result
 
 
 def reference_loss(vlm, sample):
-    """Mean loss of one sample's response tokens, written out."""
+    """Compute the mean loss of one sample's response tokens."""
     batch = vlm.collate([sample])
     logits = vlm.model(**batch.inputs).logits[0].float()
     ids = batch.inputs["input_ids"][0]
@@ -74,7 +74,7 @@ def reference_loss(vlm, sample):
 
 
 def reference_gradients(vlm, sample):
-    """Gradients of one sample by autograd, a list in the order of the named parameters."""
+    """Compute the gradients of one sample by autograd, in the order of the named parameters."""
     weights = [p for name, p in vlm.model.named_parameters() if "lora_" in name]
     for weight in weights:
         weight.requires_grad_(True)
@@ -82,7 +82,7 @@ def reference_gradients(vlm, sample):
 
 
 def assert_same_gradients(per_sample, rows, expected, terms):
-    """Compare matrix by matrix: relative error of every single parameter matrix."""
+    """Compare matrix by matrix, by the relative error of each."""
     assert rows.shape == (len(expected), per_sample.size)
     for row, matrices in zip(rows, expected, strict=True):
         assert len(matrices) == len(per_sample.matrices)
@@ -128,7 +128,7 @@ def test_neither_batch_size_nor_order_matters(vlm, encoded):
     assert_close_vectors(torch.cat(pieces), whole[order], terms=2 * chain(vlm.model))
 
 
-def test_swapped_samples_and_a_mask_off_by_one_token_are_no_rounding(vlm, encoded):
+def test_swapped_samples_and_a_mask_off_by_one_token_exceed_rounding(vlm, encoded):
     batch, terms = vlm.collate(encoded), 2 * chain(vlm.model)
     with PerSampleGradients(vlm.model) as per_sample:
         whole = per_sample.gradients(batch)
@@ -239,15 +239,15 @@ def test_lora_outside_the_language_model_is_noticed(tiny_vlm, vlm):
 
 
 class Toy(nn.Module):
-    """Layers in the ways that the tiny VLM does not use them, behind a frozen trunk."""
+    """Layers used in ways that do not occur in the tiny VLM, behind a frozen trunk."""
 
     def __init__(self):
         super().__init__()
         self.trunk = nn.Linear(5, 6)
         self.again = nn.Linear(6, 6)  # runs twice
-        self.tokens = nn.Linear(6, 4)  # sees the tokens of all samples in one row of vectors
-        self.grid = nn.Linear(4, 4)  # sees (B, T / 2, 2, d)
-        self.pooled = nn.Linear(4, 3)  # sees one vector for each sample
+        self.tokens = nn.Linear(6, 4)  # gets the tokens of all samples in one row of vectors
+        self.grid = nn.Linear(4, 4)  # gets (B, T / 2, 2, d)
+        self.pooled = nn.Linear(4, 3)  # gets one vector per sample
         self.idle = nn.Linear(4, 3)  # never runs
         self.unused = nn.Linear(4, 3)  # runs, but not for the loss
 
@@ -335,7 +335,7 @@ def test_activations_of_unknown_layout_are_refused():
 
 
 def collect(vlm, samples, folder, rows):
-    """Project the gradients of some rows; a dict from row to vector."""
+    """Project the gradients of some rows; return a dict from row to vector."""
     result = {}
     with PerSampleGradients(vlm.model) as per_sample:
         where = {"size": per_sample.size, "dim": 64, "seed": 0, "device": vlm.device}
@@ -363,7 +363,7 @@ def test_every_row_is_projected_once_whatever_the_batch_size(tiny_vlm, samples, 
 
 
 def test_too_little_gpu_memory_halves_the_batch(tiny_vlm, samples, tiny_pool, monkeypatch, caplog):
-    monkeypatch.setattr("vlselect.models.batching.SLACK", 1000)  # memory alone decides the batches
+    monkeypatch.setattr("vlselect.models.batching.SLACK", 1000)  # only memory limits the batches
     vlm = load(tiny_vlm)
     vlm.batch_size = 64
     expected = collect(vlm, samples, tiny_pool, range(24))

@@ -26,7 +26,7 @@ def vectors(n=6, size=500, seed=0):
 
 
 def splitmix(state):
-    """The published finaliser, on Python's integers."""
+    """The published finaliser, with Python's integers."""
     state &= MASK
     state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & MASK
     state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & MASK
@@ -214,7 +214,7 @@ def test_global_random_state_neither_matters_nor_changes():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_fingerprint_is_stable_and_tells_maps_apart(kind):
+def test_fingerprint_is_stable_and_differs_between_maps(kind):
     base = projection.fingerprint(make(kind))
     assert base == projection.fingerprint(make(kind))
     assert (base["type"], base["size"], base["dim"], base["seed"]) == (kind, 500, 48, 3)
@@ -239,7 +239,7 @@ def test_fingerprint_of_tiny_vectors():
 
 
 def test_the_sparse_map_takes_all_of_a_large_vector_in_little_memory():
-    phi = make(size=3_000_000_000, dim=16)  # no table of this length could be made
+    phi = make(size=3_000_000_000, dim=16)  # too long for a table
     accumulator = phi.begin(2)
     accumulator.add(2_999_999_000, torch.ones(2, 1000))
     result = accumulator.result()
@@ -260,7 +260,7 @@ def test_the_sparse_map_takes_all_of_a_large_vector_in_little_memory():
         ("rademacher", {"size": 10**9, "dim": 512}, "BasicProjector needs 373 GiB"),
     ],
 )
-def test_what_cannot_be_is_refused(kind, more, message):
+def test_impossible_projections_are_refused(kind, more, message):
     with pytest.raises(ValueError, match=message):
         make(kind, **more)
 

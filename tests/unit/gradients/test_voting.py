@@ -13,7 +13,7 @@ def random_tables(count=40, seed=0):
     for i in range(count):
         shape = int(rng.integers(2, 40)), int(rng.integers(1, 6))
         table = rng.normal(size=shape).astype(np.float32)
-        yield np.round(table, 1) if i % 2 else table  # every other one is full of ties
+        yield np.round(table, 1) if i % 2 else table  # half of them are full of ties
 
 
 def slow_percentile(values, q):
@@ -29,7 +29,7 @@ def test_votes_agree_with_an_interpolated_percentile():
         votes = voting.cast_votes(table, 20)
         for column, cast in zip(table.T, votes.T, strict=True):
             threshold = slow_percentile(column, 80)
-            near = np.abs(column - threshold) < 1e-9  # the two formulas may differ in a last bit
+            near = np.abs(column - threshold) < 1e-9  # the two formulas may differ in the last bit
             expected = [int(value >= threshold) for value in column]
             assert np.array_equal(cast[~near], np.array(expected)[~near])
 

@@ -14,7 +14,7 @@ SIZES = [30, 5, 12, 1, 22]
 
 
 def make_signals(folder, order=None, shards=1):
-    """Pool and signals of 70 samples in five clusters; `order` permutes the rows."""
+    """Return pool and signals of 70 samples in five clusters; `order` permutes the rows."""
     rng = np.random.default_rng(0)
     cluster = rng.permutation(np.repeat(np.arange(5), SIZES))
     values = rng.normal(size=(70, 8))

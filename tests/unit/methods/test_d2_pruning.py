@@ -1,4 +1,4 @@
-"""D2 pruning: against all pairs and a plain loop, all variants, and what it does not depend on."""
+"""D2 pruning: all variants against all pairs and a plain loop, and its invariances."""
 
 import json
 import logging
@@ -47,7 +47,7 @@ def choose(pool, signals, budget, variant):
 
 
 def naive(values, margin, ids, budget, variant):
-    """D2 pruning by its definition, in the order of ids, which decide ties."""
+    """Apply D2 pruning's definition in the order of ids, which break ties."""
     order = np.argsort(ids)
     own = (1 - margin) / 2 if variant == "paper" else np.maximum(margin, 1e-7)
     own, (places, squared) = own[order], plain.nearest(values[order], 5)
@@ -81,9 +81,7 @@ def test_only_coincides_picks_amount_to_the_top_of_the_forward_scores(tmp_path):
 
 def test_variants_prefer_easy_or_difficult_samples(tmp_path):
     values, likelihood, pool = blobs(150, noise=9.0), margins(), make_pool(150)
-    signals = signals_of(
-        tmp_path, pool, values, likelihood
-    )  # far apart: messages count for nothing
+    signals = signals_of(tmp_path, pool, values, likelihood)  # far apart: messages have no effect
     ascending = np.argsort(likelihood[:, 2])
     easy, difficult = choose(pool, signals, 30, "released"), choose(pool, signals, 30, "paper")
     np.testing.assert_array_equal(easy.rows, ascending[::-1][:30])
@@ -95,7 +93,7 @@ def test_messages_that_count_for_nothing_are_a_warning(tmp_path, caplog):
     signals = signals_of(tmp_path, pool, values, margins())
     with caplog.at_level(logging.WARNING):
         score(pool, signals, 0, variant="released", gamma_forward=1.0)
-    assert "next to nothing" in caplog.text
+    assert "almost no effect" in caplog.text
 
 
 def test_copies_make_room_for_others(tmp_path):

@@ -1,4 +1,4 @@
-"""EL2N: its column of the likelihood signals, and what is kept."""
+"""EL2N: its column of the likelihood signals, and the samples it keeps."""
 
 import json
 

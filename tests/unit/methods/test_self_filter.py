@@ -1,4 +1,4 @@
-"""Self-Filter's selection against a loop that sorts everything anew at every step."""
+"""Self-Filter's selection against a loop that sorts everything again at every step."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.numeric
 
 
 def reference(difficulty, features, ids, budget, gamma=1.0, k=10, negative="reward"):
-    """Take the hardest of those left, then walk through all the others by similarity."""
+    """Take the hardest sample left, then change the most similar others, and repeat."""
     unit = features.astype(np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     left = dict(enumerate(difficulty.astype(float)))
@@ -33,7 +33,7 @@ def reference(difficulty, features, ids, budget, gamma=1.0, k=10, negative="rewa
 
 
 def make(folder, n=150, offset=0.0, seed=0, shards=1):
-    """A pool in clumps with text-only samples: (pool, difficulty, features, signals)."""
+    """Return a clustered pool with text-only samples: (pool, difficulty, features, signals)."""
     rng = np.random.default_rng(seed)
     features = np.hstack([rng.normal(size=(8, 12))[rng.integers(0, 8, n)] for _ in range(2)])
     features += 0.4 * rng.normal(size=features.shape)
@@ -64,7 +64,7 @@ def test_same_samples_as_the_slow_loop(tmp_path, monkeypatch, offset, negative):
     chosen = select(pool, signals, 70, 0, negative=negative)
     rows, scores = reference(difficulty, features, pool["sample_id"], 70, negative=negative)
     assert chosen.rows.tolist() == rows
-    largest = np.abs(difficulty).max()  # a score is a difficulty less other scores' shares
+    largest = np.abs(difficulty).max()  # a score is a difficulty minus shares of other scores
     assert_close_sums(chosen.scores, scores, terms=24, scale=largest)
     chosen.check(70, 150)
 
@@ -79,7 +79,7 @@ def test_strength_and_number_of_neighbours(tmp_path, gamma, k):
 
 
 def test_lists_that_run_out_are_made_anew(tmp_path, monkeypatch):
-    """With short lists and all samples to take, neighbours are still those that remain."""
+    """If lists are short and all samples are taken, neighbours are still the remaining ones."""
     monkeypatch.setattr(self_filter, "SPARE", 1)
     pool, difficulty, features, signals = make(tmp_path, n=60, offset=-2.0)
     chosen = select(pool, signals, 60, 0, neighbours=4)
@@ -94,7 +94,7 @@ def test_without_penalty_the_hardest_are_taken(tmp_path):
 
 
 def test_the_penalty_spreads_and_the_reward_gathers(tmp_path):
-    """Of two pairs of copies, the second of the harder pair is passed over, or drawn in."""
+    """Of two pairs of copies, the penalty skips the harder pair's second, the reward takes it."""
     features = np.eye(2, dtype=np.float16)[[0, 0, 1, 1]]
     pool = pd.DataFrame({"sample_id": list("abcd")})
 

@@ -1,4 +1,4 @@
-"""Self-supervised prototypes: distances, what is kept, and what they do not depend on."""
+"""Self-supervised prototypes: distances, kept samples and invariances."""
 
 import numpy as np
 import pytest

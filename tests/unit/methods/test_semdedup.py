@@ -1,4 +1,4 @@
-"""SemDeDup: exactly the budget stays, and it is what bisection for epsilon finds."""
+"""SemDeDup: exactly the budget stays, the same samples as by bisection for epsilon."""
 
 import logging
 
@@ -44,7 +44,7 @@ def test_of_copies_one_stays(tmp_path):
     scores = score(pool, {"last_token": array_of(tmp_path, values)}, 0, n_clusters=4)
     chosen = select(pool, {"scores": table(scores)}, 120, 0)
     assert len(np.unique(values[chosen.rows], axis=0)) == 120
-    # beyond that, all that are left are copies: the smallest ids come first
+    # beyond that, only copies are left: the smallest ids come first
     more = select(pool, {"scores": table(scores)}, 150, 0).rows
     np.testing.assert_array_equal(more[:120], chosen.rows)
     copies = sorted(pool["sample_id"][np.setdiff1d(np.arange(200), chosen.rows)])
@@ -69,7 +69,7 @@ def test_fewer_samples_than_clusters_are_drawn_by_ids_and_said(caplog):
     with caplog.at_level(logging.WARNING):
         chosen = select(pool, {"scores": scores}, 2, 0)
     assert pool["sample_id"][chosen.rows].tolist() == sorted(pool["sample_id"][:3])[:2]
-    assert "fewer than there are clusters" in caplog.text
+    assert "less than the number of clusters" in caplog.text
 
 
 def test_bad_input_is_an_error(tmp_path):

@@ -1,4 +1,4 @@
-"""Batches: every sample once, in blocks that no shard count can move."""
+"""Batches: every sample once, in blocks that do not depend on the number of shards."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_batches_do_not_depend_on_shards(
 
 
 @pytest.mark.parametrize("prompts", [False, True])
-def test_helpers_give_the_same_batches(tiny_vlm, tiny_pool, samples, prompts, monkeypatch):
+def test_workers_make_the_same_batches(tiny_vlm, tiny_pool, samples, prompts, monkeypatch):
     monkeypatch.setattr("vlselect.models.batching.BLOCK", 8)
     rows, root = range(1, len(samples)), tiny_pool / "images"
     found = {}
@@ -62,7 +62,7 @@ def test_helpers_give_the_same_batches(tiny_vlm, tiny_pool, samples, prompts, mo
                 assert torch.equal(getattr(batch, name), getattr(other, name))
 
 
-def test_helpers_really_encode(tiny_vlm, tiny_pool, samples, monkeypatch):
+def test_workers_do_the_encoding(tiny_vlm, tiny_pool, samples, monkeypatch):
     monkeypatch.setattr("vlselect.models.batching.BLOCK", 8)
     vlm = load_vlm(str(tiny_vlm))
     encode, here = vlm.encode, []
@@ -73,17 +73,17 @@ def test_helpers_really_encode(tiny_vlm, tiny_pool, samples, monkeypatch):
         assert len(here) == expected
 
 
-def test_a_helper_hears_of_a_new_limit(tiny_vlm, tiny_pool, samples, monkeypatch):
+def test_workers_see_a_new_limit(tiny_vlm, tiny_pool, samples, monkeypatch):
     monkeypatch.setattr("vlselect.models.batching.BLOCK", 4)
     vlm = load_vlm(str(tiny_vlm), workers=1)
     sizes = []
     for batch in batches(vlm, samples, range(24), tiny_pool / "images"):
         sizes.append(len(batch))
         vlm.batch_tokens = 1
-    assert max(sizes) > 1 and sizes[-12:] == [1] * 12  # blocks that were under way may be larger
+    assert max(sizes) > 1 and sizes[-12:] == [1] * 12  # blocks already in progress may be larger
 
 
-def test_what_a_helper_cannot_read_names_the_image(tiny_vlm, tiny_pool, samples, monkeypatch):
+def test_an_image_that_a_worker_cannot_read_is_named(tiny_vlm, tiny_pool, samples, monkeypatch):
     monkeypatch.setattr("vlselect.models.batching.BLOCK", 8)
     vlm = load_vlm(str(tiny_vlm), workers=1)
     with pytest.raises(Exception, match=r"a/0-0\.png"):
@@ -116,7 +116,7 @@ def test_no_sample_is_padded_by_much():
 
 
 def slow_batches(lengths, batch_size, batch_tokens):
-    """The lengths of each batch: a sample joins the last batch if that then breaks no rule."""
+    """Return the lengths of each batch: a sample joins the last batch if this breaks no rule."""
     found = [[]]
     for length in sorted(lengths):
         joined = [*found[-1], length]

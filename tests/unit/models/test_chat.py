@@ -1,4 +1,4 @@
-"""Where the texts of a conversation stand in what a template makes of it, and what is refused."""
+"""Where the texts of a conversation stand in a template's output; which templates are refused."""
 
 import numpy as np
 import pytest
@@ -60,17 +60,17 @@ def located(template, record, role):
         (SMOLVLM, ["<end_of_utterance>"]),
         (GEMMA, ["<end_of_turn>"]),
         ("{% for m in messages %}{{ m.content[0].text }} </s><s>{% endfor %}", ["</s>"]),
-        # No end of turn: the next one's beginning is not one
+        # No end of turn: the start of the next turn is not one
         ("{% for m in messages %}<|im_start|>{{ m.content[0].text }}{% endfor %}", []),
-        # Another token at the end of the conversation than of a turn
+        # The conversation ends with another token than a turn
         (
             "{% for m in messages %}{{ m.role }}: {{ m.content[0].text }}"
             "{{ '</s>' if loop.last else '<|im_end|>' }}{% endfor %}",
             ["</s>", "<|im_end|>"],
         ),
-        # The same token begins and ends the conversation
+        # The same token starts and ends the conversation
         ("</s>{% for m in messages %}{{ m.content[0].text }}\n{% endfor %}</s>", ["</s>"]),
-        # The end of a turn begins the conversation, and the last turn has none
+        # The conversation starts with the end-of-turn token, and the last turn has none
         (
             "</s>{% for m in messages %}{{ m.content[0].text }}"
             "{{ '</s>' if m.role == 'assistant' and not loop.last }}{% endfor %}",
@@ -118,7 +118,7 @@ def test_turns_that_a_template_leaves_open_are_closed_once(kind):
 
 
 def test_only_the_last_text_of_a_turn_ends_it():
-    """The template puts images first, and a blank behind each text."""
+    """The template puts images first, and a space after each text."""
     record = talk("draw", "see <image> or", "<image>?", "this <image>")
     text, spans = locate_texts(record, renderer(VICUNA), [], "</s>")
     said = [text[start:stop] for start, stop in spans["assistant"]]

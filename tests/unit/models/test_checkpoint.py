@@ -63,7 +63,7 @@ def test_two_savings_are_the_same_bytes(tiny_vlm, tiny_pool, tmp_path):
 
 
 def test_the_saved_config_keeps_the_cache_on(tiny_vlm, tiny_pool, tmp_path):
-    """The Trainer turns use_cache off, which would slow every later generation."""
+    """The Trainer turns use_cache off, which would slow down every later generation."""
     vlm = load_vlm(str(tiny_vlm), device="cpu")
     samples = Samples(tiny_pool / "samples.parquet")
     settings = Settings(adapter="none", **SHORT)

@@ -22,11 +22,11 @@ from vlselect.pool.records import Record, Turn
 RNG = np.random.default_rng(0)
 SHAPES = [(40, 40), (90, 30), (30, 90), (64, 64), (20, 50)]
 PICTURES = [Image.fromarray(RNG.integers(0, 255, (*s, 3), dtype=np.uint8)) for s in SHAPES]
-NO_SYSTEM = {"llava_next"}  # its template takes user and assistant only
+NO_SYSTEM = {"llava_next"}  # its template accepts only user and assistant
 
 
 def talk(name, *texts, system=None):
-    """A record of alternating user and assistant texts; images are numbers of pictures."""
+    """Make a record of alternating user and assistant texts; images are numbers of pictures."""
     roles = ("user", "assistant") * len(texts)
     turns = tuple(Turn(role, text) for role, text in zip(roles, texts, strict=False))
     turns = (Turn("system", system), *turns) if system else turns
@@ -71,7 +71,7 @@ def encode(vlm, record):
 
 
 def runs(vlm, encoded, mask):
-    """Texts of the runs of masked-in tokens, special tokens left out."""
+    """Return the texts of the runs of masked-in tokens, without special tokens."""
     bounds = np.flatnonzero(np.diff(np.r_[False, mask, False])).reshape(-1, 2)
     ids = encoded.inputs["input_ids"]
     return [vlm.tokenizer.decode(ids[a:b], skip_special_tokens=True) for a, b in bounds]
@@ -236,7 +236,7 @@ def test_a_prompt_is_the_beginning_of_the_whole_conversation(vlm):
         whole = encode(vlm, record)
         assert whole.inputs["input_ids"][: len(prompt)].tolist() == prompt
         last = np.flatnonzero(np.diff(np.r_[False, whole.response].astype(int)) == 1)[-1]
-        assert last - len(prompt) in (0, 1)  # a blank may stand before the response
+        assert last - len(prompt) in (0, 1)  # a space may precede the response
 
 
 def test_decoding_ends_where_the_template_closes_a_turn(vlm):
@@ -250,7 +250,7 @@ def test_a_template_that_changes_texts_is_refused_with_names(folder):
     template = vlm.processor.chat_template
     for old, new in [(".text", ".text.upper()"), ("for m in messages", "for m in messages[:1]")]:
         vlm.processor.chat_template = template.replace(old, new)
-        if vlm.processor.chat_template == template:  # Gemma's goes over the rest
+        if vlm.processor.chat_template == template:  # Gemma's applies to the rest
             vlm.processor.chat_template = template.replace("for m in rest", "for m in rest[:1]")
         with pytest.raises(MaskError, match=f"model {folder}, sample 'single': the chat template"):
             encode(vlm, SINGLE)
@@ -275,6 +275,6 @@ def test_paligemma_is_refused_with_and_without_a_template():
     )
     vlm = VLM(model, processor, path="pali")
     with pytest.raises(MaskError, match="model pali, sample 'single': PaliGemmaProcessor changes"):
-        encode(vlm, SINGLE)  # it would see its whole answer, in both directions
+        encode(vlm, SINGLE)  # it would attend to its whole answer, in both directions
     with pytest.raises(MaskError, match="model pali, sample 'text': .*images"):
         encode(vlm, TEXT)

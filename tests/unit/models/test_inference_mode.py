@@ -1,4 +1,4 @@
-"""No pass that needs no gradients keeps a graph: all of them run in torch's inference mode."""
+"""Passes without gradients keep no graph: all of them run in torch's inference mode."""
 
 import pytest
 import torch

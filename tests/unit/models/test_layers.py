@@ -55,7 +55,7 @@ def test_attention_is_found_by_name(name):
     assert attention_module(layer) is attention
 
 
-def test_layer_without_attention_is_an_error_that_lists_what_there_is():
+def test_layer_without_attention_is_an_error_that_lists_its_children():
     layer = nn.Module()
     layer.add_module("mixer", nn.Linear(2, 2))
     with pytest.raises(ValueError, match=r"no self-attention module.*mixer"):

@@ -1,4 +1,4 @@
-"""Models are loaded as asked, or an error says what to do."""
+"""Models are loaded as requested, or an error says what to do."""
 
 import argparse
 import json
@@ -36,13 +36,13 @@ def parse(*flags):
 
 @pytest.fixture
 def hub_cache(tmp_path, monkeypatch):
-    """An empty cache of the hub; nothing is fetched into it (HF_HUB_OFFLINE)."""
+    """An empty hub cache; nothing is downloaded into it (HF_HUB_OFFLINE)."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
 
 
 def put_in_cache(cache, vlm, repository="org/tiny", commit=COMMIT):
-    """Lay out a model as `hf download` does."""
+    """Store a model as `hf download` does."""
     folder = cache / f"models--{repository.replace('/', '--')}"
     (folder / "refs").mkdir(parents=True)
     (folder / "refs/main").write_text(commit)
@@ -103,7 +103,7 @@ def test_a_directory_without_its_weights_is_named(tiny_vlm, tmp_path):
 
 @pytest.fixture
 def own_code(tiny_vlm, tmp_path):
-    """A model directory whose architecture is in a Python file of its own."""
+    """A model directory whose architecture is in its own Python file."""
     folder = shutil.copytree(tiny_vlm, tmp_path / "own_code")
     (folder / "modelling.py").write_text(CODE)
     config = json.loads((folder / "config.json").read_text())

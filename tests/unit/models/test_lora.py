@@ -115,7 +115,7 @@ def test_config_on_disk_is_the_same_every_time_and_readable(tiny_vlm, tmp_path):
     attach_lora(model, rank=2, alpha=4, seed=0).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     targets = config["target_modules"].split("|")
-    assert len(targets) == 7  # layer numbers are left open
+    assert len(targets) == 7  # layer numbers are wildcards
     assert targets == sorted(targets)
 
 
@@ -138,7 +138,7 @@ def test_folder_without_a_safetensors_adapter_is_refused(tiny_vlm, tmp_path):
 
 
 class Toy(nn.Module):
-    """A language model whose numbered layers are of several kinds."""
+    """A language model with numbered layers of several kinds."""
 
     def __init__(self, *layers):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Processors of models that see videos, loaded where videos cannot be decoded."""
+"""Processors of models that accept videos, loaded where videos cannot be decoded."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def test_the_processor_is_loaded_and_saved_again_without_torchvision(folder, tmp
 
 
 def test_another_missing_library_is_named(folder, tmp_path):
-    """SmolVLM's own processor, other than Idefics3's, writes numbers in words."""
+    """SmolVLM's own processor, unlike that of Idefics3, spells out numbers."""
     save_family("smolvlm", tmp_path, TEXTS, layers=2)
     for name, kind in (("config.json", "smolvlm"), ("processor_config.json", "SmolVLMProcessor")):
         settings = json.loads((tmp_path / name).read_text())

@@ -109,7 +109,7 @@ def test_a_checkpoint_that_is_not_whole_is_refused(tiny_vlm, tmp_path, quantisat
 
 
 def test_a_weight_of_another_shape_is_refused(tiny_vlm, tmp_path, quantisation):
-    """Transformers compares no shapes of weights that it quantises."""
+    """Transformers does not compare the shapes of weights that it quantises."""
     folder = shutil.copytree(tiny_vlm, tmp_path / "model")
     weights = load_file(folder / "model.safetensors")
     name = next(name for name in weights if name.endswith("layers.1.self_attn.q_proj.weight"))

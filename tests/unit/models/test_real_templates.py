@@ -1,4 +1,4 @@
-"""Published templates and tokenizers: each response is trained with one end token, every turn.
+"""Published templates and tokenizers: in every turn, each response is trained with one end token.
 
 The files are those of real checkpoints, see the README beside them; models are made from their
 config, without weights.
@@ -36,7 +36,7 @@ def template(name):
 
 
 def published(name, other=None):
-    """A checkpoint's own files, or with another revision's template."""
+    """Load a checkpoint's own files, or with another revision's template."""
     processor = load_processor(str(FOLDER / name))
     if other:
         processor.chat_template = processor.tokenizer.chat_template = template(other)
@@ -48,7 +48,7 @@ def published(name, other=None):
 
 
 def stand_in(other, tokenizer, image):
-    """A published template alone, on a tokenizer that has its tokens."""
+    """Put a published template alone on a tokenizer that has its tokens."""
     processor, model = llava(TEXTS, 2, 32)
     names = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "image_token": image}
     processor.tokenizer = fast(tokenizer, **names)
@@ -136,7 +136,7 @@ def test_trained_tokens_are_each_response_and_one_end_token(vlm, end, record):
     assert trained == [turn.text + end for turn in record.turns if turn.role == "assistant"]
     ends = (ids == vlm.tokenizer.convert_tokens_to_ids(end)).numpy()
     assert all(ends[stop - 1] for _, stop in bounds)
-    assert not any(ends[stop : stop + 2].any() for _, stop in bounds)  # nor after a blank
+    assert not any(ends[stop : stop + 2].any() for _, stop in bounds)  # nor after a space
 
 
 @pytest.mark.parametrize("record", [THREE, TEXT], ids=["images", "text"])
@@ -150,7 +150,7 @@ def test_a_prompt_is_the_beginning_of_what_is_trained(vlm, record):
         ids = vlm.encode_prompt(prompt, PICTURES[:shown]).inputs["input_ids"].tolist()
         assert whole.inputs["input_ids"][: len(ids)].tolist() == ids
         between = vlm.tokenizer.decode(whole.inputs["input_ids"][len(ids) : start])
-        assert between.strip() == ""  # a blank may stand before a response
+        assert between.strip() == ""  # a space may precede a response
 
 
 def test_decoding_ends_at_the_end_token(vlm, end):
@@ -163,7 +163,7 @@ def test_the_log_names_the_end_token_once(name, end, caplog):
         vlm = CASES[name][0](name)
         encode(vlm, THREE), encode(vlm, TEXT)
     (line,) = [r.getMessage() for r in caplog.records if r.name == "vlselect.models.vlm"]
-    assert end in line and ("ends no response" in line) == (name in INSERTED)
+    assert end in line and ("does not end responses" in line) == (name in INSERTED)
 
 
 def test_a_literal_that_looks_like_an_end_stays_behind_the_end_token():

@@ -1,4 +1,4 @@
-"""The adapter: masks that decode to exactly the texts, padding on either side, refusals."""
+"""The adapter: masks that decode to exactly the texts, padding on either side, refused models."""
 
 import json
 
@@ -20,7 +20,7 @@ PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3),
 
 
 def talk(sample_id, *texts, system=None):
-    """A record of alternating user and assistant texts."""
+    """Make a record of alternating user and assistant texts."""
     roles = ("user", "assistant") * len(texts)
     turns = tuple(Turn(role, text) for role, text in zip(roles, texts, strict=False))
     turns = (Turn("system", system), *turns) if system else turns
@@ -45,7 +45,7 @@ def encode(vlm, record):
 
 
 def decoded(vlm, ids, mask):
-    """Texts of the runs of masked-in tokens, special tokens left out."""
+    """Return the texts of the runs of masked-in tokens, without special tokens."""
     runs, current = [], []
     for token, inside in zip(ids.tolist(), mask.tolist(), strict=True):
         if inside:

@@ -1,4 +1,4 @@
-"""A checkpoint that is not whole, or of another model, is an error that lists what is wrong."""
+"""A checkpoint that is incomplete, or of another model, is an error that lists what is wrong."""
 
 import json
 import re
@@ -114,12 +114,12 @@ def test_a_clip_is_whole(tmp_path, part):
     with pytest.raises(WeightsError, match=f"missing .*{part}"):
         CLIP.load(clip_flags(folder))
     with pytest.raises(WeightsError, match=f"missing .*{part}"):
-        load_pretrained(CLIPModel, folder)  # as the demo's base takes its tower
+        load_pretrained(CLIPModel, folder)  # as the demo's base model loads its tower
 
 
 @pytest.fixture
 def adapter(tiny_vlm, tmp_path):
-    """Folder of an adapter of the language model, with a module that is trained in full."""
+    """Folder of an adapter of the language model, with a module that is fully trained."""
     vlm = load_vlm(str(tiny_vlm), device="cpu")
     modules = {"modules_to_save": ("multi_modal_projector",)}
     save_checkpoint(attach_lora(vlm.model, rank=2, alpha=4, seed=0, **modules), tmp_path)
@@ -192,7 +192,7 @@ def test_a_whole_or_merged_checkpoint_has_all_its_weights(tiny_vlm, adapter, tmp
 
 
 def test_a_model_folder_with_an_adapter_in_it_is_refused(tiny_vlm, adapter, tmp_path):
-    """Transformers would put it on, and then name the adapter's missing weights only."""
+    """Transformers would load it, and then list only the adapter's missing weights."""
     folder = tmp_path / "both"
     shutil.copytree(tiny_vlm, folder)
     for name in (WEIGHTS, "adapter_config.json"):

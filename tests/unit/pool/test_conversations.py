@@ -1,4 +1,4 @@
-"""Conversations: every form of the same talk gives the same turns and images."""
+"""Conversations: every form of the same conversation yields the same turns and images."""
 
 import json
 
@@ -22,7 +22,7 @@ FROM = {"user": "human", "assistant": "gpt"}
 
 
 def parts(*images):
-    """The first turn as content parts, with these keys for the two images."""
+    """Return the first turn as content parts, with these keys for the two images."""
     first = [{"type": "image", **images[0]}, {"type": "text", "text": "What is it? "}]
     first += [{"type": "image", **images[1]}]
     others = [

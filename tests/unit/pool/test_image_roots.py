@@ -1,4 +1,4 @@
-"""Image roots: the same bytes from every place, and no way out of any."""
+"""Image roots: the same bytes from every kind of location, and no way out of any."""
 
 import argparse
 import io
@@ -52,7 +52,7 @@ def references(files) -> list[str]:
 
 
 def reason(roots, reference):
-    """The reason that loading and checking give."""
+    """Return the reason that loading and checking report."""
     roots = ImageRoots.parse(roots)
     with pytest.raises(ImageError) as caught:
         images.load(roots, reference, 10**6)
@@ -61,7 +61,7 @@ def reason(roots, reference):
 
 
 def outside(roots, reference):
-    """Whether path, reading and loading all say that a reference leads out of its root."""
+    """Return whether path, reading and loading all say that a reference leads out of its root."""
     roots = ImageRoots.parse(roots)
     for give in (roots.path, roots.read, lambda name: images.load(roots, name, 10**6)):
         with pytest.raises(ImageError) as caught:
@@ -261,7 +261,7 @@ def test_what_is_not_there_is_named(tmp_path):
             ImageRoots.parse(str(tmp_path / name)).require()
 
 
-def test_what_an_image_is_known_by():
+def test_content_names_of_images():
     reference = "row-7/0/" + "ab" * 16 + ".jpg"
     assert content_name(reference) == content_name(f"part:{reference}") == "ab" * 16 + ".jpg"
     assert content_name("part:a/1.png") == "part:a/1.png"

@@ -1,4 +1,4 @@
-"""Images: what is loaded is RGB and inside the root, and each way to be bad has its reason."""
+"""Images: a loaded image is RGB and inside the root, and each defect has its own reason."""
 
 import struct
 import zlib
@@ -23,7 +23,7 @@ def root(tmp_path):
 
 
 def reason(root, name, max_pixels=10_000):
-    """Give the reason that both loading and checking find."""
+    """Return the reason that both loading and checking report."""
     with pytest.raises(ImageError) as caught:
         load(root, name, max_pixels)
     assert problem(root, name, max_pixels) == (caught.value.reason, caught.value.detail)
@@ -75,7 +75,7 @@ def test_unreadable(root):
 
 def test_a_broken_checksum_is_found_by_the_check(root):
     content = bytearray((root / "a/good.png").read_bytes())
-    content[content.index(b"IEND") - 5] ^= 255  # of the pixels' checksum, which ends there
+    content[content.index(b"IEND") - 5] ^= 255  # in the pixels' checksum, which ends there
     (root / "sum.png").write_bytes(content)
     load(root, "sum.png", 10_000)
     assert problem(root, "sum.png", 10_000)[0] == "unreadable_image"
@@ -146,7 +146,7 @@ def test_transparent_shows_white(root):
 def test_orientation_is_applied(root):
     image = Image.fromarray(PIXELS)
     exif = image.getexif()
-    exif[0x0112] = 6  # turned by a quarter
+    exif[0x0112] = 6  # rotated by 90 degrees
     image.save(root / "turned.png", exif=exif)
     found = np.asarray(load(root, "turned.png", 10_000))
     np.testing.assert_array_equal(found, np.rot90(PIXELS, -1))
@@ -158,7 +158,7 @@ def test_every_format_that_is_named_opens(tmp_path, suffix):
     assert problem(tmp_path, f"x.{suffix}", 10**6) is None
 
 
-def test_a_file_of_no_known_format_is_told_what_is_known(tmp_path):
+def test_the_error_for_an_unknown_format_lists_the_known_ones(tmp_path):
     (tmp_path / "x.png").write_bytes(b"%!PS-Adobe-3.0")
     reason, detail = problem(tmp_path, "x.png", 10**6)
     assert reason == "unreadable_image" and "is not one of JPEG" in detail

@@ -1,4 +1,4 @@
-"""Intake: order, ids and images, whatever the chunks and threads."""
+"""Intake: order, ids and images, for any chunks and threads."""
 
 import json
 import tracemalloc
@@ -131,7 +131,7 @@ def test_repeated_ids_get_the_next_free_number(root):
     assert [json.loads(o.raw)["id"] for o in outcomes] == names
     many = judge([record("a")] * 5000, root, repeated_ids="rename")
     assert [o.sample_id for o in many][1:] == [f"a#{i}" for i in range(2, 5001)]
-    with pytest.raises(ValueError, match="repeated ids 'keep' are none of"):
+    with pytest.raises(ValueError, match="repeated_ids 'keep' is not one of"):
         judge([record("a")], root, repeated_ids="keep")
 
 
@@ -158,5 +158,5 @@ def test_memory_holds_digests_not_records(root, monkeypatch):
         tracemalloc.stop()
         return most
 
-    peak(10)  # what is made once
-    assert peak(2500) - peak(500) < 1e6  # 2,000 records of some 2,200 bytes are 4.4 MB
+    peak(10)  # allocated once
+    assert peak(2500) - peak(500) < 1e6  # 2,000 records of about 2,200 bytes are 4.4 MB

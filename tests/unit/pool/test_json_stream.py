@@ -1,4 +1,4 @@
-"""Reading records: the same values as the json module, true byte positions, constant memory."""
+"""Reading records: the same values as the json module, exact byte positions, constant memory."""
 
 import codecs
 import json
@@ -72,7 +72,7 @@ def test_a_byte_order_mark_is_skipped(tmp_path):
 
 
 FIRST = '[{"id": "é漢😀"}, '
-BROKEN = {  # what is in the file, and the text up to the byte where it breaks
+BROKEN = {  # content of the file, and its text up to the byte of the error
     "no value": (FIRST + "{'a': 1}]", FIRST + "{"),
     "comma twice": (FIRST + '{"a": 1,, "b": 2}]', FIRST + '{"a": 1,'),
     "no comma": ('[{"a": 1} {"a": 2}]', '[{"a": 1} '),

@@ -20,7 +20,7 @@ TEXT_Q = {"from": "human", "value": "Why?"}
 
 
 def llava(**changes) -> dict:
-    """Make a good LLaVA record, then change keys; a value of ... takes a key away."""
+    """Make a good LLaVA record, then change keys; a value of ... removes a key."""
     record = {"id": "a-1", "image": "coco/1.jpg", "conversations": [Q, A]} | changes
     return {key: value for key, value in record.items() if value is not ...}
 

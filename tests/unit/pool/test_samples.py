@@ -1,4 +1,4 @@
-"""Tables of samples: what is written is read back, whatever the row groups."""
+"""Tables of samples: rows are read back as written, for any row groups."""
 
 import csv
 import json
@@ -55,7 +55,7 @@ def test_columns(tmp_path, groups_of_8):
 
 
 @pytest.mark.parametrize("kept", [1, 3, 64])
-def test_rows_come_in_the_order_asked_for(tmp_path, groups_of_8, monkeypatch, kept):
+def test_rows_come_in_the_requested_order(tmp_path, groups_of_8, monkeypatch, kept):
     monkeypatch.setattr(module, "KEPT_GROUPS", kept)
     raws = write(tmp_path / "s.parquet", 50)
     samples = Samples(tmp_path / "s.parquet")
@@ -147,7 +147,7 @@ def test_memory_does_not_grow_with_the_table(tmp_path, monkeypatch):
     assert peak(1600) - peak(400) < 1e6
 
 
-def test_records_bear_what_the_table_says(tmp_path):
+def test_records_have_the_values_of_the_table(tmp_path):
     with SamplesWriter(tmp_path / "s.parquet") as writer:
         for part in ("one", "two"):
             raw = raw_record(4, task="t")

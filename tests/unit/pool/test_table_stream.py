@@ -1,4 +1,4 @@
-"""Rows as JSON: the same from Parquet and Arrow, whatever the pieces; bytes left out."""
+"""Rows as JSON: the same from Parquet and Arrow, for any pieces; bytes are left out."""
 
 import datetime
 import decimal
@@ -65,7 +65,7 @@ def test_bytes_may_be_dropped(tmp_path):
         assert json.loads(raw)["image"] == {"bytes": None, "path": expected["image"]["path"]}
 
 
-def test_what_json_has_no_form_for_becomes_text(tmp_path):
+def test_types_that_json_lacks_become_text(tmp_path):
     row = {"day": datetime.date(2024, 5, 1), "price": decimal.Decimal("1.50")}
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
     [(_, raw)] = read_rows([tmp_path / "a.parquet"])

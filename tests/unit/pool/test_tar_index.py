@@ -1,4 +1,4 @@
-"""Tars: what is found agrees with the standard library, and what is refused is refused by name."""
+"""Tars: the members found agree with the standard library, and errors name the file."""
 
 import gzip
 import io
@@ -21,7 +21,7 @@ def add(tar, name, content=b"", **keys):
 
 
 def make(path, kind="pax", n=40):
-    """Files of random sizes under short and long names, folders and links among them."""
+    """Make files of random sizes under short and long names, with folders and links."""
     rng = random.Random(n)
     with tarfile.open(path, "w", format=FORMATS[kind]) as tar:
         add(tar, "folder", type=tarfile.DIRTYPE)
@@ -95,7 +95,7 @@ def test_what_is_broken_is_named_with_its_byte(tmp_path):
     content = bytearray(path.read_bytes())
     content[third + 3] ^= 1
     path.write_bytes(content)
-    with pytest.raises(TarError, match=rf"a\.tar, byte {third}: no header"):
+    with pytest.raises(TarError, match=rf"a\.tar, byte {third}: not the header"):
         read_index(path)
     for name, bad in [("text", b"hello" * 300), ("short", b"x"), ("empty", b"")]:
         (tmp_path / name).write_bytes(bad)

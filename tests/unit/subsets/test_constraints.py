@@ -1,4 +1,4 @@
-"""Constraints on subsets: kept by every method, best where a score ranks; errors add up."""
+"""Constraints on subsets: every method keeps them, at the best score; errors show sums."""
 
 import itertools
 import json
@@ -22,7 +22,7 @@ def world(tmp_path_factory):
 
 
 def random_limits(rng, pool):
-    """Random constraints, as they would be in a config, and near-duplicates as a matrix."""
+    """Return random constraints, as in a config, and near-duplicates as a matrix."""
     ids = rng.permutation(pool["sample_id"].to_numpy(object)).tolist()
     keep, exclude = ids[: rng.integers(0, 5)], ids[5 : 5 + rng.integers(0, 15)]
     bounds = {}
@@ -45,7 +45,7 @@ def made(pool, keep, exclude, bounds, alike):
 
 
 def broken(pool, chosen, n, keep, exclude, bounds, alike):
-    """What a subset breaks; written down once more, in the plainest way."""
+    """List the constraints that a subset breaks, by a plain second implementation."""
     rows = chosen.rows.tolist()
     ids = set(pool["sample_id"][rows])
     counts = pool["source"][rows].value_counts().to_dict()
@@ -79,7 +79,7 @@ def test_every_method_keeps_every_constraint(world, method):
             constraints = made(pool, *limits)
             chosen = constraints.choose(ask, n)
         except InfeasibleError:
-            continue  # whether it is: the next test
+            continue  # the next test checks that it is
         except ValueError as error:
             assert "are near-duplicates of each other" in str(error)
             continue
@@ -91,7 +91,7 @@ def test_every_method_keeps_every_constraint(world, method):
 
 
 def test_what_is_called_infeasible_is(world):
-    """Without near-duplicates, sources are all that matters: try every split of the budget."""
+    """Without near-duplicates only sources matter: every split of the budget is tried."""
     pool, signals = world
     rng, infeasible = np.random.default_rng(2), 0
     ask = asker("random", pool, signals)
@@ -110,7 +110,7 @@ def test_what_is_called_infeasible_is(world):
 
 
 def feasible(pool, n, keep, exclude, bounds):
-    """Whether any split of n over the sources is allowed; quotas may be rounded either way."""
+    """Return whether a split of n over the sources is allowed; quotas may round either way."""
     there = pool[~pool["sample_id"].isin(exclude)]["source"].value_counts()
     kept = pool[pool["sample_id"].isin(keep)]["source"].value_counts()
     ranges = [range(kept.get(s, 0), min(n, there.get(s, 0)) + 1) for s in SOURCES]
@@ -132,7 +132,7 @@ def feasible(pool, n, keep, exclude, bounds):
 
 
 def rounds(split, bounds, n):
-    """Whether quotas are rounded by largest remainder, halves of the sum upwards, ties by name."""
+    """Check that quotas round by largest remainder, halves of the sum up, ties by name."""
     quotas = {s: v * n if 0 < v < 1 else v for s, v in bounds.get("quota", {}).items()}
     left = int(sum(quotas.values()) + 0.5 + 1e-9) - sum(int(v + 1e-9) for v in quotas.values())
     order = sorted(quotas, key=lambda s: (-round(quotas[s] % 1, 9), s))
@@ -171,7 +171,7 @@ def test_a_ranking_is_walked_as_one_would_by_hand(world, method):
 
 
 def test_bounds_cost_as_little_score_as_can_be(tmp_path):
-    """Every subset of a tiny pool that keeps the bounds is tried."""
+    """Every subset of a tiny pool within the bounds is tried."""
     rng = np.random.default_rng(9)
     for trial in range(12):
         pool = make_pool(rng, 10)
@@ -313,7 +313,7 @@ def test_contradictions_are_named(world):
     with pytest.raises(ValueError, match="near-duplicates of each other"):
         Constraints(pool, keep=[a, b], near_duplicates=NearDuplicates(60, np.array([[1, 0]])))
     all_alike = NearDuplicates(60, groups=["x"] * 60)
-    with pytest.raises(InfeasibleError, match="gave 1 of 2 samples: what was left were near-dup"):
+    with pytest.raises(InfeasibleError, match="has only 1 of 2 samples: all others are near-dup"):
         Constraints(pool, near_duplicates=all_alike).choose(ask, 2)
     images = int((pool["n_images"] > 0).sum())
     drop = asker("clip_score", pool, signals, text_only="drop")

@@ -1,4 +1,4 @@
-"""Signals, found by name."""
+"""Signals by name."""
 
 import numpy as np
 import pandas as pd

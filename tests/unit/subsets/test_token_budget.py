@@ -1,4 +1,4 @@
-"""Budgets in tokens: the longest beginning that fits, and never a token too many."""
+"""Budgets in tokens: the longest beginning that fits, and never a token more."""
 
 import numpy as np
 import pandas as pd
@@ -81,7 +81,7 @@ def test_tokens_are_read_from_all_shards(tmp_path):
     paths = [tmp_path / "b.parquet", tmp_path / "a.parquet"]
     table[:2].to_parquet(paths[1]), table[2:].to_parquet(paths[0])
     assert read_tokens(paths, 5).tolist() == [5, 6, 7, 8, 9]
-    with pytest.raises(ValueError, match="do not count the tokens of 5"):
+    with pytest.raises(ValueError, match="do not hold the tokens of 5"):
         read_tokens(paths[:1], 5)
     with pytest.raises(ValueError, match="needs the tables"):
         read_tokens([], 5)

@@ -1,4 +1,4 @@
-"""The examples of docs/tasks.md: there is one for each metric, and it gets the score it says."""
+"""The examples of docs/tasks.md: one for each metric, with the score that the page states."""
 
 import json
 import re

@@ -51,7 +51,7 @@ def test_sets_apart_bar_validation_questions_on_test_images():
     assert len(groups(few)) > 2  # one by one, not image by image
 
 
-def test_what_there_is_not_is_an_error():
+def test_too_few_questions_are_an_error():
     for sizes in ((21, 0), (10, 19)):
         with pytest.raises(ValueError, match="questions wanted, but there are"):
             divide(NAMES, GROUPS, *sizes, 0)

@@ -1,4 +1,4 @@
-"""Requests to a chat-completions endpoint of OpenAI's form, with their answers kept on disk."""
+"""Requests to a chat-completions endpoint in OpenAI's format, with answers cached on disk."""
 
 import hashlib
 import http.client
@@ -17,19 +17,19 @@ from vlselect.core.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-PASSING = {408, 409, 429, 500, 502, 503, 504, 529}  # HTTP statuses that may pass by themselves
+PASSING = {408, 409, 429, 500, 502, 503, 504, 529}  # HTTP statuses of temporary failures
 LONGEST_WAIT = 60.0  # seconds between two attempts
-SHOWN = 300  # characters of a server's message that an error repeats
+SHOWN = 300  # characters of a server's message in an error
 
 Messages = Sequence[Mapping[str, str]]
 
 
 class ChatError(InputError):
-    """The endpoint gives no usable answer."""
+    """The endpoint returns no usable answer."""
 
 
 class UnreadableError(ValueError):
-    """An answer does not have the form that was asked for; `content` is the answer."""
+    """An answer in another format than requested; `content` is the answer."""
 
     def __init__(self, content: str):
         super().__init__(f"unreadable answer {content[:SHOWN]!r}")
@@ -49,19 +49,19 @@ class ChatClient:
     cache : Path
         Folder with one JSON file for each answer, named by the sha256 of its request.
     api_key : str
-        Sent as a bearer token, and written nowhere; empty for endpoints that want none.
+        Sent as a bearer token and never written; empty for endpoints without one.
     request : dict
         Further fields of every request, such as ``max_tokens``. The temperature is 0.
     timeout : float
-        Seconds that one attempt may take without a sign of the server.
+        Seconds that one attempt waits for the server.
     retries : int
-        Attempts after the first, where a failure may pass by itself: statuses 408, 409, 429 and
-        5xx, broken connections, timeouts, answers that are no chat completion.
+        Attempts after the first for temporary failures: statuses 408, 409, 429 and 5xx, broken
+        connections, timeouts, answers that are not chat completions.
     wait : float
-        Seconds before the second attempt, doubled each time; a longer Retry-After is obeyed. A
-        minute at most.
+        Seconds before the second attempt, doubled each time, or Retry-After if that is longer; at
+        most a minute.
     n_sent : int
-        Requests answered by the endpoint so far; all others came from the cache.
+        Requests that the endpoint answered so far; all others came from the cache.
     """
 
     base_url: str
@@ -80,22 +80,10 @@ class ChatClient:
         self._opener = urllib.request.build_opener(_NoRedirects)
 
     def ask(self, messages: Messages, parse: Callable[[str], object]) -> object:
-        """Have the conversation continued, and give what `parse` makes of the answer.
+        """Request an answer to the conversation, and return `parse` of it.
 
-        Parameters
-        ----------
-        messages : sequence of {"role", "content"}
-            The conversation so far.
-        parse : callable
-            Takes the answer; raises `UnreadableError` if it does not have the form asked for.
-            Such answers are not kept, so that asking again is possible.
-
-        Raises
-        ------
-        ChatError
-            If there is no answer after all attempts, or none is to be expected.
-        UnreadableError
-            As `parse` raises it.
+        `parse` raises `UnreadableError` if the format is wrong; such answers are not cached, so
+        they can be requested again. ChatError if no attempt succeeds, or another one is useless.
         """
         body = {"model": self.model, "temperature": 0, **self.request, "messages": list(messages)}
         path = self.cache / f"{_cache_key(self._url, body)}.json"
@@ -103,7 +91,7 @@ class ChatClient:
             try:
                 return parse(json.loads(path.read_text(encoding="utf-8"))["content"])
             except (ValueError, LookupError, TypeError) as error:
-                logger.warning("%s holds no readable answer (%s): asking again", path, error)
+                logger.warning("%s has no readable answer (%s): asking again", path, error)
         content = self._send(body)
         value = parse(content)
         store.write_json({"url": self._url, "request": body, "content": content}, path)
@@ -114,7 +102,7 @@ class ChatClient:
         return f"{self.base_url.rstrip('/')}/chat/completions"
 
     def _send(self, body: dict) -> str:
-        """Post a request until it is answered, or no answer is to be expected any more."""
+        """Post a request until it is answered, or another attempt is useless."""
         for attempt in range(self.retries + 1):
             pause = min(self.wait * 2**attempt, LONGEST_WAIT)
             try:
@@ -146,7 +134,7 @@ class ChatClient:
             return _content(response.read())
 
     def _message(self, error: urllib.error.HTTPError) -> str:
-        """What the server says about an error, without the key, which some servers repeat."""
+        """Return the server's message about an error without the key, which some servers repeat."""
         try:
             text = error.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):
@@ -158,7 +146,7 @@ class ChatClient:
 
 
 class _NoCompletionError(ValueError):
-    """The server's answer is no chat completion."""
+    """The server's answer is not a chat completion."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -167,14 +155,14 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _content(answer: bytes) -> str:
-    """Take the text out of a chat completion; an answer that declines has none: ""."""
+    """Return the text of a chat completion; "" if the model declined."""
     try:
         message = json.loads(answer)["choices"][0]["message"]
         content = message["content"]
     except (ValueError, LookupError, TypeError) as error:
-        raise _NoCompletionError(f"no chat completion: {answer[:SHOWN]!r}") from error
+        raise _NoCompletionError(f"not a chat completion: {answer[:SHOWN]!r}") from error
     if content is not None and not isinstance(content, str):
-        raise _NoCompletionError(f"the content is no text: {answer[:SHOWN]!r}")
+        raise _NoCompletionError(f"the content is not a text: {answer[:SHOWN]!r}")
     return content or ""
 
 
@@ -184,7 +172,7 @@ def _cache_key(url: str, body: dict) -> str:
 
 
 def _asked_pause(headers: Mapping[str, str], pause: float) -> float:
-    """Seconds to wait: the server's Retry-After (if a number) where it is longer than ours."""
+    """Return the seconds to wait: the server's Retry-After (if a number) or ours, if longer."""
     try:
         asked = float(headers.get("Retry-After", "0"))
     except ValueError:  # a date

@@ -1,7 +1,7 @@
-"""What a judging language model is asked, and how its verdict is read.
+"""Prompts for a judging language model, and parsers of its verdicts.
 
-The prompts are this project's own. Published scores of LLaVA-Bench and MM-Vet were obtained with
-those benchmarks' prompts, which the option `prompt` of the metric takes; placeholders are
+The prompts are this project's own. Published scores of LLaVA-Bench and MM-Vet used those
+benchmarks' prompts, which can be set with the metric's option `prompt`; placeholders are
 {question}, {context}, {reference} and {answer}.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from vlselect.benchmarks.judging.chat_client import UnreadableError
 
 _NUMBER = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
-# What may stand beside two scores: "Assistant 1:", "/10", "and", …
+# Text allowed around two scores: "Assistant 1:", "/10", "and", …
 _LABELS = re.compile(
     r"/\s*10\b|\b(?:assistant|answer)\s*[12]\b|"
     r"\b(?:the|and|of|for|is|are|scores?|ratings?|points?|assistants?|answers?)\b",
@@ -32,14 +32,13 @@ class Protocol:
 
     Attributes
     ----------
-    system, prompt : str
-        What the judge is told; `prompt` has the placeholders.
-    reminder : str
-        What it is told after an answer that cannot be read.
+    system, prompt, reminder : str
+        The judge's instructions; `prompt` has the placeholders, `reminder` follows an unreadable
+        answer.
     parse : callable
-        From its answer to the verdict; raises `UnreadableError`.
+        From the answer to the verdict; raises `UnreadableError`.
     context : bool
-        Whether the judge is told in words what the image shows.
+        Whether the prompt describes the image in words.
     """
 
     system: str
@@ -52,7 +51,7 @@ class Protocol:
 def parse_pair(content: str) -> tuple[float, float]:
     """Read two scores from 0 to 10: "8 7", "8, 7", "8/10 and 7/10", "Assistant 1: 8" and so on.
 
-    The first lines that hold nothing but numbers and labels have to give two, together.
+    They must be the only two numbers in the first lines with nothing but numbers and labels.
     """
     found: list[float] = []
     for line in content.splitlines():
@@ -123,6 +122,6 @@ is right, or 0.1, 0.2, … 0.9 if it is right in part.""",
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """Put values in the places of {question}, {context}, {reference} and {answer}, all at once."""
+    """Replace {question}, {context}, {reference} and {answer} by values, all at once."""
     places = re.compile(r"\{(question|context|reference|answer)\}")
     return places.sub(lambda match: values[match[1]], template)

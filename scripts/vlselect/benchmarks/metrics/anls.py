@@ -1,6 +1,6 @@
-"""Average normalised Levenshtein similarity: answers that were nearly read right get part credit.
+"""Average normalised Levenshtein similarity: partial credit for answers that are nearly right.
 
-DocVQA, InfographicVQA and other benchmarks of reading are scored so.
+DocVQA, InfographicVQA and other reading benchmarks use it.
 """
 
 from collections.abc import Sequence
@@ -11,26 +11,18 @@ from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, pairs, s
 def evaluate(
     predictions: Sequence[str], examples: Sequence[Example], *, threshold: float = 0.5
 ) -> Evaluation:
-    """Score each prediction by its similarity to the closest of its reference answers.
+    """Score each prediction by its similarity to the closest reference answer.
 
     Parameters
     ----------
-    predictions : sequence of str
-        What the model wrote.
-    examples : sequence of mapping
-        With `answers`, the strings that count as right.
     threshold : float
-        From this normalised distance on a prediction gets nothing.
-
-    Returns
-    -------
-    Evaluation
+        Normalised distance from which on a prediction scores 0.
 
     References
     ----------
-    Biten et al., Scene Text Visual Question Answering, ICCV 2019 (arXiv 1905.13648), eq. 1;
-    Mathew et al., DocVQA, WACV 2021 (arXiv 2007.00398). Case and the width of blanks do not count,
-    as in the programs for DocVQA.
+    Biten et al., Scene Text Visual Question Answering, ICCV 2019 (arXiv 1905.13648), eq. 1; Mathew
+    et al., DocVQA, WACV 2021 (arXiv 2007.00398). Case and the width of blanks are ignored, as in
+    the programs for DocVQA.
     """
     return summarise(
         [
@@ -41,19 +33,21 @@ def evaluate(
 
 
 def similarity(prediction: str, answer: str, threshold: float = 0.5) -> float:
-    """1 − edit distance / length of the longer text; 0 where that distance reaches `threshold`."""
+    """Return 1 − edit distance / length of the longer text; 0 from `threshold` on."""
     guess, truth = (" ".join(text.lower().split()) for text in (prediction, answer))
     longer = max(len(guess), len(truth))
     if not longer:
         return 1.0
-    if abs(len(guess) - len(truth)) >= threshold * longer:  # so many letters have to come or go
+    if (
+        abs(len(guess) - len(truth)) >= threshold * longer
+    ):  # at least so many insertions or deletions
         return 0.0
     distance = edit_distance(guess, truth) / longer
     return 1 - distance if distance < threshold else 0.0
 
 
 def edit_distance(first: str, second: str) -> int:
-    """Fewest insertions, deletions and substitutions of a letter that turn one into the other.
+    """Return the fewest insertions, deletions and substitutions of a letter between two texts.
 
     References
     ----------

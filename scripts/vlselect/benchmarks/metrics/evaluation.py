@@ -1,9 +1,17 @@
-"""What every metric gets and returns.
+"""The contract of a metric, and helpers that metrics share.
 
-A metric is a module of this folder with ``evaluate(predictions, examples, **options)``, named in
-the config. An example is a test sample: `row`, `sample_id`, `images`, `answers` and
-`choices` from the task's table, `question` (its last user turn) and `record`, the parsed JSON of
-the record as it was delivered, where fields lie that only one benchmark has.
+A metric is a module of this folder with a function ``evaluate(predictions, examples, **options)``
+that returns an `Evaluation`; the config names it.
+
+predictions : sequence of str
+    What the model wrote.
+examples : sequence of mapping
+    Test samples: `row`, `sample_id`, `images`, `answers` (what counts as right) and `choices` from
+    the task's table, `question` (the last user turn), and `record`, the parsed JSON of the original
+    record, for fields that only one benchmark has.
+
+It raises InputError if there is no sample, if the numbers of predictions and examples differ, if a
+sample has no answer or lacks a field that the metric needs, or if an option is wrong.
 """
 
 import inspect
@@ -21,18 +29,18 @@ LETTERS = list("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 @dataclass(frozen=True)
 class Parts:
-    """What a score is made of: Σ_groups weight · Σ numerator / Σ denominator, over its samples.
+    """Terms of a score: Σ_groups weight · Σ numerator / Σ denominator, over the group's samples.
 
     Attributes
     ----------
     numerator, denominator : float64 array, shape (n,)
-        What each sample adds to both sums of its group. A group whose denominators add up to zero
+        What each sample adds to the sums of its group. A group whose denominators sum to zero
         counts as 0.
     weight : sequence of float, length G
     group : int array, shape (n,), optional
-        From 0; −1 for samples that do not enter the score. None: all are of group 0.
+        From 0; −1 for samples outside the score. None: all are in group 0.
     unit : sequence of hashable, length n, optional
-        What is scored as one and would be drawn anew in another test set. None: samples with the
+        What is scored as one and would be drawn again for another test set. None: samples with the
         same images.
     """
 
@@ -52,10 +60,9 @@ class Evaluation:
     scores : ndarray of float64, shape (n,)
         One score in [0, 1] for each sample.
     summary : dict
-        `score` (0 to 100; MME's are points), `n`, and whatever else the metric has to say.
+        `score` (0 to 100; MME's are points), `n`, and further results of the metric.
     parts : Parts, optional
-        What the score is made of, where it is not the mean of `scores`: intervals over questions
-        need it.
+        Terms of the score if it is not the mean of `scores`; intervals over questions need them.
     """
 
     scores: np.ndarray
@@ -64,19 +71,9 @@ class Evaluation:
 
 
 def summarise(scores: Sequence[float], **details) -> Evaluation:
-    """Average per-sample scores into a percentage.
+    """Average per-sample scores in [0, 1] into a percentage; `details` are added to the summary.
 
-    Parameters
-    ----------
-    scores : sequence of float
-        In [0, 1], one for each sample.
-    **details
-        Put into the summary as they are.
-
-    Raises
-    ------
-    ValueError
-        If there is no sample.
+    ValueError if there is no sample.
     """
     scores = np.asarray(scores, dtype=np.float64)
     if not len(scores):
@@ -87,16 +84,9 @@ def summarise(scores: Sequence[float], **details) -> Evaluation:
 def pairs(
     predictions: Sequence[str], examples: Sequence[Example]
 ) -> list[tuple[str, list[str], Example]]:
-    """Match predictions with their reference answers.
+    """Match predictions with reference answers: a list of (prediction, answers, example).
 
-    Returns
-    -------
-    list of (prediction, answers, example)
-
-    Raises
-    ------
-    ValueError
-        If the lengths differ or an example has no answer.
+    ValueError if the lengths differ or an example has no answer.
     """
     if len(predictions) != len(examples):
         raise ValueError(f"{len(predictions)} predictions for {len(examples)} examples")
@@ -110,14 +100,9 @@ def pairs(
 
 
 def field(example: Example, name: str) -> object:
-    """Look up what a metric needs of a test sample beyond its answers.
+    """Return a field of a test sample: a column of the task's table, else a key of its record.
 
-    A column of the task's table comes first, then a key of the record as it was delivered.
-
-    Raises
-    ------
-    ValueError
-        If the sample has neither, or it is null; names the sample and the key.
+    ValueError names the sample and the key if both are missing or null.
     """
     for place in (example, example.get("record") or {}):
         if place.get(name) is not None:
@@ -126,14 +111,10 @@ def field(example: Example, name: str) -> object:
 
 
 def option_letter(example: Example, answer: str, n_options: int = 26) -> str:
-    """Read the right option's letter of a multiple-choice question: "b" and "B" are B.
+    """Return the letter of a multiple-choice question's right option: "b" and "B" are B.
 
-    An answer that is no letter has to be the text of one of the example's `choices`.
-
-    Raises
-    ------
-    ValueError
-        If it is neither; names the sample.
+    Any other answer must be the text of one of the example's `choices`; else ValueError names the
+    sample.
     """
     letter = answer.strip().upper()
     if letter in LETTERS[:n_options]:
@@ -141,7 +122,9 @@ def option_letter(example: Example, answer: str, n_options: int = 26) -> str:
     choices = list(example["choices"]) if example.get("choices") is not None else []
     if choices.count(answer) == 1:
         return LETTERS[choices.index(answer)]
-    raise InputError(f"test sample {example.get('sample_id')!r}: {answer!r} is no option of it")
+    raise InputError(
+        f"test sample {example.get('sample_id')!r}: {answer!r} is not one of its options"
+    )
 
 
 def percentages(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:

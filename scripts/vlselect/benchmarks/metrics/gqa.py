@@ -1,9 +1,9 @@
 """GQA: accuracy of one-word answers, over all questions and over binary and open ones.
 
-GQA's own program compares answers letter by letter and leaves it to the model to answer in its
-vocabulary. Free text is brought to that form as LLaVA-1.5 does it: blanks around it and full stops
-at its end are dropped, and it is put in lower case; the gold answers stay as they are. That is
-stricter than `exact_match`, which also evens out the blanks and the gold answers.
+GQA's own program compares answers letter by letter and expects answers from its vocabulary. Free
+text is converted as in LLaVA-1.5: lower case, without surrounding blanks and full stops at the end;
+the gold answers stay unchanged. That is stricter than `exact_match`, which also normalises inner
+blanks and the gold answers.
 """
 
 from collections import defaultdict
@@ -22,28 +22,18 @@ from vlselect.benchmarks.metrics.evaluation import (
 
 
 def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluation:
-    """Score 1 where the prediction is the gold answer, else 0.
+    """Score 1 if the prediction is the gold answer, else 0.
 
-    Parameters
-    ----------
-    predictions : sequence of str
-        What the model wrote.
-    examples : sequence of mapping
-        With one of `answers`. Where `record` has GQA's ``types``, accuracies are given by type
-        too; where it has ``isBalanced``, only balanced questions enter the score, as in GQA.
+    If `record` has GQA's ``types``, accuracies are also reported by type; if it has ``isBalanced``,
+    only balanced questions enter the score, as in GQA.
 
     Returns
     -------
     Evaluation
-        In the summary, all in percent: `score`, and where known `binary`, `open` (questions of
-        structural type ``query``), `structural` and `semantic`. `n` counts scored questions, and
-        `unbalanced` those left out. Consistency, validity, plausibility and distribution, which
-        need files beside the questions, are not computed.
-
-    Raises
-    ------
-    ValueError
-        If no question is balanced.
+        In the summary, in percent: `score`, and if known `binary`, `open` (questions of structural
+        type ``query``), `structural` and `semantic`. `n` counts scored questions, `unbalanced`
+        those left out. Consistency, validity, plausibility and distribution need further files and
+        are not computed.
 
     References
     ----------
@@ -76,5 +66,5 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
 
 
 def normalise(text: str) -> str:
-    """Bring a prediction to the form of GQA's answers: "Light blue." becomes "light blue"."""
+    """Convert a prediction to the form of GQA's answers: "Light blue." becomes "light blue"."""
     return text.strip().rstrip(".").lower()

@@ -1,7 +1,7 @@
-"""A language model as the judge of free answers, as LLaVA-Bench and MM-Vet are scored.
+"""A language model as the judge of free answers, as in LLaVA-Bench and MM-Vet.
 
-The judge answers at any chat-completions endpoint of OpenAI's form. Its verdicts are kept on disk,
-so that a second run, and every checkpoint that answers the same, costs no request.
+The judge runs behind any chat-completions endpoint in OpenAI's format. Its verdicts are cached on
+disk, so a second run, or a checkpoint with the same answers, sends no request.
 """
 
 import logging
@@ -22,7 +22,7 @@ from vlselect.core.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-READINGS = 3  # answers of the judge to one question, until one can be read
+READINGS = 3  # attempts to get a readable verdict on one sample
 
 
 def evaluate(
@@ -41,33 +41,31 @@ def evaluate(
     wait: float = 1.0,
     workers: int = 1,
 ) -> Evaluation:
-    """Have a language model judge each prediction beside the reference answer.
+    """Let a language model judge each prediction against the reference answer.
+
+    The first of a sample's `answers` is the reference. For ``relative``, the record's ``context``
+    (a text or a list) says what the image shows. A record's ``category`` or ``capability`` (a text
+    or a list) groups the summary.
 
     Parameters
     ----------
-    predictions : sequence of str
-        What the model wrote.
-    examples : sequence of mapping
-        With `question`, `answers` (the first is the reference) and, for ``relative``, the record's
-        ``context``: what the image shows, a text or a list of them. A record's ``category`` or
-        ``capability`` (a text or a list) groups the summary.
     protocol : {"relative", "graded"}
-        ``relative`` (LLaVA-Bench): reference and prediction get 1 to 10 each, and the score is
-        100 · Σ prediction's / Σ reference's. ``graded`` (MM-Vet): each prediction gets 0 to 1.
+        ``relative`` (LLaVA-Bench): reference and prediction get 1 to 10 each, and the score is 100
+        · Σ prediction's / Σ reference's. ``graded`` (MM-Vet): each prediction gets 0 to 1.
     base_url, model : str
         The endpoint, such as ``https://host/v1``, and the judge's name there.
     cache : str
         Folder for the verdicts, relative to the working directory.
     api_key_env : str, optional
-        Environment variable that holds the endpoint's key.
+        Environment variable with the endpoint's key.
     prompt : str, optional
-        In place of the protocol's own, with its placeholders (see `verdicts`).
+        Replaces the protocol's own, with the same placeholders (see `verdicts`).
     request : dict, optional
         Further fields of every request; ``{"max_tokens": 1024}`` by default.
     timeout, retries, wait
         As in `ChatClient`.
     workers : int
-        Requests under way at once.
+        Concurrent requests.
 
     Returns
     -------
@@ -79,14 +77,14 @@ def evaluate(
     Raises
     ------
     ValueError
-        If an option is wrong, a sample lacks a field, or all references were judged worthless.
+        If all references were scored 0.
     ChatError
-        If the judge does not answer or cannot be understood; names the sample.
+        If the judge does not answer or its verdict is unreadable; names the sample.
 
     References
     ----------
-    Liu et al., Visual Instruction Tuning, NeurIPS 2023 (arXiv 2304.08485), LLaVA-Bench;
-    Yu et al., MM-Vet, ICML 2024 (arXiv 2308.02490).
+    Liu et al., Visual Instruction Tuning, NeurIPS 2023 (arXiv 2304.08485), LLaVA-Bench; Yu et al.,
+    MM-Vet, ICML 2024 (arXiv 2308.02490).
     """
     options = {"base_url": base_url, "model": model, "timeout": timeout, "retries": retries}
     check_options(
@@ -124,15 +122,12 @@ def check_options(
     workers: int = 1,
     **_: object,
 ) -> None:
-    """Check what can be checked before there is anything to judge.
+    """Check the options before the run.
 
-    Raises
-    ------
-    ValueError
-        If an option is out of its range, or the key's environment variable is not set.
+    ValueError if one is out of its range, or the key's environment variable is empty.
     """
     if protocol not in PROTOCOLS:
-        raise InputError(f"judge: protocol {protocol!r} is none of {sorted(PROTOCOLS)}")
+        raise InputError(f"judge: protocol {protocol!r} is not one of {sorted(PROTOCOLS)}")
     address = urlsplit(base_url)
     if address.scheme not in ("http", "https") or not address.hostname:
         raise InputError(f"judge: base_url {base_url!r} is not an http or https address")
@@ -141,13 +136,13 @@ def check_options(
     if fixed := {"model", "messages", "temperature", "stream"} & set(request or {}):
         raise InputError(f"judge: request may not set {', '.join(sorted(fixed))}")
     if timeout <= 0 or retries < 0 or workers < 1:
-        raise InputError("judge: timeout has to be positive, retries 0 or more, workers 1 or more")
+        raise InputError("judge: timeout must be positive, retries 0 or more, workers 1 or more")
 
 
 def _prompt(
     rules: Protocol, template: str | None, prediction: str, reference: str, example: Example
 ) -> str:
-    """Write the judge's task for one sample."""
+    """Return the judge's prompt for one sample."""
     context = field(example, "context") if rules.context else ""
     values = {
         "question": str(field(example, "question")),
@@ -161,7 +156,7 @@ def _prompt(
 def _judge_all(
     client: ChatClient, rules: Protocol, asked: list[tuple[Example, str]], workers: int
 ) -> list[tuple[float, ...]]:
-    """Get all verdicts, in order; the first failure ends the work that has not begun."""
+    """Return all verdicts, in order; the first failure cancels the requests not yet started."""
     with ThreadPoolExecutor(workers) as pool:
         futures = [
             pool.submit(_judge, client, rules, text, str(example.get("sample_id")))
@@ -174,7 +169,7 @@ def _judge_all(
 
 
 def _judge(client: ChatClient, rules: Protocol, prompt: str, name: str) -> tuple[float, ...]:
-    """Get one verdict; a judge that is not understood is reminded of the form."""
+    """Return one verdict; after an unreadable answer, remind the judge of the format."""
     messages = [
         {"role": "system", "content": rules.system},
         {"role": "user", "content": prompt},
@@ -196,7 +191,7 @@ def _judge(client: ChatClient, rules: Protocol, prompt: str, name: str) -> tuple
 
 
 def _groups(example: Example) -> list[str]:
-    """Groups that a sample counts in: its category, or its capabilities."""
+    """Return the groups of a sample: its category, or its capabilities."""
     record = example.get("record") or {}
     named = record.get("category", record.get("capability"))
     if named is None:
@@ -205,7 +200,7 @@ def _groups(example: Example) -> list[str]:
 
 
 def _summarise(verdicts: np.ndarray, groups: list[list[str]], summary: dict) -> Evaluation:
-    """Scores and summary from verdicts (n, 1), grades, or (n, 2), reference's and prediction's."""
+    """Build the evaluation from verdicts: (n, 1) grades, or (n, 2) of reference and prediction."""
     members = defaultdict(list)
     for row, names in enumerate(groups):
         for name in names:
@@ -222,10 +217,10 @@ def _summarise(verdicts: np.ndarray, groups: list[list[str]], summary: dict) -> 
 
 
 def _score(verdicts: np.ndarray) -> float:
-    """Mean grade, or sum of the predictions' scores over that of the references', in percent."""
+    """Return the mean grade, or the ratio of prediction to reference sums, in percent."""
     if verdicts.shape[1] == 1:
         return 100 * float(verdicts.mean())
     reference, prediction = verdicts.sum(axis=0)
     if not reference:
-        raise InputError("the judge gave every reference answer of a group 0: nothing to compare")
+        raise InputError("the judge scored every reference answer of a group 0: nothing to compare")
     return 100 * float(prediction / reference)

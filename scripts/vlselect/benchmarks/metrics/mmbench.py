@@ -1,7 +1,7 @@
-"""MMBench: multiple choice that counts only where it holds however the options are shifted.
+"""MMBench: multiple choice that has to be right for every circular shift of the options.
 
-Each question comes as several samples with its options in circularly shifted order; it is right
-where all of them are. A sample's ``index`` modulo 10⁶ is its question, the rest its shift.
+Each question comes as several samples with circularly shifted options; it is right if all of them
+are. A sample's ``index`` modulo 10⁶ is its question, the rest its shift.
 """
 
 from collections import defaultdict
@@ -23,7 +23,7 @@ from vlselect.benchmarks.metrics.evaluation import (
 from vlselect.core.errors import InputError
 
 SHIFT = 10**6
-# Answers by which well-known models decline; what else they contain is no choice
+# Refusals of well-known models; such answers choose no option
 REFUSALS = (
     "Sorry, I can't help with images of people yet.",
     "I can't process this file.",
@@ -35,34 +35,29 @@ _LONG = 3  # words; in a longer text, a capital A may be an article
 
 
 def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluation:
-    """Score 1 where a sample's prediction names the right option; summarise by question.
+    """Score 1 if a sample's prediction names the right option; summarise by question.
 
-    Parameters
-    ----------
-    predictions : sequence of str
-        What the model wrote.
-    examples : sequence of mapping
-        With `choices` (in the order of this shift; empty ones are none), `answers`, of which the
-        first is the right option's letter or text, and the record's ``index``; accuracies are
-        given by its ``category`` too, where it has one.
+    `choices` are in the order of the shift, empty ones are ignored; the first of `answers` is the
+    right option's letter or text. The record needs ``index``; its ``category``, if any, groups
+    accuracies.
 
     Returns
     -------
     Evaluation
-        In the summary: `score`, questions that are right in all shifts, in percent; `n` samples;
-        `questions`; `vanilla`, questions that are right unshifted, in percent; `categories`; and
+        In the summary: `score`, questions right in all shifts, in percent; `n` samples;
+        `questions`; `vanilla`, questions right without a shift, in percent; `categories`; and
         `unparsed` samples, which count as wrong (the published programs ask a language model or
-        draw an option there).
+        draw an option).
 
     Raises
     ------
     ValueError
-        If an index comes twice, a question in one order only, or an answer is no option.
+        If an index occurs twice, a question has one order only, or an answer is not an option.
 
     References
     ----------
-    Liu et al., MMBench, ECCV 2024 (arXiv 2307.06281): circular evaluation and the rules by which
-    choices are extracted.
+    Liu et al., MMBench, ECCV 2024 (arXiv 2307.06281): circular evaluation and the rules for
+    extracting choices.
     """
     scores, unparsed, categories = [], 0, {}
     questions: dict[int, dict[int, float]] = defaultdict(dict)  # question → shift → score
@@ -80,7 +75,7 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
         if len(shifts) < 2:
             raise InputError(
                 f"MMBench: question {question} comes in one order only; circular evaluation needs "
-                "a sample for each shift (for single samples there is the metric multiple_choice)"
+                "a sample for each shift (for single samples use the metric multiple_choice)"
             )
     right = {question: min(shifts.values()) for question, shifts in questions.items()}
     vanilla = [shifts[min(shifts)] for shifts in questions.values()]
@@ -96,16 +91,11 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
 
 
 def parse_letter(text: str, choices: Sequence[str]) -> str | None:
-    """Find the letter of the option that an answer chooses.
+    """Return the letter of the option that an answer chooses; None for none, several, or a refusal.
 
-    Tried in this order: the whole answer is a letter of any case, marks aside, or an option; just
-    one option's capital letter stands by itself, where an A in a text of more than three words is
-    taken for an article; just one option's text is part of the answer.
-
-    Returns
-    -------
-    str or None
-        None where no option, or more than one, is chosen, and for refusals.
+    The rules, in this order: the whole answer is a letter of any case, ignoring marks, or an
+    option; exactly one option's capital letter stands alone, where an A in a text of more than
+    three words counts as an article; exactly one option's text is part of the answer.
     """
     if any(refusal in text for refusal in REFUSALS):
         return None

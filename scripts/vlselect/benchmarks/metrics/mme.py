@@ -1,7 +1,7 @@
 """MME: fourteen subtasks of yes-or-no questions, two about each image.
 
 A subtask's points are its accuracy plus its accuracy⁺ (images with both questions right), each in
-percent; perception adds up ten subtasks (2000 points at most) and cognition four (800).
+percent; perception sums ten subtasks (at most 2000 points) and cognition four (800).
 """
 
 from collections import Counter, defaultdict
@@ -27,38 +27,35 @@ SUBTASKS = {
 def evaluate(
     predictions: Sequence[str], examples: Sequence[Example], *, total: str = "perception"
 ) -> Evaluation:
-    """Score 1 where the prediction's yes or no is right; summarise by subtask and in total.
+    """Score 1 if the prediction's yes or no is right; summarise by subtask and in total.
+
+    The first of `answers` is yes or no; the record's ``category`` is the subtask.
 
     Parameters
     ----------
-    predictions : sequence of str
-        What the model wrote.
-    examples : sequence of mapping
-        With `answers`, the first of them yes or no, `images`, and the record's ``category``: the
-        subtask.
     total : {"perception", "cognition", "both"}
-        Which points are the `score`. Published tables mostly give perception.
+        Which points are the `score`. Published tables mostly report perception.
 
     Returns
     -------
     Evaluation
-        In the summary: `score` in points; `n`; `perception` and `cognition`, where they have
-        subtasks here; `subtasks`, each with n, points, accuracy, accuracy_plus (in percent) and
-        unparsed, the number of answers that do not begin with the yes or no that they count as
-        (most count as neither, and are wrong); `unparsed` in all.
+        In the summary: `score` in points; `n`; `perception` and `cognition`, if they have subtasks
+        here; `subtasks`, each with n, points, accuracy, accuracy_plus (in percent) and unparsed,
+        the number of answers that do not begin with the yes or no that they count as (most count as
+        neither, and are wrong); `unparsed` in all.
 
     Raises
     ------
     ValueError
         If a subtask is unknown, an image does not have two questions in its subtask, an answer is
-        not yes or no, or nothing counts towards the total.
+        not yes or no, or no subtask counts towards the total.
 
     References
     ----------
     Fu et al., MME (arXiv 2306.13394), section 2.2, and its program calculation.py.
     """
     if total not in (*SUBTASKS, "both"):
-        raise InputError(f"total {total!r} is none of {(*SUBTASKS, 'both')}")
+        raise InputError(f"total {total!r} is not one of {(*SUBTASKS, 'both')}")
     scores, subtasks = [], defaultdict(lambda: defaultdict(list))
     unparsed = Counter()
     for prediction, answers, example in pairs(predictions, examples):
@@ -84,13 +81,13 @@ def evaluate(
 
 
 def parse(text: str) -> str:
-    """Read yes, no or other from the first four characters of an answer, whatever its case."""
+    """Return yes, no or other from the first four characters of an answer, ignoring case."""
     start = text.lower()[:4]
     return next((label for label in ("yes", "no") if label in start), "other")
 
 
 def _parts(subtasks: dict, examples: Sequence[Example], total: str) -> Parts:
-    """Accuracy and accuracy⁺ in one ratio for each subtask: half an image's points a question."""
+    """Combine accuracy and accuracy⁺ in one ratio per subtask: half the points each question."""
     counting = [name for key, names in SUBTASKS.items() if total in (key, "both") for name in names]
     group, points = [], []
     for example in examples:
@@ -110,7 +107,7 @@ def _subtask(example: Example) -> str:
 
 
 def _rates(name: str, images: dict[tuple, list[float]], unparsed: int) -> dict:
-    """Accuracies of one subtask from the scores of each image's questions."""
+    """Return the accuracies of one subtask from the scores of each image's questions."""
     for image, scores in images.items():
         if len(scores) != 2:
             raise InputError(f"{name}: image {image} has {len(scores)} questions, MME asks two")

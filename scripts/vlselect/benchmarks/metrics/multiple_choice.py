@@ -1,6 +1,6 @@
-"""Multiple choice: which option did the model mean?
+"""Multiple choice, scored by the option that the model means.
 
-Options are lettered A, B, C, … in the order of `choices`; choices may be the letters themselves.
+Options are lettered A, B, C, … in the order of `choices`, which may be the letters themselves.
 """
 
 import re
@@ -12,8 +12,8 @@ from vlselect.core.errors import InputError
 
 # A letter at the start, set off from what follows: "(B)", "B.", "B) a dog", "B: a dog"
 _LEADING = re.compile(r"\s*(?:\(([A-Za-z])\)|([A-Za-z])(?:\s*$|[.):,]))")
-# A letter that the text says is the answer: "The answer is B", "the correct option is (b)."; what
-# goes on after a blank has to be capital and not A: "the answer is a dog" states no letter
+# A letter that the text states: "The answer is B", "the correct option is (b)."; before a blank it
+# has to be a capital and not A: "the answer is a dog" states no letter
 _STATED = re.compile(
     r"\b(?i:answer|option|choice)(?:\s+is)?\s*:?\s*"
     r"(?:\(([A-Za-z])\)|([A-Za-z])(?=[.,;:!]|\s*$)|([B-Z])(?=\s))"
@@ -21,27 +21,11 @@ _STATED = re.compile(
 
 
 def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluation:
-    """Score 1 where the option that a prediction names is the right one, else 0.
+    """Score 1 if the option that a prediction names is the right one, else 0.
 
-    Predictions in which no option can be made out count as wrong, and are counted in the summary.
-
-    Parameters
-    ----------
-    predictions : sequence of str
-        What the model wrote.
-    examples : sequence of mapping
-        With `choices`, the options' texts, and `answers`, of which the first is the right option:
-        its letter or its text.
-
-    Returns
-    -------
-    Evaluation
-        `unparsed` in the summary counts predictions that name no option.
-
-    Raises
-    ------
-    ValueError
-        If an example has no choices, or its answer is none of them.
+    The first of `answers` is the right option's letter or text; ValueError if it is not one of the
+    `choices`. Predictions that name no option count as wrong; `unparsed` in the summary counts
+    them.
     """
     scores, unparsed = [], 0
     for prediction, answers, example in pairs(predictions, examples):
@@ -51,7 +35,7 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
         right = parse_choice(answers[0], choices)
         if right is None:
             raise InputError(
-                f"test sample {example.get('sample_id')!r}: the answer {answers[0]!r} is none of "
+                f"test sample {example.get('sample_id')!r}: the answer {answers[0]!r} is not in "
                 f"its choices {list(choices)}"
             )
         chosen = parse_choice(prediction, choices)
@@ -61,17 +45,11 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
 
 
 def parse_choice(text: str, choices: Sequence[str]) -> int | None:
-    """Find which option a text names.
+    """Return the index of the option that a text names; None for none or several.
 
-    Tried in this order: the text is an option; it begins with a letter that is set off ("B",
+    The rules, in this order: the text is an option; it begins with a letter that is set off ("B",
     "(b)", "B. a dog"); it states a letter ("the answer is B"); it contains exactly one option's
-    text as whole words, where an option that is part of a longer one found does not count, nor do
-    options of a single letter.
-
-    Returns
-    -------
-    int or None
-        Index into `choices`; None where no option, or more than one, is named.
+    text as whole words, ignoring options that are part of a longer one found, or a single letter.
     """
     whole, options = normalise(text), [normalise(choice) for choice in choices]
     if options.count(whole) == 1:

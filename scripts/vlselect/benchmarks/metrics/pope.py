@@ -1,6 +1,6 @@
-"""POPE: does the model see objects that are not there?
+"""POPE: whether the model sees objects that are not there.
 
-Questions come in categories (random, popular, adversarial) by how the absent objects were chosen.
+Questions have categories (random, popular, adversarial), by how the absent objects were chosen.
 """
 
 from collections import defaultdict
@@ -16,33 +16,22 @@ NEGATIONS = {"No", "no", "not"}
 
 
 def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluation:
-    """Score 1 where the prediction's yes or no is right; summarise by category.
+    """Score 1 if the prediction's yes or no is right; summarise by category.
 
-    Parameters
-    ----------
-    predictions : sequence of str
-        What the model wrote.
-    examples : sequence of mapping
-        With `answers`, the first of them yes or no, and the record's ``category``; samples
-        without one make up the category ``all``.
+    The first of `answers` is yes or no; samples without a ``category`` in the record get ``all``.
 
     Returns
     -------
     Evaluation
-        In the summary, all in percent: `score`, the mean of the categories' F1 (as LLaVA-1.5
-        reports POPE), `accuracy` of all samples, and `categories`, each with n, accuracy,
-        precision, recall, f1 and yes_ratio. A precision, recall or F1 with nothing to divide by
-        is 0. `unparsed` counts answers that do not begin with the yes or no that they count as.
-
-    Raises
-    ------
-    ValueError
-        If there is no sample, or an answer is not yes or no.
+        In the summary, in percent: `score`, the mean of the categories' F1 (as LLaVA-1.5 reports
+        POPE), `accuracy` of all samples, and `categories`, each with n, accuracy, precision,
+        recall, f1 and yes_ratio. A precision, recall or F1 with denominator 0 is 0. `unparsed`
+        counts answers that do not begin with the yes or no that they count as.
 
     References
     ----------
-    Li et al., Evaluating Object Hallucination in Large Vision-Language Models, EMNLP 2023
-    (arXiv 2305.10355), and its program evaluate.py.
+    Li et al., Evaluating Object Hallucination in Large Vision-Language Models, EMNLP 2023 (arXiv
+    2305.10355), and its program evaluate.py.
     """
     scores, unparsed, groups, counted = [], 0, defaultdict(list), []
     for prediction, answers, example in pairs(predictions, examples):
@@ -69,17 +58,17 @@ def evaluate(predictions: Sequence[str], examples: Sequence[Example]) -> Evaluat
 
 
 def parse(text: str) -> str:
-    """Read yes or no: no if the first sentence has a negation among its words, else yes.
+    """Return no if the first sentence has a negation among its words, else yes.
 
-    Words are what stands between single blanks after commas are dropped, and the case counts: of
-    "NO" or "no!" the published program makes a yes, and of an empty answer too.
+    Words are separated by single blanks after commas are removed, and case matters: the published
+    program reads "NO", "no!" and an empty answer as yes.
     """
     words = text.split(".")[0].replace(",", "").split(" ")
     return "no" if NEGATIONS & set(words) else "yes"
 
 
 def _parts(counted: list[tuple[str, bool, bool]], categories: list[str]) -> Parts:
-    """F1 = 2 · hits / (said yes + is yes), in each category."""
+    """Return the terms of F1 = 2 · hits / (said yes + is yes), in each category."""
     names, said, right = zip(*counted, strict=True)
     said, right = np.array(said, dtype=np.float64), np.array(right, dtype=np.float64)
     weight = [100 / len(categories)] * len(categories)
@@ -89,7 +78,7 @@ def _parts(counted: list[tuple[str, bool, bool]], categories: list[str]) -> Part
 
 
 def _rates(pairs_: np.ndarray) -> dict:
-    """Rates of one category from booleans (n, 2): said yes, yes is right."""
+    """Return the rates of one category from booleans (n, 2): said yes, yes is right."""
     said, right = pairs_.T
     hits = int((said & right).sum())
     precision, recall = _ratio(hits, int(said.sum())), _ratio(hits, int(right.sum()))

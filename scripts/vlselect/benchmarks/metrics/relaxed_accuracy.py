@@ -1,7 +1,7 @@
 """Relaxed accuracy of answers read from charts: numbers may be off by 5 %.
 
 A text that ends in "%" is a hundredth of its number, so "96%" and "0.96" are the same. Numbers with
-thousands separators, units or words around them are text, as they are in the published scorer.
+thousands separators, units or surrounding words are text, as in the published scorer.
 """
 
 import math
@@ -13,20 +13,12 @@ from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, pairs, s
 def evaluate(
     predictions: Sequence[str], examples: Sequence[Example], *, tolerance: float = 0.05
 ) -> Evaluation:
-    """Score 1 where a prediction agrees with any of its reference answers, else 0.
+    """Score 1 if a prediction agrees with any of its reference answers, else 0.
 
     Parameters
     ----------
-    predictions : sequence of str
-        What the model wrote.
-    examples : sequence of mapping
-        With `answers`, the strings that count as right.
     tolerance : float
         Largest relative error of a number.
-
-    Returns
-    -------
-    Evaluation
 
     References
     ----------
@@ -42,7 +34,7 @@ def evaluate(
 
 
 def agree(prediction: str, answer: str, tolerance: float = 0.05) -> bool:
-    """Compare as numbers where both are numbers and the answer is not 0; else as text, caseless."""
+    """Compare as numbers if both are and the answer is not 0; else as text, ignoring case."""
     guess, truth = _number(prediction), _number(answer)
     if guess is None or not truth:
         return prediction.lower() == answer.lower()
@@ -50,7 +42,7 @@ def agree(prediction: str, answer: str, tolerance: float = 0.05) -> bool:
 
 
 def _number(text: str) -> float | None:
-    """Read a finite number, percent signs included; None where the text is no such number."""
+    """Read a finite number, percent signs included; None if the text is not one."""
     try:
         number = float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
     except ValueError:

@@ -1,9 +1,8 @@
-"""ScienceQA: multiple choice by the letter that an answer gives, with and without an image.
+"""ScienceQA: multiple choice by the letter in an answer, with and without an image.
 
-A letter is read in three forms only: it is the whole answer ("B"), it begins the answer ("B. It
-…"), or exactly one "The answer is B" with something behind it stands in the text. "(B)", "b" or
-"Answer: B" give none, and a letter beyond the question's options is none; such answers count as
-wrong and are counted as unparsed. (Early versions of LLaVA's script drew an option there.)
+Only three forms have a letter: the whole answer ("B"), its beginning ("B. It …"), or exactly one
+"The answer is B" followed by any character. "(B)", "b", "Answer: B" and letters beyond the
+question's options count as wrong and unparsed. (Early versions of LLaVA's script drew an option.)
 """
 
 import re
@@ -24,43 +23,41 @@ from vlselect.core.errors import InputError
 
 OPTIONS = LETTERS[:5]  # no question of ScienceQA has more
 SUBSETS = ("all", "image")
-_STATED = re.compile("The answer is ([A-Z]).")  # any character ends it, but there has to be one
+_STATED = re.compile("The answer is ([A-Z]).")  # any one character must follow
 
 
 def evaluate(
     predictions: Sequence[str], examples: Sequence[Example], *, subset: str = "all"
 ) -> Evaluation:
-    """Score 1 where a prediction gives the right option's letter, else 0.
+    """Score 1 if a prediction has the right option's letter, else 0.
+
+    `images` may be empty. The first of `answers` is the right option's letter, or its text if there
+    are `choices`, which also limit the letters.
 
     Parameters
     ----------
-    predictions : sequence of str
-        What the model wrote.
-    examples : sequence of mapping
-        With `images` (maybe empty), and `answers`, of which the first is the right option: its
-        letter, or its text where there are `choices`, which also bound the letters.
     subset : {"all", "image"}
-        Which questions `score` is taken over: LLaVA-1.5's tables give those with an image.
+        Questions that enter `score`: LLaVA-1.5's tables use those with an image.
 
     Returns
     -------
     Evaluation
         In the summary: `score` and `n` of the subset; `accuracy` of all questions in percent,
-        `image` of those with an image, `text` of those without (where there are some), the
-        numbers `n_image` and `n_text`, and `unparsed`.
+        `image` of those with an image, `text` of those without (if any), the numbers `n_image` and
+        `n_text`, and `unparsed`.
 
     Raises
     ------
     ValueError
-        If an answer is no option, or the subset is empty.
+        If an answer is not an option, or the subset is empty.
 
     References
     ----------
-    Lu et al., ScienceQA, NeurIPS 2022 (arXiv 2209.09513); LLaVA's script eval_science_qa.py
-    (arXiv 2304.08485).
+    Lu et al., ScienceQA, NeurIPS 2022 (arXiv 2209.09513); LLaVA's script eval_science_qa.py (arXiv
+    2304.08485).
     """
     if subset not in SUBSETS:
-        raise InputError(f"subset {subset!r} is none of {SUBSETS}")
+        raise InputError(f"subset {subset!r} is not one of {SUBSETS}")
     matched = pairs(predictions, examples)
     sizes = [_n_options(example) for _, _, example in matched]
     letters = [parse_letter(item[0], size) for item, size in zip(matched, sizes, strict=True)]
@@ -83,7 +80,7 @@ def evaluate(
 
 
 def parse_letter(text: str, n_options: int = len(OPTIONS)) -> str | None:
-    """Read the letter that an answer gives; None where it gives none of the options'."""
+    """Return the letter of an answer; None if it has none of the options'."""
     if text in OPTIONS:
         letter = text
     elif text[:1] in OPTIONS and text[1:3] == ". ":

@@ -1,8 +1,8 @@
-"""What a score is made of: its resampling units, and what each of them adds to it.
+"""Terms of a score: its resampling units, and what each of them adds to it.
 
-Every metric's score is a weighted sum of ratios of sums over samples (`Parts`); an accuracy is one
-ratio, POPE's mean F1 has one for each category. A unit is what would be drawn anew in another test
-set: the samples of one image, or what the benchmark's own program scores as one.
+Every metric's score is a weighted sum of ratios of sums over samples (`Parts`): an accuracy is one
+ratio, POPE's mean F1 has one for each category. A unit is what would be drawn again for another
+test set: the samples of one image, or what the benchmark's own program scores as one.
 """
 
 from collections.abc import Hashable, Sequence
@@ -17,30 +17,29 @@ ROUNDING = 1e-6  # points between a score and the sum of its parts
 def unit_scores(
     evaluation: Evaluation, examples: Sequence[Example]
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Compute the score that each unit stands for: the score is their mean.
+    """Compute the units' pseudo-values, whose mean is the score; None if the parts do not add up.
 
     Parameters
     ----------
     evaluation : Evaluation
-        Where it has no `parts`, the score has to be the mean of the samples' scores.
+        Without `parts`, the score has to be the mean of the samples' scores.
     examples : sequence of mapping, length n
-        Where the parts have no units: samples with the same `images` are one, and each sample
+        If the parts have no units, samples with the same `images` are one unit, and each sample
         without an image is one.
 
     Returns
     -------
     units : int32 array, shape (n,)
-        Number of the unit, from 0; −1 for samples that do not enter the score.
+        Number of the unit, from 0; −1 for samples outside the score.
     values : float64 array, shape (n,)
-        The pseudo-value of the sample's unit in points of the score; NaN where the unit is −1. Of
-        a plain accuracy with a sample to each unit, 100 · the sample's score.
-        None in place of both where the score is not what the parts add up to.
+        The pseudo-value of the sample's unit in points of the score; NaN if the unit is −1. For a
+        plain accuracy with one sample per unit, 100 · the sample's score.
 
     Notes
     -----
-    With R = A / B the ratio of a group, the infinitesimal jackknife's value of unit u of U is
-    score + U · Σ_groups weight · (A_u − R · B_u) / B. Their variance over U is that of the score
-    under drawing other units, to first order, whatever the metric.
+    With R = A / B the ratio of a group, the infinitesimal jackknife's value of unit u of U is score
+    + U · Σ_groups weight · (A_u − R · B_u) / B. To first order, their variance over U is that of
+    the score under drawing other units, for any metric.
 
     References
     ----------
@@ -71,7 +70,7 @@ def unit_scores(
 
 
 def _images(examples: Sequence[Example]) -> list[Hashable]:
-    """A sample's images, or its own place where it has none."""
+    """Return each sample's images, or its position if it has none."""
     seen = []
     for i, example in enumerate(examples):
         images = example.get("images")

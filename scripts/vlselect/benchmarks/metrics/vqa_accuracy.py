@@ -1,9 +1,9 @@
-"""Soft accuracy of open answers against several annotators' answers, as VQA and TextVQA score it.
+"""Soft accuracy of open answers against several annotators' answers, as in VQA and TextVQA.
 
 Two published programs define it, and differ in when and how they normalise; A-OKVQA's is simpler.
-`variant` names which of them to follow. VQA's own normalises nothing where all annotators gave the
-same answer: to ten times "yes" it scores "Yes" 0. That is why LLaVA's programs and lmms-eval
-normalise predictions before it.
+`variant` selects one. VQA's own normalises nothing if all annotators gave the same answer: against
+ten times "yes" it scores "Yes" 0. That is why LLaVA's programs and lmms-eval normalise predictions
+before it.
 """
 
 from collections import Counter
@@ -21,24 +21,17 @@ def evaluate(
 ) -> Evaluation:
     """Score each prediction by how many annotators agree with it.
 
-    Each annotator is left out in turn; the prediction gets min(agreeing others / 3, 1), and its
-    score is the mean over the annotators. (A-OKVQA leaves nobody out.)
+    `answers` has one answer for each annotator (ten in the published data sets). Each annotator is
+    left out in turn; the prediction gets min(agreeing others / 3, 1), and its score is the mean
+    over the annotators. (A-OKVQA leaves none out.)
 
     Parameters
     ----------
-    predictions : sequence of str
-        What the model wrote.
-    examples : sequence of mapping
-        With `answers`, one for each annotator (ten in the published data sets).
     variant : {"vqa", "official", "textvqa", "aokvqa"}
         ``vqa`` (VQA v2, OK-VQA, VizWiz) normalises predictions and answers as VQA's program does,
-        but always; ``official`` as that program, only where the annotators' answers are not all
-        the same; ``textvqa`` always, as TextVQA's; ``aokvqa`` compares letter by letter. A-OKVQA's
-        questions marked as difficult to answer directly do not belong in its test set.
-
-    Returns
-    -------
-    Evaluation
+        but always; ``official`` as that program, only if the annotators' answers are not all the
+        same; ``textvqa`` always, as TextVQA's; ``aokvqa`` compares letter by letter. A-OKVQA's test
+        set must not include questions marked as difficult to answer directly.
 
     References
     ----------
@@ -47,13 +40,13 @@ def evaluate(
     (arXiv 1904.08920); Schwenk et al., A-OKVQA, ECCV 2022 (arXiv 2206.01718), direct answers.
     """
     if variant not in VARIANTS:
-        raise InputError(f"variant {variant!r} is none of {VARIANTS}")
+        raise InputError(f"variant {variant!r} is not one of {VARIANTS}")
     matched = pairs(predictions, examples)
     for _, answers, example in matched:
         if variant != "aokvqa" and len(answers) < 2:
             raise InputError(
-                f"test sample {example.get('sample_id')!r} has one answer, to which no other could "
-                "agree: its score would always be 0; use exact_match"
+                f"test sample {example.get('sample_id')!r} has only one answer, so its score "
+                "would always be 0; use exact_match"
             )
     scores = [_score(prediction, answers, variant) for prediction, answers, _ in matched]
     return summarise(scores, variant=variant)
@@ -62,7 +55,7 @@ def evaluate(
 def soft_score(prediction: str, answers: Sequence[str]) -> float:
     """Average min(agreeing others / 3, 1) over the annotators, each left out in turn.
 
-    An annotator who agrees sees one agreeing colleague fewer than one who does not.
+    An annotator who agrees has one agreeing colleague fewer than one who does not.
     """
     agreeing, n = Counter(answers)[prediction], len(answers)
     if not agreeing:
@@ -78,7 +71,7 @@ def _score(prediction: str, answers: list[str], variant: str) -> float:
 
 
 def _prepare(prediction: str, answers: list[str], variant: str) -> tuple[str, list[str]]:
-    """Bring both sides to the form in which the variant's program compares them."""
+    """Normalise both sides as the variant's program does."""
     if variant == "textvqa":
         return normalise_textvqa(prediction), [normalise_textvqa(answer) for answer in answers]
     if variant == "official":

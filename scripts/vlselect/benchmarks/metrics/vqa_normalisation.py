@@ -1,12 +1,12 @@
 """Normalisation of VQA answers: punctuation, number words, articles and contractions.
 
-The tables are those of the evaluation code that visualqa.org publishes, quirks included, because
-published scores depend on them.
+The tables are those of the evaluation code of visualqa.org, including its quirks, because published
+scores depend on them.
 """
 
 import re
 
-# Correct forms; a word is put right where it lacks exactly one of the form's apostrophes.
+# Correct forms; a word is corrected if it lacks exactly one of the form's apostrophes.
 _FORMS = """
     ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't
     haven't he'd he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am mightn't mightn't've
@@ -23,7 +23,7 @@ _ARTICLES = {"a", "an", "the"}
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _DIGIT_COMMA = re.compile(r"\d,\d")
 _FULL_STOP = re.compile(r"\.(?!\d)")
-_FULL_STOPS_REMOVED = 32  # at most: the published programs pass re.UNICODE where the count goes
+_FULL_STOPS_REMOVED = 32  # at most: the published programs pass re.UNICODE as the count
 
 
 def _misspellings(form: str) -> dict[str, str]:
@@ -51,7 +51,8 @@ def normalise_vqa(text: str) -> str:
 def normalise_textvqa(text: str) -> str:
     """Normalise an answer as TextVQA's evaluation code does.
 
-    Beforehand it lower-cases, drops commas and question marks, and splits off the possessive 's.
+    Before VQA's rules it lower-cases, drops commas and question marks, and splits off a possessive
+    's.
 
     References
     ----------
@@ -62,7 +63,7 @@ def normalise_textvqa(text: str) -> str:
 
 
 def _without_punctuation(text: str) -> str:
-    """Remove a mark that touches a blank, or all where a number has a comma; blank the others."""
+    """Remove marks next to a blank, or all if a number has a comma; blank the others."""
     joined = _DIGIT_COMMA.search(text) is not None
     out = text
     for mark in _PUNCTUATION:
@@ -72,6 +73,6 @@ def _without_punctuation(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    """Lower-case; digits for number words; no articles; apostrophes put right in contractions."""
+    """Lower-case; digits for number words; no articles; apostrophes restored in contractions."""
     words = (NUMBER_WORDS.get(word, word) for word in text.lower().split())
     return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)

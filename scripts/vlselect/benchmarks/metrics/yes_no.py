@@ -1,4 +1,4 @@
-"""Right answers of yes-or-no questions, as POPE and MME have them."""
+"""Right answers of yes-or-no questions, for POPE and MME."""
 
 import re
 from collections.abc import Sequence
@@ -8,13 +8,7 @@ from vlselect.core.errors import InputError
 
 
 def gold_label(answers: Sequence[str], example: Example) -> str:
-    """Read the right answer: "yes" or "no".
-
-    Raises
-    ------
-    ValueError
-        If it is neither; names the sample.
-    """
+    """Return the right answer, "yes" or "no"; if it is neither, ValueError names the sample."""
     label = answers[0].strip().lower()
     if label not in ("yes", "no"):
         raise InputError(
@@ -24,9 +18,9 @@ def gold_label(answers: Sequence[str], example: Example) -> str:
 
 
 def first_word(text: str) -> str:
-    """Read the word that an answer begins with, whatever its case and marks: "**No**, …" is no.
+    """Return the first word of an answer, ignoring case and marks: "**No**, …" is no.
 
-    The benchmarks' own programs make a yes or a no of answers that say neither ("Not sure") or the
-    opposite; metrics count answers that do not begin with the label that they got as `unparsed`.
+    The benchmarks' own programs read yes or no from answers that say neither ("Not sure") or the
+    opposite; metrics count answers that do not begin with their label as `unparsed`.
     """
     return "".join(re.findall(r"[^\W_]+", text)[:1]).lower()

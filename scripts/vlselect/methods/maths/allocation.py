@@ -1,4 +1,4 @@
-"""Share a budget among clusters: more to transferable and sparse ones."""
+"""Sharing a budget among clusters: more for transferable and sparse ones."""
 
 import numpy as np
 
@@ -8,25 +8,20 @@ from vlselect.core.errors import InputError
 def log_probabilities(
     transferability: np.ndarray, density: np.ndarray, temperature: float
 ) -> np.ndarray:
-    """Log of P_i proportional to exp(S_i / (temperature * D_i)), normalised to sum 1.
+    """Compute the log of P_i proportional to exp(S_i / (temperature * D_i)), normalised to sum 1.
 
     In logs, because at low temperatures most probabilities are below the smallest float64.
 
     Parameters
     ----------
     transferability, density : float64 arrays, shape (K,)
-        S and D; D above 0.
+        S and D; finite, D above 0, else ValueError.
     temperature : float
-        Above 0; lower means more uneven.
+        Above 0; lower is more uneven.
 
     Returns
     -------
     float64 array, shape (K,)
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite, a density or the temperature not positive, or K is 0.
 
     References
     ----------
@@ -44,19 +39,19 @@ def log_probabilities(
 def cluster_probabilities(
     transferability: np.ndarray, density: np.ndarray, temperature: float
 ) -> np.ndarray:
-    """Probabilities P_i, float64 (K,), summing to 1; arguments as in `log_probabilities`."""
+    """Return the probabilities P_i, float64 (K,), summing to 1; see `log_probabilities`."""
     return np.exp(log_probabilities(transferability, density, temperature))
 
 
 def allocate(log_probability: np.ndarray, sizes: np.ndarray, budget: int) -> np.ndarray:
-    """Number of samples that each cluster gives, `budget` in all.
+    """Compute how many samples to take from each cluster, `budget` in all.
 
-    Clusters are visited by descending probability (ties: lower number first). Each gets its
-    share among the clusters not yet visited of what is left, rounded (halves to even), but never
-    more than it has: what a full cluster cannot take flows on to the next. What the last ones
-    could not take is handed out one by one, by how much each cluster was rounded down (ties:
-    lower number), in rounds where more is left than clusters with room. Nothing needs to be taken
-    back: no share is ever more than what is left.
+    Clusters are visited by descending probability (ties: lower number first). Each gets its share
+    of what is left, relative to the clusters not yet visited, rounded (halves to even), but never
+    more than its size: the next clusters get what a full one cannot take. Samples that are left in
+    the end are added one by one, ordered by how much each cluster was rounded down (ties: lower
+    number), in rounds if there are fewer clusters with room. No share exceeds what is left, so
+    nothing is ever taken back.
 
     Parameters
     ----------
@@ -65,7 +60,7 @@ def allocate(log_probability: np.ndarray, sizes: np.ndarray, budget: int) -> np.
     sizes : int array, shape (K,)
         Samples in each cluster.
     budget : int
-        Between 0 and the sum of the sizes.
+        At most the sum of the sizes.
 
     Returns
     -------
@@ -74,7 +69,7 @@ def allocate(log_probability: np.ndarray, sizes: np.ndarray, budget: int) -> np.
     Raises
     ------
     ValueError
-        If the budget is negative or more than the clusters hold.
+        If the budget is negative or exceeds the sum of the sizes.
 
     References
     ----------
@@ -91,7 +86,7 @@ def allocate(log_probability: np.ndarray, sizes: np.ndarray, budget: int) -> np.
     shares = np.exp(logs[order] - ahead)
     wanted, given, left = np.zeros(len(sizes)), np.zeros(len(sizes), np.int64), int(budget)
     for cluster, share in zip(order, shares, strict=True):
-        # to six places first: the last bits of a logarithm must not decide which way a half goes
+        # to six places first: the last bits of a logarithm must not decide how a half is rounded
         wanted[cluster] = round(left * min(share, 1.0), 6)
         given[cluster] = min(round(wanted[cluster]), sizes[cluster])
         left -= int(given[cluster])

@@ -8,22 +8,16 @@ import numpy as np
 def forward(
     scores: np.ndarray, neighbours: np.ndarray, squared: np.ndarray, gamma: float
 ) -> np.ndarray:
-    """Add to each score those of the neighbours, weighted by closeness.
+    """Add to each score its neighbours' scores, weighted by exp(-gamma · squared): float64 (N,).
 
     Parameters
     ----------
     scores : float array, shape (N,)
         At least 0.
-    neighbours : int array, shape (N, k)
-        Each sample's neighbours; the graph is directed, nothing is made symmetric.
-    squared : float array, shape (N, k)
-        Squared distances to them.
+    neighbours, squared : arrays, shape (N, k)
+        Rows and squared distances; the graph is directed and is not made symmetric.
     gamma : float
-        Above 0; the larger, the less distant neighbours count.
-
-    Returns
-    -------
-    float64 array, shape (N,)
+        Above 0.
 
     References
     ----------
@@ -41,31 +35,31 @@ def reverse(
     budget: int,
     ranks: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Take the highest score again and again, and lower its neighbours' scores each time.
+    """Take the highest score again and again, lowering its neighbours' scores each time.
 
-    A heap holds an entry for every score that a sample has had; those that are out of date are
-    passed over. Each step adds at most k entries, so n steps take O((N + n k) log N), and it
-    does not matter whether a message lowers a score or (below zero) raises it.
+    A heap holds an entry for every score that a sample has had; outdated ones are skipped. Each
+    step adds at most k entries, so n steps take O((N + n k) log N), even if a message (of a score
+    below zero) raises a score.
 
     Parameters
     ----------
     scores : float array, shape (N,)
         After `forward`.
     neighbours, squared : arrays, shape (N, k)
-        Those that a sample sends messages to, and the squared distances to them.
+        The receivers of a sample's messages, and the squared distances to them.
     gamma : float
-        At least 0; the smaller, the more a sample stands for its neighbours.
+        At least 0; a smaller one lowers neighbours more.
     budget : int
         n, at most N.
     ranks : int array, shape (N,)
-        Distinct; of equal scores the lowest rank is taken first.
+        Distinct; the lowest rank comes first among equal scores.
 
     Returns
     -------
     rows : int64 array, shape (n,)
-        In the order in which they were taken.
+        In the order of taking.
     values : float64 array, shape (n,)
-        Their scores when they were taken.
+        Scores at the time of taking.
 
     References
     ----------
@@ -98,14 +92,12 @@ def walk(
     budget: int,
     ranks: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Go down the first scores once; put aside what has fallen below the next in line.
+    """Walk down the first scores once, putting aside samples that fell below the next in line.
 
-    The best of those put aside is taken as soon as it is no less than the next in line. Each sample
-    in line that was lowered lets them out, so that nearly all that stood first are taken: other
-    than `reverse`, this does not take the highest score at every pick.
-
-    Parameters, result and messages are those of `reverse`. Ties in the line: lowest rank; of those
-    put aside: the one put there first.
+    The best sample put aside is taken once it is no less than the next in line. Nearly all samples
+    that stood first are taken; unlike `reverse`, this does not take the highest score at every
+    pick. Parameters and results are those of `reverse`. Ties in line: the lowest rank; among those
+    put aside: the earliest.
 
     References
     ----------

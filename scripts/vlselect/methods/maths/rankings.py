@@ -1,4 +1,4 @@
-"""What the score-based baselines share: a column of the likelihood signals, a part of a ranking."""
+"""Shared by the score-based baselines: columns of the likelihood signals, parts of a ranking."""
 
 import json
 from collections.abc import Sequence
@@ -15,32 +15,17 @@ KEEP = ("top", "middle", "bottom")
 
 
 def require(signals: dict, name: str, method: str):
-    """Give a signal; a missing one is an error that names the method."""
+    """Return a signal; if it is missing, ValueError names the method."""
     if name not in signals:
         raise InputError(f"{method} needs the signal {name!r}")
     return signals[name]
 
 
 def likelihood_column(likelihood: ShardedArray, name: str, n_pool: int) -> np.ndarray:
-    """Read one of the likelihood signals, found by its name in the shards' header.
+    """Read a column of the likelihood signals (nll, el2n or margin): float32 (N,).
 
-    Parameters
-    ----------
-    likelihood : ShardedArray (N, 3)
-        Header ``columns``: JSON list of names.
-    name : str
-        nll, el2n or margin.
-    n_pool : int
-        Samples in the pool.
-
-    Returns
-    -------
-    float32 array, shape (N,)
-
-    Raises
-    ------
-    ValueError
-        If there is no such column, the rows are not those of the pool, or a value is not finite.
+    The column is found by its name in the shards' header ``columns``, a JSON list. ValueError if it
+    is missing, the rows do not fit the pool, or a value is not finite.
     """
     columns = json.loads(likelihood.only("columns"))
     if name not in columns:
@@ -63,20 +48,19 @@ def keep_part(
     Parameters
     ----------
     scores : array, shape (N,)
-        NaN is an error.
     budget : int
         n, at most N.
     sample_ids : sequence of str, length N
-        Equal scores: the smaller id comes first, in the ranking and among the chosen alike.
+        Of equal scores, the smaller id comes first in every part.
     keep : {"top", "middle", "bottom"}
-        `middle` is the window of n places centred on the median of the ascending ranking; where
-        it cannot be centred, it lies half a place lower. It is part of every wider window.
+        `middle` is the window of n places centred on the median of the ascending ranking, or half a
+        place lower if it cannot be centred. It is part of every wider window.
 
     Returns
     -------
     Selection
         The best first: the highest, the lowest, or the nearest to the median (in places of the
-        ranking; the lower of two). The scores as they were given.
+        ranking; the lower of two), with the given scores.
 
     Raises
     ------
@@ -91,7 +75,7 @@ def keep_part(
     elif keep == "middle":
         ascending = top(-scores, len(scores), sample_ids)
         places = np.arange(len(scores))
-        top(scores, budget, sample_ids)  # says what is wrong with the budget
+        top(scores, budget, sample_ids)  # checks the budget
         nearest = np.argsort(np.abs(2 * places - (len(scores) - 1)), kind="stable")
         rows = ascending[nearest[:budget]]
     else:

@@ -1,4 +1,4 @@
-"""How much of a copy each sample is of another in its cluster: the thresholds of SemDeDup."""
+"""Thresholds of SemDeDup: how close each sample is to an earlier one in its cluster."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -10,8 +10,8 @@ from vlselect.core.errors import InputError
 from vlselect.core.log import progress
 
 ROWS = 2048
-VALUES = 1 << 26  # of rows that are read in one pass: 256 MiB
-DECIMALS = 6  # float16 features tell no more; exact copies tie, whatever their rounding
+VALUES = 1 << 26  # of the rows read in one pass: 256 MiB
+DECIMALS = 6  # the precision of float16 features; exact copies tie despite rounding
 ALONE = 2.0  # above the tolerance of any pair: 1 - cosine is at most 2
 
 
@@ -21,9 +21,9 @@ def tolerance(
     """Find the largest epsilon at which each sample stays.
 
     SemDeDup goes through a cluster in order and drops a sample if its cosine to any earlier one,
-    dropped or not, exceeds 1 - epsilon. So a sample stays as long as epsilon is at most 1 minus
-    the highest of these cosines, and that is all there is to know: for any epsilon, the samples
-    that stay are those with at least this value.
+    dropped or not, exceeds 1 - epsilon. So a sample stays as long as epsilon is at most 1 minus the
+    highest of these cosines: for any epsilon, the samples that stay are those with at least this
+    value.
 
     Parameters
     ----------
@@ -32,16 +32,15 @@ def tolerance(
     cluster : int array, shape (N,)
         By place.
     distance : float array, shape (N,)
-        1 - cosine to the own centroid, by place.
+        1 - cosine to the cluster's centroid, by place.
     first : {"hard", "easy"}
-        Whether the sample that is least like its centroid comes first, or the one most like it.
-        Ties: sample id.
+        Whether the sample least or most similar to its centroid comes first. Ties: sample id.
 
     Returns
     -------
     float64 array, shape (N,)
-        By place, rounded to six decimals, at least 0; 2 for the first of each cluster, which
-        nothing can make a copy.
+        By place, rounded to six decimals, at least 0; 2 for the first of each cluster, which always
+        stays.
 
     References
     ----------
@@ -63,10 +62,10 @@ def tolerance(
 def _with_rows(
     embeddings: Embeddings, clusters: Iterable[np.ndarray]
 ) -> Iterator[tuple[np.ndarray, Callable[[slice], np.ndarray]]]:
-    """Give each cluster, and what reads its rows.
+    """Yield each cluster, and a function that reads its rows.
 
-    As many clusters as VALUES allows are read together, in the order of the files; a cluster that
-    is larger is read whenever its rows are asked for.
+    As many clusters as VALUES allows are read together, in file order; the rows of a larger cluster
+    are read at each call.
     """
     room = VALUES // embeddings.shape[1]
     buffer = np.empty((min(room, len(embeddings)), embeddings.shape[1]), np.float32)
@@ -85,7 +84,7 @@ def _with_rows(
 
 
 def _batches(clusters: Iterable[np.ndarray], room: int) -> Iterator[list[np.ndarray]]:
-    """Put clusters together up to `room` rows; a larger one stays alone."""
+    """Group clusters up to `room` rows; a larger one stays alone."""
     together, count = [], 0
     for members in clusters:
         if together and count + len(members) > room:
@@ -99,9 +98,9 @@ def _batches(clusters: Iterable[np.ndarray], room: int) -> Iterator[list[np.ndar
 def _highest_earlier(
     rows: Callable[[slice], np.ndarray], n: int
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Highest cosine of each of n rows with those before it, in blocks; -1 for the very first.
+    """Yield the highest cosine of each of n rows with those before it, in blocks; -1 for the first.
 
-    Memory is ROWS x ROWS, however large the cluster.
+    Memory is ROWS x ROWS for any cluster size.
     """
     for start in range(0, n, ROWS):
         here = slice(start, min(start + ROWS, n))

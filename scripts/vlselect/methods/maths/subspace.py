@@ -1,7 +1,7 @@
 """Leverage of each sample in the dominant subspace of all samples' representations.
 
-Linear in the number of samples and O(d^2) in memory: three passes over the blocks of a
-stored array (mean, scatter matrix, scores), never the array itself.
+Linear in the number of samples and O(d^2) in memory: three passes over blocks of a stored array
+(mean, scatter matrix, scores), which is never loaded whole.
 """
 
 import logging
@@ -21,7 +21,7 @@ ROWS = 4096
 
 @dataclass(frozen=True)
 class Subspace:
-    """The dominant subspace of centred rows.
+    """Dominant subspace of centred rows.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Subspace:
     singular_values : float64 array, shape (k,)
         Descending, all above 0.
     energy : float
-        Share of the sum of squared singular values that the k hold.
+        Share of the sum of squared singular values held by the k directions.
     """
 
     mean: np.ndarray
@@ -41,14 +41,14 @@ class Subspace:
 
 
 def leverage(array: ShardedArray, include: np.ndarray, energy: float = 0.9) -> np.ndarray:
-    """Score every included row by its leverage in the dominant subspace.
+    """Compute every included row's leverage in the dominant subspace.
 
     Parameters
     ----------
     array : ShardedArray, shape (N, d)
         Representations of the samples.
     include : bool array, shape (N,)
-        Rows that count; the others are neither read into the subspace nor scored.
+        Rows to use; the others neither shape the subspace nor get a score.
     energy : float
         Share of the total squared singular values that the subspace has to hold, in (0, 1].
 
@@ -80,20 +80,20 @@ def leverage(array: ShardedArray, include: np.ndarray, energy: float = 0.9) -> n
 def dominant_subspace(array: ShardedArray, include: np.ndarray, energy: float = 0.9) -> Subspace:
     """Find the fewest directions that hold `energy` of the centred rows' squared singular values.
 
-    Parameters and errors as in `leverage`. Directions that rounding cannot tell from zero (an
-    eigenvalue of the scatter matrix below its largest times max(n, d) machine precisions) are
-    never used, whatever `energy` asks for.
+    Parameters and errors as in `leverage`. Directions that rounding cannot distinguish from zero
+    (an eigenvalue of the scatter matrix below max(n, d) machine precisions times the largest) are
+    never used.
     """
     if not 0 < energy <= 1:
         raise InputError(f"energy {energy} is not in (0, 1]")
     n, d = int(include.sum()), array.shape[1]
     if n < 2:
-        raise InputError(f"a subspace needs two samples with a representation, there is {n}")
+        raise InputError(f"a subspace needs at least two samples with a representation, not {n}")
     mean = np.zeros(d)
     for _, block in _included(array, include):
         mean += block.sum(axis=0, dtype=np.float64)
     mean /= n
-    # Centring first, in a pass of its own: R^T R minus n times the mean's square would lose the
+    # Centre in a separate pass: R^T R minus n times the mean's square would lose the
     # digits that the two have in common.
     scatter = np.zeros((d, d))
     for _, block in _included(array, include):
@@ -102,7 +102,7 @@ def dominant_subspace(array: ShardedArray, include: np.ndarray, energy: float = 
     squares, vectors = np.linalg.eigh(scatter)
     squares, vectors = squares[::-1], vectors[:, ::-1]  # descending
     precision = max(n, d) * np.finfo(np.float64).eps
-    # Equal rows leave a scatter of rounding errors in the mean: compare with the mean's size.
+    # The scatter of equal rows is the mean's rounding error: compare it with the mean's size.
     if squares[0] <= n * float(mean @ mean) * precision**2 or squares[0] <= 0:
         raise InputError(f"all {n} representations are equal: there is no subspace to score by")
     rank = int((squares > squares[0] * precision).sum())
@@ -114,7 +114,7 @@ def dominant_subspace(array: ShardedArray, include: np.ndarray, energy: float = 
 
 
 def _included(array: ShardedArray, include: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Give (row numbers, values) of each block's included rows; float16 becomes float32."""
+    """Yield (row numbers, values) of each block's included rows; float16 becomes float32."""
     for start, block in array.blocks(ROWS):
         rows = start + np.flatnonzero(include[start : start + len(block)])
         if len(rows):

@@ -1,4 +1,4 @@
-"""Samples without an image, where scores need one: their share of the budget, or none."""
+"""Policies for text-only samples in methods whose scores need an image."""
 
 from collections.abc import Sequence
 
@@ -22,28 +22,28 @@ def with_text_only(
     sample_ids: Sequence[str],
     method: str,
 ) -> Selection:
-    """Select the highest scores among samples with an image, and say what becomes of the others.
+    """Select the highest scores among samples with an image, and text-only samples by a policy.
 
     Parameters
     ----------
     scores : array, shape (N,)
-        Finite where the sample has an image; not looked at where it has none.
+        Finite for samples with an image; ignored for the others.
     has_image : bool array, shape (N,)
     budget : int
     seed : int
         Of the draw among text-only samples.
     policy : {"proportional", "drop"}
-        `proportional` gives text-only samples their share of the budget (largest remainder),
-        drawn at random, behind all samples with an image; `drop` leaves them out.
+        `proportional`: text-only samples get their share of the budget (largest remainder), drawn
+        at random, after all samples with an image. `drop`: none.
     sample_ids : sequence of str, length N
-        For ties and for the draw.
+        For ties and the draw.
     method : str
-        Whose draw it is: each has its own.
+        Each method has its own draw.
 
     Returns
     -------
     Selection
-        With NaN as the score of text-only samples.
+        Best scores first, then text-only samples with NaN as score.
 
     Raises
     ------

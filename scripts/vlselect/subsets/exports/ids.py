@@ -1,4 +1,4 @@
-"""The chosen samples' ids, one on each line, in the order of the pool."""
+"""Ids of the chosen samples, one on each line, in the order of the pool."""
 
 from collections.abc import Iterable
 from pathlib import Path

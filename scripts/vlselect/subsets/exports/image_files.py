@@ -1,8 +1,8 @@
-"""Where the images of an export lie: in their own folders, or, out of tars and datasets, beside it.
+"""Paths of an export's images, which stay in their folders or are copied out of tars and datasets.
 
 An image that is a file already stays where it is. One inside a tar or a dataset, which no trainer
-opens, becomes a file below the export's ``images/``: its bytes as they are, once, however many
-records show it.
+opens, becomes a file below the export's ``images/``: with the same bytes, once for all records that
+show it.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ LONGEST = 200  # bytes of a name in a path; file systems take 255
 
 
 class ImageFiles:
-    """Give each image of an export a path, and write those that are not files yet.
+    """Assign each image of an export a path, and write those that are not files yet.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class ImageFiles:
     folder : str or Path
         Where the export is being written.
     final : str or Path
-        Where the export will be, and is looked for by those who read the paths.
+        Where it will be when trainers read the paths.
 
     Attributes
     ----------
@@ -38,22 +38,22 @@ class ImageFiles:
         self.n_written = 0
 
     def absolute(self, reference: str) -> str:
-        """Path of an image from the root of the file system."""
+        """Return the absolute path of an image."""
         return str(self._file(reference))
 
     def relative(self, reference: str) -> str:
-        """Path of an image from the export's folder."""
+        """Return the path of an image relative to the export's folder."""
         return os.path.relpath(self._file(reference), self._final)
 
     def in_folder(self, reference: str) -> str:
-        """The record's own path, where all images are in one folder; else as `relative`."""
+        """Return the record's own path if all images are in one folder; else as `relative`."""
         file = self._file(reference)
         if self._roots.folder is not None:
             return reference
         return os.path.relpath(file, self._final)
 
     def _file(self, reference: str) -> Path:
-        """The image's file, with links followed: a path over ``..`` means the same everywhere."""
+        """Return the image's file with links followed, so that ``..`` in a path is unambiguous."""
         path = self._roots.path(reference)
         if path is not None:
             return Path(os.path.realpath(path))
@@ -67,9 +67,9 @@ class ImageFiles:
 
 
 def file_name(reference: str) -> str:
-    """Name below ``images/``: the reference, as far as it can be a path.
+    """Return the name below ``images/``: the reference, if it can be a path.
 
-    One that would leave the folder, or that no file system takes, is named by its digest.
+    A reference that would leave the folder, or that no file system accepts, is named by its digest.
     """
     if all(_is_plain(name) for name in reference.split("/")):
         return reference

@@ -1,4 +1,4 @@
-"""Lines of messages and images, for programs that read them with the library `datasets`."""
+"""JSON lines of messages and images, for programs that read them with the library `datasets`."""
 
 import json
 import logging
@@ -11,24 +11,15 @@ from vlselect.pool.records import Record
 
 logger = logging.getLogger(__name__)
 
-EARLY = 4 << 20  # bytes, within the 10 MiB by which `datasets` decides on the columns' types
+EARLY = 4 << 20  # bytes, within the 10 MiB from which `datasets` infers column types
 
 
 def write_messages(records: Iterable[Record], locate: Callable[[str], str], path: Path) -> None:
-    """Write one JSON object a line: id, messages of role and content, images.
+    """Write JSON lines of id, messages of role and content, and images as `locate` returns them.
 
-    An empty list has no type: `datasets` takes a column of images that are all empty in the
-    first 10 MiB for one of nulls, and fails at the first image after them. So where the first
-    image comes later than `EARLY`, its record is moved to the front; all else keeps its order.
-
-    Parameters
-    ----------
-    records : iterable of Record
-        The chosen samples.
-    locate : callable
-        Gives what stands for an image from its reference.
-    path : Path
-        File to make.
+    An empty list has no type: if all images in the first 10 MiB are empty lists, `datasets` takes
+    the column for nulls, and fails at the first image. So if the first image comes later than
+    `EARLY`, its record moves to the front; the others keep their order.
     """
     first = None  # of the records with images: byte, length
     position = 0

@@ -1,7 +1,7 @@
 """LLaMA-Factory: ShareGPT messages as JSON lines, and the ``dataset_info.json`` that names them.
 
-``dataset_dir`` is the export's folder. LLaMA-Factory looks for images below ``media_dir``, which is
-``dataset_dir`` where nothing else is said: paths are relative to the export.
+``dataset_dir`` is the export's folder. LLaMA-Factory looks for images below ``media_dir``, by
+default ``dataset_dir``, so paths are relative to the export.
 """
 
 import logging
@@ -39,7 +39,7 @@ def write(records: Iterable[Record], images: ImageFiles, folder: Path) -> None:
 
 
 def _warn_of_other_media(records: Iterable[Record]) -> Iterator[Record]:
-    """Pass records on; say how many hold a text that LLaMA-Factory takes for a video or a sound."""
+    """Pass records on; log how many texts LLaMA-Factory would take for a video or a sound."""
     odd = []
     for record in records:
         if any(marker in turn.text for turn in record.turns for marker in OTHER_MEDIA):

@@ -1,12 +1,12 @@
 """LLaVA: one JSON list of ``id``, ``image`` and ``conversations`` of ``from`` and ``value``.
 
-LLaVA opens ``image_folder/image``. Of a pool with one image folder the records' own paths are
-kept, so that the export takes the place of the full JSON in a training script that has its
+LLaVA opens ``image_folder/image``. If the pool has one image folder, the records' own paths are
+kept, so that the export can replace the full JSON in a training script with its own
 ``--image_folder``. Otherwise paths are relative to the export, which is then the image folder.
 
-LLaVA's system prompt comes from its conversation template, and its trainer stops (KeyError) at a
-turn that is neither ``human`` nor ``gpt``. A record's own system prompt is therefore put before
-its first question, and kept under `SYSTEM_KEY`, which LLaVA does not read.
+LLaVA takes the system prompt from its conversation template, and its trainer stops (KeyError) at a
+turn that is neither ``human`` nor ``gpt``. So a record's system prompt is put before its first
+question, and kept under `SYSTEM_KEY`, which LLaVA ignores.
 """
 
 import json
@@ -22,11 +22,11 @@ BREAK = "\n\n"  # between the system prompt and the question
 
 
 def write(records: Iterable[Record], images: ImageFiles, folder: Path) -> None:
-    """Write ``train.json``, a record on each line."""
+    """Write ``train.json``, one record per line."""
     with (folder / "train.json").open("w", encoding="ascii", newline="\n") as file:
         separator = "[\n"
         for record in records:
-            # ASCII only: LLaVA opens the file in whatever encoding its machine has.
+            # ASCII only: LLaVA opens the file in its machine's default encoding.
             file.write(separator + json.dumps(_entry(record, images)))
             separator = ",\n"
         file.write("\n]\n" if separator == ",\n" else "[]\n")

@@ -1,7 +1,7 @@
 """ms-swift: JSON lines of ``messages`` and ``images``, for ``--dataset``.
 
-ms-swift looks for images from the folder that it is started in (or from ROOT_IMAGE_DIR), so their
-paths are absolute. A system prompt is the first message.
+ms-swift resolves image paths from its working directory (or ROOT_IMAGE_DIR), so they are absolute.
+A system prompt is the first message.
 """
 
 from collections.abc import Iterable

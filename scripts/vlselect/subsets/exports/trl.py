@@ -1,9 +1,8 @@
-"""TRL: Parquet of ``messages`` with content parts and ``images``, as SFTTrainer takes them.
+"""TRL: Parquet of ``messages`` with content parts and ``images``, for SFTTrainer.
 
-The file says itself that ``images`` are images: `datasets.load_dataset` on the folder gives
-decoded ones. It opens them from the folder that it is started in, so their paths are absolute.
-Parts keep every character around the images; the texts and ``<image>`` between them, joined, are
-the turn as it came in.
+The schema declares ``images`` as images, so `datasets.load_dataset` on the folder decodes them. It
+resolves paths from its working directory, so they are absolute. Parts keep every character around
+the images: the texts, joined with ``<image>`` between them, are the original turn.
 """
 
 import json
@@ -23,7 +22,7 @@ _PART = pa.struct({"type": pa.string(), "text": pa.string()})
 _MESSAGE = pa.struct({"role": pa.string(), "content": pa.list_(_PART)})
 _IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 _TEXT = {"dtype": "string", "_type": "Value"}
-_FEATURES = {  # the same types in the words of `datasets`
+_FEATURES = {  # the same types for `datasets`
     "id": _TEXT,
     "messages": [{"role": _TEXT, "content": [{"type": _TEXT, "text": _TEXT}]}],
     "images": [{"_type": "Image"}],
@@ -42,7 +41,7 @@ configs:
 
 
 def write(records: Iterable[Record], images: ImageFiles, folder: Path) -> None:
-    """Write ``train.parquet``, and the ``README.md`` that tells `load_dataset` to read it."""
+    """Write ``train.parquet``, and the ``README.md`` that points `load_dataset` to it."""
     records = iter(records)
     path = folder / "train.parquet"
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as file:
@@ -62,7 +61,7 @@ def _row(record: Record, images: ImageFiles) -> dict:
 
 
 def parts(text: str) -> list[dict]:
-    """Content parts of a turn: an image for each ``<image>``, a text for what is around them."""
+    """Return the content parts of a turn: an image for each ``<image>``, texts around them."""
     found: list[dict] = []
     for i, piece in enumerate(text.split(IMAGE_MARKER)):
         if i:

@@ -1,4 +1,4 @@
-"""From a benchmark's files to questions, and from a question to the record that stands for it."""
+"""Build questions from a benchmark's files, and records from questions."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,9 +24,9 @@ def read_questions(
     values : dict
         Arguments of its `entries`.
     images : Path
-        Folder that embedded images are written to.
+        Folder for embedded images.
     reject : callable
-        Gets position, id, reason and detail of every question that cannot be built.
+        Called with position, id, reason and detail of every question that cannot be built.
     """
     questions: dict[str, Question] = {}
     for position, (name, item) in enumerate(layout.entries(**values)):
@@ -44,7 +44,7 @@ def read_questions(
 
 
 def write_image(data: bytes, folder: Path) -> str:
-    """Write an embedded image under a name made from its content, once; give the name."""
+    """Write an embedded image once, under a name made from its content; return the name."""
     name = sha256(data).hexdigest()[:16] + (".png" if data.startswith(PNG) else ".jpg")
     if not (folder / name).exists():
         (folder / name).write_bytes(data)
@@ -52,21 +52,15 @@ def write_image(data: bytes, folder: Path) -> str:
 
 
 def group(question: Question) -> str:
-    """What may not be in two splits: the image, or a question without one."""
+    """Return what may not be in two splits: the image, or a question without an image."""
     return f"image {question.image}" if question.image else f"question {question.name}"
 
 
 def record(question: Question, prompt: str, *, with_response: bool) -> dict:
-    """Write a question as a LLaVA record.
+    """Return a question, with no image or the path of one, as a LLaVA record.
 
-    Parameters
-    ----------
-    question : Question
-        With no image, or one that is a path.
-    prompt : str
-        {question} in it is replaced.
-    with_response : bool
-        Whether the most frequent answer follows as the model's turn.
+    The text replaces {question} in `prompt`; `with_response` adds the most frequent answer as the
+    model's turn.
     """
     text = prompt.replace("{question}", question.text)
     text = f"{IMAGE_MARKER}\n{text}" if question.image else text

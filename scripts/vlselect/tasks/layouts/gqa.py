@@ -1,4 +1,4 @@
-"""GQA: one object of questions by their ids, each with its image's id, answer and types."""
+"""GQA: one JSON object of questions by id, each with its image's id, answer and types."""
 
 from collections.abc import Iterator
 
@@ -12,18 +12,10 @@ WHOLE = False
 def entries(
     questions: str | list[str], image: str = "{image_id}.jpg"
 ) -> Iterator[tuple[str, tuple[dict, str]]]:
-    """Go through the questions of one or more files.
+    """Yield id and (item, image) of each question of one or more files.
 
-    Parameters
-    ----------
-    questions : str or list of str
-        Such as ``testdev_balanced_questions.json``.
-    image : str
-        Where an image lies; {image_id} stands for its id.
-
-    Yields
-    ------
-    (name, (item, image))
+    The files are such as ``testdev_balanced_questions.json``; `image` is the path of an image, with
+    {image_id} for its id.
     """
     for path in paths(questions):
         for name, item in read_json(path).items():
@@ -31,7 +23,7 @@ def entries(
 
 
 def question(name: str, entry: tuple[dict, str]) -> Question:
-    """Build one question, with the keys by which the metric groups and balances."""
+    """Build one question, with the keys that the metric groups and balances by."""
     item, pattern = entry
     text, answer = text_of(item, "question"), text_of(item, "answer")
     image = pattern.replace("{image_id}", text_of(item, "imageId"))

@@ -1,8 +1,8 @@
-"""MMBench: a table (TSV) of multiple-choice questions, with the images inside it as base64.
+"""MMBench: a table (TSV) of multiple-choice questions with base64 images.
 
-The metric wants each question in all circular shifts of its options. A file that has them (its
-``index`` is shift · 10⁶ + question) is taken as it is; where a question comes once, its shifts are
-made.
+The metric needs each question in all circular shifts of its options. A file that has them (its
+``index`` is shift · 10⁶ + question) is used unchanged; for a question that appears once, the shifts
+are made.
 """
 
 import base64
@@ -22,16 +22,16 @@ PROMPTS = {
     "en": "{question}\nAnswer with the option's letter from the given choices directly.",
     "cn": "{question}\n请直接回答选项字母。",
 }
-WHOLE = True  # a question counts where it is right in every shift
-EMBEDDED = True  # images are written out
+WHOLE = True  # a question counts as right only if it is right in every shift
+EMBEDDED = True  # images are written to files
 SHIFT = 10**6
-REFERENCE = 64  # an image cell of at most so many characters is the index of a row that has it
+REFERENCE = 64  # an image cell of at most this many digits is the index of the row with the image
 COLUMNS = ("index", "question", "answer", "image", "A", "B")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the table, how far its options are to be moved on, and its image cell."""
+    """A row of the table, how far its options are shifted, and its image cell."""
 
     row: dict[str, str]
     shift: int
@@ -39,18 +39,10 @@ class Entry:
 
 
 def entries(questions: str | list[str], circular: bool = True) -> Iterator[tuple[str, Entry]]:
-    """Go through the rows of one or more tables, each followed by the shifts made of it.
+    """Yield index and entry of each row of the tables, followed by the shifts made from it.
 
-    Parameters
-    ----------
-    questions : str or list of str
-        The tables. Twice gone through, since an image may stand in a later row.
-    circular : bool
-        Make the shifts of questions that come in one order only.
-
-    Yields
-    ------
-    (index, entry)
+    Shifts are made, if `circular`, for questions that appear in one order only. The tables are read
+    three times, since an image may be in a later row.
     """
     counts, cells = Counter(), {}
     wanted = {row["image"] for row in _rows(questions) if _refers(row["image"])}
@@ -72,7 +64,7 @@ def question(name: str, entry: Entry) -> Question:
     if not name.isdecimal():
         raise Rejection("bad_record", f"'index' is {name!r}, not a number")
     if [row.get(letter, "") for letter in LETTERS[: len(options)]] != options:
-        raise Rejection("bad_choices", "an option is empty before one that is not")
+        raise Rejection("bad_choices", "an empty option comes before a non-empty one")
     moved = options[entry.shift :] + options[: entry.shift]
     hint = row.get("hint", "").strip()
     text = with_options(text_of(row, "question"), hint, moved)
@@ -80,7 +72,7 @@ def question(name: str, entry: Entry) -> Question:
     if not answer:
         raise Rejection("no_answer", "the column 'answer' is empty")
     if len(answer) > 1 or answer not in LETTERS[: len(options)]:
-        raise Rejection("bad_answer", f"{row['answer']!r} is none of {len(options)} options")
+        raise Rejection("bad_answer", f"{row['answer']!r} is not one of {len(options)} options")
     letter = LETTERS[(LETTERS.index(answer) - entry.shift) % len(options)]
     fields = {"index": int(name), "category": row.get("category") or None}
     fields = {key: value for key, value in fields.items() if value is not None}
@@ -113,7 +105,7 @@ def _refers(cell: str) -> bool:
 
 def _decode(cell: str | None) -> bytes:
     if not cell:
-        raise Rejection("bad_image", "no image, nor a row that has it")
+        raise Rejection("bad_image", "no image, and no row that has it")
     try:
         return base64.b64decode(cell, validate=True)
     except binascii.Error as error:

@@ -1,8 +1,8 @@
 """MME: a folder of subtasks, with two yes-or-no questions about each image.
 
-A subtask is a folder ``<category>/`` with a text file for each image (``<name>.txt``: two lines of
-question and answer with a tab between them) beside it, or in ``questions_answers_YN/`` where the
-images are in ``images/``; or it is one table ``<category>.txt`` of image, question and answer.
+A subtask is a folder ``<category>/`` with a text file per image (``<name>.txt``: two lines of
+question and answer, separated by a tab), beside the image, or in ``questions_answers_YN/`` with the
+images in ``images/``; or it is one table ``<category>.txt`` of image, question and answer.
 """
 
 from collections.abc import Iterator
@@ -13,27 +13,19 @@ from vlselect.tasks.layouts.question import Question, yes_or_no
 
 METRIC = "mme"
 PROMPTS = {"en": "{question}\nAnswer the question using a single word or phrase."}
-WHOLE = True  # accuracy⁺ looks at both questions of an image
+WHOLE = True  # accuracy⁺ needs both questions of an image
 SUFFIXES = (".jpg", ".png", ".jpeg")
-REQUEST = "Please answer yes or no."  # ends every question; LLaVA-1.5 puts its prompt in its place
+REQUEST = "Please answer yes or no."  # ends every question; LLaVA-1.5 replaces it by its prompt
 
 
 def entries(
     questions: str, image: str = "{category}/{image}"
 ) -> Iterator[tuple[str, tuple[str, str | None, list[str]]]]:
-    """Go through all questions, subtask by subtask, image by image.
+    """Yield name and (category, image, cells) of each question, by subtask and image.
 
-    Parameters
-    ----------
-    questions : str
-        The folder of the subtasks; images of subtasks that are folders are named relative to it.
-    image : str
-        Where the image of a table's line lies.
-
-    Yields
-    ------
-    (name, (category, image, cells))
-        The name is ``<category>/<image>-<number>``; the image is None where there is none.
+    `questions` is the folder of subtasks, which paths of images beside text files are relative to;
+    `image` is the path for tables. The name is ``<category>/<image>-<number>``; the image is None
+    if it is missing.
     """
     root = Path(questions)
     for category in sorted(path for path in root.iterdir() if path.is_dir()):
@@ -55,7 +47,7 @@ def question(name: str, entry: tuple[str, str | None, list[str]]) -> Question:
     """Build one question, without its own request for yes or no."""
     category, image, cells = entry
     if len(cells) < 2 or not cells[0].strip():
-        raise Rejection("bad_record", "the line is not a question and an answer with a tab between")
+        raise Rejection("bad_record", "the line is not a question and an answer separated by a tab")
     if image is None:
         raise Rejection("bad_image", f"no image of this name with {', '.join(SUFFIXES)}")
     text = cells[0].strip().removesuffix(REQUEST).strip() or cells[0].strip()
@@ -63,7 +55,7 @@ def question(name: str, entry: tuple[str, str | None, list[str]]) -> Question:
 
 
 def _image_beside(path: Path) -> Path | None:
-    """The image that a text file is about: beside it, or in ``images/`` beside its folder."""
+    """Return the image of a text file: beside it, or in ``images/`` beside its folder."""
     for folder in (path.parent, path.parent.parent / "images"):
         for suffix in SUFFIXES:
             if (image := folder / f"{path.stem}{suffix}").is_file():

@@ -1,7 +1,7 @@
-"""POPE: lines of yes-or-no questions about objects, in a file for each category.
+"""POPE: lines of yes-or-no questions about objects, in one file per category.
 
-A line has ``question_id``, ``image``, ``text``, ``label`` and maybe ``category``; where it has
-none, the category is the last word of the file's name (``coco_pope_adversarial.json``).
+A line has ``question_id``, ``image``, ``text``, ``label`` and optionally ``category``; without it,
+the category is the last word of the file's name (``coco_pope_adversarial.json``).
 """
 
 import json
@@ -17,12 +17,9 @@ WHOLE = False
 
 
 def entries(questions: str | list[str]) -> Iterator[tuple[str, tuple[dict, str]]]:
-    """Go through the lines of one or more files; question ids begin again in each category.
+    """Yield name and (item, category) of each line; the name is ``<category>-<question_id>``.
 
-    Yields
-    ------
-    (name, (item, category))
-        The name is ``<category>-<question_id>``.
+    Question ids restart in each category.
     """
     for path in paths(questions):
         for position, line in enumerate(_lines(path)):

@@ -1,18 +1,19 @@
-"""What every layout gives: questions of a benchmark, with answers and what their metric reads.
+"""Questions of a benchmark, and what the layouts share to build them.
 
-A layout is a module of this folder that says how one benchmark's own files are read:
+A layout is a module of this folder that reads one benchmark's own files:
 
-    METRIC       metric of the tasks built from it, where the config names none
-    PROMPTS      by language, how a question is put to the model; {question} stands for its text
-    WHOLE        True where a test set must have all questions about an image, or none
+    METRIC       default metric of the tasks built from it
+    PROMPTS      by language, the prompt for the model; {question} stands for the question's text
+    WHOLE        True if a test set must have all questions about an image, or none
     entries(**files) -> iterator of (name, item)
     question(name, item) -> Question
 
-The arguments of `entries` are the layout's keys in the config. What `question` cannot build it
-refuses with `records.Rejection`. Standard library only: the workflow looks at it too.
+The arguments of `entries` are the layout's keys in the config. `question` raises
+`records.Rejection` for an item that it cannot build. Standard library only, since the workflow
+imports it too.
 
 Reasons of rejection: bad_record, no_annotation, no_question, no_answer, bad_answer, bad_choices,
-bad_image; of a set of them (`make_task`): duplicate_id, image_in_test.
+bad_image; for a whole set (`make_task`): duplicate_id, image_in_test.
 """
 
 import json
@@ -34,19 +35,20 @@ class Question:
     Attributes
     ----------
     name : str
-        The benchmark's own id, or what makes one: it is the sample's id.
+        The benchmark's own id, or one made by the layout; it becomes the sample's id.
     text : str
-        With its context and options, where it has them, and without the prompt.
+        With context and options, if it has them, without the prompt.
     answers : tuple of str
-        The right ones, as the metric wants them.
+        The right ones, in the form that the metric needs.
     image : str, bytes or None
-        Path relative to the image root, the file itself where a benchmark embeds it, or nothing.
+        Path relative to the image root, or the file's content if the benchmark embeds it.
     choices : tuple of str
-        Texts of the options, in their order.
+        Texts of the options, in order.
     fields : mapping
         Further keys of the record.
     only_test : bool
-        Whether it says nothing that another question does not, and so is no validation sample.
+        True if it repeats another question (in another order of the options), so that it may not
+        be a validation sample.
     """
 
     name: str
@@ -59,17 +61,14 @@ class Question:
 
     @property
     def response(self) -> str:
-        """The most frequent answer; of several, the one that is given first."""
+        """The most frequent answer; the first of equally frequent ones."""
         return Counter(filter(str.strip, self.answers)).most_common(1)[0][0]
 
 
 def read_json(path: str | Path, kind: type = dict) -> object:
-    """Read a JSON file that holds an object; with ``kind=object``, or anything else.
+    """Read a JSON file that holds an object, or with ``kind=object`` any value.
 
-    Raises
-    ------
-    ValueError
-        If it does not; names the path.
+    Raises ValueError, naming the path, if it does not.
     """
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -81,23 +80,20 @@ def read_json(path: str | Path, kind: type = dict) -> object:
 
 
 def paths(value: str | Sequence[str]) -> list[Path]:
-    """One path or several, as the config may give either."""
+    """Return one path or several as a list."""
     return [Path(value)] if isinstance(value, str) else [Path(path) for path in value]
 
 
 def name_of(item: object, key: str, position: int) -> str:
-    """Give an item's id for messages, its position in the file where it has none."""
+    """Return an item's id, or its position in the file if it has none."""
     value = item.get(key) if isinstance(item, Mapping) else None
     return f"#{position}" if value is None else str(value)
 
 
 def text_of(item: object, key: str) -> str:
-    """Read a text that may not be missing or blank; a number is read as one.
+    """Return a text, which may not be missing or blank; an integer is converted.
 
-    Raises
-    ------
-    Rejection
-        ``bad_record``, naming the key.
+    Raises Rejection, ``bad_record``, naming the key.
     """
     if not isinstance(item, Mapping):
         raise Rejection("bad_record", f"the item is {type(item).__name__}, not an object")
@@ -111,13 +107,7 @@ def text_of(item: object, key: str) -> str:
 
 
 def yes_or_no(answer: str) -> str:
-    """Read a right answer that has to be yes or no.
-
-    Raises
-    ------
-    Rejection
-        ``bad_answer``.
-    """
+    """Return a right answer in lower case; Rejection, ``bad_answer``, if it is not yes or no."""
     label = answer.strip().lower()
     if label not in ("yes", "no"):
         raise Rejection("bad_answer", f"the answer {answer!r} is not yes or no")
@@ -125,12 +115,9 @@ def yes_or_no(answer: str) -> str:
 
 
 def with_options(question: str, context: str, choices: Sequence[str]) -> str:
-    """Write context, question and lettered options below one another.
+    """Return context, question and lettered options, one per line.
 
-    Raises
-    ------
-    Rejection
-        ``bad_choices``, if there are fewer than two or more than letters.
+    Raises Rejection, ``bad_choices``, for fewer than two options or more than letters.
     """
     if not 2 <= len(choices) <= len(LETTERS):
         raise Rejection("bad_choices", f"{len(choices)} options")

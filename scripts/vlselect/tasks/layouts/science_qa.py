@@ -1,4 +1,4 @@
-"""ScienceQA: problems by their ids, and lists of the ids in each split.
+"""ScienceQA: problems by id, and lists of the ids in each split.
 
 About half of the problems have an image, at ``<split>/<id>/image.png``.
 """
@@ -15,21 +15,9 @@ WHOLE = False
 
 
 def entries(questions: str, splits: str, split: str) -> Iterator[tuple[str, tuple[dict, str]]]:
-    """Go through the problems of one split.
+    """Yield id and (problem, folder) of each problem of one split; None for a missing problem.
 
-    Parameters
-    ----------
-    questions : str
-        ``problems.json``.
-    splits : str
-        ``pid_splits.json``.
-    split : str
-        A key of it: train, val, test, minival, minitest, …
-
-    Yields
-    ------
-    (name, (problem, folder))
-        The problem is None where problems.json does not have it.
+    `split` is a key of `splits`, ``pid_splits.json``: train, val, test, minival, minitest, …
     """
     lists = read_json(splits)
     if not isinstance(lists.get(split), list):

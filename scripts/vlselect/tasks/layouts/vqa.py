@@ -1,4 +1,4 @@
-"""VQA v2 and its kin: questions in one file, ten people's answers to each in another.
+"""VQA v2 and similar benchmarks: questions in one file, ten people's answers to each in another.
 
 Three forms are read. VQA v2 and OK-VQA: ``{"questions": [...]}`` and ``{"annotations": [...]}``,
 joined by ``question_id``. TextVQA: ``{"data": [...]}`` with the answers inside, no annotations.
@@ -23,20 +23,11 @@ def entries(
     annotations: str | list[str] | None = None,
     image: str | None = None,
 ) -> Iterator[tuple[str, dict]]:
-    """Go through the questions, each with its annotation.
+    """Yield id and item of each question, with its annotation; annotations without one come last.
 
-    Parameters
-    ----------
-    questions, annotations : str or list of str
-        The files; no annotations where the questions hold their answers.
-    image : str, optional
-        Where an item's image lies, made from its keys and the file's ``data_subtype``:
-        `COCO` where the file has one, else `BY_ID`. An item's own ``image`` comes first.
-
-    Yields
-    ------
-    (name, item)
-        The item's ``annotation`` is None where it has none; annotations without a question follow.
+    There are no `annotations` files if the questions contain the answers. `image` is the path of an
+    item's image, a pattern of its keys and the file's ``data_subtype``; default `COCO` if the file
+    has a subtype, else `BY_ID`. An item's own ``image`` takes precedence.
     """
     notes = {}
     for path in paths(annotations) if annotations else ():
@@ -63,10 +54,10 @@ def entries(
 
 
 def question(name: str, item: dict) -> Question:
-    """Build one question; all answers are kept, as the metric asks."""
+    """Build one question; all answers are kept for the metric."""
     asked, note = item["item"], item.get("annotation")
     if asked is None:
-        raise Rejection("no_question", "an annotation of no question")
+        raise Rejection("no_question", "an annotation without a question")
     text = text_of(asked, "question")
     if note is None:
         raise Rejection("no_annotation", "the annotations do not have this question")
@@ -79,7 +70,7 @@ def question(name: str, item: dict) -> Question:
 
 
 def _read_questions(path) -> tuple[list, str]:
-    """The file's questions, and the part of COCO that it says they are about."""
+    """Return the file's questions, and the part of COCO that it names."""
     value = read_json(path, object)
     if isinstance(value, list):
         return value, ""
@@ -95,7 +86,7 @@ def _image(item: dict) -> str:
     try:
         return item["pattern"].format_map(item["values"])
     except (KeyError, ValueError, IndexError, AttributeError) as error:
-        problem = f"image {item['pattern']!r} cannot be filled: {error!r}"
+        problem = f"image {item['pattern']!r} cannot be filled in: {error!r}"
         raise Rejection("bad_record", problem) from error
 
 

@@ -15,7 +15,7 @@ KEY = "sk-very-secret"
 
 @pytest.fixture
 def pauses(monkeypatch):
-    """Seconds that were waited between attempts, without waiting."""
+    """Collect the pauses between attempts, in seconds, without waiting."""
     waited = []
     monkeypatch.setattr(chat_client.time, "sleep", waited.append)
     return waited
@@ -141,7 +141,7 @@ def test_other_failures_are_final_and_the_key_is_never_shown(status, tmp_path, p
 
 def test_no_server_at_all_is_tried_again(tmp_path, pauses):
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        taken.bind(("127.0.0.1", 0))  # bound, but not listening
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1/"
         with pytest.raises(ChatError, match="no answer in 2 attempts"):
             ChatClient(url, "judge", tmp_path, retries=1, timeout=0.2).ask(MESSAGES, str)

@@ -7,7 +7,7 @@ from vlselect.benchmarks.metrics.anls import edit_distance, evaluate, similarity
 
 
 def slow_distance(first, second):
-    """The recursion that defines it."""
+    """Compute the distance by its recursive definition."""
     if not first or not second:
         return len(first) + len(second)
     return min(

@@ -1,6 +1,6 @@
-"""What each metric makes of a right answer that is dressed up: capitals, full stop, quotes, blanks.
+"""Scores of right answers in other forms: capitals, full stop, quotes, blanks.
 
-Every metric of the registry has to be in `SCORES`: a new one states here what it forgives.
+Every metric of the registry has to be in `SCORES`, which states the forms it accepts.
 """
 
 import re
@@ -24,17 +24,17 @@ LETTERS = {"plain": "B", "lower": "b", "dotted": "B.", "quoted": '"B"', "padded"
 NO = {"capitalised": "No", "upper": "NO", "dotted": "no.", "quoted": '"no"', "padded": " no "}
 
 ALL = dict.fromkeys(FORMS, 1)
-# Scores of each form in which the right answer is given, per metric and options
+# Scores of each form of the right answer, per metric and options
 SCORES = {
-    ("anls", ""): ALL | {"dotted": 0.75, "quoted": 0.6},  # letters that are too many cost
+    ("anls", ""): ALL | {"dotted": 0.75, "quoted": 0.6},  # extra letters lower the score
     ("exact_match", ""): ALL | {"quoted": 0},
     ("exact_match", "verbatim"): dict.fromkeys(FORMS, 0) | {"plain": 1},
     ("gqa", ""): ALL | {"quoted": 0},
-    ("judge", ""): ALL,  # the judge sees the answer as it was written
-    ("mmbench", ""): ALL | {"quoted": 1},  # an option's text inside the answer counts
+    ("judge", ""): ALL,  # the judge sees the original answer
+    ("mmbench", ""): ALL | {"quoted": 1},  # an option's text may be part of the answer
     ("mme", ""): ALL,  # yes or no within four characters
     ("multiple_choice", ""): ALL,
-    ("pope", ""): ALL,  # all but a negation is a yes; for a no see below
+    ("pope", ""): ALL,  # everything but a negation is a yes; for a no see below
     ("relaxed_accuracy", ""): dict.fromkeys(FORMS, 0) | dict.fromkeys(list(FORMS)[:3], 1),
     ("science_qa", ""): dict.fromkeys(FORMS, 0),  # letters only
     ("vqa_accuracy", ""): ALL,
@@ -44,7 +44,7 @@ SCORES = {
 }
 OPTIONS = {"verbatim": {"verbatim": True}}
 OPTIONS |= {name: {"variant": name} for name in ("textvqa", "official", "aokvqa")}
-# ... and in which the right option's letter is given
+# ... and of the right option's letter
 LETTER_SCORES = {
     "mmbench": dict.fromkeys(LETTERS, 1) | {"quoted": 0},
     "multiple_choice": dict.fromkeys(LETTERS, 1) | {"quoted": 0},
@@ -55,7 +55,7 @@ CHATTY = {"yes", "No.", "**No**", "NO", "Not sure", "", "I am not sure", "There 
 
 
 def examples(answers, metric):
-    """Two samples that every metric can read: of one image, one question, two orders of options."""
+    """Return two samples for all metrics: one image, one question, two orders of options."""
     shared = {"sample_id": "s", "images": ["1.png"], "question": "Is it?"}
     category = "existence" if metric == "mme" else "all"
     return [
@@ -70,7 +70,7 @@ def examples(answers, metric):
 
 
 def score(metric, prediction, answers, options):
-    """Score of a sample whose prediction is given, the other one being left aside."""
+    """Return the score of the sample with this prediction, ignoring the other one."""
     evaluate = registry.load("metric", metric).evaluate
     evaluation = evaluate([prediction] * 2, examples(answers, metric), **options)
     return evaluation.scores[0]
@@ -110,7 +110,7 @@ def test_a_dressed_no_is_no_negation_to_popes_program():
 
 
 def test_reference_answers_may_be_dressed_up_too():
-    """What the annotators wrote counts in the form that predictions are brought to."""
+    """Annotators' answers are normalised like predictions."""
     for answer in ("Yes", "yes.", '"yes"', " yes "):
         for variant in ("vqa", "textvqa"):
             assert score("vqa_accuracy", "yes", [answer] * 10, {"variant": variant}) == 1
@@ -119,7 +119,7 @@ def test_reference_answers_may_be_dressed_up_too():
 @pytest.mark.parametrize(
     ("metric", "unparsed"),
     [
-        # counted as a yes or a no that they do not begin with
+        # counted as a yes or no that is not their first word
         ("pope", {"**No**", "NO", "Not sure", "", "I am not sure", "There is no dog", "maybe"}),
         ("mme", {"Not sure", "", "I am not sure", "There is no dog", "maybe"}),
         # no option is named

@@ -51,7 +51,7 @@ def test_a_missing_field_is_named(record):
         ("B", None, "B"),
         ("b ", [], "B"),
         ("a dog", ["a cat", "a dog"], "B"),
-        ("A", ["C", "A"], "A"),  # a letter is a place, whatever the options are
+        ("A", ["C", "A"], "A"),  # a letter is a position, even if options are letters
     ],
 )
 def test_right_options_are_letters_or_texts(answer, choices, letter):
@@ -60,7 +60,7 @@ def test_right_options_are_letters_or_texts(answer, choices, letter):
 
 @pytest.mark.parametrize(("answer", "choices"), [("E", ["x", "y"]), ("x", ["x", "x"]), ("", [])])
 def test_an_answer_that_is_no_option_is_named(answer, choices):
-    with pytest.raises(ValueError, match="'s'.*no option"):
+    with pytest.raises(ValueError, match="'s'.*not one of its options"):
         option_letter({"sample_id": "s", "choices": choices}, answer, len(choices))
 
 

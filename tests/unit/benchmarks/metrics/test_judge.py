@@ -30,7 +30,7 @@ def prompt_of(body):
 
 
 def by_words(verdicts):
-    """Reply with the verdict whose word the prompt holds."""
+    """Reply with the verdict whose key word is in the prompt."""
     return lambda body, n: next(v for word, v in verdicts.items() if word in prompt_of(body))
 
 
@@ -131,7 +131,7 @@ def test_a_judge_that_rambles_is_reminded(tmp_path):
             assert judge(server, tmp_path, ["x"], [sample("s0")]).scores.tolist() == [0.7]
     roles = [message["role"] for message in server.requests[1]["body"]["messages"]]
     assert roles == ["system", "user", "assistant", "user"]
-    assert len(server.requests) == 3  # the rambling was not kept, the verdict was
+    assert len(server.requests) == 3  # the rambling answer was not cached, the verdict was
 
 
 def test_a_verdict_that_cannot_be_read_names_the_sample(tmp_path):

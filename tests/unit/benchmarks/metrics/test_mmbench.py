@@ -56,7 +56,7 @@ def sample(index, answer, choices=("x1", "x2"), **more):
 
 
 def shifts(question, n, **more):
-    """A question with n options, of which the first is right, in all its orders."""
+    """Return all shifts of a question with n options, of which the first is right."""
     options = [f"x{i}" for i in range(n)]
     return [
         sample(question + 10**6 * i, "ABCD"[(n - i) % n], [*options[i:], *options[:i]], **more)
@@ -100,7 +100,7 @@ def test_indices_may_be_texts_and_empty_options_are_none():
         ([sample(3, "A"), sample(3, "A")], "index 3 comes twice"),
         ([{**sample(3, "A"), "record": {}}], "'s-3' has no 'index'"),
         ([sample("x", "A")], "'s-x': index 'x'"),
-        ([sample(3, "C"), sample(1000003, "C")], "'s-3'.*no option"),
+        ([sample(3, "C"), sample(1000003, "C")], "'s-3'.*not one of its options"),
         ([{**sample(3, "A"), "choices": None}], "'s-3' has no 'choices'"),
         ([], "no predictions"),
     ],

@@ -82,7 +82,10 @@ def test_scores_and_unparsed():
     [
         ({"sample_id": "s", "answers": ["B"]}, "'s' has no choices"),
         ({"sample_id": "s", "answers": ["B"], "choices": []}, "'s' has no choices"),
-        ({"sample_id": "s", "answers": ["E"], "choices": ANIMALS}, "'s': the answer 'E' is none"),
+        (
+            {"sample_id": "s", "answers": ["E"], "choices": ANIMALS},
+            "'s': the answer 'E' is not in its choices",
+        ),
     ],
 )
 def test_questions_that_cannot_be_scored_are_named(example, complaint):

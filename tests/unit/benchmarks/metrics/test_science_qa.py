@@ -15,7 +15,7 @@ from vlselect.benchmarks.metrics.science_qa import evaluate, parse_letter
         ("A. The answer is C.", "A"),
         ("LECTURE: Plants …\nSOLUTION: It is green.\n The answer is B.", "B"),
         ("The answer is B, since …", "B"),
-        ("The answer is B\n", None),  # nothing but a new line behind it
+        ("The answer is B\n", None),  # followed by a new line only
         ("The answer is B", None),
         ("The answer is B. The answer is B.", None),
         ("The answer is Basel", "B"),
@@ -68,8 +68,8 @@ def test_an_answer_may_be_an_options_text():
 @pytest.mark.parametrize(
     ("example", "options", "complaint"),
     [
-        (sample("F"), {}, "'s'.*'F' is no option"),
-        (sample("moss"), {}, "'moss' is no option"),
+        (sample("F"), {}, "'s'.*'F' is not one of"),
+        (sample("moss"), {}, "'moss' is not one of"),
         ({"sample_id": "s", "answers": ["A"]}, {}, "'s'.*images"),
         (sample("A"), {"subset": "text"}, "subset 'text'"),
         (sample("A", image=False), {"subset": "image"}, "no predictions"),
@@ -101,9 +101,9 @@ def test_real_outputs_score_as_published():
     assert (summary["n"], summary["unparsed"]) == (official["n"], official["unparsed"])
     assert summary["n_image"] == 2017
 
-    # The texts say D to question 3247, which has two options; the program of that time drew one at
-    # random, twice: once for the options above, where it was right, and once for the stated score.
-    prefix = "Assistant: "  # the conversation's own, which the model's answer follows
+    # The texts say D for question 3247, which has two options. The program of that time drew one at
+    # random, twice: for the options above, where it was right, and for the stated score.
+    prefix = "Assistant: "  # of the conversation, before the model's answer
     texts = [results["outputs"][question["id"]].removeprefix(prefix) for question in questions]
     summary = evaluate(texts, examples).summary
     assert round(summary["score"], 4) == official["stated_in_file"] == round(results["acc"], 4)

@@ -1,4 +1,4 @@
-"""Units and what they add to a score, for every metric, against dropping each unit in turn."""
+"""Units of every metric, and their part in the score, against dropping each in turn."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def draw(options, n):
 
 
 def yes_or_no(n, categories, per_image):
-    """Predictions and samples about images that several questions share."""
+    """Return predictions and samples with several questions per image."""
     return draw(["yes", "no"], n), [
         {
             "sample_id": str(i),
@@ -71,7 +71,7 @@ def vqa_samples():
 
 
 def verdicts(columns):
-    """Samples and a judge that has written its verdicts into the predictions."""
+    """Return samples, and a judge whose verdicts are written in the predictions."""
     grades = rng.uniform(0.2, 1.0, (120, columns)) * (10 if columns == 2 else 1)
     return [" ".join(map(str, row)) for row in grades], [
         {"images": [f"{i // 3}.png"]} for i in range(120)

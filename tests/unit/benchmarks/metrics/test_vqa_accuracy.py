@@ -14,7 +14,7 @@ from vlselect.pool.records import parse_task_record
 
 
 def slow_soft_score(prediction, answers):
-    """Leave out each annotator and count, as the definition says."""
+    """Compute the score by definition: leave out each annotator and count."""
     credits = []
     for left_out in range(len(answers)):
         others = [answer for i, answer in enumerate(answers) if i != left_out]
@@ -95,7 +95,7 @@ def test_only_the_official_program_leaves_what_all_annotators_agree_on_as_it_is(
 
 
 def test_unknown_variant_is_refused():
-    with pytest.raises(ValueError, match="'gqa' is none of"):
+    with pytest.raises(ValueError, match="'gqa' is not one of"):
         evaluate(["a"], [{"answers": ["a"]}], variant="gqa")
 
 
@@ -111,7 +111,7 @@ def test_a_okvqa_compares_letter_by_letter_and_leaves_nobody_out():
     ("variant", "key", "total", "digits"),
     [
         ("official", "vqa_per_question", "vqa_gt_vision_lab", 2),
-        # always normalised: the same, as none of these texts has what TextVQA's program adds
+        # always normalised: the same, as these texts have nothing that TextVQA's program adds
         ("vqa", "textvqa_per_question", "textvqa_m4c", 4),
         ("textvqa", "textvqa_per_question", "textvqa_m4c", 4),
     ],
@@ -146,7 +146,7 @@ def test_seven_sets_of_predictions_score_as_a_okvqa_says():
 
 @needs_scorers
 def test_the_official_layout_is_read():
-    """Annotations of VQA v2 give their answers as objects; a task record may hold them so."""
+    """VQA v2's annotations hold answers as objects, and so may a task's record."""
     annotations = read_json("vqa/vqav2_fixture_annotations.json")["annotations"]
     questions = read_json("vqa/vqav2_fixture_questions.json")["questions"]
     examples = []
@@ -159,5 +159,5 @@ def test_the_official_layout_is_read():
 
 
 def test_a_single_answer_is_an_error_that_names_the_sample():
-    with pytest.raises(ValueError, match="'q7' has one answer"):
+    with pytest.raises(ValueError, match="'q7' has only one answer"):
         evaluate(["yes"], [{"sample_id": "q7", "answers": ["yes"]}])

@@ -1,4 +1,4 @@
-"""Allocation: hand-worked cases, a slow reference, and what must hold for any input."""
+"""Allocation: hand-worked cases, a slow reference, and properties of any allocation."""
 
 import math
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.numeric
 
 
 def slow_allocation(probability, sizes, budget):
-    """Visit by descending probability with exact fractions of what is not yet visited."""
+    """Allocate by descending probability, with exact fractions of the unvisited clusters."""
     order = sorted(range(len(sizes)), key=lambda i: (-probability[i], i))
     wanted, given, left = {}, {}, budget
     for position, i in enumerate(order):
@@ -47,11 +47,11 @@ def test_probabilities_survive_low_temperatures():
     [
         ([0.5, 0.3, 0.2], [10, 10, 10], 10, [5, 3, 2]),
         ([0.2, 0.3, 0.5], [10, 10, 10], 10, [2, 3, 5]),
-        ([0.5, 0.3, 0.2], [2, 10, 10], 10, [2, 5, 3]),  # 3 flow on: 8·0.6 = 4.8, then 3
+        ([0.5, 0.3, 0.2], [2, 10, 10], 10, [2, 5, 3]),  # 3 left: 8·0.6 = 4.8, then 3
         ([0.25] * 4, [9] * 4, 4, [1, 1, 1, 1]),
         ([0.25] * 4, [9] * 4, 1, [0, 0, 0, 1]),  # 1/4, 1/3 and 1/2 round to 0
         ([0.6, 0.4], [3, 1], 3, [2, 1]),
-        ([0.5, 0.5], [9, 1], 8, [7, 1]),  # 4, then 4 capped at 1: 3 handed back to the first
+        ([0.5, 0.5], [9, 1], 8, [7, 1]),  # 4, then 4 capped at 1: the first takes the other 3
         ([1.0], [4], 4, [4]),
     ],
 )

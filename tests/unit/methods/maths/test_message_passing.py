@@ -70,7 +70,7 @@ def test_walk_against_the_loop(low):
 
 
 def test_walk_takes_what_it_put_aside_once_it_is_no_less_than_the_next_in_line():
-    # 0 lowers 1 below 2, which is taken first; 3's score is below what 1 has left
+    # 0 lowers 1 below 2, which is taken first; 3 has less than 1 has left
     neighbours = np.array([[1], [2], [3], [2]])
     squared = np.array([[1.0], [90.0], [90.0], [90.0]])
     rows, values = walk(np.array([1.0, 0.9, 0.5, 0.1]), neighbours, squared, 0.4, 4, np.arange(4))

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.numeric
 
 
 def exact_mmd(kernel, chosen):
-    """MMD^2 of a cluster and a part of it, as an exact fraction, from the definition."""
+    """Return MMD^2 of a cluster and a part of it, by definition, as an exact fraction."""
     n, m = len(kernel), len(chosen)
     everything = range(n)
     within = sum(kernel[p][q] for p in everything for q in everything)

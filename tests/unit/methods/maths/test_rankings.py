@@ -1,4 +1,4 @@
-"""A column of the likelihood signals, and the part of a ranking that is kept."""
+"""Columns of the likelihood signals, and parts of a ranking."""
 
 import json
 
@@ -31,14 +31,14 @@ def test_wrong_likelihoods_are_errors(tmp_path, monkeypatch):
         likelihood_column(array, "entropy", 130)
     with pytest.raises(ValueError, match="131 samples"):
         likelihood_column(array, "nll", 131)
-    values[77, 1] = np.nan  # a shard writer refuses it, other programs may not
+    values[77, 1] = np.nan  # our shard writer refuses it; other programs may not
     monkeypatch.setattr(ShardedArray, "__getitem__", lambda self, rows: values)
     with pytest.raises(ValueError, match="el2n of row 77"):
         likelihood_column(array, "el2n", 130)
 
 
 def middle_by_hand(scores, ids, budget):
-    """Sort, then take one sample after the other from the middle outwards."""
+    """Sort, then take samples from the middle outwards."""
     order = [row for _, _, row in sorted(zip(scores, ids, range(len(ids)), strict=True))]
     low = high = None
     taken = []

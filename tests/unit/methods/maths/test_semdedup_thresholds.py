@@ -1,4 +1,4 @@
-"""Thresholds of SemDeDup against its definition, with a matrix of all pairs."""
+"""Thresholds of SemDeDup against its definition on all pairs."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def setting(folder, n=200, clusters=5, copies=20):
 
 
 def dropped(embeddings, cluster, distance, epsilon, first):
-    """SemDeDup's definition: go through each cluster, look at all that came before."""
+    """Apply SemDeDup's definition: compare each sample with all earlier ones of its cluster."""
     unit = embeddings[np.arange(len(embeddings))].astype(np.float64)
     out = np.zeros(len(embeddings), bool)
     for c in np.unique(cluster):
@@ -33,7 +33,7 @@ def dropped(embeddings, cluster, distance, epsilon, first):
 def test_samples_stay_exactly_up_to_their_tolerance(tmp_path, first):
     embeddings, cluster, distance = setting(tmp_path)
     values = thresholds.tolerance(embeddings, cluster, distance, first)
-    for epsilon in (1e-4, 0.013, 0.05, 0.2, 0.7):  # rounded cosines are none of 1 - these
+    for epsilon in (1e-4, 0.013, 0.05, 0.2, 0.7):  # no rounded cosine equals 1 - epsilon
         expected = dropped(embeddings, cluster, distance, epsilon, first)
         np.testing.assert_array_equal(values < epsilon, expected)
     assert (values == thresholds.ALONE).sum() == len(np.unique(cluster))
@@ -48,7 +48,7 @@ def test_blocks_do_not_matter(tmp_path, monkeypatch):
         np.testing.assert_array_equal(thresholds.tolerance(embeddings, cluster, distance), whole)
 
 
-@pytest.mark.parametrize("room", [1, 40, 90])  # of 33 to 47 rows each: none fits, some, two do
+@pytest.mark.parametrize("room", [1, 40, 90])  # clusters of 33 to 47 rows: none, some, two fit
 def test_clusters_may_be_read_alone_or_together(tmp_path, monkeypatch, room):
     embeddings, cluster, distance = setting(tmp_path)
     whole = thresholds.tolerance(embeddings, cluster, distance)

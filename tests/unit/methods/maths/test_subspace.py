@@ -123,7 +123,7 @@ def test_bad_input_is_refused(tmp_path):
 def test_a_row_that_is_not_finite_is_named_if_it_counts(tmp_path):
     path = write_shards(tmp_path, make_rows(), 1)[0]
     values = np.memmap(path, np.float16, "r+", path.stat().st_size - 200 * 12 * 2, (200, 12))
-    values[150, 3] = np.nan  # behind the writer's back
+    values[150, 3] = np.nan  # past the writer's check
     values.flush()
     with pytest.raises(ValueError, match="row 150 is not finite"):
         leverage(ShardedArray([path]), np.ones(200, bool))

@@ -1,4 +1,4 @@
-"""Exports hold what the pool holds, in its order, whatever the format: turns, images, ids."""
+"""Exports in every format hold the pool's turns, images and ids, in its order."""
 
 import json
 import os
@@ -21,7 +21,7 @@ N = len(RECORDS)
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
-    """Folder with images/, samples.parquet, and a subset that was ranked in another order."""
+    """Write images/, samples.parquet, and a subset ranked in another order; return the folder."""
     folder = tmp_path_factory.mktemp("pool")
     draw(folder / "images")
     samples = prepare(folder, [str(folder / "images")], RECORDS)
@@ -125,7 +125,7 @@ def test_ids_are_lines(pool, tmp_path):
     out = export("ids", samples, subset, [str(folder / "images")], tmp_path / "o")
     assert (out / "ids.txt").read_text() == "text\nmiddle\n12\n"
     broken = [sharegpt("a", "b", id="x\ny")]
-    with pytest.raises(ValueError, match="bad_id: 1"):  # a pool has none that would be two lines
+    with pytest.raises(ValueError, match="bad_id: 1"):  # a pool has no id of two lines
         prepare(tmp_path, [str(tmp_path)], broken)
 
 
@@ -142,7 +142,7 @@ def test_an_empty_subset(pool, tmp_path, form):
 def test_two_exports_are_the_same_bytes(pool, tmp_path, form):
     folder, samples = pool
     files = []
-    for _ in range(2):  # the second takes the place of the first
+    for _ in range(2):  # the second replaces the first
         out = export(
             form, samples, folder / "all.parquet", [str(folder / "images")], tmp_path / "o"
         )
