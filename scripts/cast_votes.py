@@ -39,7 +39,7 @@ def read_influences(paths: list[Path]) -> tuple[list[str], np.ndarray]:
 
     Raises
     ------
-    ValueError
+    InputError
         If a task is repeated or has the name of another column, or rows differ from the first's.
     """
     tasks = [path.stem for path in paths]

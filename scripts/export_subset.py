@@ -36,7 +36,7 @@ def chosen_records(samples: Samples, chosen: pd.DataFrame) -> Iterator[Record]:
 
     Raises
     ------
-    ValueError
+    InputError
         If a row's id is not that in the subset: it was chosen from another pool.
     """
     chosen = chosen.sort_values("row")

@@ -32,7 +32,7 @@ def subset_rows(path: Path, samples: Samples) -> list[int]:
 
     Raises
     ------
-    ValueError
+    InputError
         If a row or its sample id is not in the pool.
     """
     chosen = pd.read_parquet(path, columns=["row", "sample_id"]).sort_values("row")

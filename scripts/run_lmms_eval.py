@@ -64,7 +64,7 @@ def run(command: list[str], cache: Path, threads: int) -> None:
 
     Raises
     ------
-    RuntimeError
+    InputError
         If it fails, or logs a failure that it skipped.
     """
     environment = {

@@ -40,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def read_members(path: Path, n_rows: int, n_clusters: int) -> list[np.ndarray]:
-    """Read the rows of each cluster, ascending; ValueError if they do not match the arrays."""
+    """Read the rows of each cluster, ascending; InputError if they do not match the arrays."""
     frame = pd.read_parquet(path)
     if not np.array_equal(frame["row"], np.arange(n_rows)):
         raise InputError(f"{path} does not hold rows 0 to {n_rows - 1} in order")

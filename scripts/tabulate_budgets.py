@@ -37,7 +37,7 @@ def budget_rows(labels: Sequence[str], n_samples: int, n_tokens: int) -> list[di
 
     Raises
     ------
-    ValueError
+    InputError
         If a budget exceeds the pool, or two budgets have the same ratio.
     """
     rows, seen = [], {}

@@ -60,7 +60,7 @@ def test_two_processes_give_what_one_does_and_go_on_after_one_broke(tiny_vlm, ti
 
     done = start([*launch, SCRIPT, *two])
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("resuming after step 3") == 1  # the second process does not log
+    assert done.stdout.count("resuming after step 3") == 1  # the second does not log
     assert "batch_size 2, 1 micro-batches on each of 2" in done.stdout
     assert {path.name for path in tmp_path.iterdir()} >= {"one", "two"}
     assert not (tmp_path / "two.partial").exists()

@@ -54,7 +54,7 @@ def test_each_task_has_its_own_length_and_cut_answers_are_counted(flags, tmp_pat
     assert max(len(a.split()) for a in answers["words", "1"]) == 1
     assert max(len(a.split()) for a in answers["words", "4"]) > 1
     cut = summaries["words", "1"]["cut"]
-    assert cut == sum(map(bool, answers["words", "1"])) > 0  # one word, and no end after it
+    assert cut == sum(map(bool, answers["words", "1"])) > 0  # one word without an end token
     assert (
         f"{cut} of 9 answers were cut at the max_new_tokens of task words"
         in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Benchmark scores, from the files that scoring writes."""
+"""Benchmark scores, read from the files of the benchmarks stage."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -16,12 +16,12 @@ def read_score(path: Path, run: Run, task: str) -> dict:
 
     Raises
     ------
-    ValueError
+    InputError
         If the file belongs to another task, or has no finite score.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if content.get("task") != task:
-        raise InputError(f"{path}: is of task {content.get('task')!r}, not {task!r}")
+        raise InputError(f"{path}: belongs to task {content.get('task')!r}, not {task!r}")
     score = content.get("score")
     if not isinstance(score, (int, float)) or not np.isfinite(score):
         raise InputError(f"{path}: score is {score!r}, not a finite number")

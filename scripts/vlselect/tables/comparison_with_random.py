@@ -48,7 +48,7 @@ def comparison_with_random(
     Parameters
     ----------
     by_seed : DataFrame
-        From `relative_by_seed`, not rounded.
+        From `relative.relative_by_seed`, not rounded.
     contrasts : mapping of model to Contrasts
         Of the same scores, from `contrasts.by_model`.
 

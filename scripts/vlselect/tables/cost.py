@@ -57,7 +57,7 @@ def read_job(path: Path) -> Cost:
 
     Raises
     ------
-    ValueError
+    InputError
         If the file is not a benchmark in JSON lines.
     """
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -211,7 +211,7 @@ class Run:
 
         Raises
         ------
-        ValueError
+        InputError
             If the name has another form, or `shares` lacks its budget.
         """
         parts = name.strip("/").split("/")
@@ -253,7 +253,7 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
+    InputError
         If a column is missing or unknown, or a number cannot be parsed.
     """
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)

@@ -30,7 +30,7 @@ def published_scores(wide: pd.DataFrame, model: str, ratio: str) -> pd.DataFrame
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no column `method`, a score is not a finite number, or a run is there twice.
     """
     if "method" not in wide.columns:
@@ -58,7 +58,7 @@ def check_means(performance: pd.DataFrame, stated: Sequence[float], tolerance: f
     Parameters
     ----------
     performance : DataFrame
-        From `relative_performance`.
+        From `relative.relative_performance`.
     stated : sequence of float
         In %, one for each mean in `performance`, in that order.
     tolerance : float
@@ -66,7 +66,7 @@ def check_means(performance: pd.DataFrame, stated: Sequence[float], tolerance: f
 
     Raises
     ------
-    ValueError
+    InputError
         If a mean differs by more, naming every such method; or if the number of means differs.
     """
     means = performance[performance["task"] == MEAN]
@@ -100,7 +100,7 @@ def published_cost(hours: pd.DataFrame, model: str) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
+    InputError
         If there are no hours of finetuning on the full pool, or both kinds of hours.
     """
     kinds = {"hours": "wall_seconds", "device_hours": "device_seconds"}

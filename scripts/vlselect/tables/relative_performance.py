@@ -1,4 +1,4 @@
-"""Benchmark scores, and the share of the full pool's performance that a subset keeps."""
+"""The share of the full pool's performance that a subset keeps."""
 
 import logging
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no run of `full`, it scores zero on every task, or a run lacks a task.
     """
     parts = []
@@ -88,7 +88,7 @@ def relative_performance(by_seed: pd.DataFrame, contrasts: Mapping[str, Contrast
     """Compute ``relative_performance.csv``: each method and ratio, with 95 % intervals.
 
     `by_seed` is from `relative_by_seed`, `contrasts` of the same scores from `contrasts.by_model`.
-    `full` is 100 by definition and has no interval.
+    `full` is 100 by definition: no interval.
     """
     rows = []
     keys = ["model", "method", "ratio", "task"]

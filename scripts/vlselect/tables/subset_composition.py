@@ -1,4 +1,4 @@
-"""What the subsets are made of."""
+"""Sources of the samples in each subset."""
 
 from collections.abc import Mapping, Sequence
 

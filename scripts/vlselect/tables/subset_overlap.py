@@ -1,4 +1,4 @@
-"""Sources of the samples in each subset, and samples that subsets have in common."""
+"""Samples that subsets have in common."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""How the influences and votes of each two tasks agree."""
+"""Agreement of the influences and votes of each pair of tasks."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""How many samples have how many votes."""
+"""Numbers of samples by number of votes."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 from vlselect.tables.declarations import Run
 
-NOT_TASKS = ("row", "votes", "mean_rank")  # the columns of votes that are no task's
+NOT_TASKS = ("row", "votes", "mean_rank")  # columns of the votes that belong to no task
 
 
 def voters(votes: pd.DataFrame) -> list[str]:

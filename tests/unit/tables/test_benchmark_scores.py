@@ -11,7 +11,7 @@ from vlselect.tables.benchmark_scores import read_score
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"task": "y", "metric": "m", "score": 1.0, "n": 2}, "is of task 'y'"),
+        ({"task": "y", "metric": "m", "score": 1.0, "n": 2}, "belongs to task 'y'"),
         ({"task": "x", "metric": "m", "score": None, "n": 2}, "not a finite number"),
         ({"task": "x", "metric": "m", "score": float("nan"), "n": 2}, "not a finite number"),
     ],

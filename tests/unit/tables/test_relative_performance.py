@@ -1,4 +1,4 @@
-"""Relative performance, compared with the published table and a slow reference."""
+"""Relative performance, against the published table and a slow reference."""
 
 from pathlib import Path
 
