@@ -119,7 +119,8 @@ def test_a_plan_has_every_rule_and_says_what_leads_to_the_subsets(planned):
     assert table.loc["finetune_model", "jobs"] == 2 * (1 + 3 + 1)
     assert table.loc["extract_features", "jobs"] == 3
     upstream = table["to_subsets"] > 0
-    assert upstream[["prepare_pool", "extract_features", "find_near_duplicates", "select_random"]].all()
+    leading = ["prepare_pool", "extract_features", "find_near_duplicates", "select_random"]
+    assert upstream[leading].all()
     assert not upstream[["prepare_task", "finetune_model", "run_benchmarks"]].any()
     for text in ("largest, hours: ", " cpu-hours", "lead to the subsets", "not measured: tabulate"):
         assert text in output
