@@ -1,27 +1,11 @@
 """Configs are refused, with the key, before any job runs."""
 
 import copy
-from pathlib import Path
 
 import pytest
-import yaml
+from good_config import GOOD, SCHEMA
 
 from vlselect.config.checks import ConfigError, check, check_metrics, check_references
-
-ROOT = Path(__file__).resolve().parents[3]
-SCHEMA = yaml.safe_load((ROOT / "rules/schemas/config.schema.yaml").read_text())
-GOOD = {
-    "run": "test",
-    "pool": {"records": "records.json", "images": "images"},
-    "tasks": {
-        "vqa": {"validation": "v.json", "test": "t.json"},
-        "left": {"validation": "v.json", "group": "sides"},
-    },
-    "models": {"target": {"path": "model"}, "small": {"path": "owner/model", "revision": "abc"}},
-    "methods": {"random": {}, "icons": {}, "coincide": {"model": "small"}},
-    "gradients": {"model": "target"},
-    "experiments": {"main": {"methods": ["random", "icons"], "models": ["target"]}},
-}
 
 
 def changed(path, value):

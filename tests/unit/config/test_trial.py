@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_configuration import GOOD, SCHEMA
+from good_config import GOOD, SCHEMA
 
 from vlselect.config import trial
 from vlselect.config.checks import ConfigError, check
