@@ -31,7 +31,7 @@ rule finetune_model:
         mem_mb=growing(24000),
         runtime=growing(1440),
         gpu=finetune_gpus,
-        processes=training_processes(config["finetune"]),
+        processes=config["finetune"]["processes"],
     params:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],

@@ -27,7 +27,7 @@ rule check_budgets:
         mem_mb=growing(4000),
         runtime=growing(10),
     params:
-        budgets=all_budgets(chosen=True),
+        budgets=experiments.chosen_budgets(RUNS),
         limits=shlex.join([*(t for pair in id_files() for t in pair), *bound_flags()]),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --budgets {params.budgets:q}"
@@ -68,7 +68,7 @@ rule tabulate_budgets:
     input:
         code=code("tabulate_budgets.py"),
         samples="<results>/pool/samples.parquet",
-        tokens=token_shards() if counts_tokens() else [],
+        tokens=token_shards() if counts_tokens(config) else [],
     output:
         "<results>/tables/budgets.csv",
     log:
@@ -80,7 +80,7 @@ rule tabulate_budgets:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        budgets=all_budgets(),
+        budgets=experiments.distinct(RUNS, "budget"),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --tokens {input.tokens:q}"
         " --budgets {params.budgets:q} --out {output:q} 2> {log:q}"

@@ -31,7 +31,7 @@ rule extract_features:
         gpu=gpus,
         workers=workers,
     params:
-        run=maker(),
+        run=header_run(),
         shard="{scatteritem}",
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
@@ -66,7 +66,7 @@ rule extract_attention:
         gpu=gpus,
         workers=workers,
     params:
-        run=maker(),
+        run=header_run(),
         shard="{scatteritem}",
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
@@ -99,7 +99,7 @@ rule extract_clip:
         runtime=growing(240),
         gpu=gpus,
     params:
-        run=maker(),
+        run=header_run(),
         shard="{scatteritem}",
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],

@@ -31,7 +31,7 @@ if config.get("gradients"):
             mem_mb=growing(24000),
             runtime=growing(480),
             gpu=warm_up_gpus,
-            processes=training_processes(config["gradients"]["warm_up"]["finetune"]),
+            processes=config["gradients"]["warm_up"]["finetune"]["processes"],
         params:
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
@@ -72,7 +72,7 @@ if config.get("gradients"):
             gpu=gpus,
             workers=workers,
         params:
-            run=maker(),
+            run=header_run(),
             shard="{scatteritem}",
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
@@ -113,7 +113,7 @@ if config.get("gradients") and VALIDATED:
             gpu=gpus(config["gradients"]["model"]),
             workers=workers(config["gradients"]["model"]),
         params:
-            run=maker(),
+            run=header_run(),
             names=VALIDATED,
             images=validation_images(),
             max_pixels=config["pool"]["max_pixels"],

@@ -31,7 +31,7 @@ if config.get("gradients") and VALIDATED:
             ),
             matrices=collect(
                 "<results>/influence/seed-{seed}/{task}_matrix.safetensors",
-                task=VALIDATED if keeps_matrix() else [],
+                task=matrix_tasks(),
                 allow_missing=True,
             ),
         log:

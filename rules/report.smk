@@ -37,9 +37,9 @@ rule make_explorer:
         limit=config["explorer"]["samples"],
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
-        subsets=subsets_folder,
+        subsets=f"{RESULTS}/subsets",
         runs=subset_names(METHODS),
-        scores=first_score_flags,
+        scores=first_score_flags(),
     shell:
         "python {input.code[0]:q} --run {params.run:q} --limit {params.limit}"
         " --samples {input.samples:q} --images {params.images:q}"

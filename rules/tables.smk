@@ -22,7 +22,7 @@ rule tabulate_benchmarks:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        benchmarks=benchmarks_folder,
+        benchmarks=f"{RESULTS}/benchmarks",
         runs=benchmark_names(),
         tasks=TESTED,
     shell:
@@ -50,9 +50,9 @@ rule tabulate_comparisons:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        benchmarks=benchmarks_folder,
+        benchmarks=f"{RESULTS}/benchmarks",
         runs=benchmark_names(),
-        groups=benchmark_groups,
+        groups=benchmark_groups(),
     shell:
         "python {input.code[0]:q} --scores {input.table:q} --benchmarks {params.benchmarks:q}"
         " --runs {params.runs:q} --budgets {input.budgets:q} --groups {params.groups:q} --out-seeds {output.seeds:q}"
@@ -78,7 +78,7 @@ rule tabulate_subsets:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        subsets=subsets_folder,
+        subsets=f"{RESULTS}/subsets",
         runs=subset_names(METHODS),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --subsets {params.subsets:q}"
@@ -105,8 +105,8 @@ rule tabulate_scores:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        scores=score_flags,
-        subsets=subsets_folder,
+        scores=score_flags(),
+        subsets=f"{RESULTS}/subsets",
         runs=run_flags(scored_methods()),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} {params.scores}"
@@ -137,8 +137,8 @@ rule tabulate_votes:
     params:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
-        subsets=subsets_folder,
-        runs=vote_flags,
+        subsets=f"{RESULTS}/subsets",
+        runs=vote_flags(),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
         " --max-pixels {params.max_pixels} --subsets {params.subsets:q} {params.runs} --budgets {input.budgets:q}"
@@ -167,9 +167,11 @@ rule tabulate_clusters:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        temperature=coincide_temperature,
-        subsets=subsets_folder,
-        runs=cluster_flags,
+        temperature=lookup(
+            dpath="methods/coincide/temperature", within=config, default=[]
+        ),
+        subsets=f"{RESULTS}/subsets",
+        runs=cluster_flags(),
     shell:
         "python {input.code[0]:q} --temperature {params.temperature} --subsets {params.subsets:q}"
         " {params.runs} --budgets {input.budgets:q} --out {output:q} 2> {log:q}"
@@ -197,7 +199,7 @@ rule tabulate_costs:
         mem_mb=growing(500),
         runtime=growing(10),
     params:
-        costs=costs_folder,
+        costs=f"{RESULTS}/costs",
         selections=selection_jobs,
         runs=checkpoint_names(),
     shell:

@@ -108,7 +108,7 @@ def score_net_stages():
 def checkpoint_stages():
     """Finetuning, and the tests with what comes out of it."""
     limits = ["--max-pixels", str(config["pool"]["max_pixels"])]
-    for model in dict.fromkeys(run["model"] for run in experiment_runs()):
+    for model in dict.fromkeys(run["model"] for run in RUNS):
         flags = [*training_flags(config["finetune"]), "--subset", "{subset}"]
         yield measured_stage(f"finetune_model/{model}", "finetune_model", model, flags)
         flags = [
@@ -184,7 +184,7 @@ def plan_tests(wildcards):
 def plan_flags(wildcards):
     """What the plan is told of the workflow: config and runs as JSON, and where to count."""
     flags = ["--config", json.dumps(config, sort_keys=True)]
-    flags += ["--runs", json.dumps(experiment_runs())]
+    flags += ["--runs", json.dumps(RUNS)]
     summary = f"results/{config['run']}/pool/summary.json"
     flags += ["--summary", summary] if os.path.isfile(summary) else []
     return shlex.join(flags)

@@ -31,7 +31,7 @@ from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-ALONE = ("workers", "save_steps", "processes")  # settings that are left as they are
+ALONE = {"workers": 0, "save_steps": 0, "processes": 1}  # what no other value is allowed for
 VARIANTS = ("paper", "released")
 SMALLER_BATCH = (
     "lower finetune.batch_size of the score net, now {}, which changes the method: its softmax "
@@ -292,6 +292,6 @@ def _check(rows, n_pool: int, n_features: int, settings: Settings, variant: str)
         raise ValueError(f"{n_features} rows of CLIP features for a pool of {n_pool} samples")
     if settings.batch_size < 2:
         raise ValueError("finetune.batch_size: the score net compares samples of a batch; use 2 up")
-    for name in ALONE:
-        if getattr(settings, name) != getattr(Settings, name):
+    for name, value in ALONE.items():
+        if getattr(settings, name) != value:
             raise ValueError(f"finetune.{name}: the score net is trained without it")

@@ -55,7 +55,7 @@ def task_images(config: Mapping, task: str, split: str) -> str:
     return parts(config["pool"])[None]["images"]
 
 
-def check_mixture(config: Mapping) -> None:
+def check_data(config: Mapping) -> None:
     """Check what the schema cannot say of `pool` and of the tasks' images, and find all files.
 
     Raises

@@ -4,15 +4,11 @@ import copy
 from pathlib import Path
 
 import pytest
-import yaml
+from config_defaults import SCHEMA
 
 from vlselect.config.checks import ConfigError, check
 from vlselect.config.task_builds import expand_builds, files, name_metrics, parameters, sets
 from vlselect.tasks.layouts.registry import layout_keys, layout_names, load_layout
-
-SCHEMA = yaml.safe_load(
-    (Path(__file__).resolve().parents[3] / "rules/schemas/config.schema.yaml").read_text()
-)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ def make_pool(n_pool, seed=0):
     return pd.DataFrame({"row": range(n_pool), "sample_id": ids})
 
 
-def make_signals(table, tasks, percentile=20):
-    votes = voting.cast_votes(table, percentile).sum(axis=1)
+def make_signals(table, tasks, top_percent=20):
+    votes = voting.cast_votes(table, top_percent).sum(axis=1)
     columns = zip(tasks, table.T, strict=True)
     return {
         "votes": pd.DataFrame({"votes": votes, "mean_rank": voting.mean_rank(table)}),
@@ -24,10 +24,10 @@ def make_signals(table, tasks, percentile=20):
     }
 
 
-def slow_votes(table, ids, budget, percentile=20):
+def slow_votes(table, ids, budget, top_percent=20):
     votes = [0] * len(table)
     for column in table.T:
-        threshold = np.percentile(column.astype(np.float64), 100 - percentile)
+        threshold = np.percentile(column.astype(np.float64), 100 - top_percent)
         votes = [v + int(value >= threshold) for v, value in zip(votes, column, strict=True)]
     ranks = voting.mean_rank(table)
     order = sorted(range(len(table)), key=lambda i: (-votes[i], -ranks[i], ids[i]))
