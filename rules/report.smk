@@ -37,7 +37,7 @@ rule make_explorer:
         limit=config["explorer"]["samples"],
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
-        subsets=f"{RESULTS}/subsets",
+        subsets=folder_of("subsets"),
         runs=subset_names(METHODS),
         scores=first_score_flags(),
     shell:

@@ -22,7 +22,7 @@ rule tabulate_benchmarks:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        benchmarks=f"{RESULTS}/benchmarks",
+        benchmarks=folder_of("benchmarks"),
         runs=benchmark_names(),
         tasks=TESTED,
     shell:
@@ -50,7 +50,7 @@ rule tabulate_comparisons:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        benchmarks=f"{RESULTS}/benchmarks",
+        benchmarks=folder_of("benchmarks"),
         runs=benchmark_names(),
         groups=benchmark_groups(),
     shell:
@@ -78,7 +78,7 @@ rule tabulate_subsets:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        subsets=f"{RESULTS}/subsets",
+        subsets=folder_of("subsets"),
         runs=subset_names(METHODS),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --subsets {params.subsets:q}"
@@ -106,7 +106,7 @@ rule tabulate_scores:
         runtime=growing(30),
     params:
         scores=score_flags(),
-        subsets=f"{RESULTS}/subsets",
+        subsets=folder_of("subsets"),
         runs=run_flags(scored_methods()),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} {params.scores}"
@@ -137,7 +137,7 @@ rule tabulate_votes:
     params:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
-        subsets=f"{RESULTS}/subsets",
+        subsets=folder_of("subsets"),
         runs=vote_flags(),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
@@ -170,7 +170,7 @@ rule tabulate_clusters:
         temperature=lookup(
             dpath="methods/coincide/temperature", within=config, default=[]
         ),
-        subsets=f"{RESULTS}/subsets",
+        subsets=folder_of("subsets"),
         runs=cluster_flags(),
     shell:
         "python {input.code[0]:q} --temperature {params.temperature} --subsets {params.subsets:q}"
@@ -199,7 +199,7 @@ rule tabulate_costs:
         mem_mb=growing(500),
         runtime=growing(10),
     params:
-        costs=f"{RESULTS}/costs",
+        costs=folder_of("costs"),
         selections=selection_jobs,
         runs=checkpoint_names(),
     shell:

@@ -67,6 +67,18 @@ def in_results(path):
     return path.replace("<results>", RESULTS)
 
 
+def folder_of(stage):
+    """Return a function that says where a stage's files lie, below which scripts find them by name.
+
+    No function of the inputs: Snakemake does not record a parameter that is one.
+    """
+
+    def folder(wildcards):
+        return f"{RESULTS}/{stage}"
+
+    return folder
+
+
 SCHEMA = resolve(safe_load((RULES / "schemas/config.schema.yaml").read_text()))
 checked(check_names, config)
 name_metrics(config)

@@ -62,8 +62,9 @@ def run_flags(methods):
     """Return the flags of the methods' subsets, and of the seed of selection of each."""
     names, seeds = subset_names(methods), []
     for name in names:
-        section, seed = section_of(name.partition("/")[0]), name.rpartition("_seed-")[2]
-        seeds.append(str(selection_seed(config, section, seed)))
+        method, _, label = name.partition("/")
+        seed = label.rpartition("_seed-")[2]
+        seeds.append(str(selection_seed(config, section_of(method), seed)))
     return shlex.join(["--runs", *names, "--seeds", *seeds])
 
 

@@ -1,6 +1,9 @@
 """Defaults of the config from where they stand: the schema, and each method's declaration."""
 
+import functools
+import inspect
 import re
+from collections.abc import Callable
 
 from running import ROOT
 from yaml import safe_load
@@ -27,7 +30,18 @@ def declared(method: str) -> dict[str, dict]:
     return found
 
 
-def parameters_of(method: str, *keys: str, **changes) -> dict:
-    """Return the defaults of these parameters of a method; some of them changed."""
-    known = declared(method)
-    return {key: known[key]["default"] for key in keys} | changes
+def keywords(function: Callable) -> dict[str, inspect.Parameter]:
+    """Return the parameters that a method's function takes by keyword only: those of the config."""
+    known = inspect.signature(function).parameters
+    return {k: p for k, p in known.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def usual_parameters(function: Callable) -> dict:
+    """Return the declared defaults of what a method's function takes from the config."""
+    known = declared(function.__module__.rpartition(".")[2])
+    return {key: known[key]["default"] for key in keywords(function)}
+
+
+def with_defaults(function: Callable) -> Callable:
+    """Return a method's function as its rule calls it: with declared parameters."""
+    return functools.partial(function, **usual_parameters(function))

@@ -50,7 +50,7 @@ def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
 
 
 def select(
-    pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, text_only: str = "proportional"
+    pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, text_only: str
 ) -> Selection:
     """Choose the samples with the highest scores, and text-only samples by their policy.
 

@@ -38,9 +38,7 @@ def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
     return likelihood_column(require(signals, "likelihood", "el2n"), "el2n", len(pool))
 
 
-def select(
-    pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str = "top"
-) -> Selection:
+def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str) -> Selection:
     """Keep the highest, the middle or the lowest scores.
 
     Parameters

@@ -18,8 +18,8 @@ def select(
     budget: int,
     seed: int,
     *,
-    aggregator: str = "vote",
-    tie_break: str = "mean_rank",
+    aggregator: str,
+    tie_break: str,
 ) -> Selection:
     """Choose the samples with the most votes, or the best by another aggregator.
 
@@ -64,7 +64,7 @@ def select(
     return Selection(rows, scores[rows])
 
 
-def prepare(pool: pd.DataFrame, signals: dict, *, aggregator: str = "vote") -> dict:
+def prepare(pool: pd.DataFrame, signals: dict, *, aggregator: str) -> dict:
     """Add what depends on the whole pool: the aggregator's scores, and ranks to break ties by.
 
     Arguments and errors are those of `select`.

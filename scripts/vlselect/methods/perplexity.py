@@ -50,9 +50,7 @@ def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
     return np.exp(np.minimum(nll, LARGEST).astype(np.float64)).clip(max=limit).astype(np.float32)
 
 
-def select(
-    pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str = "middle"
-) -> Selection:
+def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str) -> Selection:
     """Keep the highest, the middle or the lowest perplexities.
 
     Parameters

@@ -13,7 +13,7 @@ from vlselect.methods.maths.subspace import leverage
 from vlselect.subsets.budget import Selection, with_text_only
 
 
-def score(pool: pd.DataFrame, signals: dict, seed: int, *, energy: float = 0.9) -> np.ndarray:
+def score(pool: pd.DataFrame, signals: dict, seed: int, *, energy: float) -> np.ndarray:
     """Leverage of every sample with an image in the dominant subspace.
 
     Parameters
@@ -51,7 +51,7 @@ def select(
     budget: int,
     seed: int,
     *,
-    text_only: str = "proportional",
+    text_only: str,
 ) -> Selection:
     """Choose the samples with the highest scores, and text-only samples by their policy.
 

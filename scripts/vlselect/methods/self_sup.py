@@ -23,10 +23,10 @@ def score(
     signals: dict,
     seed: int,
     *,
-    n_clusters: int | None = None,
-    iterations: int = 50,
-    points_per_centroid: int = 256,
-    memory_gb: float = 4.0,
+    n_clusters: int | None,
+    iterations: int,
+    points_per_centroid: int,
+    memory_gb: float,
 ) -> np.ndarray:
     """Distance, 1 - cosine, of each sample to the prototype of its cluster.
 
@@ -64,9 +64,7 @@ def score(
     return distance[embeddings.places]
 
 
-def select(
-    pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str = "hard"
-) -> Selection:
+def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str) -> Selection:
     """Keep the samples that are farthest from their prototypes, or the closest.
 
     Parameters
