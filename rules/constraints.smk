@@ -8,7 +8,7 @@ pool/tokens/<model>/shard-….parquet (row, tokens, response_tokens), duplicates
 
 
 rule check_budgets:
-    """Complain of what no subset of this pool can meet, before any model is run for it."""
+    """Check that subsets of this pool can meet budgets and constraints, before any model is run."""
     input:
         code=code("check_budgets.py"),
         samples="<results>/pool/samples.parquet",
@@ -35,7 +35,7 @@ rule check_budgets:
 
 
 rule count_tokens:
-    """Tokens of every sample, text and images, as a model sees them; without its weights."""
+    """Count the tokens of every sample, text and images, as a model sees them; without its weights."""
     input:
         code=code("count_tokens.py"),
         samples="<results>/pool/samples.parquet",
@@ -64,7 +64,7 @@ rule count_tokens:
 
 
 rule tabulate_budgets:
-    """What share of the pool each budget is: its ratio in all other tables."""
+    """Compute the share of the pool that each budget is: its ratio in all other tables."""
     input:
         code=code("tabulate_budgets.py"),
         samples="<results>/pool/samples.parquet",
@@ -89,7 +89,7 @@ rule tabulate_budgets:
 if (config["constraints"]["duplicates"] or {}).get("model"):
 
     rule find_duplicates:
-        """Pairs of samples whose features have a high cosine."""
+        """Find the pairs of samples whose features have a high cosine."""
         input:
             code=code("find_duplicates.py"),
             samples="<results>/pool/samples.parquet",

@@ -8,7 +8,7 @@ towers of a CLIP (extract_clip).
 
 
 rule extract_features:
-    """One forward pass a sample: activations, hidden states and likelihood signals."""
+    """Compute activations, hidden states and likelihood signals in one forward pass a sample."""
     input:
         code=code("extract_features.py"),
         samples="<results>/pool/samples.parquet",
@@ -46,7 +46,7 @@ rule extract_features:
 
 
 rule extract_attention:
-    """Visual features that the instruction attends to, from one early decoder layer."""
+    """Compute the visual features that the instruction attends to, at an early decoder layer."""
     input:
         code=code("extract_attention.py"),
         samples="<results>/pool/samples.parquet",
@@ -80,7 +80,7 @@ rule extract_attention:
 
 
 rule extract_clip:
-    """A CLIP's embeddings of every sample's images and text."""
+    """Compute a CLIP's embeddings of every sample's images and text."""
     input:
         code=code("extract_clip.py"),
         samples="<results>/pool/samples.parquet",

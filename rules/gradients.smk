@@ -9,7 +9,7 @@ and, where the config fixes no other, of the projection.
 if config.get("gradients"):
 
     rule warm_up:
-        """LoRA on a random fraction of the pool, so that gradients say something."""
+        """Train a LoRA adapter on a random fraction of the pool, with which gradients are informative."""
         input:
             code=code("warm_up.py"),
             samples="<results>/pool/samples.parquet",
@@ -49,7 +49,7 @@ if config.get("gradients"):
             " --partial {output:q}.partial --out {output:q} 2> {log:q}"
 
     rule collect_gradients:
-        """One batched backward pass gives the projected gradients of all samples in a batch."""
+        """Compute the projected gradients of all samples of a batch in one backward pass."""
         input:
             code=code("collect_gradients.py"),
             samples="<results>/pool/samples.parquet",
@@ -88,7 +88,7 @@ if config.get("gradients"):
 if config.get("gradients") and VALIDATED:
 
     rule collect_validation_gradients:
-        """The same for every task's validation set, with the model loaded once."""
+        """Compute those of every task's validation set, with the model loaded once."""
         input:
             code=code("collect_gradients.py"),
             samples=collect("<results>/tasks/{task}/validation.parquet", task=VALIDATED),

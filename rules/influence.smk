@@ -9,7 +9,7 @@ inner products with the single validation samples.
 if config.get("gradients") and VALIDATED:
 
     rule compute_influence:
-        """Mean inner product of projected gradients, per task; a group takes its subtasks' maximum."""
+        """Compute the mean inner product of projected gradients for each task; for a group, the maximum."""
         input:
             code=code("compute_influence.py"),
             pool=gather.pool(

@@ -1,8 +1,8 @@
 """A page to browse the samples.
 
 Reads pool/samples.parquet, the images and what the methods made of them: votes/, clusters/ and
-scores/ (of several seeds, the first's) and subsets/; writes explorer.html and, beside it, explorer_images/. (`snakemake --report`
-makes the other half of `make report`, and begins with report/workflow.rst.)
+scores/ (of the first seed) and subsets/; writes explorer.html and, beside it, explorer_images/.
+(`snakemake --report` makes the other half of `make report`, and begins with report/workflow.rst.)
 """
 
 

@@ -6,7 +6,7 @@ columns are described in scripts/vlselect/tables/declarations.py and by each scr
 
 
 rule tabulate_benchmarks:
-    """Scores of all runs on all tests."""
+    """Collect the scores of all runs on all tests."""
     input:
         code=code("tabulate_benchmarks.py"),
         scores=scores(benchmark_names()),
@@ -31,7 +31,7 @@ rule tabulate_benchmarks:
 
 
 rule tabulate_comparisons:
-    """What the runs keep of the full pool's performance, and how they differ from random."""
+    """Compare the runs with the full pool and with random selection."""
     input:
         code=code("tabulate_comparisons.py"),
         table="<results>/tables/benchmark_scores.csv",
@@ -60,7 +60,7 @@ rule tabulate_comparisons:
 
 
 rule tabulate_subsets:
-    """What the subsets are made of, and what they have in common."""
+    """Count the sources in each subset, and the samples that subsets share."""
     input:
         code=code("tabulate_subsets.py"),
         samples="<results>/pool/samples.parquet",
@@ -87,7 +87,7 @@ rule tabulate_subsets:
 
 
 rule tabulate_scores:
-    """How the scores of score-based methods are spread within each source, and what is chosen."""
+    """Describe the distribution of scores in each source, and which of them are chosen."""
     input:
         code=code("tabulate_scores.py"),
         samples="<results>/pool/samples.parquet",
@@ -114,7 +114,7 @@ rule tabulate_scores:
 
 
 rule tabulate_votes:
-    """How many tasks vote for the samples, how alike they vote, and for which images."""
+    """Count votes, compute the tasks' agreement, list the samples with most and fewest votes."""
     input:
         code=code("tabulate_votes.py"),
         samples="<results>/pool/samples.parquet",
@@ -147,7 +147,7 @@ rule tabulate_votes:
 
 
 rule tabulate_clusters:
-    """What the clusters are like, and how much of each is chosen."""
+    """Describe the clusters, and how much of each is chosen."""
     input:
         code=code("tabulate_clusters.py"),
         assignments=of_runs(
@@ -181,7 +181,7 @@ rule tabulate_clusters:
 # for instead are the files at the end of every chain of jobs that the table reports: when those
 # exist, so do the benchmark files of all jobs before them.
 rule tabulate_costs:
-    """What the jobs took: per rule, and for selection and finetuning per method."""
+    """Sum up what the jobs took: by rule, and for selection and finetuning by method."""
     input:
         code=code("tabulate_costs.py"),
         subsets=subset_rows(METHODS),
