@@ -27,7 +27,7 @@ def declared(method: str) -> dict[str, dict]:
     found = {}
     names = {"VALIDATED": [], "GROUPS": {}}
     eval(call, names | {"declare_method": lambda name, parameters, **_: found.update(parameters)})
-    return found
+    return resolve({"$defs": SCHEMA["$defs"], "properties": found})["properties"]
 
 
 def keywords(function: Callable) -> dict[str, inspect.Parameter]:
