@@ -6,10 +6,6 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-# The cost files then say how many GPUs and processes each job had: see vlselect/tables/cost.py.
-workflow.output_settings.benchmark_extended = True
-
-
 # A config of one's own stands alone: nothing of the default is mixed in.
 if not workflow.overwrite_configfiles:
 
@@ -20,9 +16,9 @@ include: "rules/functions/all.smk"
 
 
 pathvars:
-    results=f"results/{config['run']}",
-    logs=f"results/{config['run']}/logs",
-    costs=f"results/{config['run']}/costs",
+    results=RESULTS,
+    logs=f"{RESULTS}/logs",
+    costs=f"{RESULTS}/costs",
     made=f"results/{trial.origin(config)}",  # what the workflow itself makes to be read: a trial shares it
 
 
@@ -31,14 +27,14 @@ if not config["cached"]:
     scattergather:
         pool=config["pool"]["shards"],
 
-    for stage in STAGE_FILES:
+    for name in rule_files(config):
 
-        include: f"rules/{stage}.smk"
+        include: f"rules/{name}.smk"
 
 
 include: "rules/figures.smk"
-include: "rules/messages.smk"
-include: "rules/scheduler.smk"
+include: "rules/console.smk"
+include: "rules/workarounds.smk"
 
 
 checked(check_references, config, NEEDS_VALIDATION)

@@ -84,7 +84,7 @@ def _influence(size: Size) -> list:
 
 def _votes(size: Size) -> list:
     influences = [size.out / f"influence/task{i}.parquet" for i in range(TASKS)]
-    flags = ["--influence", *influences, "--percentile", 20, "--out", size.out / "votes.parquet"]
+    flags = ["--influence", *influences, "--top-percent", 20, "--out", size.out / "votes.parquet"]
     return ["cast_votes.py", *flags]
 
 

@@ -55,9 +55,9 @@ def influences(pool: np.ndarray, tasks: list[np.ndarray]) -> np.ndarray:
     return np.column_stack([(pool @ task.T).mean(axis=1) for task in tasks])
 
 
-def votes(table: np.ndarray, percentile: float) -> np.ndarray:
+def votes(table: np.ndarray, top_percent: float) -> np.ndarray:
     """Cast ICONS' votes, task by task: bool array (N, T)."""
-    thresholds = [np.percentile(column, 100 - percentile) for column in table.T]
+    thresholds = [np.percentile(column, 100 - top_percent) for column in table.T]
     return np.column_stack([c >= t for c, t in zip(table.T, thresholds, strict=True)])
 
 

@@ -2,7 +2,7 @@
 
 Reads pool/samples.parquet, subsets/<method>/…, the images and a model; writes the directories
 checkpoints/<model>/<method>/<budget>_seed-<s>/ with weights and training_log.csv. While a run is
-on its way, states that it can go on from lie beside it, in …_seed-<s>.partial/. On request (target
+at work, the states that it can resume from lie beside it, in …_seed-<s>.partial/. On request (target
 `merged`, or a path) each becomes a model directory of its own: merged/<model>/…
 """
 
@@ -31,7 +31,7 @@ rule finetune_model:
         mem_mb=growing(24000),
         runtime=growing(1440),
         gpu=finetune_gpus,
-        processes=training_processes(config["finetune"]),
+        processes=config["finetune"]["processes"],
     params:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
@@ -46,7 +46,7 @@ rule finetune_model:
 
 
 rule merge_checkpoint:
-    """Base model and adapter in one directory with the processor, for other programs."""
+    """Write base model, adapter and processor as one model directory, for other programs."""
     input:
         code=code("merge_checkpoint.py"),
         checkpoint="<results>/checkpoints/{model}/{method}/{budget}_seed-{seed}",

@@ -8,7 +8,7 @@ clusters/seed-<s>/assignments.parquet (row, cluster, distance), …/centroids.sa
 if "coincide" in METHODS:
 
     rule cluster_activations:
-        """Spherical k-means; empty clusters are left out, collapsed ones are an error."""
+        """Cluster by spherical k-means; empty clusters are left out, collapsed ones are an error."""
         input:
             code=code("cluster_activations.py"),
             activations=activation_shards,
@@ -40,7 +40,7 @@ if "coincide" in METHODS:
             "--out-centroids {output.centroids:q} 2> {log:q}"
 
     rule summarise_clusters:
-        """Size, transferability and density of every cluster."""
+        """Compute size, transferability and density of every cluster."""
         input:
             code=code("summarise_clusters.py"),
             activations=activation_shards,

@@ -8,7 +8,7 @@ pool/tokens/<model>/shard-….parquet (row, tokens, response_tokens), duplicates
 
 
 rule check_budgets:
-    """Complain of what no subset of this pool can meet, before any model is run for it."""
+    """Check that subsets of this pool can meet budgets and constraints, before any model is run."""
     input:
         code=code("check_budgets.py"),
         samples="<results>/pool/samples.parquet",
@@ -27,7 +27,7 @@ rule check_budgets:
         mem_mb=growing(4000),
         runtime=growing(10),
     params:
-        budgets=all_budgets(chosen=True),
+        budgets=experiments.chosen_budgets(RUNS),
         limits=shlex.join([*(t for pair in id_files() for t in pair), *bound_flags()]),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --budgets {params.budgets:q}"
@@ -35,7 +35,7 @@ rule check_budgets:
 
 
 rule count_tokens:
-    """Tokens of every sample, text and images, as a model sees them; without its weights."""
+    """Count the tokens of every sample, text and images, as a model sees them; without its weights."""
     input:
         code=code("count_tokens.py"),
         samples="<results>/pool/samples.parquet",
@@ -64,11 +64,11 @@ rule count_tokens:
 
 
 rule tabulate_budgets:
-    """What share of the pool each budget is: its ratio in all other tables."""
+    """Compute the share of the pool that each budget is: its ratio in all other tables."""
     input:
         code=code("tabulate_budgets.py"),
         samples="<results>/pool/samples.parquet",
-        tokens=token_shards() if counts_tokens() else [],
+        tokens=token_shards() if counts_tokens(config) else [],
     output:
         "<results>/tables/budgets.csv",
     log:
@@ -80,7 +80,7 @@ rule tabulate_budgets:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        budgets=all_budgets(),
+        budgets=experiments.distinct(RUNS, "budget"),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --tokens {input.tokens:q}"
         " --budgets {params.budgets:q} --out {output:q} 2> {log:q}"
@@ -89,7 +89,7 @@ rule tabulate_budgets:
 if (config["constraints"]["duplicates"] or {}).get("model"):
 
     rule find_near_duplicates:
-        """Pairs of samples whose features have a high cosine."""
+        """Find the pairs of samples whose features have a high cosine."""
         input:
             code=code("find_near_duplicates.py"),
             samples="<results>/pool/samples.parquet",

@@ -32,7 +32,7 @@ rule export_subset:
 
 
 rule write_card:
-    """Write a dataset card beside a subset, for who publishes it (make card)."""
+    """Write a dataset card beside a subset that is to be published (make card)."""
     input:
         code=card_code,
         samples="<results>/pool/samples.parquet",

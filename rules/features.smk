@@ -8,7 +8,7 @@ towers of a CLIP (extract_clip).
 
 
 rule extract_features:
-    """One forward pass a sample: activations, hidden states and likelihood signals."""
+    """Compute activations, hidden states and likelihood signals in one forward pass a sample."""
     input:
         code=code("extract_features.py"),
         samples="<results>/pool/samples.parquet",
@@ -31,7 +31,7 @@ rule extract_features:
         gpu=gpus,
         workers=workers,
     params:
-        run=maker(),
+        run=header_run(),
         shard="{scatteritem}",
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
@@ -46,7 +46,7 @@ rule extract_features:
 
 
 rule extract_attention:
-    """Visual features that the instruction attends to, from one early decoder layer."""
+    """Compute the visual features that the instruction attends to, at an early decoder layer."""
     input:
         code=code("extract_attention.py"),
         samples="<results>/pool/samples.parquet",
@@ -66,7 +66,7 @@ rule extract_attention:
         gpu=gpus,
         workers=workers,
     params:
-        run=maker(),
+        run=header_run(),
         shard="{scatteritem}",
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
@@ -80,7 +80,7 @@ rule extract_attention:
 
 
 rule extract_clip:
-    """A CLIP's embeddings of every sample's images and text."""
+    """Compute a CLIP's embeddings of every sample's images and text."""
     input:
         code=code("extract_clip.py"),
         samples="<results>/pool/samples.parquet",
@@ -99,7 +99,7 @@ rule extract_clip:
         runtime=growing(240),
         gpu=gpus,
     params:
-        run=maker(),
+        run=header_run(),
         shard="{scatteritem}",
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],

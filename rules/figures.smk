@@ -29,7 +29,7 @@ rule plot_composition:
         runtime=growing(10),
     params:
         tables=table_flags,
-        facts=caption_facts,
+        facts=experiments.describe_runs(RUNS),
     shell:
         "python {input.code[0]:q} {params.tables} --png {output.png:q} --svg {output.svg:q} 2> {log:q}"
 

@@ -9,7 +9,7 @@ and, where the config fixes no other, of the projection.
 if config.get("gradients"):
 
     rule warm_up:
-        """LoRA on a random fraction of the pool, so that gradients say something."""
+        """Train a LoRA adapter on a random fraction of the pool, with which gradients are informative."""
         input:
             code=code("warm_up.py"),
             samples="<results>/pool/samples.parquet",
@@ -31,7 +31,7 @@ if config.get("gradients"):
             mem_mb=growing(24000),
             runtime=growing(480),
             gpu=warm_up_gpus,
-            processes=training_processes(config["gradients"]["warm_up"]["finetune"]),
+            processes=config["gradients"]["warm_up"]["finetune"]["processes"],
         params:
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
@@ -49,7 +49,7 @@ if config.get("gradients"):
             " --partial {output:q}.partial --out {output:q} 2> {log:q}"
 
     rule collect_gradients:
-        """One batched backward pass gives the projected gradients of all samples in a batch."""
+        """Compute the projected gradients of all samples of a batch in one backward pass."""
         input:
             code=code("collect_gradients.py"),
             samples="<results>/pool/samples.parquet",
@@ -72,7 +72,7 @@ if config.get("gradients"):
             gpu=gpus,
             workers=workers,
         params:
-            run=maker(),
+            run=header_run(),
             shard="{scatteritem}",
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
@@ -88,7 +88,7 @@ if config.get("gradients"):
 if config.get("gradients") and VALIDATED:
 
     rule collect_validation_gradients:
-        """The same for every task's validation set, with the model loaded once."""
+        """Compute those of every task's validation set, with the model loaded once."""
         input:
             code=code("collect_gradients.py"),
             samples=collect("<results>/tasks/{task}/validation.parquet", task=VALIDATED),
@@ -113,7 +113,7 @@ if config.get("gradients") and VALIDATED:
             gpu=gpus(config["gradients"]["model"]),
             workers=workers(config["gradients"]["model"]),
         params:
-            run=maker(),
+            run=header_run(),
             names=VALIDATED,
             images=validation_images(),
             max_pixels=config["pool"]["max_pixels"],

@@ -9,7 +9,7 @@ inner products with the single validation samples.
 if config.get("gradients") and VALIDATED:
 
     rule compute_influence:
-        """Mean inner product of projected gradients, per task; a group takes its subtasks' maximum."""
+        """Compute the mean inner product of projected gradients for each task; for a group, the maximum."""
         input:
             code=code("compute_influence.py"),
             pool=gather.pool(
@@ -31,7 +31,7 @@ if config.get("gradients") and VALIDATED:
             ),
             matrices=collect(
                 "<results>/influence/seed-{seed}/{task}_matrix.safetensors",
-                task=VALIDATED if keeps_matrix() else [],
+                task=matrix_tasks(),
                 allow_missing=True,
             ),
         log:

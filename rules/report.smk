@@ -1,8 +1,8 @@
 """A page to browse the samples.
 
 Reads pool/samples.parquet, the images and what the methods made of them: votes/, clusters/ and
-scores/ (of several seeds, the first's) and subsets/; writes explorer.html and, beside it, explorer_images/. (`snakemake --report`
-makes the other half of `make report`, and begins with report/workflow.rst.)
+scores/ (of the first seed) and subsets/; writes explorer.html and, beside it, explorer_images/.
+(`snakemake --report` makes the other half of `make report`, and begins with report/workflow.rst.)
 """
 
 
@@ -37,9 +37,9 @@ rule make_explorer:
         limit=config["explorer"]["samples"],
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
-        subsets=subsets_folder,
+        subsets=folder_of("subsets"),
         runs=subset_names(METHODS),
-        scores=first_score_flags,
+        scores=first_score_flags(),
     shell:
         "python {input.code[0]:q} --run {params.run:q} --limit {params.limit}"
         " --samples {input.samples:q} --images {params.images:q}"

@@ -6,7 +6,7 @@ columns are described in scripts/vlselect/tables/declarations.py and by each scr
 
 
 rule tabulate_benchmarks:
-    """Scores of all runs on all tests."""
+    """Collect the scores of all runs on all tests."""
     input:
         code=code("tabulate_benchmarks.py"),
         scores=scores(benchmark_names()),
@@ -22,7 +22,7 @@ rule tabulate_benchmarks:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        benchmarks=benchmarks_folder,
+        benchmarks=folder_of("benchmarks"),
         runs=benchmark_names(),
         tasks=TESTED,
     shell:
@@ -31,7 +31,7 @@ rule tabulate_benchmarks:
 
 
 rule tabulate_comparisons:
-    """What the runs keep of the full pool's performance, and how they differ from random."""
+    """Compare the runs with the full pool and with random selection."""
     input:
         code=code("tabulate_comparisons.py"),
         table="<results>/tables/benchmark_scores.csv",
@@ -50,9 +50,9 @@ rule tabulate_comparisons:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        benchmarks=benchmarks_folder,
+        benchmarks=folder_of("benchmarks"),
         runs=benchmark_names(),
-        groups=benchmark_groups,
+        groups=benchmark_groups(),
     shell:
         "python {input.code[0]:q} --scores {input.table:q} --benchmarks {params.benchmarks:q}"
         " --runs {params.runs:q} --budgets {input.budgets:q} --groups {params.groups:q} --out-seeds {output.seeds:q}"
@@ -60,7 +60,7 @@ rule tabulate_comparisons:
 
 
 rule tabulate_subsets:
-    """What the subsets are made of, and what they have in common."""
+    """Count the sources in each subset, and the samples that subsets share."""
     input:
         code=code("tabulate_subsets.py"),
         samples="<results>/pool/samples.parquet",
@@ -78,7 +78,7 @@ rule tabulate_subsets:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        subsets=subsets_folder,
+        subsets=folder_of("subsets"),
         runs=subset_names(METHODS),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --subsets {params.subsets:q}"
@@ -87,7 +87,7 @@ rule tabulate_subsets:
 
 
 rule tabulate_scores:
-    """How the scores of score-based methods are spread within each source, and what is chosen."""
+    """Describe the distribution of scores in each source, and which of them are chosen."""
     input:
         code=code("tabulate_scores.py"),
         samples="<results>/pool/samples.parquet",
@@ -105,8 +105,8 @@ rule tabulate_scores:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        scores=score_flags,
-        subsets=subsets_folder,
+        scores=score_flags(),
+        subsets=folder_of("subsets"),
         runs=run_flags(scored_methods()),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} {params.scores}"
@@ -114,7 +114,7 @@ rule tabulate_scores:
 
 
 rule tabulate_votes:
-    """How many tasks vote for the samples, how alike they vote, and for which images."""
+    """Count votes, compute the tasks' agreement, list the samples with most and fewest votes."""
     input:
         code=code("tabulate_votes.py"),
         samples="<results>/pool/samples.parquet",
@@ -137,8 +137,8 @@ rule tabulate_votes:
     params:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
-        subsets=subsets_folder,
-        runs=vote_flags,
+        subsets=folder_of("subsets"),
+        runs=vote_flags(),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
         " --max-pixels {params.max_pixels} --subsets {params.subsets:q} {params.runs} --budgets {input.budgets:q}"
@@ -147,7 +147,7 @@ rule tabulate_votes:
 
 
 rule tabulate_clusters:
-    """What the clusters are like, and how much of each is chosen."""
+    """Describe the clusters, and how much of each is chosen."""
     input:
         code=code("tabulate_clusters.py"),
         assignments=of_runs(
@@ -167,9 +167,11 @@ rule tabulate_clusters:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        temperature=coincide_temperature,
-        subsets=subsets_folder,
-        runs=cluster_flags,
+        temperature=lookup(
+            dpath="methods/coincide/temperature", within=config, default=[]
+        ),
+        subsets=folder_of("subsets"),
+        runs=cluster_flags(),
     shell:
         "python {input.code[0]:q} --temperature {params.temperature} --subsets {params.subsets:q}"
         " {params.runs} --budgets {input.budgets:q} --out {output:q} 2> {log:q}"
@@ -179,7 +181,7 @@ rule tabulate_clusters:
 # for instead are the files at the end of every chain of jobs that the table reports: when those
 # exist, so do the benchmark files of all jobs before them.
 rule tabulate_costs:
-    """What the jobs took: per rule, and for selection and finetuning per method."""
+    """Sum up what the jobs took: by rule, and for selection and finetuning by method."""
     input:
         code=code("tabulate_costs.py"),
         subsets=subset_rows(METHODS),
@@ -197,7 +199,7 @@ rule tabulate_costs:
         mem_mb=growing(500),
         runtime=growing(10),
     params:
-        costs=costs_folder,
+        costs=folder_of("costs"),
         selections=selection_jobs,
         runs=checkpoint_names(),
     shell:

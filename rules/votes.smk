@@ -7,7 +7,7 @@ writes votes/seed-<s>.parquet (row, one column per task, votes, mean_rank).
 if "icons" in METHODS:
 
     rule cast_votes:
-        """One vote per task for each sample at or above a percentile of the task's influence."""
+        """One vote per task for each sample among the top percent of the task's influence."""
         input:
             code=code("cast_votes.py"),
             influence=influence_paths(VOTERS),
@@ -24,7 +24,7 @@ if "icons" in METHODS:
             mem_mb=growing(4000),
             runtime=growing(30),
         params:
-            percentile=vote_percentile,
+            top_percent=top_percent,
         shell:
             "python {input.code[0]:q} --influence {input.influence:q} "
-            "--percentile {params.percentile} --out {output.votes:q} 2> {log:q}"
+            "--top-percent {params.top_percent} --out {output.votes:q} 2> {log:q}"

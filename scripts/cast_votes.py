@@ -28,7 +28,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="<task>.parquet of each voting task",
     )
     parser.add_argument(
-        "--percentile", type=float, required=True, help="each task votes for this share, in percent"
+        "--top-percent",
+        type=float,
+        required=True,
+        help="share that each task votes for",
     )
     parser.add_argument("--out", type=Path, required=True, help="Parquet: the votes")
     return parser
@@ -58,12 +61,12 @@ def main(argv: list[str] | None = None) -> None:
     tasks, table = read_influences(args.influence)
     with log.timed("votes"):
         voting.require_informative(table, tasks)
-        votes = voting.cast_votes(table, args.percentile)
+        votes = voting.cast_votes(table, args.top_percent)
         total = votes.sum(axis=1, dtype=np.uint16)
         ranks = voting.mean_rank(table)
     logger.info(
-        "%d samples, %d tasks, percentile %g; samples by number of votes: %s",
-        *(len(table), len(tasks), args.percentile, np.bincount(total).tolist()),
+        "%d samples, %d tasks, top %g percent; samples by number of votes: %s",
+        *(len(table), len(tasks), args.top_percent, np.bincount(total).tolist()),
     )
     columns = dict(zip(tasks, votes.T, strict=True))
     frame = pd.DataFrame(

@@ -1,21 +1,39 @@
-"""Functions that rules are written with: flags, inputs and lists of targets, by topic.
+"""Functions that rules are written with: flags, inputs and lists of targets, a file for each stage.
 
 No rules here: these are included before any rule, in this order. Last, the image of every job.
 """
 
 
-include: "budgets.smk"
 include: "common.smk"
-include: "seeds.smk"
-include: "building.smk"
-include: "mixture.smk"
-include: "flags.smk"
-include: "lmms.smk"
-include: "reporting.smk"
-include: "charging.smk"
-include: "captions.smk"
-include: "exporting.smk"
-include: "training.smk"
+include: "models.smk"
+include: "pool.smk"
+include: "tasks.smk"
+include: "features.smk"
+include: "gradients.smk"
+include: "clusters.smk"
+include: "methods.smk"
+include: "subsets.smk"
+include: "exports.smk"
+include: "checkpoints.smk"
+include: "benchmarks.smk"
+include: "tables.smk"
+include: "costs.smk"
+include: "figures.smk"
+include: "report.smk"
+
+
+def everything():
+    """Return what `snakemake` makes when asked for nothing in particular."""
+    if config["cached"]:
+        return figure_files()
+    return [
+        *subset_files(),
+        *export_files(),
+        *benchmark_files(),
+        *table_files(),
+        *figure_files(),
+        "<results>/provenance.json",
+    ]
 
 
 container: config["container"]

@@ -81,8 +81,8 @@ declare_method(
 )
 
 
-rule select_coincide:
-    """Share the budget among clusters; in each, pick by greedy MMD."""
+# Share the budget among clusters; in each, pick by greedy MMD.
+use rule select_subset as select_coincide with:
     input:
         code=code("select_subset.py", "vlselect/methods/coincide.py"),
         samples="<results>/pool/samples.parquet",
@@ -92,26 +92,12 @@ rule select_coincide:
         ),
         summary=of_run("coincide", "<results>/clusters/seed-{seed}/summary.parquet"),
         limits=limit_files,
-    output:
-        records="<results>/subsets/coincide/{budget}_seed-{seed}.json",
-        rows="<results>/subsets/coincide/{budget}_seed-{seed}.parquet",
-    log:
-        "<logs>/select_coincide/{budget}_seed-{seed}.log",
-    benchmark:
-        "<costs>/select_coincide/{budget}_seed-{seed}.jsonl"
-    conda:
-        "../../envs/selection.yaml"
+    wildcard_constraints:
+        method="coincide",
     threads: config["threads"]
     resources:
         mem_mb=growing(8000),
         runtime=growing(240),
     params:
-        limits=limit_flags,
         parameters=parameters("coincide", "temperature", "sigma"),
         threads=config["threads"],
-    shell:
-        "python {input.code[0]:q} --method coincide --samples {input.samples:q} "
-        "--signal activations {input.activations:q} --signal assignments {input.assignments:q} "
-        "--signal summary {input.summary:q} --parameters {params.parameters:q} "
-        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} --threads {params.threads} "
-        "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

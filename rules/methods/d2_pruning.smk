@@ -114,8 +114,8 @@ rule find_neighbours:
         "--out {output:q} 2> {log:q}"
 
 
-rule score_d2_pruning:
-    """Margin or difficulty of every sample, and by closeness those of its neighbours."""
+# Margin or difficulty of every sample, and by closeness those of its neighbours.
+use rule score_samples as score_d2_pruning with:
     input:
         code=code("score_samples.py", "vlselect/methods/d2_pruning.py"),
         samples="<results>/pool/samples.parquet",
@@ -124,30 +124,14 @@ rule score_d2_pruning:
             model=config["methods"]["d2_pruning"]["model"],
         ),
         neighbours="<results>/neighbours/d2_pruning/seed-{seed}.parquet",
-    output:
-        scores="<results>/scores/d2_pruning/seed-{seed}.parquet",
-    log:
-        "<logs>/score_d2_pruning/seed-{seed}.log",
-    benchmark:
-        "<costs>/score_d2_pruning/seed-{seed}.jsonl"
-    conda:
-        "../../envs/selection.yaml"
-    threads: config["threads"]
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+    wildcard_constraints:
+        method="d2_pruning",
     params:
         parameters=parameters("d2_pruning", "variant", "gamma_forward"),
-        threads=config["threads"],
-    shell:
-        "python {input.code[0]:q} --method d2_pruning --samples {input.samples:q} "
-        "--signal likelihood {input.likelihood:q} --signal neighbours {input.neighbours:q} "
-        "--parameters {params.parameters:q} --seed {wildcards.seed} "
-        "--threads {params.threads} --out {output.scores:q} 2> {log:q}"
 
 
-rule select_d2_pruning:
-    """Take the highest again and again, or as COINCIDE's program; each lowers its neighbours."""
+# Take the highest again and again, or as COINCIDE's program; each lowers its neighbours.
+use rule select_subset as select_d2_pruning with:
     input:
         code=code("select_subset.py", "vlselect/methods/d2_pruning.py"),
         samples="<results>/pool/samples.parquet",
@@ -156,25 +140,7 @@ rule select_d2_pruning:
             "d2_pruning", "<results>/neighbours/d2_pruning/seed-{seed}.parquet"
         ),
         limits=limit_files,
-    output:
-        records="<results>/subsets/d2_pruning/{budget}_seed-{seed}.json",
-        rows="<results>/subsets/d2_pruning/{budget}_seed-{seed}.parquet",
-    log:
-        "<logs>/select_d2_pruning/{budget}_seed-{seed}.log",
-    benchmark:
-        "<costs>/select_d2_pruning/{budget}_seed-{seed}.jsonl"
-    conda:
-        "../../envs/selection.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+    wildcard_constraints:
+        method="d2_pruning",
     params:
-        limits=limit_flags,
         parameters=parameters("d2_pruning", "variant", "gamma_reverse"),
-    shell:
-        "python {input.code[0]:q} --method d2_pruning --samples {input.samples:q} "
-        "--signal scores {input.scores:q} --signal neighbours {input.neighbours:q} "
-        "--parameters {params.parameters:q} "
-        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
-        "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

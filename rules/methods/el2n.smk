@@ -21,8 +21,8 @@ declare_method(
 )
 
 
-rule score_el2n:
-    """Error norm of every sample, from the likelihood signals."""
+# Error norm of every sample, from the likelihood signals.
+use rule score_samples as score_el2n with:
     input:
         code=code("score_samples.py", "vlselect/methods/el2n.py"),
         samples="<results>/pool/samples.parquet",
@@ -30,52 +30,22 @@ rule score_el2n:
             "<results>/features/{model}/likelihood/shard-{scatteritem}.safetensors",
             model=config["methods"]["el2n"]["model"],
         ),
-    output:
-        scores="<results>/scores/el2n/seed-0.parquet",
-    log:
-        "<logs>/score_el2n/seed-0.log",
-    benchmark:
-        "<costs>/score_el2n/seed-0.jsonl"
-    conda:
-        "../../envs/selection.yaml"
-    threads: config["threads"]
+    wildcard_constraints:
+        method="el2n",
+        seed="0",
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
-    params:
-        threads=config["threads"],
-    shell:
-        "python {input.code[0]:q} --method el2n --samples {input.samples:q} "
-        "--signal likelihood {input.likelihood:q} --seed 0 --threads {params.threads} "
-        "--out {output.scores:q} 2> {log:q}"
 
 
-rule select_el2n:
-    """Take the highest, the middle or the lowest scores."""
+# Take the highest, the middle or the lowest scores.
+use rule select_subset as select_el2n with:
     input:
         code=code("select_subset.py", "vlselect/methods/el2n.py"),
         samples="<results>/pool/samples.parquet",
         scores="<results>/scores/el2n/seed-0.parquet",
         limits=limit_files,
-    output:
-        records="<results>/subsets/el2n/{budget}_seed-{seed}.json",
-        rows="<results>/subsets/el2n/{budget}_seed-{seed}.parquet",
-    log:
-        "<logs>/select_el2n/{budget}_seed-{seed}.log",
-    benchmark:
-        "<costs>/select_el2n/{budget}_seed-{seed}.jsonl"
-    conda:
-        "../../envs/selection.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+    wildcard_constraints:
+        method="el2n",
     params:
-        limits=limit_flags,
         parameters=parameters("el2n", "keep"),
-    shell:
-        "python {input.code[0]:q} --method el2n --samples {input.samples:q} "
-        "--signal scores {input.scores:q} "
-        "--parameters {params.parameters:q} "
-        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
-        "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

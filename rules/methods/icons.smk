@@ -8,8 +8,8 @@ Writes subsets/icons/<budget>_seed-<s>.{json,parquet}.
 declare_method(
     "icons",
     parameters={
-        "percentile": {
-            "description": "each task votes for its most influential samples, this many percent of the pool (cast_votes)",
+        "top_percent": {
+            "description": "each task votes for its most influential samples, the top so many percent of the pool (cast_votes)",
             "type": "number",
             "exclusiveMinimum": 0,
             "exclusiveMaximum": 100,
@@ -37,47 +37,17 @@ declare_method(
     needs_validation=True,
 )
 
-AGGREGATOR = config["methods"]["icons"]["aggregator"]
-SPECIALIST = (
-    AGGREGATOR.removeprefix("single:") if AGGREGATOR.startswith("single:") else None
-)
 
-
-rule select_icons:
-    """Take the samples with the most votes, or the best by another aggregator."""
+# Take the samples with the most votes, or the best by another aggregator.
+use rule select_subset as select_icons with:
     input:
         code=code("select_subset.py", "vlselect/methods/icons.py"),
         samples="<results>/pool/samples.parquet",
-        votes=of_run(
-            "gradients",
-            "<results>/votes/seed-{seed}.parquet" if AGGREGATOR == "vote" else [],
-        ),
-        influence=of_run(
-            "gradients",
-            influence_paths(
-                [] if AGGREGATOR == "vote" else [SPECIALIST] if SPECIALIST else VOTERS
-            ),
-        ),
+        votes=of_run("gradients", consensus_votes()),
+        influence=of_run("gradients", influence_paths(consensus_tasks())),
         limits=limit_files,
-    output:
-        records="<results>/subsets/icons/{budget}_seed-{seed}.json",
-        rows="<results>/subsets/icons/{budget}_seed-{seed}.parquet",
-    log:
-        "<logs>/select_icons/{budget}_seed-{seed}.log",
-    benchmark:
-        "<costs>/select_icons/{budget}_seed-{seed}.jsonl"
-    conda:
-        "../../envs/selection.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+    wildcard_constraints:
+        method="icons",
     params:
-        limits=limit_flags,
+        signals=signal_flags(tables=["influence"]),
         parameters=parameters("icons", "aggregator", "tie_break"),
-    shell:
-        "python {input.code[0]:q} --method icons --samples {input.samples:q} "
-        "--signal votes {input.votes:q} --tables influence {input.influence:q} "
-        "--parameters {params.parameters:q} "
-        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
-        "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

@@ -21,8 +21,8 @@ declare_method(
 )
 
 
-rule score_perplexity:
-    """Perplexity of the responses of every sample, from the likelihood signals."""
+# Perplexity of the responses of every sample, from the likelihood signals.
+use rule score_samples as score_perplexity with:
     input:
         code=code("score_samples.py", "vlselect/methods/perplexity.py"),
         samples="<results>/pool/samples.parquet",
@@ -30,52 +30,22 @@ rule score_perplexity:
             "<results>/features/{model}/likelihood/shard-{scatteritem}.safetensors",
             model=config["methods"]["perplexity"]["model"],
         ),
-    output:
-        scores="<results>/scores/perplexity/seed-0.parquet",
-    log:
-        "<logs>/score_perplexity/seed-0.log",
-    benchmark:
-        "<costs>/score_perplexity/seed-0.jsonl"
-    conda:
-        "../../envs/selection.yaml"
-    threads: config["threads"]
+    wildcard_constraints:
+        method="perplexity",
+        seed="0",
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
-    params:
-        threads=config["threads"],
-    shell:
-        "python {input.code[0]:q} --method perplexity --samples {input.samples:q} "
-        "--signal likelihood {input.likelihood:q} --seed 0 --threads {params.threads} "
-        "--out {output.scores:q} 2> {log:q}"
 
 
-rule select_perplexity:
-    """Take the middle, the highest or the lowest perplexities."""
+# Take the middle, the highest or the lowest perplexities.
+use rule select_subset as select_perplexity with:
     input:
         code=code("select_subset.py", "vlselect/methods/perplexity.py"),
         samples="<results>/pool/samples.parquet",
         scores="<results>/scores/perplexity/seed-0.parquet",
         limits=limit_files,
-    output:
-        records="<results>/subsets/perplexity/{budget}_seed-{seed}.json",
-        rows="<results>/subsets/perplexity/{budget}_seed-{seed}.parquet",
-    log:
-        "<logs>/select_perplexity/{budget}_seed-{seed}.log",
-    benchmark:
-        "<costs>/select_perplexity/{budget}_seed-{seed}.jsonl"
-    conda:
-        "../../envs/selection.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+    wildcard_constraints:
+        method="perplexity",
     params:
-        limits=limit_flags,
         parameters=parameters("perplexity", "keep"),
-    shell:
-        "python {input.code[0]:q} --method perplexity --samples {input.samples:q} "
-        "--signal scores {input.scores:q} "
-        "--parameters {params.parameters:q} "
-        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
-        "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

@@ -29,8 +29,8 @@ declare_method(
 )
 
 
-rule score_scalselect:
-    """Leverage of every sample in the dominant subspace of the attended visual features."""
+# Leverage of every sample in the dominant subspace of the attended visual features.
+use rule score_samples as score_scalselect with:
     input:
         code=code("score_samples.py", "vlselect/methods/scalselect.py"),
         samples="<results>/pool/samples.parquet",
@@ -38,52 +38,24 @@ rule score_scalselect:
             "<results>/features/{model}/attended/shard-{scatteritem}.safetensors",
             model=config["methods"]["scalselect"]["model"],
         ),
-    output:
-        scores="<results>/scores/scalselect/seed-0.parquet",
-    log:
-        "<logs>/score_scalselect/seed-0.log",
-    benchmark:
-        "<costs>/score_scalselect/seed-0.jsonl"
-    conda:
-        "../../envs/selection.yaml"
-    threads: config["threads"]
+    wildcard_constraints:
+        method="scalselect",
+        seed="0",
     resources:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
         parameters=parameters("scalselect", "energy"),
-        threads=config["threads"],
-    shell:
-        "python {input.code[0]:q} --method scalselect --samples {input.samples:q} "
-        "--signal attended {input.attended:q} --parameters {params.parameters:q} --seed 0 "
-        "--threads {params.threads} --out {output.scores:q} 2> {log:q}"
 
 
-rule select_scalselect:
-    """Take the highest scores; text-only samples by their policy."""
+# Take the highest scores; text-only samples by their policy.
+use rule select_subset as select_scalselect with:
     input:
         code=code("select_subset.py", "vlselect/methods/scalselect.py"),
         samples="<results>/pool/samples.parquet",
         scores="<results>/scores/scalselect/seed-0.parquet",
         limits=limit_files,
-    output:
-        records="<results>/subsets/scalselect/{budget}_seed-{seed}.json",
-        rows="<results>/subsets/scalselect/{budget}_seed-{seed}.parquet",
-    log:
-        "<logs>/select_scalselect/{budget}_seed-{seed}.log",
-    benchmark:
-        "<costs>/select_scalselect/{budget}_seed-{seed}.jsonl"
-    conda:
-        "../../envs/selection.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+    wildcard_constraints:
+        method="scalselect",
     params:
-        limits=limit_flags,
         parameters=parameters("scalselect", "text_only"),
-    shell:
-        "python {input.code[0]:q} --method scalselect --samples {input.samples:q} "
-        "--signal scores {input.scores:q} --parameters {params.parameters:q} "
-        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
-        "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

@@ -50,13 +50,8 @@ declare_method(
             "default": 0.02,
         },
         "finetune": {
-            "description": "settings of the VLM's training, keys as in the section `finetune`; adapter is always lora, batch_size (from 2) is that of the softmax (train_score_net)",
-            "type": "object",
-            "additionalProperties": False,
-            "properties": safe_load((RULES / "schemas/config.schema.yaml").read_text())[
-                "properties"
-            ]["finetune"]["properties"],
-            "default": {},
+            "description": "settings of the VLM's training, keys and defaults as in the section `finetune`; adapter is always lora, batch_size (from 2) is that of the softmax (train_score_net)",
+            "$ref": "#/$defs/finetune",
         },
         "gamma": {
             "description": "strength of the penalty on neighbours of a chosen sample (select_self_filter)",
@@ -124,8 +119,8 @@ rule train_score_net:
         " --out {output.scores:q} --log {output.steps:q} 2> {log:q}"
 
 
-rule select_self_filter:
-    """Take the hardest sample, penalise its neighbours, and so on."""
+# Take the hardest sample, penalise its neighbours, and so on.
+use rule select_subset as select_self_filter with:
     input:
         code=code("select_subset.py", "vlselect/methods/self_filter.py"),
         samples="<results>/pool/samples.parquet",
@@ -135,28 +130,13 @@ rule select_self_filter:
             model=config["methods"]["self_filter"]["clip"],
         ),
         limits=limit_files,
-    output:
-        records="<results>/subsets/self_filter/{budget}_seed-{seed}.json",
-        rows="<results>/subsets/self_filter/{budget}_seed-{seed}.parquet",
-    log:
-        "<logs>/select_self_filter/{budget}_seed-{seed}.log",
-    benchmark:
-        "<costs>/select_self_filter/{budget}_seed-{seed}.jsonl"
-    conda:
-        "../../envs/selection.yaml"
+    wildcard_constraints:
+        method="self_filter",
     threads: config["threads"]
     resources:
         mem_mb=growing(16000),
         runtime=growing(240),
         growth=2,
     params:
-        limits=limit_flags,
         parameters=parameters("self_filter", "gamma", "neighbours", "negative"),
         threads=config["threads"],
-    shell:
-        "python {input.code[0]:q} --method self_filter --samples {input.samples:q} "
-        "--signal scores {input.scores:q} --signal clip {input.clip:q} "
-        "--parameters {params.parameters:q} "
-        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
-        "--threads {params.threads} --out-records {output.records:q} "
-        "--out-rows {output.rows:q} 2> {log:q}"

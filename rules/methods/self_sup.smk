@@ -53,8 +53,8 @@ declare_method(
 )
 
 
-rule score_self_sup:
-    """Distance of every sample to the prototype of its cluster."""
+# Distance of every sample to the prototype of its cluster.
+use rule score_samples as score_self_sup with:
     input:
         code=code("score_samples.py", "vlselect/methods/self_sup.py"),
         samples="<results>/pool/samples.parquet",
@@ -62,15 +62,8 @@ rule score_self_sup:
             "<results>/features/{model}/last_token/shard-{scatteritem}.safetensors",
             model=config["methods"]["self_sup"]["model"],
         ),
-    output:
-        scores="<results>/scores/self_sup/seed-{seed}.parquet",
-    log:
-        "<logs>/score_self_sup/seed-{seed}.log",
-    benchmark:
-        "<costs>/score_self_sup/seed-{seed}.jsonl"
-    conda:
-        "../../envs/selection.yaml"
-    threads: config["threads"]
+    wildcard_constraints:
+        method="self_sup",
     resources:
         mem_mb=growing(16000),
         runtime=growing(480),
@@ -79,39 +72,16 @@ rule score_self_sup:
         parameters=parameters(
             "self_sup", "n_clusters", "iterations", "points_per_centroid", "memory_gb"
         ),
-        threads=config["threads"],
-    shell:
-        "python {input.code[0]:q} --method self_sup --samples {input.samples:q} "
-        "--signal last_token {input.last_token:q} --parameters {params.parameters:q} "
-        "--seed {wildcards.seed} --threads {params.threads} --out {output.scores:q} 2> {log:q}"
 
 
-rule select_self_sup:
-    """Take the farthest samples, or the closest."""
+# Take the farthest samples, or the closest.
+use rule select_subset as select_self_sup with:
     input:
         code=code("select_subset.py", "vlselect/methods/self_sup.py"),
         samples="<results>/pool/samples.parquet",
         scores=of_run("self_sup", "<results>/scores/self_sup/seed-{seed}.parquet"),
         limits=limit_files,
-    output:
-        records="<results>/subsets/self_sup/{budget}_seed-{seed}.json",
-        rows="<results>/subsets/self_sup/{budget}_seed-{seed}.parquet",
-    log:
-        "<logs>/select_self_sup/{budget}_seed-{seed}.log",
-    benchmark:
-        "<costs>/select_self_sup/{budget}_seed-{seed}.jsonl"
-    conda:
-        "../../envs/selection.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+    wildcard_constraints:
+        method="self_sup",
     params:
-        limits=limit_flags,
         parameters=parameters("self_sup", "keep"),
-    shell:
-        "python {input.code[0]:q} --method self_sup --samples {input.samples:q} "
-        "--signal scores {input.scores:q} "
-        "--parameters {params.parameters:q} "
-        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
-        "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"

@@ -53,8 +53,8 @@ declare_method(
 )
 
 
-rule score_semdedup:
-    """Largest epsilon at which each sample stays: 1 - cosine to the nearest earlier one."""
+# Largest epsilon at which each sample stays: 1 - cosine to the nearest earlier one.
+use rule score_samples as score_semdedup with:
     input:
         code=code("score_samples.py", "vlselect/methods/semdedup.py"),
         samples="<results>/pool/samples.parquet",
@@ -62,15 +62,8 @@ rule score_semdedup:
             "<results>/features/{model}/last_token/shard-{scatteritem}.safetensors",
             model=config["methods"]["semdedup"]["model"],
         ),
-    output:
-        scores="<results>/scores/semdedup/seed-{seed}.parquet",
-    log:
-        "<logs>/score_semdedup/seed-{seed}.log",
-    benchmark:
-        "<costs>/score_semdedup/seed-{seed}.jsonl"
-    conda:
-        "../../envs/selection.yaml"
-    threads: config["threads"]
+    wildcard_constraints:
+        method="semdedup",
     resources:
         mem_mb=growing(16000),
         runtime=growing(480),
@@ -84,37 +77,14 @@ rule score_semdedup:
             "memory_gb",
             "first",
         ),
-        threads=config["threads"],
-    shell:
-        "python {input.code[0]:q} --method semdedup --samples {input.samples:q} "
-        "--signal last_token {input.last_token:q} --parameters {params.parameters:q} "
-        "--seed {wildcards.seed} --threads {params.threads} --out {output.scores:q} 2> {log:q}"
 
 
-rule select_semdedup:
-    """Solve for the epsilon at which exactly the budget stays."""
+# Solve for the epsilon at which exactly the budget stays.
+use rule select_subset as select_semdedup with:
     input:
         code=code("select_subset.py", "vlselect/methods/semdedup.py"),
         samples="<results>/pool/samples.parquet",
         scores=of_run("semdedup", "<results>/scores/semdedup/seed-{seed}.parquet"),
         limits=limit_files,
-    output:
-        records="<results>/subsets/semdedup/{budget}_seed-{seed}.json",
-        rows="<results>/subsets/semdedup/{budget}_seed-{seed}.parquet",
-    log:
-        "<logs>/select_semdedup/{budget}_seed-{seed}.log",
-    benchmark:
-        "<costs>/select_semdedup/{budget}_seed-{seed}.jsonl"
-    conda:
-        "../../envs/selection.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
-    params:
-        limits=limit_flags,
-    shell:
-        "python {input.code[0]:q} --method semdedup --samples {input.samples:q} "
-        "--signal scores {input.scores:q} "
-        "--budget {wildcards.budget} --seed {wildcards.seed} {params.limits} "
-        "--out-records {output.records:q} --out-rows {output.rows:q} 2> {log:q}"
+    wildcard_constraints:
+        method="semdedup",

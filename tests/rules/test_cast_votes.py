@@ -20,7 +20,7 @@ def test_votes_are_counted_and_ranks_averaged(tmp_path):
     table = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
     paths = write_influence(tmp_path / "influence", table, ["b", "a", "c"])
     out = tmp_path / "votes.parquet"
-    cast_votes.main(["--influence", *paths, "--percentile", "30", "--out", str(out)])
+    cast_votes.main(["--influence", *paths, "--top-percent", "30", "--out", str(out)])
     votes = pd.read_parquet(out)
     assert list(votes.columns) == ["row", "b", "a", "c", "votes", "mean_rank"]
     assert votes.dtypes.map(str).tolist() == ["int64", *["uint8"] * 3, "uint16", "float64"]
@@ -31,7 +31,7 @@ def test_votes_are_counted_and_ranks_averaged(tmp_path):
 
 
 def test_bad_influences_are_refused(tmp_path):
-    out = "--percentile", "20", "--out", str(tmp_path / "votes.parquet")
+    out = "--top-percent", "20", "--out", str(tmp_path / "votes.parquet")
     table = np.arange(6, dtype=np.float32).reshape(3, 2)
     paths = write_influence(tmp_path / "a", table, ["x", "votes"])
     with pytest.raises(ValueError, match="votes"):

@@ -4,6 +4,7 @@ import json
 import finetune_model
 import pandas as pd
 import pytest
+from config_defaults import FINETUNE
 from usual_flags import usual
 
 
@@ -19,7 +20,7 @@ def flags(tiny_vlm, tiny_pool, tmp_path):
             *usual(finetune_model),
             *("--samples", str(tiny_pool / "samples.parquet")),
             *("--subset", str(tmp_path / "subset.parquet")),
-            *("--images", str(tiny_pool / "images"), "--settings", json.dumps(settings)),
+            *("--images", str(tiny_pool / "images"), "--settings", json.dumps(FINETUNE | settings)),
             *("--seed", str(seed), "--model", str(tiny_vlm), "--device", "cpu"),
             *("--out", str(tmp_path / out)),
         ]

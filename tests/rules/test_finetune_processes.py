@@ -5,12 +5,12 @@ import csv
 import finetune_model
 import pytest
 from closeness import assert_close_vectors, chain, rounding
+from config_defaults import finetune_settings
 from finetune_runs import SCRIPT, finetune_flags, start
 from safetensors.torch import load_file
 
 from vlselect.checkpoints.finetune import train
 from vlselect.checkpoints.launching import launch_command
-from vlselect.config.finetune_settings import Settings
 from vlselect.models.loading import load_vlm
 from vlselect.pool.samples import Samples
 
@@ -79,6 +79,6 @@ def test_two_processes_give_what_one_does_and_go_on_after_one_broke(tiny_vlm, ti
 def test_as_many_processes_have_to_be_started_as_the_settings_say(tiny_vlm, tiny_pool, tmp_path):
     vlm = load_vlm(str(tiny_vlm), device="cpu")
     samples = Samples(tiny_pool / "samples.parquet")
-    settings = Settings(processes=2)
+    settings = finetune_settings(processes=2)
     with pytest.raises(ValueError, match="finetune.processes is 2, but 1 were started"):
         train(vlm, samples, [0, 1], tiny_pool / "images", settings, 0, tmp_path / "log.csv")

@@ -4,6 +4,7 @@ import finetune_model
 import pandas as pd
 import pytest
 import run_benchmarks
+from config_defaults import FINETUNE
 from task_files import write_task
 from usual_flags import usual
 
@@ -88,7 +89,7 @@ def test_a_checkpoint_is_what_is_scored(flags, adapter, tiny_vlm, tiny_pool, tmp
             *usual(finetune_model),
             *("--samples", str(tiny_pool / "samples.parquet")),
             *("--subset", str(tmp_path / "subset.parquet")),
-            *("--images", str(tiny_pool / "images"), "--settings", json.dumps(settings)),
+            *("--images", str(tiny_pool / "images"), "--settings", json.dumps(FINETUNE | settings)),
             *("--model", str(tiny_vlm), "--device", "cpu", "--out", str(tmp_path / "checkpoint")),
         ]
     )

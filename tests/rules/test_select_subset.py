@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import select_subset
+from config_defaults import usual_parameters
 from usual_flags import usual
 
 from vlselect import methods
+from vlselect.methods import icons
 
 RECORDS = [
     f'{{"id":"s-{i:02}","z":1.50,"a":{{"y":[1, 2],"x":"é \\u00e9 \\n"}},"conversations":[]}}'
@@ -100,7 +102,8 @@ def test_icons_reads_votes_or_influences(tmp_path, samples):
     votes = pd.DataFrame({"row": range(10), "votes": [0, 2] * 5, "mean_rank": np.arange(10) / 9})
     votes.to_parquet(tmp_path / "votes.parquet")
     signals = ["--signal", "votes", str(tmp_path / "votes.parquet"), "--tables", "influence"]
-    _, rows = run(tmp_path, samples, "icons", 0.3, *signals)
+    usual = usual_parameters(icons.select)
+    _, rows = run(tmp_path, samples, "icons", 0.3, *signals, "--parameters", json.dumps(usual))
     table = pd.read_parquet(rows).sort_values("rank")
     assert table["row"].tolist() == [9, 7, 5]
     assert table["score"].tolist() == [2, 2, 2]
@@ -109,9 +112,8 @@ def test_icons_reads_votes_or_influences(tmp_path, samples):
         frame.to_parquet(tmp_path / f"{task}.parquet")
     tables = [str(tmp_path / f"{task}.parquet") for task in ("down", "up")]
     more = ["--signal", "votes", "--tables", "influence", *tables]
-    _, rows = run(
-        tmp_path, samples, "icons", 0.3, *more, "--parameters", '{"aggregator": "round_robin"}'
-    )
+    more += ["--parameters", json.dumps(usual | {"aggregator": "round_robin"})]
+    _, rows = run(tmp_path, samples, "icons", 0.3, *more)
     assert pd.read_parquet(rows).sort_values("rank")["row"].tolist() == [0, 9, 1]
 
 
@@ -160,6 +162,7 @@ def test_constraints_give_reasons(tmp_path, samples, limits):
     scores.to_parquet(tmp_path / "scores.parquet")
     bounds = ("--bounds", json.dumps({"minimum": {"y": 0.5}, "maximum": {"y": 3}}))
     more = ("--signal", "scores", str(tmp_path / "scores.parquet"), *limits, *bounds)
+    more += ("--parameters", '{"keep": "top"}')
     table = pd.read_parquet(run(tmp_path, samples, "el2n", 0.5, *more)[1])
     # y is rows 1, 3, 5, 7, 9; 9 is kept, 1 excluded; near-duplicates: 3 and 4, 2 and 9
     ranked = table.sort_values("rank")

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import train_score_net
 from array_files import write_shards
+from config_defaults import FINETUNE
 from usual_flags import usual
 
 SETTINGS = {"rank": 2, "alpha": 4, "batch_size": 4, "gradient_accumulation": 1}
@@ -24,7 +25,7 @@ def run(tiny_vlm, tiny_pool, tmp_path):
                 *("--samples", str(tiny_pool / "samples.parquet"), "--clip", *clip),
                 *("--images", str(tiny_pool / "images"), "--net-learning-rate", "0.05"),
                 *("--variant", "paper"),
-                *("--settings", json.dumps(SETTINGS | settings), "--seed", str(seed)),
+                *("--settings", json.dumps(FINETUNE | SETTINGS | settings), "--seed", str(seed)),
                 *("--out", str(out / "scores.parquet"), "--log", str(out / "log.csv")),
                 *("--model", str(tiny_vlm), "--device", "cpu", *more),
             ]

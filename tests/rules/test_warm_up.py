@@ -3,6 +3,7 @@ import json
 import pandas as pd
 import pytest
 import warm_up
+from config_defaults import FINETUNE
 from safetensors.torch import load_file
 from usual_flags import usual
 
@@ -23,7 +24,14 @@ def run(tiny_vlm, tiny_pool, out, *, seed=0, settings=SETTINGS, fraction="0.25")
             *usual(warm_up),
             *("--samples", str(tiny_pool / "samples.parquet")),
             *("--images", str(tiny_pool / "images"), "--fraction", fraction),
-            *("--settings", json.dumps(settings), "--seed", str(seed), "--out", str(out)),
+            *(
+                "--settings",
+                json.dumps(FINETUNE | settings),
+                "--seed",
+                str(seed),
+                "--out",
+                str(out),
+            ),
             *("--model", str(tiny_vlm), "--device", "cpu"),
         ]
     )

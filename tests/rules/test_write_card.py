@@ -16,7 +16,7 @@ def run(folder, method="icons", **constraints):
     pd.DataFrame({"row": [1, 2, 9]}).to_parquet(folder / "rows.parquet")
     (folder / "ratio-0.3_seed-1.json").write_text("[]\n")
     config = {
-        "methods": {"icons": {"percentile": 20}, "coincide": {"model": "small"}},
+        "methods": {"icons": {"top_percent": 20}, "coincide": {"model": "small"}},
         "gradients": {"model": "large"},
         "models": {
             name: {"path": f"hub/{name}", "revision": "1f" * 20} for name in ("small", "large")
@@ -46,7 +46,7 @@ def test_composition_settings_and_digests(tmp_path):
     assert hashlib.sha256(b"[]\n").hexdigest() in card and "ab" * 32 in card
     assert "results/test/subsets/icons/ratio-0.3_seed-1.json" in card and "c0ffee" in card
     used = json.loads(card.split("```json\n")[1].split("\n```")[0])
-    assert used["methods"] == {"icons": {"percentile": 20}} and "constraints" not in used
+    assert used["methods"] == {"icons": {"top_percent": 20}} and "constraints" not in used
     assert list(used["models"]) == ["large"]  # the model of the gradients
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import finetune_model
 import pandas as pd
+from config_defaults import FINETUNE
 from running import ROOT
 from usual_flags import usual
 
@@ -23,7 +24,7 @@ def finetune_flags(vlm: Path, pool: Path, out: Path, rows, *, seed: int = 0, **s
         *usual(finetune_model),
         *("--samples", str(pool / "samples.parquet")),
         *("--subset", str(out.parent / "subset.parquet")),
-        *("--images", str(pool / "images"), "--settings", json.dumps(SMALL | settings)),
+        *("--images", str(pool / "images"), "--settings", json.dumps(FINETUNE | SMALL | settings)),
         *("--seed", str(seed), "--model", str(vlm), "--device", "cpu", "--out", str(out)),
     ]
 

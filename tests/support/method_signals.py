@@ -5,15 +5,16 @@ import importlib
 import numpy as np
 import pandas as pd
 from array_files import write_shards
+from config_defaults import usual_parameters
 from scipy.spatial.distance import cdist
 
 from vlselect.core.store import ShardedArray
 from vlselect.subsets.method_runner import MethodRunner
 
-METHODS = {
+METHODS = {  # what is not as the rules' defaults have it
     "clip_score": {},
     "coincide": {"temperature": 0.5},
-    "d2_pruning": {"variant": "released", "gamma_reverse": 0.4},
+    "d2_pruning": {},
     "el2n": {},
     "icons": {},
     "perplexity": {},
@@ -83,4 +84,5 @@ def make_signals(folder, rng, pool):
 def asker(name, pool, signals, seed=0, **parameters):
     """Return the real method, ready to run."""
     method = importlib.import_module(f"vlselect.methods.{name}")
-    return MethodRunner(method, pool, signals[name], seed, {**METHODS[name], **parameters})
+    own = usual_parameters(method.select) | METHODS[name] | parameters
+    return MethodRunner(method, pool, signals[name], seed, own)

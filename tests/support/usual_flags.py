@@ -1,7 +1,10 @@
 """Values of the flags that the rules always pass, for tests that are about other flags."""
 
+import json
 from argparse import Namespace
 from types import ModuleType
+
+from config_defaults import FINETUNE
 
 USUAL = {
     "--batch-size": "64",
@@ -25,7 +28,7 @@ USUAL = {
     "--projection-seed": "0",
     "--repeated-ids": "reject",
     "--seed": "0",
-    "--settings": "{}",
+    "--settings": json.dumps(FINETUNE),
     "--sigma": "1.0",
     "--threads": "1",
     "--variant": "released",

@@ -8,9 +8,9 @@ from running import snakemake, succeeded
 SHARED = ("warm_up", "collect_gradients", "collect_validation_gradients")
 
 
-def run(folder, config, name, percentile):
+def run(folder, config, name, top_percent):
     """Select by ICONS in a run of its own; return Snakemake's output."""
-    own = config | {"run": name, "methods": {"icons": {"percentile": percentile}}, "seeds": [0]}
+    own = config | {"run": name, "methods": {"icons": {"top_percent": top_percent}}, "seeds": [0]}
     own["experiments"] = {"main": {"methods": ["icons"]}}
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(own))
@@ -29,7 +29,7 @@ def logs(results, rule):
     return [path for path in found if path.stat().st_size]
 
 
-def test_another_percentile_loads_no_model(mini_run, mini_input, tmp_path):
+def test_another_top_percent_loads_no_model(mini_run, mini_input, tmp_path):
     shutil.copytree(mini_input / "data", tmp_path / "data")
     (tmp_path / "cache").mkdir()
     config = yaml.safe_load(mini_run.config.read_text())

@@ -102,10 +102,17 @@ def test_wrong_keys_and_values_are_named_together(tmp_path):
 
 def test_a_methods_own_keys_and_values_are_named(tmp_path):
     config = mini()
-    config["methods"]["icons"] = {"percentile": 120, "percentage": 5}
+    config["methods"]["icons"] = {"top_percent": 120, "percentage": 5}
     output = refused(tmp_path, config)
     assert "methods.icons: unknown key 'percentage'; known keys: aggregator, " in output
-    assert "methods.icons.percentile: 120" in output
+    assert "methods.icons.top_percent: 120" in output
+
+
+def test_a_key_of_an_earlier_version_is_told_its_new_name(tmp_path):
+    config = mini()
+    config["methods"]["icons"] = {"percentile": 20}
+    output = refused(tmp_path, config)
+    assert "methods.icons.percentile: is called methods.icons.top_percent now" in output
 
 
 def test_names_that_mean_nothing_are_named_together(tmp_path):

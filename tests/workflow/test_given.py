@@ -28,7 +28,7 @@ def test_votes_and_subsets_from_influence_alone(mini_run, tmp_path):
     found = {}
     for name, icons in {
         "same": {},
-        "half": {"percentile": 50},
+        "half": {"top_percent": 50},
         "mean": {"aggregator": "mean"},
     }.items():
         (tmp_path / name).mkdir()

@@ -95,7 +95,7 @@ def test_provenance_names_every_input(mini_run):
     assert {"data/model/config.json", "data/model/model.safetensors"} <= model
     assert set(provenance["inputs_sha256"]) - model == {"data/mixture.json", *tasks}
     assert provenance["seeds"] == {"main": list(SEEDS)}
-    assert provenance["config"]["methods"]["icons"]["percentile"] == 20
+    assert provenance["config"]["methods"]["icons"]["top_percent"] == 20
 
 
 def test_every_job_left_its_cost(mini_run):
@@ -160,7 +160,7 @@ def test_editing_a_module_reruns_what_depends_on_it(mini_run):
 
 def test_changing_one_parameter_reruns_what_depends_on_it(mini_run, tmp_path):
     config = tmp_path / "mini.yaml"
-    config.write_text(mini_run.config.read_text().replace("icons: {}", "icons: {percentile: 30}"))
+    config.write_text(mini_run.config.read_text().replace("icons: {}", "icons: {top_percent: 30}"))
     again = jobs(succeeded(snakemake(mini_run.folder, config, "-n", root=mini_run.root)))
     assert {"cast_votes", "select_icons"} <= again
     assert not again & {"compute_influence", "collect_gradients", "select_coincide"}

@@ -32,7 +32,7 @@ from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-ALONE = ("workers", "save_steps", "processes")  # settings that must keep their defaults
+ALONE = {"workers": 0, "save_steps": 0, "processes": 1}  # what no other value is allowed for
 VARIANTS = ("paper", "released")
 SMALLER_BATCH = (
     "lower finetune.batch_size of the score net, now {}, which changes the method: its softmax "
@@ -260,6 +260,6 @@ def _check(rows, n_pool: int, n_features: int, settings: Settings, variant: str)
         raise InputError(
             "finetune.batch_size: the score net compares samples of a batch; use at least 2"
         )
-    for name in ALONE:
-        if getattr(settings, name) != getattr(Settings, name):
+    for name, value in ALONE.items():
+        if getattr(settings, name) != value:
             raise InputError(f"finetune.{name}: not available for the score net")

@@ -11,14 +11,47 @@ import jsonschema
 from vlselect.core import registry
 from vlselect.core.errors import InputError
 
-# Keys that are gone, by their path in the config, and what is done in their place.
-RENAMED = {
-    "plan": "gone: `make plan TRIAL=<n>` measures with a trial run on n samples (docs/planning.md)",
+RENAMED = {  # keys of earlier versions, and what to write now
+    "methods.icons.percentile": "is called methods.icons.top_percent now",
+    "plan": "is gone; `make plan TRIAL=<n>` measures with a trial run on n samples",
 }
 
 
 class ConfigError(InputError):
     """Something in the config is wrong; the message names the key."""
+
+
+def check_names(config: Mapping) -> None:
+    """Check that no key has the name that it had in an earlier version.
+
+    Raises
+    ------
+    ConfigError
+        Naming every such key and what it is called now.
+    """
+    problems = [f"{old}: {now}" for old, now in RENAMED.items() if _holds(config, old)]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def resolve(schema: Mapping) -> dict:
+    """Return a schema in which each ``$ref`` to one of its ``$defs`` is replaced by what it means.
+
+    Keywords beside a reference, such as a description of their own, hold over those of the
+    definition.
+    """
+
+    def filled(part: object) -> object:
+        if isinstance(part, list):
+            return [filled(item) for item in part]
+        if not isinstance(part, Mapping):
+            return part
+        own = {key: filled(value) for key, value in part.items() if key != "$ref"}
+        if "$ref" not in part:
+            return own
+        return {**filled(schema["$defs"][part["$ref"].removeprefix("#/$defs/")]), **own}
+
+    return filled(schema)
 
 
 def check(value: dict, schema: Mapping, where: str = "config") -> None:
@@ -29,7 +62,8 @@ def check(value: dict, schema: Mapping, where: str = "config") -> None:
     value : dict
         A config or a section of it; changed in place.
     schema : mapping
-        JSON schema (draft 2020-12) with ``default`` where a key may be left out.
+        JSON schema (draft 2020-12) with ``default`` where a key may be left out, and ``$ref`` to
+        its own ``$defs``.
     where : str
         Begins the key's path in messages.
 
@@ -38,13 +72,12 @@ def check(value: dict, schema: Mapping, where: str = "config") -> None:
     ConfigError
         Naming every wrong key, its value and what is allowed.
     """
+    schema = resolve(schema)
     _fill_defaults(value, schema)
     validator = jsonschema.Draft202012Validator(schema)
     errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.path)))
     if errors:
-        raise ConfigError(
-            "\n".join(f"{_path(where, error)}: {_say(error, where)}" for error in errors)
-        )
+        raise ConfigError("\n".join(f"{_path(where, error)}: {_say(error)}" for error in errors))
 
 
 def check_references(config: Mapping, needs_validation: set[str] = frozenset()) -> None:
@@ -60,7 +93,7 @@ def check_references(config: Mapping, needs_validation: set[str] = frozenset()) 
     Raises
     ------
     ConfigError
-        Naming the key and what it points to in vain.
+        Naming each such key and the name that it refers to.
     """
     problems = list(_dangling(config))
     used = {m for e in config["experiments"].values() for m in e["methods"]}
@@ -84,7 +117,7 @@ def check_metrics(tasks: Mapping) -> None:
     Raises
     ------
     ConfigError
-        Naming the key, its value and the metrics that there are.
+        Naming the key, its value and the known metrics.
     """
     known = registry.names("metric")
     problems = [
@@ -102,7 +135,7 @@ def check_formats(formats: Iterable[str]) -> None:
     Raises
     ------
     ConfigError
-        Naming the key, its value and the formats that there are.
+        Naming the key, its value and the known formats.
     """
     known = registry.names("export")
     problems = [
@@ -148,6 +181,14 @@ def _constraint_problems(config: Mapping) -> Iterator[str]:
                 yield f"constraints.quota.{source}: also in constraints.{other}"
 
 
+def _holds(config: object, path: str) -> bool:
+    for key in path.split("."):
+        if not isinstance(config, Mapping) or key not in config:
+            return False
+        config = config[key]
+    return True
+
+
 def _fill_defaults(value: object, schema: Mapping) -> None:
     if not isinstance(value, dict):
         return
@@ -172,15 +213,11 @@ def _path(where: str, error: jsonschema.ValidationError) -> str:
     return ".".join([where, *(str(part) for part in error.absolute_path)])
 
 
-def _say(error: jsonschema.ValidationError, where: str) -> str:
-    """One line on what is wrong, with the schema's own description of the key."""
+def _say(error: jsonschema.ValidationError) -> str:
+    """Return one line on what is wrong, with the schema's own description of the key."""
     if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
         known = sorted(error.schema.get("properties", {}))
         unknown = sorted(map(str, error.instance.keys() - set(known)))
-        path = _path(where, error).removeprefix("config")
-        keys = [f"{path}.{key}".lstrip(".") for key in unknown]
-        gone = [f"; {key} is {RENAMED[key]}" for key in keys if key in RENAMED]
-        told = f"unknown key {', '.join(map(repr, unknown))}; known keys: {', '.join(known)}"
-        return told + "".join(gone)
+        return f"unknown key {', '.join(map(repr, unknown))}; known keys: {', '.join(known)}"
     about = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
     return f"{error.message}" + (f" ({about})" if about else "")

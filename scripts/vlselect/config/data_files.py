@@ -1,4 +1,4 @@
-"""What the config says of records and where their images lie: of a pool, its parts, the tasks.
+"""Files of records and places of images of the pool, its parts and the tasks.
 
 Read by the workflow, so it imports the standard library and what of ours does the same.
 """
@@ -12,7 +12,7 @@ SPLITS = ("validation", "test")
 
 
 def parts(pool: Mapping) -> dict[str | None, dict]:
-    """Records, images and source key of each part of the pool; of a pool without parts, under None.
+    """Return records, images and source key of each part of the pool; under None if it has none.
 
     Images that are not given are in the tables of the records themselves.
     """
@@ -28,7 +28,7 @@ def parts(pool: Mapping) -> dict[str | None, dict]:
 
 
 def flag_values(pool: Mapping, key: str) -> list[str]:
-    """Values of a flag: ``<part>=<value>`` of each part that has one, or the plain pool's value."""
+    """Return the values of a flag: ``<part>=<value>`` of each part that has one, or the pool's."""
     found = {name: part[key] for name, part in parts(pool).items() if part[key]}
     if None in found:  # "year=2024/x.parquet" is no part `year`
         return [found[None] if None in by_part(found.values()) else f"./{found[None]}"]
@@ -36,17 +36,17 @@ def flag_values(pool: Mapping, key: str) -> list[str]:
 
 
 def pool_files(pool: Mapping) -> list[str]:
-    """Every file of records of the pool."""
+    """Return every file of records of the pool."""
     return [file for part in parts(pool).values() for file in record_files(part["records"])]
 
 
 def task_files(task: Mapping, split: str) -> list[str]:
-    """The files of a task's split; none where the task has no such split."""
+    """Return the files of a task's split; none where the task has no such split."""
     return record_files(task[split]) if split in task else []
 
 
 def task_images(config: Mapping, task: str, split: str) -> str:
-    """Where the images of a task's split are: its own location, its tables, or the pool's."""
+    """Return where a split's images are: in the task's own location, its tables, or the pool's."""
     settings = config["tasks"][task]
     if settings.get("images"):
         return settings["images"]
@@ -55,8 +55,8 @@ def task_images(config: Mapping, task: str, split: str) -> str:
     return parts(config["pool"])[None]["images"]
 
 
-def check_mixture(config: Mapping) -> None:
-    """Check what the schema cannot say of `pool` and of the tasks' images, and find all files.
+def check_data(config: Mapping) -> None:
+    """Check `pool` and the tasks' images beyond the schema, and that all files can be found.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def _problems(config: Mapping) -> Iterator[str]:
 
 
 def _unknown_sources(config: Mapping) -> Iterator[str]:
-    """Bounds of sources that cannot be: the names are known where they are those of the parts."""
+    """Yield bounds of unknown sources, where the sources are the parts of the pool."""
     known = parts(config["pool"])
     if None in known or any(part["source_key"] for part in known.values()):
         return  # the records name their sources

@@ -1,4 +1,4 @@
-"""What a finetuning run can be told; free of torch, so that it can be checked anywhere."""
+"""Settings of a finetuning run; free of torch, so that they can be checked anywhere."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ NO_EFFECT = ("cache_mb", "workers", "save_steps")  # on the trained weights
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a finetuning run; the defaults are those of LLaVA-1.5's LoRA finetuning.
+    """Settings of a finetuning run; their defaults are in the config's schema (``$defs.finetune``).
 
     Attributes
     ----------
@@ -65,30 +65,30 @@ class Settings:
     (arXiv 2106.09685), equation 3.
     """
 
-    adapter: str = "lora"
-    rank: int = 128
-    alpha: float = 256
-    dropout: float = 0.05
-    target_modules: str | tuple[str, ...] | None = None
-    train_modules: tuple[str, ...] = ()
-    freeze: tuple[str, ...] = ()
-    epochs: float = 1
-    max_steps: int = 0
-    learning_rate: float = 2e-4
-    warmup_ratio: float = 0.03
-    scheduler: str = "cosine"
-    batch_size: int = 16
-    gradient_accumulation: int = 8
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    bf16: bool = False
-    gradient_checkpointing: bool = False
-    deterministic: bool = True
-    cache_mb: int = 1024
-    workers: int = 0
-    save_steps: int = 0
-    processes: int = 1
+    adapter: str
+    rank: int
+    alpha: float
+    dropout: float
+    target_modules: str | tuple[str, ...] | None
+    train_modules: tuple[str, ...]
+    freeze: tuple[str, ...]
+    epochs: float
+    max_steps: int
+    learning_rate: float
+    warmup_ratio: float
+    scheduler: str
+    batch_size: int
+    gradient_accumulation: int
+    weight_decay: float
+    max_grad_norm: float
+    betas: tuple[float, float]
+    bf16: bool
+    gradient_checkpointing: bool
+    deterministic: bool
+    cache_mb: int
+    workers: int
+    save_steps: int
+    processes: int
 
     def __post_init__(self) -> None:
         """Refuse values that would fail late or mean nothing."""
@@ -110,7 +110,7 @@ class Settings:
 
     @property
     def cache_bytes(self) -> int:
-        """Memory for encoded samples of each process that encodes."""
+        """Memory for encoded samples of each process that encodes, in bytes."""
         return self.cache_mb * 2**20 // max(self.workers, 1)
 
     def steps(self, n_samples: int) -> int:
@@ -121,7 +121,7 @@ class Settings:
         return math.ceil(self.epochs * math.ceil(batches / self.gradient_accumulation))
 
     def warmup_steps(self, n_samples: int) -> int:
-        """Steps of rising learning rate, of which the first has none: at most all but one."""
+        """Count the steps of rising learning rate, at most all but one; the first has none."""
         steps = self.steps(n_samples)
         return min(math.ceil(self.warmup_ratio * steps), steps - 1)
 
@@ -132,9 +132,10 @@ class Settings:
         Raises
         ------
         ValueError
-            If a key is unknown or a value out of range; it names the key.
+            If a key is unknown or missing, or a value out of range; it names the key.
         """
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise InputError(f"unknown finetune settings: {', '.join(sorted(unknown))}")
+        known = {field.name for field in fields(cls)}
+        for what, keys in (("unknown", set(values) - known), ("missing", known - set(values))):
+            if keys:
+                raise InputError(f"{what} finetune settings: {', '.join(sorted(keys))}")
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

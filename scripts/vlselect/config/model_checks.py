@@ -1,4 +1,4 @@
-"""Check what the config says of models and their training before any job runs.
+"""Check models and the settings of their training before any job runs.
 
 Read by the workflow, so it imports nothing heavy.
 """
@@ -51,7 +51,7 @@ def _places(config: Mapping) -> Iterator[str]:
 
 
 def _trainings(config: Mapping) -> Iterator[str]:
-    """Settings that contradict each other or a model's."""
+    """Yield settings that contradict each other or a model's."""
     for section, values, models in _sections(config):
         try:
             settings = Settings.from_mapping(values)
@@ -73,7 +73,7 @@ def _trainings(config: Mapping) -> Iterator[str]:
 
 
 def _sections(config: Mapping) -> Iterator[tuple[str, Mapping, list[str]]]:
-    """Every section of finetuning settings, with the models that are trained so."""
+    """Yield every section of finetuning settings, with the models that it trains."""
     trained = {name for entry in config["experiments"].values() for name in entry["models"]}
     yield "finetune", config["finetune"], sorted(trained)
     if "gradients" in config:

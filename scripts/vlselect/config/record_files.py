@@ -1,7 +1,7 @@
-"""Which files a location of records in the config means. Standard library only.
+"""Files that a location of records in the config stands for. Standard library only.
 
 A location is a file, a glob, or a folder: of Parquet files, or a dataset that the library
-`datasets` saved to disk. A suffix tells tables (``.parquet``, ``.arrow``) from JSON.
+`datasets` saved to disk. Tables (``.parquet``, ``.arrow``) and JSON are known by their suffixes.
 """
 
 import glob
@@ -37,7 +37,7 @@ def by_part(values: Iterable[str]) -> dict[str | None, str]:
 
 
 def is_glob(location: str | Path) -> bool:
-    """Whether a location is a pattern and no file of that name exists."""
+    """Return whether a location is a pattern and no file of that name exists."""
     return glob.has_magic(str(location)) and not Path(location).exists()
 
 
@@ -80,19 +80,19 @@ def record_files(location: str | Path) -> list[str]:
 
 
 def is_table(location: str | Path) -> bool:
-    """Whether a location holds rows of a table, which may have images in them, and not JSON."""
+    """Return whether a location holds tables, which may have images in them, and not JSON."""
     path = Path(location)
     return path.suffix in TABLES or path.is_dir()
 
 
 def image_location(location: str | Path) -> str:
-    """How to name a table as the place of its own images: a plain folder stands for image files."""
+    """Return a table's name as the place of its images, where a folder would mean image files."""
     path = Path(location)
     return str(path / "*.parquet") if path.is_dir() and not is_saved_dataset(path) else str(path)
 
 
 def is_saved_dataset(folder: str | Path) -> bool:
-    """Whether a folder was written by the save_to_disk of `datasets`."""
+    """Return whether a folder was written by the save_to_disk of `datasets`."""
     return any((Path(folder) / name).is_file() for name in ("state.json", "dataset_dict.json"))
 
 

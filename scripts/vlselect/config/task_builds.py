@@ -1,4 +1,4 @@
-"""Tasks whose files are built from a benchmark's own: what their config entries mean.
+"""Tasks that are built from a benchmark's own files: check and complete their config entries.
 
 Read by the workflow, before any job, so beside the standard library it imports only what does so.
 """
@@ -19,7 +19,7 @@ COMMON = {"layout", "images", *SPLITS, "seed", "limit", "language", "prompt"}
 
 
 def name_metrics(config: Mapping) -> None:
-    """Give built tasks without a metric that of their layout; before the config is checked."""
+    """Set the layout's metric in built tasks that name none; before the config is checked."""
     tasks = config.get("tasks")
     for task in tasks.values() if isinstance(tasks, Mapping) else ():
         build = task.get("build") if isinstance(task, Mapping) else None
@@ -64,12 +64,12 @@ def expand_builds(config: Mapping) -> None:
 
 
 def parameters(build: Mapping) -> dict:
-    """Keys of `build` that are the layout's own."""
+    """Return the keys of `build` that are the layout's own."""
     return {key: value for key, value in build.items() if key not in COMMON}
 
 
 def sets(values: Mapping) -> dict[str, dict]:
-    """Sets of questions that a layout's keys describe, each with the values that it is read with.
+    """Return the sets of questions that a layout's keys describe, each with its own values.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def sets(values: Mapping) -> dict[str, dict]:
 
 
 def files(build: Mapping) -> list[str]:
-    """The files that a task is built from; of a folder, the text files in it, at any depth."""
+    """Return the files that a task is built from; of a folder, all text files in it."""
     found: dict[str, None] = {}
     for path in _paths(build):
         inside = sorted(map(str, Path(path).rglob("*.txt"))) if Path(path).is_dir() else [path]
@@ -110,7 +110,7 @@ def layout_keys(name: str) -> tuple[set[str], set[str]]:
 
 
 def _problems(task: Mapping) -> Iterator[str]:
-    """What is wrong with one entry."""
+    """Yield what is wrong with one entry."""
     build = task["build"]
     try:
         needed, known = layout_keys(build["layout"])

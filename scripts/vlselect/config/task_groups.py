@@ -1,4 +1,4 @@
-"""Tasks that are made of subtasks: which groups there are, and who votes.
+"""Tasks that are made of subtasks: the groups, and the tasks that vote.
 
 Imported by the workflow: standard library only.
 """
@@ -9,7 +9,7 @@ from vlselect.core.errors import InputError
 
 
 def task_groups(tasks: Mapping[str, Mapping]) -> dict[str, list[str]]:
-    """Find the groups that tasks name under ``group``.
+    """Return the groups that tasks name under ``group``.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def task_groups(tasks: Mapping[str, Mapping]) -> dict[str, list[str]]:
 
 
 def voting_tasks(tasks: Mapping[str, Mapping]) -> list[str]:
-    """List who votes: every task without a group, and every group in place of its subtasks.
+    """Return the tasks that vote: those without a group, and groups in place of their subtasks.
 
     A group stands where its first subtask stands in the config.
     """

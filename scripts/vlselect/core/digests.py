@@ -1,11 +1,11 @@
-"""Digests of files and folders, by which inputs and results are known again."""
+"""Digests of files and folders, which identify inputs and results."""
 
 import hashlib
 from pathlib import Path
 
 
 def file_digest(path: Path) -> str:
-    """Sha256 (hex) of a file, or of the names and contents of all files in a folder."""
+    """Return the sha256 (hex) of a file, or of the names and contents of all files in a folder."""
     total = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
         if path.is_dir():

@@ -1,4 +1,4 @@
-"""Logging and progress for entry scripts: one line format, quiet bars where nobody watches."""
+"""Logging and progress for entry scripts: one line format, no progress bars outside terminals."""
 
 import gc
 import logging
@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 def start(level: int = logging.INFO) -> None:
     """Send log records of this process to stderr, once, in the project's format.
 
-    SIGTERM, by which a scheduler ends a job, becomes an exit that removes half-written files.
-    An `InputError` ends in a line that says what is wrong; any other shows where it happened.
-    In a job of Slurm the first line says which one, on which node and with which GPUs.
+    SIGTERM, by which a scheduler ends a job, becomes an exit that removes half-written files. An
+    `InputError` ends in a line that says what is wrong; any other shows where it happened. In a
+    Slurm job the first line names the job, its node and its GPUs.
     """
     logging.basicConfig(
         level=level,
@@ -63,14 +63,7 @@ def timed(what: str) -> Iterator[None]:
 def progress(iterable: Iterable, total: int | None = None, description: str = "") -> Iterator:
     """Iterate with a progress bar on a terminal, and with at most one log line a minute elsewhere.
 
-    Parameters
-    ----------
-    iterable : iterable
-        What to go through, unchanged.
-    total : int, optional
-        Number of items, where ``len(iterable)`` is not known.
-    description : str
-        What is being done; begins each line.
+    `description` starts each line; `total` is the number of items if ``len(iterable)`` is unknown.
     """
     if sys.stderr.isatty():
         from tqdm import tqdm

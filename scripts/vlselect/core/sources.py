@@ -1,7 +1,7 @@
-"""Which source files a script is made of: found in its import statements, without running it.
+"""Find the source files of a script from its import statements, without running it.
 
-Imported by the workflow (``code()`` in rules/functions/common.smk) to make code an input of each
-rule, and by scripts to record the digest of the code that wrote a file. Standard library only.
+Used by the workflow (``code()`` in rules/functions/common.smk) to make code an input of each rule,
+and by scripts to record the digest of the code that wrote a file. Standard library only.
 """
 
 import ast
@@ -17,21 +17,10 @@ PACKAGE = "vlselect"
 def imported_sources(*entries: str | Path) -> list[Path]:
     """List the given files and every module of this project that they import, transitively.
 
-    Parameters
-    ----------
-    *entries : str or Path
-        Files, relative to ``scripts/`` or absolute. Modules that are imported by a computed name
-        (methods, metrics) have to be named here beside the script.
-
-    Returns
-    -------
-    list of Path
-        Absolute paths: the entries in their order, then the imported modules, sorted.
-
-    Raises
-    ------
-    FileNotFoundError
-        If an entry does not exist.
+    Entries are files, absolute or relative to ``scripts/``; modules imported by a computed name
+    (methods, metrics) must be listed beside the script. Returns absolute paths: the entries in
+    their order, then the imported modules, sorted. Raises FileNotFoundError if an entry does not
+    exist.
     """
     first = [(SCRIPTS / entry).resolve() for entry in entries]
     for path in first:
@@ -47,7 +36,7 @@ def imported_sources(*entries: str | Path) -> list[Path]:
 
 
 def code_digest(paths: Iterable[Path]) -> str:
-    """Sha256 (hex) over the names, relative to ``scripts/``, and the contents of source files."""
+    """Return the sha256 (hex) of names, relative to ``scripts/``, and contents of source files."""
     total = hashlib.sha256()
     for path in sorted(paths):
         name = path.relative_to(SCRIPTS).as_posix() if path.is_relative_to(SCRIPTS) else path.name
@@ -56,7 +45,7 @@ def code_digest(paths: Iterable[Path]) -> str:
 
 
 def _imports(path: Path) -> tuple[Path, ...]:
-    """Files of this project that one file's import statements name, at any depth of its code."""
+    """Return the project's files that one file imports, at any depth of its code."""
     return _imports_at(path, path.stat().st_mtime_ns)
 
 

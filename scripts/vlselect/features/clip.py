@@ -54,7 +54,7 @@ class CLIP:
     def load(cls, arguments: argparse.Namespace) -> "CLIP":
         """Load the CLIP that the flags of `loading.add_model_arguments` name.
 
-        Raises FileNotFoundError as `loading.load_vlm`, and ValueError if the model is not a CLIP,
+        Raises MissingFileError as `loading.load_vlm`, and InputError if the model is not a CLIP,
         quantisation is requested, or weights are missing or unknown (`WeightsError`).
         """
         device = prepare_device(arguments)

@@ -43,7 +43,7 @@ def require_informative(table: np.ndarray, tasks: Sequence[str]) -> None:
             raise InputError(f"influence on {task} is {column[0]} for every sample: no ranking")
 
 
-def cast_votes(table: np.ndarray, percentile: float) -> np.ndarray:
+def cast_votes(table: np.ndarray, top_percent: float) -> np.ndarray:
     """Let each task vote for its most influential samples.
 
     v_t(i) = 1 where I_t(i) is at least the (100 - p)-th percentile of I_t, which is interpolated
@@ -52,17 +52,17 @@ def cast_votes(table: np.ndarray, percentile: float) -> np.ndarray:
     Parameters
     ----------
     table : float array, shape (N, T)
-    percentile : float
+    top_percent : float
         p, in (0, 100): roughly the share of the pool, in percent, that each task votes for.
 
     Returns
     -------
     uint8 array, shape (N, T)
     """
-    if not 0 < percentile < 100:
-        raise InputError(f"percentile {percentile} is not in (0, 100)")
+    if not 0 < top_percent < 100:
+        raise InputError(f"top_percent {top_percent} is not in (0, 100)")
     exact = table.astype(np.float64)
-    return (exact >= np.percentile(exact, 100 - percentile, axis=0)).astype(np.uint8)
+    return (exact >= np.percentile(exact, 100 - top_percent, axis=0)).astype(np.uint8)
 
 
 def mean_rank(table: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
 
 
 def select(
-    pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, text_only: str = "proportional"
+    pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, text_only: str
 ) -> Selection:
     """Choose the highest scores; `text_only` is the policy of `text_only.with_text_only`."""
     return with_text_only(

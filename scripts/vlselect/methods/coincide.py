@@ -26,8 +26,8 @@ def select(
     budget: int,
     seed: int,
     *,
-    temperature: float = 0.1,
-    sigma: float = 1.0,
+    temperature: float,
+    sigma: float,
 ) -> Selection:
     """Share the budget among the clusters, then pick in each by greedy MMD.
 

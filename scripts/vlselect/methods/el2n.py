@@ -29,9 +29,7 @@ def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
     return likelihood_column(require(signals, "likelihood", "el2n"), "el2n", len(pool))
 
 
-def select(
-    pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str = "top"
-) -> Selection:
+def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str) -> Selection:
     """Keep the highest, middle or lowest scores: `keep` as in `rankings.keep_part`."""
     scores = require(signals, "scores", "el2n")["score"].to_numpy()
     return keep_part(scores, budget, pool["sample_id"].to_numpy(object), keep)

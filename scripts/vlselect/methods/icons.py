@@ -20,8 +20,8 @@ def select(
     budget: int,
     seed: int,
     *,
-    aggregator: str = "vote",
-    tie_break: str = "mean_rank",
+    aggregator: str,
+    tie_break: str,
 ) -> Selection:
     """Choose the samples with the most votes, or the best by another aggregator.
 
@@ -56,7 +56,7 @@ def select(
     return Selection(rows, scores[rows])
 
 
-def prepare(pool: pd.DataFrame, signals: dict, *, aggregator: str = "vote") -> dict:
+def prepare(pool: pd.DataFrame, signals: dict, *, aggregator: str) -> dict:
     """Add the signal ``consensus`` (DataFrame row, score, mean_rank), which needs the whole pool.
 
     It holds the aggregator's scores and the ranks that break ties.

@@ -40,9 +40,7 @@ def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
     return np.exp(np.minimum(nll, LARGEST).astype(np.float64)).clip(max=limit).astype(np.float32)
 
 
-def select(
-    pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str = "middle"
-) -> Selection:
+def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str) -> Selection:
     """Keep the highest, middle or lowest perplexities: `keep` as in `rankings.keep_part`."""
     scores = require(signals, "scores", "perplexity")["score"].to_numpy()
     return keep_part(scores, budget, pool["sample_id"].to_numpy(object), keep)

@@ -15,7 +15,7 @@ from vlselect.methods.maths.subspace import leverage
 from vlselect.methods.maths.text_only import with_text_only
 
 
-def score(pool: pd.DataFrame, signals: dict, seed: int, *, energy: float = 0.9) -> np.ndarray:
+def score(pool: pd.DataFrame, signals: dict, seed: int, *, energy: float) -> np.ndarray:
     """Compute the leverage of every sample with an image in the dominant subspace.
 
     Parameters
@@ -48,7 +48,7 @@ def select(
     budget: int,
     seed: int,
     *,
-    text_only: str = "proportional",
+    text_only: str,
 ) -> Selection:
     """Choose the highest scores; `text_only` is the policy of `text_only.with_text_only`.
 

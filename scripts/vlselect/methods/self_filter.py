@@ -33,9 +33,9 @@ def select(
     budget: int,
     seed: int,
     *,
-    gamma: float = 1.0,
-    neighbours: int = 10,
-    negative: str = "reward",
+    gamma: float,
+    neighbours: int,
+    negative: str,
 ) -> Selection:
     """Take the hardest sample, lower its nearest neighbours' difficulties, and repeat.
 

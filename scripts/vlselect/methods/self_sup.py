@@ -24,10 +24,10 @@ def score(
     signals: dict,
     seed: int,
     *,
-    n_clusters: int | None = None,
-    iterations: int = 50,
-    points_per_centroid: int = 256,
-    memory_gb: float = 4.0,
+    n_clusters: int | None,
+    iterations: int,
+    points_per_centroid: int,
+    memory_gb: float,
 ) -> np.ndarray:
     """Compute each sample's distance, 1 - cosine, to the prototype of its cluster.
 
@@ -56,9 +56,7 @@ def score(
     return distance[embeddings.places]
 
 
-def select(
-    pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str = "hard"
-) -> Selection:
+def select(pool: pd.DataFrame, signals: dict, budget: int, seed: int, *, keep: str) -> Selection:
     """Keep the samples farthest from their prototypes (``hard``), or the closest (``easy``)."""
     if keep not in KEEP:
         raise InputError(f"keep {keep!r} is not one of {tuple(KEEP)}")

@@ -26,11 +26,11 @@ def score(
     signals: dict,
     seed: int,
     *,
-    n_clusters: int | None = None,
-    iterations: int = 50,
-    points_per_centroid: int = 256,
-    memory_gb: float = 4.0,
-    first: str = "hard",
+    n_clusters: int | None,
+    iterations: int,
+    points_per_centroid: int,
+    memory_gb: float,
+    first: str,
 ) -> np.ndarray:
     """Compute the largest epsilon at which each sample stays.
 

@@ -58,7 +58,7 @@ def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         If the directory holds neither an adapter nor a model.
     WeightsError
         If weights are missing or do not belong to the adapter or the model.

@@ -117,7 +117,7 @@ def load_adapter(vlm: VLM, folder: str | Path) -> VLM:
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         If the folder has no safetensors adapter (peft would unpickle another format).
     WeightsError
         If weights are missing or do not belong to the adapter.

@@ -1,26 +1,27 @@
 import csv
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from closeness import assert_close_vectors, chain, rounding
+from config_defaults import finetune_settings
 from PIL import Image
 from torch.nn import functional
 
 from vlselect.checkpoints.finetune import prepare_model, train
 from vlselect.checkpoints.training_data import ResponseCollator, SampleDataset
-from vlselect.config.finetune_settings import Settings
 from vlselect.core.errors import InputError
 from vlselect.models.loading import load_vlm
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
 
 ROWS = [0, 1, 2, 3, 5, 8]
-LORA = Settings(
+LORA = finetune_settings(
     rank=4, alpha=8, dropout=0.1, learning_rate=1e-2, batch_size=2, gradient_accumulation=1
 )
-WHOLE = Settings(
+WHOLE = finetune_settings(
     adapter="none",
     freeze=("vision_tower",),
     learning_rate=1e-3,
@@ -45,7 +46,7 @@ def run(tiny_vlm, tiny_pool, tmp_path):
 
 
 def changed(settings, **values):
-    return Settings(**{**vars(settings), **values})
+    return replace(settings, **values)
 
 
 def weights(model):

@@ -1,12 +1,14 @@
 """The score net and its joint training: the loss by hand, gradients, and the learned difficulty."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from array_files import write_shards
 from closeness import assert_close_sums, assert_close_vectors, chain, rounding
+from config_defaults import finetune_settings
 
 from vlselect.checkpoints import score_net
 from vlselect.checkpoints.finetune import prepare_model
@@ -17,7 +19,6 @@ from vlselect.checkpoints.score_net import (
     batch_weights,
     weighted_loss,
 )
-from vlselect.config.finetune_settings import Settings
 from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray
 from vlselect.models.loading import load_vlm
@@ -27,7 +28,7 @@ from vlselect.pool.samples import Samples
 pytestmark = pytest.mark.numeric
 
 ROWS = [0, 1, 2, 3, 5, 8]
-LORA = Settings(
+LORA = finetune_settings(
     rank=4, alpha=8, dropout=0, learning_rate=1e-3, batch_size=6, gradient_accumulation=1
 )
 
@@ -67,7 +68,7 @@ def run(tiny_vlm, tiny_pool, samples, features, tmp_path):
 
 
 def changed(**values):
-    return Settings(**{**vars(LORA), **values})
+    return replace(LORA, **values)
 
 
 def token_losses(vlm, samples, row, image_root):

@@ -8,6 +8,7 @@ import numpy as np
 import prepare_pool
 import pytest
 import torch
+from config_defaults import finetune_settings
 from finetune_runs import SCRIPT, finetune_flags, start
 from model_families import FAMILIES, TEXTS, save_family
 from safetensors.torch import load_file
@@ -20,7 +21,6 @@ from vlselect.checkpoints.finetune import train
 from vlselect.checkpoints.launching import launch_command
 from vlselect.checkpoints.training_log import TrainingLog
 from vlselect.checkpoints.training_loss import StepLoss
-from vlselect.config.finetune_settings import Settings
 from vlselect.models.collation import IGNORED, Encoded, collate
 from vlselect.models.loading import load_vlm
 from vlselect.pool.samples import Samples
@@ -118,7 +118,7 @@ def run(family_folder, uneven_pool, monkeypatch, tmp_path):
         monkeypatch.setattr(TrainingLog, "on_pre_optimizer_step", keep, raising=False)
         vlm = load_vlm(str(family_folder(family)), device="cpu")
         samples, log = Samples(uneven_pool / "samples.parquet"), tmp_path / "log.csv"
-        settings = Settings(**WHOLE | settings)
+        settings = finetune_settings(**WHOLE | settings)
         train(vlm, samples, ROWS, uneven_pool / "images", settings, 0, log)
         return logged(log), gradients
 

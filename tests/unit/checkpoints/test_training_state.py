@@ -5,12 +5,12 @@ import pickle
 
 import pytest
 import torch
+from config_defaults import finetune_settings
 from safetensors.torch import load_file, save_file
 
 from vlselect.checkpoints.finetune import train
 from vlselect.checkpoints.training_log import TrainingLog
 from vlselect.checkpoints.training_state import changing
-from vlselect.config.finetune_settings import Settings
 from vlselect.models.loading import load_vlm
 from vlselect.models.weights import WeightsError
 from vlselect.pool.samples import Samples
@@ -43,7 +43,7 @@ def run(tiny_vlm, tiny_pool, tmp_path, monkeypatch):
         log = tmp_path / "log.csv"
         model = train(
             *(vlm, Samples(tiny_pool / "samples.parquet"), rows, tiny_pool / "images"),
-            *(Settings(**SETTINGS | changes), seed, log),
+            *(finetune_settings(**SETTINGS | changes), seed, log),
             partial=partial and tmp_path / partial,
         )
         with log.open(encoding="utf-8") as file:

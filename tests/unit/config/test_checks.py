@@ -3,9 +3,17 @@
 import copy
 
 import pytest
-from good_config import GOOD, SCHEMA
+from config_defaults import FINETUNE, SCHEMA
+from good_config import GOOD
 
-from vlselect.config.checks import ConfigError, check, check_metrics, check_references
+from vlselect.config.checks import (
+    ConfigError,
+    check,
+    check_metrics,
+    check_names,
+    check_references,
+    resolve,
+)
 
 
 def changed(path, value):
@@ -31,13 +39,53 @@ def test_defaults_are_filled_at_every_depth():
     assert config["tasks"]["vqa"]["metric"] == "exact_match"
     assert config["gradients"]["warm_up"]["fraction"] == 0.05
     assert config["features"]["attention"]["mass"] == 0.9
-    assert config["gradients"]["warm_up"]["finetune"] == {}  # the library has these defaults
+    assert config["gradients"]["warm_up"]["finetune"] == config["finetune"] == FINETUNE
+    assert config["finetune"]["rank"] == 128 and config["finetune"]["betas"] == [0.9, 0.999]
+
+
+def test_settings_of_the_warm_up_that_a_config_names_stay():
+    config = changed("gradients.warm_up", {"finetune": {"rank": 4}})
+    check(config, SCHEMA)
+    assert config["gradients"]["warm_up"]["finetune"] == FINETUNE | {"rank": 4}
+
+
+def test_references_are_replaced_and_what_stands_beside_them_holds():
+    schema = {
+        "$defs": {"n": {"type": "integer", "default": 3, "description": "a number"}},
+        "properties": {"a": {"$ref": "#/$defs/n"}, "b": {"$ref": "#/$defs/n", "default": 4}},
+    }
+    plain = resolve(schema)["properties"]
+    assert plain["a"] == schema["$defs"]["n"] and plain["b"] == plain["a"] | {"default": 4}
+    section = {}
+    check(section, schema)
+    assert section == {"a": 3, "b": 4}
+    with pytest.raises(ConfigError, match=r"config.a: 'x' is not of type 'integer' \(a number\)"):
+        check({"a": "x"}, schema)
+
+
+def test_a_key_of_an_earlier_version_is_told_its_new_name():
+    config = changed("methods.icons", {"percentile": 20})
+    with pytest.raises(ConfigError) as error:
+        check_names(config)
+    assert str(error.value) == "methods.icons.percentile: is called methods.icons.top_percent now"
+    for icons in ({"top_percent": 20}, None):
+        check_names(changed("methods.coincide", {}) | {"methods": {"icons": icons}})
+
+
+def test_budgets_mean_the_same_everywhere():
+    experiment = SCHEMA["properties"]["experiments"]["additionalProperties"]["properties"]
+    for kind in ("ratios", "samples", "tokens", "seeds"):
+        own, all_runs = experiment[kind], SCHEMA["properties"][kind]
+        rest = {"description", "default"}
+        assert {k: own[k] for k in own.keys() - rest} == {
+            k: all_runs[k] for k in all_runs.keys() - rest
+        }
 
 
 def test_a_key_that_is_gone_says_what_to_do_now():
     config = copy.deepcopy(GOOD) | {"plan": {"samples": 64}}
-    with pytest.raises(ConfigError, match=r"unknown key 'plan'.*; plan is gone: `make plan TRIAL="):
-        check(config, SCHEMA)
+    with pytest.raises(ConfigError, match=r"^plan: is gone; `make plan TRIAL="):
+        check_names(config)
 
 
 def test_filled_defaults_are_copies():

@@ -4,7 +4,7 @@ import pytest
 
 from vlselect.config.checks import ConfigError
 from vlselect.config.data_files import (
-    check_mixture,
+    check_data,
     flag_values,
     pool_files,
     task_files,
@@ -30,8 +30,8 @@ def test_a_plain_pool():
     assert flag_values(PLAIN, "images") == ["images"]
     assert flag_values(PLAIN, "source_key") == []
     assert pool_files(PLAIN) == ["pool.json"]
-    check_mixture(config(PLAIN, a={"test": "t.json"}))
-    check_mixture(config({"records": "pool.parquet"}))
+    check_data(config(PLAIN, a={"test": "t.json"}))
+    check_data(config({"records": "pool.parquet"}))
 
 
 def test_a_path_that_looks_like_a_part():
@@ -44,7 +44,7 @@ def test_a_mixture():
     assert flag_values(MIXTURE, "images") == ["coco=coco.tar", "charts=charts.parquet"]
     assert flag_values(MIXTURE, "source_key") == ["coco=kind", "charts=task"]
     assert pool_files(MIXTURE) == ["coco.json", "charts.parquet"]
-    check_mixture(config(MIXTURE, a={"test": "t.json", "images": "i"}, b={"test": "t.parquet"}))
+    check_data(config(MIXTURE, a={"test": "t.json", "images": "i"}, b={"test": "t.parquet"}))
 
 
 def test_folders_are_expanded(tmp_path):
@@ -83,7 +83,7 @@ def test_images_of_a_task(task, pool, expected):
 )
 def test_what_is_wrong_is_named(pool, task, message):
     with pytest.raises(ConfigError, match=message):
-        check_mixture(config(pool, t=task))
+        check_data(config(pool, t=task))
 
 
 def test_bounds_name_parts_of_the_mixture():
@@ -91,6 +91,6 @@ def test_bounds_name_parts_of_the_mixture():
     bounds = {"quota": {"cocoa": 0.5}, "minimum": {"charts": 3}}
     message = r"constraints.quota: no source 'cocoa'; there are coco, charts"
     with pytest.raises(ConfigError, match=message):
-        check_mixture({**config({"sources": sources}), "constraints": bounds})
+        check_data({**config({"sources": sources}), "constraints": bounds})
     keyed = {"sources": sources, "source_key": "task"}  # known only when the records are read
-    check_mixture({**config(keyed), "constraints": bounds})
+    check_data({**config(keyed), "constraints": bounds})

@@ -1,12 +1,33 @@
+"""Settings of a finetuning run: what the config check fills in, and what is refused."""
+
+from dataclasses import fields
+
 import pytest
+from config_defaults import FINETUNE, SCHEMA, finetune_settings
 
 from vlselect.config.finetune_settings import Settings
 
 
 def test_a_config_section_becomes_settings():
-    settings = Settings.from_mapping({"rank": 8, "freeze": ["vision_tower"], "betas": [0.9, 0.98]})
+    settings = finetune_settings(rank=8, freeze=["vision_tower"], betas=[0.9, 0.98])
     assert (settings.rank, settings.freeze, settings.betas) == (8, ("vision_tower",), (0.9, 0.98))
-    assert settings.adapter == "lora"
+
+
+def test_the_schema_has_a_default_for_every_setting_and_is_their_only_home():
+    assert set(FINETUNE) == {field.name for field in fields(Settings)}
+    with pytest.raises(TypeError, match="missing"):
+        Settings(rank=8)
+    with pytest.raises(ValueError, match="missing finetune settings: adapter, alpha"):
+        Settings.from_mapping({"rank": 8})
+
+
+def test_every_section_of_settings_is_the_same():
+    sections = (
+        SCHEMA["properties"]["finetune"],
+        SCHEMA["properties"]["gradients"]["properties"]["warm_up"]["properties"]["finetune"],
+    )
+    for section in sections:
+        assert section["properties"] == SCHEMA["$defs"]["finetune"]["properties"]
 
 
 @pytest.mark.parametrize(
@@ -24,7 +45,7 @@ def test_a_config_section_becomes_settings():
 )
 def test_wrong_values_are_named(values, complaint):
     with pytest.raises(ValueError, match=complaint):
-        Settings.from_mapping(values)
+        finetune_settings(**values)
 
 
 @pytest.mark.parametrize(
@@ -37,17 +58,17 @@ def test_wrong_values_are_named(values, complaint):
     ],
 )
 def test_some_step_always_has_a_learning_rate(n_samples, changes, steps, warmup):
-    settings = Settings(**changes)
+    settings = finetune_settings(**changes)
     assert settings.steps(n_samples) == steps
     assert settings.warmup_steps(n_samples) == warmup < steps
 
 
 @pytest.mark.parametrize("n_samples", [1, 16, 130, 9000])
 def test_the_number_of_processes_changes_no_step(n_samples):
-    alone, together = Settings(), Settings(processes=8)
+    alone, together = finetune_settings(), finetune_settings(processes=8)
     assert alone.steps(n_samples) == together.steps(n_samples)
 
 
 def test_workers_share_the_memory_of_the_cache():
-    assert Settings(cache_mb=6).cache_bytes == 6 * 2**20
-    assert Settings(cache_mb=6, workers=3).cache_bytes == 2 * 2**20
+    assert finetune_settings(cache_mb=6).cache_bytes == 6 * 2**20
+    assert finetune_settings(cache_mb=6, workers=3).cache_bytes == 2 * 2**20

@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+from config_defaults import FINETUNE
 
 from vlselect.config.checks import ConfigError
 from vlselect.config.model_checks import check_models
@@ -17,8 +18,8 @@ GOOD = {
         "made": MODEL | {"path": "results/test/models/base"},
         "small": MODEL | {"quantisation": "4bit"},
     },
-    "finetune": {},
-    "gradients": {"model": "target", "warm_up": {"finetune": {}}},
+    "finetune": FINETUNE,
+    "gradients": {"model": "target", "warm_up": {"finetune": FINETUNE}},
     "experiments": {"main": {"models": ["target"]}},
 }
 
@@ -37,7 +38,7 @@ def changed(**values):
         section = config
         for key in parents:
             section = section[key]
-        section[last] = value
+        section[last] = FINETUNE | value if last == "finetune" else value
     return config
 
 

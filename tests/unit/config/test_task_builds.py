@@ -4,7 +4,7 @@ import copy
 from pathlib import Path
 
 import pytest
-import yaml
+from config_defaults import SCHEMA
 
 from vlselect.config.checks import ConfigError, check
 from vlselect.config.task_builds import (
@@ -16,10 +16,6 @@ from vlselect.config.task_builds import (
     sets,
 )
 from vlselect.core import registry
-
-SCHEMA = yaml.safe_load(
-    (Path(__file__).resolve().parents[3] / "rules/schemas/config.schema.yaml").read_text()
-)
 
 
 @pytest.fixture

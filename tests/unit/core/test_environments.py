@@ -18,7 +18,9 @@ from vlselect.core.sources import PACKAGE, SCRIPTS, imported_sources
 
 ENVS = ROOT / "envs"
 NAMES = sorted(path.relative_to(ENVS).as_posix() for path in ENVS.rglob("*.yaml"))
-RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").rglob("*.smk"))]
+# a rule of rules/ may be the base of one in a folder below it
+RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+RULE_FILES += sorted((ROOT / "rules").glob("*/*.smk"))
 PIP_NAMES = {"pytorch": "torch"}  # where conda's name differs
 DISTRIBUTIONS = metadata.packages_distributions()
 PLAIN = {"pytorch-gpu": "pytorch", "faiss-gpu": "faiss-cpu"}  # GPU build: plain package
@@ -59,7 +61,9 @@ def read_rules():
     for path in RULE_FILES:
         for match in RULE.finditer(path.read_text()):
             text = match["text"]
-            environments = set(re.findall(r'"(?:\.\./)+envs/([\w/]+\.yaml)"', text))
+            environments = set(
+                re.findall(r'"(?:(?:\.\./)+|\{workflow\.basedir\}/)envs/([\w/]+\.yaml)"', text)
+            )
             if match["parent"]:
                 environments = environments or found[match["parent"]][0]
             elif "shell:" not in text:

@@ -42,10 +42,10 @@ def test_votes_of_an_exact_case():
     assert voting.cast_votes(column, 20).dtype == np.uint8
 
 
-@pytest.mark.parametrize("percentile", [0, 100, -1, 120, float("nan")])
-def test_percentile_out_of_range(percentile):
-    with pytest.raises(ValueError, match="percentile"):
-        voting.cast_votes(np.zeros((2, 1)), percentile)
+@pytest.mark.parametrize("top_percent", [0, 100, -1, 120, float("nan")])
+def test_top_percent_out_of_range(top_percent):
+    with pytest.raises(ValueError, match="top_percent"):
+        voting.cast_votes(np.zeros((2, 1)), top_percent)
 
 
 def slow_mean_rank(table):

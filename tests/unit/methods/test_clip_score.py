@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from config_defaults import with_defaults
 from feature_files import array_of, make_pool, table
 
-from vlselect.methods.clip_score import score, select
+from vlselect.methods import clip_score
+
+score = with_defaults(clip_score.score)
+select = with_defaults(clip_score.select)
 
 pytestmark = pytest.mark.numeric
 

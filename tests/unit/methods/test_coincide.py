@@ -4,11 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from array_files import write_shards
+from config_defaults import with_defaults
 
 from vlselect.core.store import ShardedArray
-from vlselect.methods.coincide import select
+from vlselect.methods import coincide
 from vlselect.methods.maths.allocation import allocate, log_probabilities
 from vlselect.methods.maths.mmd import greedy
+
+select = with_defaults(coincide.select)
 
 SIZES = [30, 5, 12, 1, 22]
 

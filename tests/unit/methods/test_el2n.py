@@ -4,9 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from config_defaults import with_defaults
 from feature_files import array_of, make_pool, table
 
-from vlselect.methods.el2n import score, select
+from vlselect.methods import el2n
+
+score = with_defaults(el2n.score)
+select = with_defaults(el2n.select)
 
 COLUMNS = json.dumps(["nll", "el2n", "margin"])
 

@@ -5,9 +5,13 @@ import logging
 
 import numpy as np
 import pytest
+from config_defaults import with_defaults
 from feature_files import array_of, make_pool, table
 
-from vlselect.methods.perplexity import score, select
+from vlselect.methods import perplexity
+
+score = with_defaults(perplexity.score)
+select = with_defaults(perplexity.select)
 
 pytestmark = pytest.mark.numeric
 

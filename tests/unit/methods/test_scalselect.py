@@ -4,10 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from array_files import write_shards
+from config_defaults import with_defaults
 
 from performance.straightforward import svd_leverage
 from vlselect.core.store import ShardedArray
-from vlselect.methods.scalselect import score, select
+from vlselect.methods import scalselect
+
+score = with_defaults(scalselect.score)
+select = with_defaults(scalselect.select)
 
 pytestmark = pytest.mark.numeric
 

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 from array_files import write_shards
 from closeness import assert_close_sums
+from config_defaults import with_defaults
 
 from vlselect.core.store import ShardedArray
 from vlselect.methods import self_filter
-from vlselect.methods.self_filter import select
+
+select = with_defaults(self_filter.select)
 
 pytestmark = pytest.mark.numeric
 

@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from config_defaults import with_defaults
 from feature_files import array_of, blobs, make_pool, shuffled, table
 from threadpoolctl import threadpool_limits
 
-from vlselect.methods.self_sup import score, select
+from vlselect.methods import self_sup
+
+score = with_defaults(self_sup.score)
+select = with_defaults(self_sup.select)
 
 
 @pytest.fixture(autouse=True)

@@ -5,13 +5,17 @@ import logging
 import numpy as np
 import pytest
 from closeness import rounding
+from config_defaults import with_defaults
 from feature_files import array_of, blobs, make_pool, shuffled, table
 from threadpoolctl import threadpool_limits
 
 from performance import straightforward as plain
 from vlselect.clusters.embeddings import Embeddings
 from vlselect.clusters.prototypes import nearest_prototype
-from vlselect.methods.semdedup import score, select
+from vlselect.methods import semdedup
+
+score = with_defaults(semdedup.score)
+select = with_defaults(semdedup.select)
 
 pytestmark = pytest.mark.numeric
 

@@ -2,9 +2,9 @@ import json
 
 import pytest
 import torch
+from config_defaults import finetune_settings
 
 from vlselect.checkpoints.finetune import train
-from vlselect.config.finetune_settings import Settings
 from vlselect.core.folders import replacing_directory
 from vlselect.models.checkpoint import load_checkpoint, save_checkpoint
 from vlselect.models.loading import load_vlm
@@ -17,10 +17,12 @@ SHORT = {"max_steps": 2, "learning_rate": 1e-2, "batch_size": 4, "gradient_accum
 @pytest.mark.parametrize(
     "settings",
     [
-        Settings(rank=4, alpha=8, **SHORT),
-        Settings(rank=4, alpha=8, train_modules=("multi_modal_projector", "lm_head"), **SHORT),
-        Settings(rank=2, alpha=8, target_modules=("v_proj", "q_proj"), **SHORT),
-        Settings(adapter="none", freeze=("vision_tower",), **SHORT),
+        finetune_settings(rank=4, alpha=8, **SHORT),
+        finetune_settings(
+            rank=4, alpha=8, train_modules=("multi_modal_projector", "lm_head"), **SHORT
+        ),
+        finetune_settings(rank=2, alpha=8, target_modules=("v_proj", "q_proj"), **SHORT),
+        finetune_settings(adapter="none", freeze=("vision_tower",), **SHORT),
     ],
     ids=["lora", "lora and modules", "lora on named layers", "none"],
 )
@@ -50,7 +52,7 @@ def test_a_checkpoint_read_back_gives_the_same_logits(settings, tiny_vlm, tiny_p
 
 def test_two_savings_are_the_same_bytes(tiny_vlm, tiny_pool, tmp_path):
     samples = Samples(tiny_pool / "samples.parquet")
-    settings = Settings(rank=2, alpha=8, train_modules=("multi_modal_projector",), **SHORT)
+    settings = finetune_settings(rank=2, alpha=8, train_modules=("multi_modal_projector",), **SHORT)
     for folder in ("one", "two"):
         vlm = load_vlm(str(tiny_vlm), device="cpu")
         model = train(
@@ -66,7 +68,7 @@ def test_the_saved_config_keeps_the_cache_on(tiny_vlm, tiny_pool, tmp_path):
     """The Trainer turns use_cache off, which would slow down every later generation."""
     vlm = load_vlm(str(tiny_vlm), device="cpu")
     samples = Samples(tiny_pool / "samples.parquet")
-    settings = Settings(adapter="none", **SHORT)
+    settings = finetune_settings(adapter="none", **SHORT)
     model = train(vlm, samples, range(4), tiny_pool / "images", settings, 0, tmp_path / "log.csv")
     model.save_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text()).get("use_cache", True)

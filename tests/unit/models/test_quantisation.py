@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from config_defaults import finetune_settings
 from safetensors.torch import load_file, save_file
 
 from vlselect.checkpoints.finetune import prepare_model, train
-from vlselect.config.finetune_settings import Settings
 from vlselect.core.folders import replacing_directory
 from vlselect.features.forward_pass import extract_features
 from vlselect.models.checkpoint import load_checkpoint, merge_adapter, save_checkpoint
@@ -21,7 +21,7 @@ from vlselect.pool.samples import Samples
 
 bnb = pytest.importorskip("bitsandbytes")
 KINDS = {"4bit": bnb.nn.Linear4bit, "8bit": bnb.nn.Linear8bitLt}
-LORA = Settings(
+LORA = finetune_settings(
     rank=4, alpha=8, epochs=4, learning_rate=1e-2, batch_size=2, gradient_accumulation=1
 )
 ROWS = [0, 1, 2, 3, 5, 8]
@@ -88,7 +88,7 @@ def test_lora_learns_and_its_checkpoint_loads(tiny_vlm, tiny_pool, tmp_path, qua
 
 def test_quantised_weights_are_not_trained_themselves(tiny_vlm, quantisation):
     with pytest.raises(ValueError, match="adapter none: quantised"):
-        prepare_model(load(tiny_vlm, quantisation).model, Settings(adapter="none"), 0)
+        prepare_model(load(tiny_vlm, quantisation).model, finetune_settings(adapter="none"), 0)
 
 
 @pytest.mark.parametrize(

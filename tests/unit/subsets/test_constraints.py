@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from config_defaults import usual_parameters
 from method_signals import METHODS, SOURCES, asker, make_pool, make_signals
 
 from vlselect.core.errors import InfeasibleError
@@ -218,7 +219,9 @@ def test_without_constraints_it_is_the_method_alone(world, method):
 
     pool, signals = world
     module = importlib.import_module(f"vlselect.methods.{method}")
-    direct = module.select(pool, signals[method], 20, 0, **METHODS[method])
+    direct = module.select(
+        pool, signals[method], 20, 0, **usual_parameters(module.select) | METHODS[method]
+    )
     asked = asker(method, pool, signals)(np.arange(len(pool)), 20)
     np.testing.assert_array_equal(asked.rows, direct.rows)
     np.testing.assert_array_equal(asked.scores, direct.scores)

@@ -1,4 +1,4 @@
-"""What a run says when it ends: where its results are, what was refused, how to go on.
+"""What a run prints when it ends: where its results are, what was rejected, how to resume.
 
 Reads pool/summary.json and the names of the run's folders; writes nothing.
 """
@@ -7,7 +7,7 @@ SHOWN = ("pool", "subsets", "exports", "checkpoints", "tables", "figures")
 
 
 def refused_line(results):
-    """How many records became samples; nothing where there is no pool."""
+    """Return how many records became samples; nothing where there is no pool."""
     summary = results / "pool/summary.json"
     if not summary.is_file():
         return []
@@ -19,7 +19,7 @@ def refused_line(results):
 
 
 def final_message():
-    """The folders that are there, with their number of files."""
+    """Return the folders of the run, each with its number of files."""
     results = Path("results") / config["run"]
     lines = refused_line(results)
     for folder in filter(Path.is_dir, map(results.joinpath, SHOWN)):
@@ -29,7 +29,7 @@ def final_message():
 
 
 def budget_complaint(results):
-    """Why budgets cannot be met; said again in the end, since what does not depend on it went on."""
+    """Return why budgets cannot be met; other jobs have run since this was first printed."""
     log = results / "logs/check_budgets.log"
     if not log.is_file() or (results / "pool/budgets.json").is_file():
         return ""
@@ -38,18 +38,20 @@ def budget_complaint(results):
 
 
 def failure_message():
-    """Where to look, and that the same command goes on."""
+    """Return where to look, and that the same command resumes the run."""
     complaint = budget_complaint(Path("results") / config["run"])
     return (
         f"{complaint}Not finished. The ends of the logs of failed jobs are above; all logs are in"
-        f" results/{config['run']}/logs/. What is finished stays: put right what is wrong and give"
+        f" results/{config['run']}/logs/. What is finished stays: correct what is wrong and repeat"
         " the same command again. docs/operations.md says more."
     )
 
 
 def trial_message():
-    """What a trial runs on."""
-    share, budgets = f"{100 * TRIAL_SHARE:.3g} %", ", ".join(all_budgets())
+    """Return what a trial runs on."""
+    share, budgets = f"{100 * TRIAL_SHARE:.3g} %", ", ".join(
+        experiments.distinct(RUNS, "budget")
+    )
     return (
         f"A trial of run {trial.origin(config)}: {config['trial']} samples, {share} of its pool, and"
         f" {100 * trial.task_share(TRIAL_SHARE):.3g} % of each task's sets; one seed. Budgets and"

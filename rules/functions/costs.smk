@@ -1,4 +1,4 @@
-"""What a selection is charged for: every job behind a subset, found in the rules themselves.
+"""Costs: what a selection is charged for, every job behind a subset, found in the rules themselves.
 
 Functions only. Pool and tasks are prepared alike for all methods, and the models are given: no
 selection is charged for them.
@@ -8,42 +8,40 @@ from functools import cache
 
 from snakemake.iocontainers import Wildcards
 
-FREE = ("digits", "make_task", "pool", "tasks")  # rule files, and stages where given
 SHARD = re.compile(r"\d+(-of-\d+)$")
 
 
 @cache
 def jobs_behind(path):
-    """(rule, its wildcard `model`, name of its cost file) of each job that a file depends on.
+    """Return (rule, its wildcard `model`, its cost file) of each job that a file depends on.
 
     A job without a cost file goes by its rule, and a file that is given by its stage: there is no
     cost file of that name, so the cost is not known.
     """
-    results = f"results/{config['run']}/"
-    if not path.startswith(results):
+    stage = stage_of(path, config["run"])
+    if stage is None:
         return frozenset()
     maker = next((known for known in workflow.rules if known.is_producer(path)), None)
     if maker is None:
-        stage = Path(path.removeprefix(results)).parts[0].partition(".")[0]
-        known = stage in FREE or stage not in config["given"]
+        known = stage in UNCHARGED or stage not in config["given"]
         return frozenset() if known else frozenset({("", "", stage)})
-    if Path(maker.snakefile).stem in FREE:
+    if Path(maker.snakefile).stem in UNCHARGED:
         return frozenset()
     wildcards = Wildcards(fromdict=maker.get_wildcards(path))
     cost = str(maker.expand_benchmark(wildcards) or maker.name)
-    cost = cost.removeprefix(f"{results}costs/").removesuffix(".jsonl")
+    cost = cost.removeprefix(f"{RESULTS}/costs/").removesuffix(".jsonl")
     job = (maker.name, wildcards.get("model", ""), cost)
     inputs, *_ = maker.expand_input(wildcards)
     return frozenset({job}.union(*(jobs_behind(str(needed)) for needed in inputs)))
 
 
 def jobs_of_subset(name):
-    """The jobs behind a subset, <method>/<budget>_seed-<s>."""
-    return jobs_behind(f"results/{config['run']}/subsets/{name}.parquet")
+    """Return the jobs behind a subset, <method>/<budget>_seed-<s>."""
+    return jobs_behind(f"{RESULTS}/subsets/{name}.parquet")
 
 
 def selection_jobs(wildcards):
-    """The cost files behind every subset, as JSON: [subsets, files] of those that share them.
+    """Return the cost files behind every subset, as JSON: [subsets, files] of those that share them.
 
     `{subset}` stands for the subset's <budget>_seed-<s>, `*` for the number of every shard.
     """

@@ -1,0 +1,43 @@
+"""Checkpoints: flags and resources of what trains a model.
+
+Functions only.
+"""
+
+from vlselect.checkpoints.launching import launch_command
+
+
+def launcher(settings):
+    """Return the program that starts a training script: Python, or accelerate for processes."""
+    return shlex.join(launch_command(settings["processes"], config["threads"]))
+
+
+def training_threads(settings):
+    """Return the threads of a training job: those of each process, and its workers."""
+    return settings["processes"] * (config["threads"] + settings["workers"])
+
+
+def finetune_gpus(wildcards):
+    """Return the GPUs of a finetuning: one for each process."""
+    return gpus(wildcards) * config["finetune"]["processes"]
+
+
+def unquantised_flags(wildcards):
+    """Return the flags of a model that an adapter can be merged with; one in 4 or 8 bits cannot."""
+    quantisation = model_settings(wildcards)["quantisation"]
+    if quantisation:
+        raise WorkflowError(
+            f"models.{wildcards.model}.quantisation is {quantisation}: an adapter cannot be merged "
+            "into quantised weights. Name the same model a second time without it"
+        )
+    return model_flags(wildcards)
+
+
+def checkpoint_names():
+    """Return the checkpoints as they are named below checkpoints/ and benchmarks/."""
+    pattern = "{model}/{method}/{budget}_seed-{seed}"
+    return experiments.run_names(RUNS, pattern, METHODS)
+
+
+def merged_files():
+    """Return a directory for every experiment's checkpoint."""
+    return [f"<results>/merged/{name}" for name in sorted(checkpoint_names())]

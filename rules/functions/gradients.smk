@@ -1,0 +1,73 @@
+"""Gradients, influence and votes: flags of the projection, outputs by task, what ICONS reads.
+
+Functions only.
+"""
+
+
+def warm_up_gpus(wildcards):
+    """Return the GPUs of the warm-up: one for each process."""
+    settings = config["gradients"]["warm_up"]["finetune"]
+    return gpus(wildcards) * settings["processes"]
+
+
+def projection_flags(wildcards_or_seed):
+    """Return the flags of the projection; its seed is the warm-up's where the config fixes none."""
+    projection = config["gradients"]["projection"]
+    seed = getattr(wildcards_or_seed, "seed", wildcards_or_seed)
+    seed = seed if projection["seed"] is None else projection["seed"]
+    flags = ["--projection", projection["type"], "--dim", str(projection["dim"])]
+    flags += ["--projection-seed", str(seed)]
+    flags += ["--nonzeros", str(projection["nonzeros"])]
+    flags += ["--implementation", projection["implementation"]]
+    return shlex.join(flags)
+
+
+def validation_images():
+    """Return where the images of each validation set are."""
+    return [data_files.task_images(config, name, "validation") for name in VALIDATED]
+
+
+def validation_gradients():
+    """Return the outputs for each task's validation set, named: Snakemake's cache needs names."""
+    path = "<results>/gradients/{model}/seed-{seed}/{task}/shard-1-of-1.safetensors"
+    model = config["gradients"]["model"]
+    paths = expand(path, model=model, task=VALIDATED, allow_missing=True)
+    return {f"validation_{i}": path for i, path in enumerate(paths)}
+
+
+def keep_norms():
+    """Return the subtasks whose validation gradients the config does not have normalised."""
+    if config["gradients"]["normalise_subtasks"]:
+        return []
+    return [name for name in VALIDATED if config["tasks"][name].get("group")]
+
+
+def influence_paths(tasks):
+    """Return the influences on these tasks; {seed} is left to be filled in."""
+    path = "<results>/influence/seed-{seed}/{task}.parquet"
+    return expand(path, task=tasks, allow_missing=True)
+
+
+def matrix_tasks():
+    """Return the tasks for which ICONS' config wants the influence of each validation sample."""
+    icons = config["methods"].get("icons") or {}
+    return VALIDATED if icons.get("keep_matrix") else []
+
+
+def top_percent(wildcards):
+    """Return the share of the pool that each task votes for; its default is in ICONS' own file."""
+    return config["methods"]["icons"]["top_percent"]
+
+
+def consensus_votes():
+    """Return the path of the votes, {seed} left in it, where ICONS goes by votes."""
+    voted = config["methods"]["icons"]["aggregator"] == "vote"
+    return ["<results>/votes/seed-{seed}.parquet"] if voted else []
+
+
+def consensus_tasks():
+    """Return the tasks whose influence ICONS reads itself: none where it goes by votes."""
+    aggregator = config["methods"]["icons"]["aggregator"]
+    if aggregator.startswith("single:"):
+        return [aggregator.removeprefix("single:")]
+    return [] if aggregator == "vote" else VOTERS

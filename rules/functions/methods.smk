@@ -1,0 +1,95 @@
+"""Methods: their declaration, their parameters and signals as flags, their seeds of selection.
+
+Functions only. What a method chooses by is made with the seed of the run, or with the one that the
+config fixes in a section: `gradients`, or the method's own (vlselect/config/selection_seeds.py).
+"""
+
+from vlselect.config.selection_seeds import GRADIENTS, selection_seed, selection_seeds
+
+NEEDS_VALIDATION = set()  # methods that read validation gradients
+NO_SIGNALS = ("code", "samples", "limits")  # inputs of all methods
+
+
+def declare_method(name, parameters, needs_validation=False):
+    """Declare a selection method: called at the top of rules/methods/<name>.smk.
+
+    parameters: JSON schema of each key of its config entry; `$ref` may name the config's $defs.
+    """
+    if needs_validation:
+        NEEDS_VALIDATION.add(name)
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": parameters,
+        "$defs": SCHEMA["$defs"],
+    }
+    if config["methods"][name] is None:
+        config["methods"][name] = {}
+    checked(check, config["methods"][name], schema, f"methods.{name}")
+    trial.scale(config["methods"][name], schema, TRIAL_SHARE)
+
+
+def parameters(method, *keys):
+    """Return these keys of a method's config entry, as JSON for --parameters."""
+    return json.dumps(
+        {key: config["methods"][method][key] for key in keys}, sort_keys=True
+    )
+
+
+def signal_flags(tables=()):
+    """Return a function that makes a flag of each input that is a signal, named like the input.
+
+    tables: inputs whose files are tables of one signal, such as one for each task.
+    """
+
+    def flags(wildcards, input):
+        return shlex.join(
+            word
+            for name in input.keys()
+            if name not in NO_SIGNALS
+            for word in (
+                "--tables" if name in tables else "--signal",
+                name,
+                *([input[name]] if isinstance(input[name], str) else input[name]),
+            )
+        )
+
+    return flags
+
+
+def score_net_flags():
+    """Return the flags of Self-Filter's score net."""
+    settings = config["methods"]["self_filter"]
+    keys = ("net_learning_rate", "initial_spread", "variant")
+    flags = [p for k in keys for p in (f"--{k.replace('_', '-')}", str(settings[k]))]
+    return shlex.join(flags)
+
+
+def of_run(section, paths):
+    """Return an input function: the paths with this section's seed in the job's run."""
+
+    def files(wildcards):
+        return expand(paths, seed=selection_seed(config, section, wildcards.seed))
+
+    return files
+
+
+def section_of(method):
+    """Return the section whose seed moves what a method chooses by."""
+    return GRADIENTS if method in NEEDS_VALIDATION else method
+
+
+def seeds_of(method):
+    """Return the seeds of selection in the runs of a method, each once; the first run's first."""
+    runs = [run for run in RUNS if run["method"] == method]
+    return selection_seeds(config, section_of(method), runs)
+
+
+def of_runs(method, paths):
+    """Return the paths with each seed of selection that the method's runs have."""
+    return [path for seed in seeds_of(method) for path in expand(paths, seed=seed)]
+
+
+def of_first_run(method, path):
+    """Return a path with the seed of selection of the method's first run, if it has runs."""
+    return of_runs(method, path)[:1]

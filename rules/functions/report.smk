@@ -1,0 +1,45 @@
+"""Report and provenance: what the explorer's page is made of, and every input of the run.
+
+Functions only.
+"""
+
+
+def first_scores():
+    """Return {method: file} of the scores of each method's first seed."""
+    return {method: path for method, _, path in reversed(score_paths())}
+
+
+def first_score_flags():
+    """Return a --scores flag for each of them: method and file."""
+    return shlex.join(
+        [p for pair in first_scores().items() for p in ("--scores", *pair)]
+    )
+
+
+def explorer_templates():
+    """Return the parts of the explorer's page."""
+    folder = Path(os.path.relpath(workflow.basedir)) / "report/explorer"
+    return [str(folder / f"page.{suffix}") for suffix in ("html", "css", "js")]
+
+
+def config_as_json(wildcards):
+    """Return the config as a flag; a function, since braces in a string would be wildcards."""
+    return json.dumps(config, sort_keys=True)
+
+
+def provenance_inputs():
+    """Return every file and folder from outside the workflow, or what stands for it in the demo."""
+    files = pool_record_files()
+    for task in [] if "tasks" in config["given"] else config["tasks"].values():
+        for split in data_files.SPLITS:
+            files += data_files.task_files(task, split)
+        files += files_of_build(task["build"]) if "build" in task else []
+    for name in config["models"]:
+        files += [
+            p for p in model_files(name) if not config["given"] or os.path.exists(p)
+        ]
+    files += [
+        str(p) for stage in config["given"] for p in Path(RESULTS).glob(f"{stage}*")
+    ]
+    files += filter(None, (config["constraints"][key] for key in ("keep", "exclude")))
+    return sorted(set(files))

@@ -1,0 +1,40 @@
+"""Faults and gaps of Snakemake 9.27 that this workflow goes round, each with its upstream issue.
+
+Reads and writes nothing. tests/workflow/test_workarounds.py fails when one is no longer needed.
+"""
+
+from snakemake.caching.rule import RuleCache
+
+# 1. The extended benchmark files say how many GPUs and processes each job had
+# (vlselect/tables/costs.py), but only the command line can ask for them, not a workflow.
+workflow.output_settings.benchmark_extended = True
+
+
+# 2. With a limit on submissions, and there always is one, a job that ends while others wait
+# for a core makes Snakemake look through the waiting jobs once more after the limit's seconds, and
+# each look makes another: seconds of work in each second where hundreds of jobs have ended.
+# https://github.com/snakemake/snakemake/pull/3744 (open)
+NO_LIMIT_ASKED = (100, 1)  # Snakemake's own: submissions, in so many seconds
+
+
+onstart:
+    limiter = getattr(workflow.scheduler, "job_rate_limiter", None)
+    if limiter and (limiter.max_jobs, limiter.timespan) == NO_LIMIT_ASKED:
+        workflow.scheduler.job_rate_limiter = None
+
+
+# 3. With `--cache` (docs/operations.md) runs share what models make of the data: each result
+# lies in $SNAKEMAKE_OUTPUT_CACHE under a digest of code, parameters and inputs (so a job's shard has
+# to be among its parameters). Snakemake refuses rules that have both a benchmark file and `cache:`,
+# instead of leaving the file out of what it takes from the cache: with `--cache` these rules have none.
+# https://github.com/snakemake/snakemake/issues/2238 (open)
+SHARED = {
+    *("extract_features", "extract_attention", "extract_clip", "count_tokens"),
+    *("warm_up", "collect_gradients", "collect_validation_gradients"),
+}
+
+if workflow.workflow_settings.cache is not None:
+    for known in workflow.rules:
+        if known.name in SHARED:
+            known._benchmark = None
+            known.cache = RuleCache.from_rule(known, True)

@@ -1,0 +1,33 @@
+"""Stages: which rule files a config needs, and whose work is charged. Standard library only."""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+DATA_STAGES = ("pool", "tasks", "features", "gradients", "influence", "votes", "clusters")
+UNCHARGED = ("digits", "make_task", "pool", "tasks")  # prepared alike for all methods
+
+
+def rule_files(config: Mapping) -> list[str]:
+    """Return the rule files that a complete config needs, below rules/, from left to right.
+
+    A stage that the config says is given has none, so that nothing can make its files anew.
+    """
+    built = any("build" in task for task in config["tasks"].values())
+    return [
+        *(["digits"] if "digits" in config else []),
+        *(["make_task"] if built else []),
+        *(stage for stage in DATA_STAGES if stage not in config["given"]),
+        "subsets",
+        *(f"methods/{method}" for method in config["methods"]),
+        "constraints",
+        *("exports", "checkpoints", "benchmarks", *config["evaluation"]),
+        *("tables", "report", "provenance"),
+    ]
+
+
+def stage_of(path: str, run: str) -> str | None:
+    """Return the stage that a file of a run belongs to; None for a file from elsewhere."""
+    parts = PurePosixPath(path).parts
+    if parts[:2] != ("results", run) or len(parts) < 3:
+        return None
+    return parts[2].partition(".")[0]

@@ -1,0 +1,39 @@
+"""Stages: the rule files of a config, and the stage of a file."""
+
+import pytest
+from running import ROOT
+
+from vlselect.config.stages import DATA_STAGES, UNCHARGED, rule_files, stage_of
+
+PLAIN = {"tasks": {"a": {}}, "methods": {"random": {}}, "given": [], "evaluation": {}}
+
+
+def test_rule_files_go_from_left_to_right():
+    files = rule_files(PLAIN)
+    assert [name for name in files if name in DATA_STAGES] == list(DATA_STAGES)
+    assert files.index("clusters") < files.index("methods/random") < files.index("tables")
+    whole = PLAIN | {"digits": {}, "evaluation": {"lmms_eval": {}}, "tasks": {"a": {"build": {}}}}
+    more = rule_files(whole)
+    assert set(more) - set(files) == {"digits", "make_task", "lmms_eval"}
+    assert more.index("make_task") < more.index("tasks")
+    for name in {*more, *UNCHARGED}:
+        assert (ROOT / f"rules/{name}.smk").is_file()
+
+
+def test_a_given_stage_has_no_rules():
+    files = rule_files(PLAIN | {"given": ["pool", "features"]})
+    assert not {"pool", "features"} & set(files) and "gradients" in files
+
+
+@pytest.mark.parametrize(
+    ("path", "stage"),
+    [
+        ("results/mini/features/m/clip/shard-1-of-2.safetensors", "features"),
+        ("results/mini/votes.parquet", "votes"),
+        ("results/mini", None),
+        ("results/minimal/votes.parquet", None),
+        ("scripts/vlselect/core/store.py", None),
+    ],
+)
+def test_a_file_lies_in_its_stage(path, stage):
+    assert stage_of(path, "mini") == stage

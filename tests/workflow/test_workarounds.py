@@ -1,0 +1,114 @@
+"""Faults of Snakemake that rules/workarounds.smk goes round: each is still there, and is mended.
+
+A test of a fault fails when Snakemake no longer has it: its workaround can then go.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from running import ROOT
+
+INCLUDE = f'include: "{ROOT}/rules/workarounds.smk"\n'
+JOBS = """
+rule all:
+    input:
+        expand("{i}", i=range({NUMBER})),
+
+rule one:
+    output:
+        "{i}",
+    benchmark:
+        "{i}.jsonl"
+    shell:
+        "sleep {SECONDS}; touch {output}"
+
+LOOKS = []
+
+onsuccess:
+    limiter = workflow.scheduler.job_rate_limiter
+    print("limit:", limiter and limiter.max_jobs)
+    print("looks:", len(LOOKS))
+"""
+COUNT = """
+onstart:
+    again = workflow.scheduler._schedule_reevalutation
+    workflow.scheduler._schedule_reevalutation = lambda s: (LOOKS.append(s), again(s))
+"""
+MEASURED = """
+rule extract_features:
+    output:
+        "features",
+    benchmark:
+        "features.jsonl"
+    {CACHE}
+    shell:
+        "echo once >> made; touch {output}"
+"""
+
+
+def run(folder, snakefile, *options, **environment):
+    """Run a Snakefile on one core; its output is text, stderr in stdout."""
+    (folder / "Snakefile").write_text(snakefile)
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "1", *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | environment,
+        check=False,
+    )
+
+
+def small_jobs(number, seconds):
+    """Return a Snakefile of so many jobs, each of which sleeps so long."""
+    return JOBS.replace("{NUMBER}", str(number)).replace("{SECONDS}", str(seconds))
+
+
+def said(done, name):
+    """Return what a run printed after a name."""
+    assert done.returncode == 0, done.stdout
+    (line,) = (x for x in done.stdout.splitlines() if x.startswith(f"{name}: "))
+    return line.removeprefix(f"{name}: ")
+
+
+def test_a_workflow_cannot_ask_for_extended_benchmarks_but_by_its_settings(tmp_path):
+    for name, text, extended in (("plain", "", False), ("mended", INCLUDE, True)):
+        (tmp_path / name).mkdir()
+        assert run(tmp_path / name, text + small_jobs(1, 0)).returncode == 0
+        found = json.loads((tmp_path / name / "0.jsonl").read_text())
+        assert ("resources" in found) == extended
+
+
+def test_snakemake_looks_at_waiting_jobs_more_and_more_often(tmp_path):
+    done = run(tmp_path, small_jobs(8, 1.2) + COUNT)
+    assert int(said(done, "looks")) > 2 * 8 and said(done, "limit") == "100"
+
+
+@pytest.mark.parametrize(
+    ("options", "limit"),
+    [([], "None"), (["--max-jobs-per-timespan", "50/1s"], "50")],
+)
+def test_only_a_limit_that_was_asked_for_holds(tmp_path, options, limit):
+    done = run(tmp_path, INCLUDE + small_jobs(3, 0), *options)
+    assert said(done, "limit") == limit
+    assert all((tmp_path / str(i)).is_file() for i in range(3))
+
+
+def test_snakemake_refuses_to_cache_what_it_measures(tmp_path):
+    (tmp_path / "cache").mkdir()
+    cache = str(tmp_path / "cache")
+    flags = ("--cache", "--", "features")
+    done = run(
+        tmp_path, MEASURED.replace("{CACHE}", "cache: True"), *flags, SNAKEMAKE_OUTPUT_CACHE=cache
+    )
+    assert done.returncode and "benchmark directive may not be marked as eligible" in done.stdout
+    mended = MEASURED.replace("{CACHE}", "") + INCLUDE
+    for _ in range(2):
+        done = run(tmp_path, mended, *flags, SNAKEMAKE_OUTPUT_CACHE=cache)
+        assert done.returncode == 0, done.stdout
+        (tmp_path / "features").unlink()
+    assert (tmp_path / "made").read_text() == "once\n"
