@@ -111,7 +111,7 @@ def key_rows(path: str, schema: Mapping, root: Mapping, required: bool) -> Itera
     schema = resolved(schema, root)
     default = "required" if required else shown(schema["default"]) if "default" in schema else ""
     about, children = escaped(schema.get("description", "")), schema.get("properties", {})
-    if children == root["properties"]["finetune"]["properties"] and path != "finetune":
+    if children == root["$defs"]["finetune"]["properties"] and path != "finetune":
         about, children = f"{about}: see [finetune](#finetune)", {}
     yield f"| `{path}` | {kind(schema, root)} | {default} | {about} |"
     for key, child in children.items():

@@ -7,7 +7,7 @@ from collections import Counter
 import prepare_pool
 import prepare_task
 import pytest
-from conftest import make_records, write_images
+from tiny_inputs import make_records, write_images
 from usual_flags import usual
 
 from vlselect.pool.samples import Samples

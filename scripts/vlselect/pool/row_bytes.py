@@ -17,9 +17,10 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlselect.core.arrow_files import open_arrow
 from vlselect.core.errors import InputError
 from vlselect.pool.embedded import contents
-from vlselect.pool.table_stream import byte_columns, open_arrow
+from vlselect.pool.table_stream import byte_columns
 
 KEPT = 1 << 28  # bytes of row groups kept in memory
 LARGE_GROUP = 1 << 26  # bytes of a row group above which random reads are slow

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlselect.core.arrow_files import open_arrow
 from vlselect.core.errors import InputError
 from vlselect.pool.embedded import detach
 
@@ -36,21 +37,6 @@ def read_rows(files: Sequence[str | Path], *, embedded: bool = True) -> Iterator
                     row += 1
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path}: {error}") from error
-
-
-def count_rows(path: Path) -> int:
-    """Count the rows of a Parquet file by its footer, of an Arrow file by its mapped batches."""
-    if path.suffix == ".parquet":
-        return pq.ParquetFile(path).metadata.num_rows
-    return open_arrow(path).read_all().num_rows
-
-
-def open_arrow(path: Path) -> pa.RecordBatchReader | pa.RecordBatchFileReader:
-    """Map an Arrow file: a stream, as `datasets` writes it, or a file with a footer."""
-    mapped = pa.memory_map(str(path))
-    with path.open("rb") as file:
-        has_footer = file.read(6) == b"ARROW1"
-    return pa.ipc.open_file(mapped) if has_footer else pa.ipc.open_stream(mapped)
 
 
 def byte_columns(schema: pa.Schema) -> list[str]:
