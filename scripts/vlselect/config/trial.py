@@ -91,7 +91,7 @@ def count_records(config: Mapping) -> int:
 
 def _count(path: str) -> int:
     if is_table(path):
-        from vlselect.table_stream import count_rows  # a dry run on JSON needs no pyarrow
+        from vlselect.pool.table_stream import count_rows  # a dry run on JSON needs no pyarrow
 
         return count_rows(Path(path))
     return sum(1 for _ in read_records(path))

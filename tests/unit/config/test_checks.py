@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from config_defaults import FINETUNE, SCHEMA
+from config_defaults import FINETUNE, GOOD, SCHEMA
 
 from vlselect.config.checks import (
     ConfigError,
@@ -13,19 +13,6 @@ from vlselect.config.checks import (
     check_references,
     resolve,
 )
-
-GOOD = {
-    "run": "test",
-    "pool": {"records": "records.json", "images": "images"},
-    "tasks": {
-        "vqa": {"validation": "v.json", "test": "t.json"},
-        "left": {"validation": "v.json", "group": "sides"},
-    },
-    "models": {"target": {"path": "model"}, "small": {"path": "owner/model", "revision": "abc"}},
-    "methods": {"random": {}, "icons": {}, "coincide": {"model": "small"}},
-    "gradients": {"model": "target"},
-    "experiments": {"main": {"methods": ["random", "icons"], "models": ["target"]}},
-}
 
 
 def changed(path, value):

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_configuration import GOOD, SCHEMA
+from config_defaults import FINETUNE, GOOD, SCHEMA
 
 from vlselect.config import trial
 from vlselect.config.checks import ConfigError, check
 from vlselect.pool.records import parse_record
 from vlselect.pool.trial_choice import choose, places, seats
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PARSE = partial(parse_record, source_key="task")
 
 
@@ -80,7 +80,7 @@ def test_numbers_are_scaled_and_ratios_are_not(tmp_path):
     assert config["constraints"]["minimum"] == {"a": 2, "b": 0.5}
     assert config["constraints"]["maximum"] == {"a": 3}
     assert config["constraints"]["quota"] == {"c": 3} and config["constraints"]["keep"] == "ids.txt"
-    assert config["constraints"]["duplicates"] is None and config["finetune"] == {}
+    assert config["constraints"]["duplicates"] is None and config["finetune"] == FINETUNE
     assert trial.task_share(0.01) == 0.1 and trial.task_share(0.5) == 1
 
 
@@ -130,7 +130,7 @@ def test_rows_of_tables_are_counted_without_being_read(tmp_path):
 
 
 def test_blocks_are_those_of_the_store():
-    from vlselect import store
+    from vlselect.core import store
 
     assert trial.BLOCK == store.BLOCK
 
