@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vlselect.plan.jobs import Job
-from vlselect.tables import cost
+from vlselect.tables.cost import read_job
 
 NOISE = 0.05  # relative: what two runs of one job differ by
 NONE = float("nan")
@@ -34,7 +34,7 @@ class Cost:
 def measure(jobs: Sequence[Job], pool: float, tasks: float) -> Cost:
     """Read what a trial's jobs of one rule took, from their benchmarks and files."""
     files = [Path(path) for job in jobs for path in job.benchmark if Path(path).is_file()]
-    found = [cost.read_job(path) for path in files]
+    found = [read_job(path) for path in files]
     return Cost(
         float(np.mean([cost.wall for cost in found])) if found else NONE,
         max((cost.peak * 1e6 for cost in found if not cost.unsampled), default=NONE),
