@@ -33,8 +33,8 @@ if not config["cached"]:
 
 
 include: "rules/figures.smk"
-include: "rules/console.smk"
 include: "rules/workarounds.smk"
+include: "rules/console.smk"
 
 
 checked(check_references, config, NEEDS_VALIDATION)

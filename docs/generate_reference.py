@@ -15,12 +15,11 @@ ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "rules"
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from vlselect.config.checks import resolve  # noqa: E402
 from vlselect.tables.declarations import TABLES  # noqa: E402
 
 DECLARATION = re.compile(r"^declare_method\(.*?\)$(?=\n\n)", re.DOTALL | re.MULTILINE)
 NAMES = {  # of the workflow, that declarations use
-    "RULES": RULES,
-    "safe_load": safe_load,
     "VALIDATED": ["<task>"],
     "GROUPS": {},
 }
@@ -80,7 +79,7 @@ def root_page(name: str) -> str:
 
 def read_schema() -> dict:
     """Read the config's JSON schema."""
-    return safe_load((RULES / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    return resolve(safe_load((RULES / "schemas/config.schema.yaml").read_text(encoding="utf-8")))
 
 
 def declared_methods() -> dict[str, tuple[str, dict]]:
@@ -88,13 +87,14 @@ def declared_methods() -> dict[str, tuple[str, dict]]:
 
     A declaration is a plain call, so it is run with a function that keeps what it is given.
     """
-    found = {}
+    found, definitions = {}, read_schema()["$defs"]
     for path in sorted((RULES / "methods").glob("*.smk")):
         text = path.read_text(encoding="utf-8")
         about = text.removeprefix('"""').partition("\n")[0]
 
         def keep(name, parameters, about=about, **_):
-            found[name] = about, {"type": "object", "properties": parameters}
+            schema = {"type": "object", "properties": parameters, "$defs": definitions}
+            found[name] = about, resolve(schema)
 
         exec(DECLARATION.search(text).group(), {**NAMES, "declare_method": keep})
     return found

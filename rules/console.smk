@@ -59,7 +59,8 @@ def trial_message():
     )
 
 
-onstart:
+onstart:  # Snakemake keeps the last one alone, so that of workarounds.smk is called here
+    lift_default_limit()
     if config["trial"]:
         print(trial_message(), file=sys.stderr)
 

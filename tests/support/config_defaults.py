@@ -14,6 +14,19 @@ from vlselect.config.finetune_settings import Settings
 SCHEMA = resolve(safe_load((ROOT / "rules/schemas/config.schema.yaml").read_text()))
 FINETUNE = {k: v["default"] for k, v in SCHEMA["$defs"]["finetune"]["properties"].items()}
 
+GOOD = {
+    "run": "test",
+    "pool": {"records": "records.json", "images": "images"},
+    "tasks": {
+        "vqa": {"validation": "v.json", "test": "t.json"},
+        "left": {"validation": "v.json", "group": "sides"},
+    },
+    "models": {"target": {"path": "model"}, "small": {"path": "owner/model", "revision": "abc"}},
+    "methods": {"random": {}, "icons": {}, "coincide": {"model": "small"}},
+    "gradients": {"model": "target"},
+    "experiments": {"main": {"methods": ["random", "icons"], "models": ["target"]}},
+}
+
 
 def finetune_settings(**changes) -> Settings:
     """Return settings as the config check completes them."""

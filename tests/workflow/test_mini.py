@@ -108,7 +108,7 @@ def test_costs_say_how_many_devices_each_job_had(mini_run):
     files = sorted((mini_run.results / "costs").rglob("*.jsonl"))
     resources = [json.loads(path.read_text())["resources"] for path in files]
     trained = [held for path, held in zip(files, resources, strict=True) if "processes" in held]
-    assert len(trained) == 1 + len(RUNS) * len(SEEDS)  # the warm-up and the checkpoints
+    assert len(trained) == (1 + len(RUNS)) * len(SEEDS)  # warm-ups and checkpoints
     assert {(held["processes"], held["gpu"]) for held in trained} == {(1, 0)}
     cost = pd.read_csv(mini_run.results / "tables/cost.csv")
     assert cost["device_seconds"].notna().all()

@@ -31,7 +31,7 @@ def check_models(config: Mapping) -> None:
 
 
 def _places(config: Mapping) -> Iterator[str]:
-    """Models that are neither a directory nor a hub id at a revision."""
+    """Yield models that are neither a directory nor a hub id at a revision."""
     made_here = Path("results", trial.origin(config))
     for name, model in config["models"].items():
         path = Path(model["path"])

@@ -3,8 +3,7 @@
 import copy
 
 import pytest
-from config_defaults import FINETUNE, SCHEMA
-from good_config import GOOD
+from config_defaults import FINETUNE, GOOD, SCHEMA
 
 from vlselect.config.checks import (
     ConfigError,

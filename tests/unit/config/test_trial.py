@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from config_defaults import FINETUNE, SCHEMA
-from good_config import GOOD
+from config_defaults import FINETUNE, GOOD, SCHEMA
 
 from vlselect.config import trial
 from vlselect.config.checks import ConfigError, check
