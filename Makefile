@@ -6,6 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 CONFIG ?= config.yaml
 SEED ?= 0
+TRIAL ?= 512
 BUDGET ?= ratio-$(RATIO)
 PIP := pip install --quiet --disable-pip-version-check
 PYTEST := HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
@@ -41,7 +42,7 @@ docs: $(VENV)/.installed-dev ## write the documentation as a site to site/index.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 trial: $(VENV)/.installed ## run everything on few samples, as results/<run>-trial-<n>/: CONFIG=my.yaml [TRIAL=512]
-	$(SNAKEMAKE) --cores all --configfile "$(CONFIG)" --config trial=$(TRIAL)
+	$(SNAKEMAKE) --cores all --configfile "$(CONFIG)" --config trial=$(or $(TRIAL),$(error TRIAL is empty: say how many samples))
 
 plan: $(VENV)/.installed ## say what a run will take, extrapolated from two trials: CONFIG=my.yaml [TRIAL=512]
 	@$(BIN)/python scripts/plan_run.py --configfile "$(CONFIG)" --trial $(TRIAL) -- --cores all

@@ -18,10 +18,10 @@ import released_programs
 import torch
 import torch.nn.functional as F  # noqa: N812
 from clocks import in_turns, ratio, write_table
-from models import Subject, options, subjects
 from per_sample_gradients import why_not
 from references import exact, lora_weights, worst_error
 
+from models import Subject, options, subjects
 from vlselect.core import store
 from vlselect.gradients import projection
 from vlselect.gradients.per_sample import PerSampleGradients

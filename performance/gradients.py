@@ -5,11 +5,12 @@ from pathlib import Path
 
 import end_to_end
 import kept_memory
-import models
 import per_sample_gradients
 import plot_gradients
 import projections
 import waiting
+
+import models
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 from clocks import ratio, write_table
-from models import make, options
 from per_sample_gradients import SIZES, STRIDE, stream
 
+from models import make, options
 from vlselect.core.kept_memory import keep_freed_memory
 from vlselect.gradients.per_sample import PerSampleGradients
 from vlselect.models.batching import by_length

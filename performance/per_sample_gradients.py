@@ -14,7 +14,6 @@ from pathlib import Path
 
 import torch
 from clocks import in_turns, ratio, write_table
-from models import Subject, options, subjects
 from references import (
     by_vmap,
     exact,
@@ -25,6 +24,7 @@ from references import (
 )
 from torch.utils.flop_counter import FlopCounterMode
 
+from models import Subject, options, subjects
 from vlselect.gradients.per_sample import PerSampleGradients
 from vlselect.models.batching import by_length
 from vlselect.models.collation import Batch, Encoded

@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from candidates import BlockedHadamard, Kronecker
 from clocks import in_turns, write_table
-from models import Subject, options, subjects
 from references import exact, require_exact
 from trak.projectors import BasicProjector, ProjectionType
 
+from models import Subject, options, subjects
 from vlselect.gradients import projection
 from vlselect.gradients.per_sample import LoraMatrix, PerSampleGradients
 from vlselect.models.batching import by_length

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from models import Subject
 from PIL import Image
 from references import flat, lora_weights
 from torch import nn
@@ -19,6 +18,7 @@ from trak.gradient_computers import FunctionalGradientComputer, IterativeGradien
 from trak.modelout_functions import AbstractModelOutput
 from trak.projectors import BasicProjector, ProjectionType
 
+from models import Subject
 from vlselect.models.chat import chat_messages
 from vlselect.models.collation import IGNORED
 from vlselect.pool.records import Record

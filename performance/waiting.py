@@ -9,9 +9,9 @@ import time
 
 import torch
 from clocks import write_table
-from models import Subject, options, subjects
 from references import lora_weights
 
+from models import Subject, options, subjects
 from vlselect.gradients import projection
 from vlselect.gradients.per_sample import PerSampleGradients
 from vlselect.models.batching import batches

@@ -6,7 +6,7 @@ Reads pool/summary.json and the names of the run's folders; writes nothing.
 SHOWN = ("pool", "subsets", "exports", "checkpoints", "tables", "figures")
 
 
-def refused_line(results):
+def intake_line(results):
     """Return how many records became samples; nothing where there is no pool."""
     summary = results / "pool/summary.json"
     if not summary.is_file():
@@ -20,8 +20,8 @@ def refused_line(results):
 
 def final_message():
     """Return the folders of the run, each with its number of files."""
-    results = Path("results") / config["run"]
-    lines = refused_line(results)
+    results = Path(RESULTS)
+    lines = intake_line(results)
     for folder in filter(Path.is_dir, map(results.joinpath, SHOWN)):
         count = sum(path.is_file() for path in folder.rglob("*"))
         lines.append(f"{count:6d} files in {folder}/")
@@ -39,23 +39,22 @@ def budget_complaint(results):
 
 def failure_message():
     """Return where to look, and that the same command resumes the run."""
-    complaint = budget_complaint(Path("results") / config["run"])
+    complaint = budget_complaint(Path(RESULTS))
     return (
         f"{complaint}Not finished. The ends of the logs of failed jobs are above; all logs are in"
-        f" results/{config['run']}/logs/. What is finished stays: correct what is wrong and repeat"
+        f" {RESULTS}/logs/. What is finished stays: correct what is wrong and repeat"
         " the same command again. docs/operations.md says more."
     )
 
 
 def trial_message():
     """Return what a trial runs on."""
-    share, budgets = f"{100 * TRIAL_SHARE:.3g} %", ", ".join(
-        experiments.distinct(RUNS, "budget")
-    )
+    share = f"{100 * TRIAL_SHARE:.3g} %"
+    budgets = ", ".join(experiments.distinct(RUNS, "budget"))
     return (
         f"A trial of run {trial.origin(config)}: {config['trial']} samples, {share} of its pool, and"
         f" {100 * trial.task_share(TRIAL_SHARE):.3g} % of each task's sets; one seed. Budgets and"
-        f" bounds in numbers are scaled likewise: {budgets}. Results: results/{config['run']}/"
+        f" bounds in numbers are scaled likewise: {budgets}. Results: {RESULTS}/"
     )
 
 

@@ -23,6 +23,8 @@ from vlselect.plan.jobs import Job, read_jobs
 SNAKEFILE = str(Path(__file__).resolve().parents[1] / "Snakefile")
 GB = 1e9
 LARGEST = 5
+SMALLER = 4  # times, that the smaller of the two trials is
+SMALLEST = 16  # samples of a trial, as the schema has it
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -113,6 +115,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print the plan and write it."""
     arguments = build_parser().parse_args(argv)
     configfile, n = arguments.configfile, arguments.trial
+    if n < SMALLER * SMALLEST:
+        raise SystemExit(
+            f"a plan needs --trial {SMALLER * SMALLEST} or more: its smaller trial is a quarter"
+        )
     config = yaml.safe_load(configfile.read_text(encoding="utf-8"))
     if config.get("cached") or config.get("given"):
         dry_run(configfile, "--config", f"trial={n}")  # says why there is none
@@ -120,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if absent := downloads(config):
         print(table(run, {}, {}, {})[["stage", "jobs", "device"]].to_string(index=False))
         raise SystemExit("\n".join(["Times need a trial run, and that these models:", *absent]))
-    small, large = (try_out(configfile, size, arguments.snakemake) for size in (n // 4, n))
+    small, large = (try_out(configfile, size, arguments.snakemake) for size in (n // SMALLER, n))
     frame = table(run, dry_run(configfile, "subsets"), small, large)
     with store.replacing(Path("results", config["run"], "plan.csv")) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")

@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def draw_model(axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame) -> None:
-    """Draw one model: the methods' lines, shifted slightly so that intervals do not overlap."""
+    """Draw one model: a line for each method, side by side at each ratio."""
     methods = [name for name in dict.fromkeys(means["method"]) if name not in NO_LINE]
     ratios = sorted({float(ratio) for ratio in means.loc[means["method"].isin(methods), "ratio"]})
     step = 0.55 * 100 * min(np.diff(ratios), default=0.1) / max(len(methods), 8)

@@ -13,7 +13,7 @@ SHARD = re.compile(r"\d+(-of-\d+)$")
 
 @cache
 def jobs_behind(path):
-    """Return (rule, its wildcard `model`, its cost file) of each job that a file depends on.
+    """Return (rule, its cost file) of each job that a file depends on.
 
     A job without a cost file goes by its rule, and a file that is given by its stage: there is no
     cost file of that name, so the cost is not known.
@@ -24,13 +24,13 @@ def jobs_behind(path):
     maker = next((known for known in workflow.rules if known.is_producer(path)), None)
     if maker is None:
         known = stage in UNCHARGED or stage not in config["given"]
-        return frozenset() if known else frozenset({("", "", stage)})
+        return frozenset() if known else frozenset({("", stage)})
     if Path(maker.snakefile).stem in UNCHARGED:
         return frozenset()
     wildcards = Wildcards(fromdict=maker.get_wildcards(path))
     cost = str(maker.expand_benchmark(wildcards) or maker.name)
     cost = cost.removeprefix(f"{RESULTS}/costs/").removesuffix(".jsonl")
-    job = (maker.name, wildcards.get("model", ""), cost)
+    job = (maker.name, cost)
     inputs, *_ = maker.expand_input(wildcards)
     return frozenset({job}.union(*(jobs_behind(str(needed)) for needed in inputs)))
 

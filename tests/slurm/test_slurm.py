@@ -85,7 +85,7 @@ def start(folder: Path, name: str) -> subprocess.Popen:
 
 
 def wait_for(condition, process: subprocess.Popen, seconds: float = 300):
-    """Give the condition's first true value, while Snakemake runs."""
+    """Return the condition's first true value, while Snakemake runs."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         if found := condition():

@@ -81,7 +81,7 @@ def make_signals(folder, rng, pool):
     }
 
 
-def asker(name, pool, signals, seed=0, **parameters):
+def runner_of(name, pool, signals, seed=0, **parameters):
     """Return the real method, ready to run."""
     method = importlib.import_module(f"vlselect.methods.{name}")
     own = usual_parameters(method.select) | METHODS[name] | parameters

@@ -18,7 +18,7 @@ def check_models(config: Mapping) -> None:
     Parameters
     ----------
     config : mapping
-        A config that passed `check_references`, with its experiments expanded.
+        A config that passed `check_references`, with its experiments completed.
 
     Raises
     ------
@@ -44,9 +44,8 @@ def _places(config: Mapping) -> Iterator[str]:
             continue  # a model whose files of results are here may be elsewhere
         if not model["revision"] and not path.is_dir() and not path.is_relative_to(made_here):
             yield (
-                f"models.{name}.revision: missing. There is no directory {model['path']}; if it is "
-                "a hub id, set `revision` to the commit that you want (`git ls-remote "
-                f"https://huggingface.co/{model['path']} HEAD` prints the latest)"
+                f"models.{name}.path: no directory {model['path']}. Put the model there; or, if it "
+                "is a hub id, set `revision` to the commit that you want"
             )
 
 

@@ -21,7 +21,7 @@ def note(compared: pd.DataFrame, interval: str) -> str:
         return ""
     text = f"\nDifferences: {interval}."
     if compared["p"].notna().any():
-        text += " Triangles: it excludes zero; filled: also p < 0.05 after Holm's correction."
+        text += " Triangle: it excludes zero; filled: also p < 0.05 after Holm's correction."
     return text
 
 

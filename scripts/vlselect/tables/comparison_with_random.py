@@ -31,7 +31,7 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
 
 def verdict(low: float, high: float) -> str:
-    """Say what an interval of a difference shows; undecided if it contains zero or is NaN."""
+    """Return what an interval of a difference shows; undecided if it contains zero or is NaN."""
     if low > 0.0:
         return HIGHER
     return LOWER if high < 0.0 else UNDECIDED

@@ -61,7 +61,7 @@ def test_a_good_config_passes(config):
     [
         (
             changed(models__target__path="owner/model"),
-            r"models\.target\.revision: missing.*no directory owner/model.*git ls-remote",
+            r"models\.target\.path: no directory owner/model.*`revision`",
         ),
         (changed(models__target__revision="abc"), r"models\.target\.revision: base is a directory"),
         (

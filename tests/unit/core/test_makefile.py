@@ -45,3 +45,15 @@ def test_jobs_find_the_environment_first():
     assert len(re.findall(r"\bPATH\b *:?=", TEXT)) == 1 and "sed " not in TEXT
     found = make("--eval", "show-path: ; @printenv PATH", "show-path")
     assert found.startswith(f"{ROOT}/.venv/bin:")
+
+
+@pytest.mark.parametrize(("target", "said"), [("plan", "--trial 512"), ("trial", "trial=512")])
+def test_a_trial_has_a_size_of_its_own(target, said):
+    assert said in subprocess.check_output(["make", "-n", target], cwd=ROOT, text=True)
+
+
+def test_an_empty_size_does_not_start_the_whole_run():
+    done = subprocess.run(
+        ["make", "-n", "trial", "TRIAL="], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode and "TRIAL is empty" in done.stderr

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from config_defaults import usual_parameters
-from method_signals import METHODS, SOURCES, asker, make_pool, make_signals
+from method_signals import METHODS, SOURCES, make_pool, make_signals, runner_of
 
 from vlselect.core.errors import InfeasibleError
 from vlselect.core.ordering import draw
@@ -73,7 +73,7 @@ def broken(pool, chosen, n, keep, exclude, bounds, alike):
 def test_every_method_keeps_every_constraint(world, method):
     pool, signals = world
     rng, done = np.random.default_rng(11), 0
-    ask = asker(method, pool, signals)
+    ask = runner_of(method, pool, signals)
     for _ in range(40):
         limits, n = random_limits(rng, pool), int(rng.integers(1, 31))
         try:
@@ -95,7 +95,7 @@ def test_what_is_called_infeasible_is(world):
     """Without near-duplicates only sources matter: every split of the budget is tried."""
     pool, signals = world
     rng, infeasible = np.random.default_rng(2), 0
-    ask = asker("random", pool, signals)
+    ask = runner_of("random", pool, signals)
     for _ in range(150):
         keep, exclude, bounds, alike = random_limits(rng, pool)
         n = int(rng.integers(1, 12))
@@ -148,7 +148,7 @@ def test_a_ranking_is_walked_as_one_would_by_hand(world, method):
     scores = signals[method]["scores"]["score"]
     ids, source = pool["sample_id"].tolist(), pool["source"].tolist()
     best = sorted(range(len(pool)), key=lambda row: (-scores[row], ids[row]))
-    ask = asker(method, pool, signals)
+    ask = runner_of(method, pool, signals)
     for _ in range(40):
         keep, exclude, bounds, alike = random_limits(rng, pool)
         bounds.pop("quota", None), bounds.pop("minimum", None)
@@ -189,7 +189,7 @@ def test_bounds_cost_as_little_score_as_can_be(tmp_path):
             for mix in ["".join(pool["source"].to_numpy()[list(rows)])]
             if mix.count("c") >= 1 and mix.count("a") <= 2
         ]
-        ask = asker("el2n", pool, signals)
+        ask = runner_of("el2n", pool, signals)
         if not allowed:
             with pytest.raises(InfeasibleError):
                 constraints.choose(ask, n)
@@ -203,7 +203,7 @@ def test_random_stays_a_uniform_draw_among_the_eligible(world):
     constraints = Constraints(pool, exclude=exclude)
     counts = np.zeros(len(pool))
     for seed in range(400):
-        chosen = constraints.choose(asker("random", pool, signals, seed), 10).rows
+        chosen = constraints.choose(runner_of("random", pool, signals, seed), 10).rows
         counts[chosen] += 1
         if seed < 20:
             ids = pool["sample_id"][20:].to_numpy(object)
@@ -222,11 +222,13 @@ def test_without_constraints_it_is_the_method_alone(world, method):
     direct = module.select(
         pool, signals[method], 20, 0, **usual_parameters(module.select) | METHODS[method]
     )
-    asked = asker(method, pool, signals)(np.arange(len(pool)), 20)
+    asked = runner_of(method, pool, signals)(np.arange(len(pool)), 20)
     np.testing.assert_array_equal(asked.rows, direct.rows)
     np.testing.assert_array_equal(asked.scores, direct.scores)
     loose = Constraints(pool, bounds={"maximum": dict.fromkeys(SOURCES[:3], 60)})
-    np.testing.assert_array_equal(loose.choose(asker(method, pool, signals), 20).rows, direct.rows)
+    np.testing.assert_array_equal(
+        loose.choose(runner_of(method, pool, signals), 20).rows, direct.rows
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -248,7 +250,7 @@ def test_rows_may_come_in_any_order(tmp_path, method):
         constraints = made(
             new, *limits[:2], {"minimum": {"text": 1}, "maximum": {"charts": 9}}, alike
         )
-        found = constraints.choose(asker(method, new, {method: moved}), 20)
+        found = constraints.choose(runner_of(method, new, {method: moved}), 20)
         chosen.append([new["sample_id"][row] for row in found.rows])
     assert chosen[0] == chosen[1]
 
@@ -295,12 +297,12 @@ def shards(folder, values):
 def test_infeasible_bounds_do_the_sum(world, limits, n, message):
     pool, signals = world
     with pytest.raises(InfeasibleError, match=message):
-        Constraints(pool, bounds=limits).choose(asker("random", pool, signals), n)
+        Constraints(pool, bounds=limits).choose(runner_of("random", pool, signals), n)
 
 
 def test_contradictions_are_named(world):
     pool, signals = world
-    ask, (a, b) = asker("random", pool, signals), pool["sample_id"][:2]
+    ask, (a, b) = runner_of("random", pool, signals), pool["sample_id"][:2]
     with pytest.raises(ValueError, match=f"'{a}' is both kept and excluded"):
         Constraints(pool, keep=[a], exclude=[b, a])
     with pytest.raises(ValueError, match=r"keep: 2 ids are not in the pool: 'x', 'y'"):
@@ -319,7 +321,7 @@ def test_contradictions_are_named(world):
     with pytest.raises(InfeasibleError, match="has only 1 of 2 samples: all others are near-dup"):
         Constraints(pool, near_duplicates=all_alike).choose(ask, 2)
     images = int((pool["n_images"] > 0).sum())
-    drop = asker("clip_score", pool, signals, text_only="drop")
+    drop = runner_of("clip_score", pool, signals, text_only="drop")
     with pytest.raises(
         InfeasibleError, match=f"'clip_score', asked for .*drop leaves {images - 1}"
     ):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from method_signals import METHODS, asker, make_pool, make_signals
+from method_signals import METHODS, make_pool, make_signals, runner_of
 
 from vlselect.core.errors import InfeasibleError
 from vlselect.subsets.constraints import Chosen, Constraints
@@ -49,7 +49,7 @@ def test_few_questions_are_enough():
 def test_no_method_exceeds_it_and_one_more_sample_would(tmp_path, method):
     rng = np.random.default_rng(6)
     pool = make_pool(rng)
-    ask = asker(method, pool, make_signals(tmp_path, rng, pool))
+    ask = runner_of(method, pool, make_signals(tmp_path, rng, pool))
     tokens = rng.integers(20, 900, len(pool))
     bounds = {"minimum": {"text": 1, "photos": 0.2}, "maximum": {"charts": 0.5}}
     for constraints in (Constraints(pool), Constraints(pool, bounds=bounds)):
