@@ -86,7 +86,7 @@ size: $(VENV)/.installed-dev ## measure time and memory of the stages at 665,000
 performance: $(VENV)/.installed-dev ## measure against other programs
 	PYTHONPATH=scripts HF_HUB_OFFLINE=1 $(BIN)/python performance/gradients.py
 	PYTHONPATH=scripts $(BIN)/python performance/selection_mathematics.py
-	test ! -d results/digits/costs || PYTHONPATH=scripts:tests HF_HUB_OFFLINE=1 \
+	test ! -d results/digits/costs || PYTHONPATH=scripts:tests/support HF_HUB_OFFLINE=1 \
 		$(BIN)/python performance/overhead.py --results results/digits
 
 clean: ## remove the environments and what Snakemake remembers

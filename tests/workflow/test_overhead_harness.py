@@ -129,7 +129,7 @@ def test_a_real_run_is_measured_and_drawn(tmp_path):
     command = [sys.executable, HERE / "overhead.py", "--results", results, "--config", path]
     subprocess.run(
         [*command, "--rounds", "1", "--out", tmp_path],
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT / 'tests'}"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT / 'tests/support'}"},
         check=True,
         stdout=subprocess.DEVNULL,
     )
