@@ -124,7 +124,8 @@ def _modules(inputs: list[str]) -> tuple[str, ...]:
     if not code or code[0] != inputs[0]:
         return ()
     names = [path.rpartition("scripts/")[2].removesuffix(".py").replace("/", ".") for path in code]
-    return tuple(names[: names.index("vlselect.__init__")])
+    imported = (i for i, name in enumerate(names) if name.endswith(".__init__"))  # sorted: first
+    return tuple(names[: next(imported, len(names))])
 
 
 def _complete(job: Job, folder: Path) -> None:

@@ -16,14 +16,14 @@ LOG = """\
 [Sat Nov 21 23:59:50 2026]
 localrule score_el2n:
     input: scripts/score_samples.py, scripts/vlselect/methods/el2n.py, \
-scripts/vlselect/__init__.py, scripts/vlselect/core/store.py, results/a/pool/samples.parquet
+scripts/vlselect/core/__init__.py, scripts/vlselect/core/store.py, results/a/pool/samples.parquet
     output: results/a/scores/el2n.parquet
     log: results/a/logs/el2n.log
     jobid: 4
     benchmark: results/a/costs/el2n.jsonl
 [Sat Nov 21 23:59:52 2026]
 rule run_benchmarks:
-    input: scripts/run_benchmarks.py, scripts/vlselect/__init__.py, results/a/models/base
+    input: scripts/run_benchmarks.py, scripts/vlselect/core/__init__.py, results/a/models/base
     log: results/a/logs/run.log
     jobid: 12
 [Sat Nov 21 23:59:55 2026]
@@ -32,7 +32,7 @@ Finished jobid: 4 (Rule: score_el2n)
 Finished jobid: 12 (Rule: run_benchmarks)
 [Sun Nov 22 00:00:15 2026]
 rule run_benchmarks:
-    input: scripts/run_benchmarks.py, scripts/vlselect/__init__.py, results/a/models/base
+    input: scripts/run_benchmarks.py, scripts/vlselect/core/__init__.py, results/a/models/base
     log: results/a/logs/run.log
     jobid: 13
 [Sun Nov 22 00:00:20 2026]
