@@ -1,6 +1,6 @@
 """Tables: everything that the figures and a report need, as small CSV files.
 
-Reads all stages from the pool to benchmarks/ and the costs of the jobs; writes tables/<table>.csv. The
+Reads all stages from the pool to benchmarks/; writes tables/<table>.csv, but for cost.csv (costs.smk). The
 columns are described in scripts/vlselect/tables/declarations.py and by each script's --help.
 """
 
@@ -175,33 +175,3 @@ rule tabulate_clusters:
     shell:
         "python {input.code[0]:q} --temperature {params.temperature} --subsets {params.subsets:q}"
         " {params.runs} --budgets {input.budgets:q} --out {output:q} 2> {log:q}"
-
-
-# Snakemake does not treat benchmark files as outputs, so they cannot be inputs here. What is asked
-# for instead are the files at the end of every chain of jobs that the table reports: when those
-# exist, so do the benchmark files of all jobs before them.
-rule tabulate_costs:
-    """Sum up what the jobs took: by rule, and for selection and finetuning by method."""
-    input:
-        code=code("tabulate_costs.py"),
-        subsets=subset_rows(METHODS),
-        scores=scores(benchmark_names()),
-        provenance="<results>/provenance.json",
-        budgets=budget_tables(),
-    output:
-        "<results>/tables/cost.csv",
-    log:
-        "<logs>/tabulate_costs.log",
-    conda:
-        "../envs/pool.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(500),
-        runtime=growing(10),
-    params:
-        costs=folder_of("costs"),
-        selections=selection_jobs,
-        runs=checkpoint_names(),
-    shell:
-        "python {input.code[0]:q} --costs {params.costs:q} --selections {params.selections:q}"
-        " --runs {params.runs:q} --budgets {input.budgets:q} --out {output:q} 2> {log:q}"

@@ -21,7 +21,7 @@ def rule_files(config: Mapping) -> list[str]:
         *(f"methods/{method}" for method in config["methods"]),
         "constraints",
         *("exports", "checkpoints", "benchmarks", *config["evaluation"]),
-        *("tables", "report", "provenance"),
+        *("tables", "costs", "report", "provenance"),
     ]
 
 
