@@ -26,7 +26,7 @@ from vlselect.methods.maths import mmd, semdedup_thresholds, subspace
 Arrays = Mapping[str, np.ndarray]
 CLUSTER = 200  # |C| of greedy MMD
 TASKS, VALIDATION, PERCENTILE = 10, 100, 20
-ENERGY, NEIGHBOURS, ITERATIONS, RATIO = 0.9, 5, 10, 0.2
+SIGMA, ENERGY, NEIGHBOURS, ITERATIONS, RATIO = 1.0, 0.9, 5, 10, 0.2
 WIDTHS = {"mmd": 512, "influence": 5120, "leverage": 1024, "d2": 64, "semdedup": 512, "kmeans": 256}
 ROWS = 2048  # rows drawn at a time
 HEADER = {"projection": json.dumps({"type": "synthetic"}), "model": "synthetic", "revision": ""}
@@ -101,7 +101,7 @@ def in_clusters(choose: Callable[[np.ndarray], np.ndarray], kind: str) -> Callab
 def from_samples(budget: int) -> dict[str, Callable[[Path], Arrays]]:
     """Run greedy MMD with this number of picks in each cluster, computing the kernel too."""
     return {
-        "ours": in_clusters(lambda rows: mmd.greedy(rows, budget), "rows"),
+        "ours": in_clusters(lambda rows: mmd.greedy(rows, budget, SIGMA), "rows"),
         "all sets in one array (as released)": in_clusters(
             lambda rows: plain.greedy_mmd(plain.gaussian_kernel(rows), budget), "rows"
         ),
@@ -225,8 +225,8 @@ def our_semdedup(folder: Path) -> Arrays:
     """Compute every sample's tolerance, and choose by it."""
     rows, pool = read(folder), pool_of(len(read(folder)))
     embeddings = Embeddings(rows, pool["sample_id"].to_numpy(object), normalise=True)
-    values = semdedup_thresholds.tolerance(embeddings, *clusters_of(folder)).astype(np.float32)
-    scores = pd.DataFrame({"score": values})
+    values = semdedup_thresholds.tolerance(embeddings, *clusters_of(folder), "hard")
+    scores = pd.DataFrame({"score": values.astype(np.float32)})
     chosen = semdedup.select(pool, {"scores": scores}, len(rows) // 2, 0)
     return {"picks": chosen.rows}
 
