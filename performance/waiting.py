@@ -24,8 +24,8 @@ WORKERS = (0, 1)
 def run(subject: Subject, per_sample: PerSampleGradients, workers: int) -> tuple:
     """Project all samples' gradients; return the seconds, those of waiting, and the sum of all."""
     subject.vlm.workers = workers
-    where = {"seed": 0, "device": torch.device("cpu")}
-    phi = projection.make("shifted", size=per_sample.size, dim=DIM, **where)
+    settings = {"seed": 0, "nonzeros": 3, "implementation": "auto", "device": torch.device("cpu")}
+    phi = projection.make("shifted", size=per_sample.size, dim=DIM, **settings)
     total, waited = torch.zeros(DIM), 0.0
     begin = last = time.perf_counter()
     rows = range(len(subject.samples))

@@ -23,6 +23,7 @@ from vlselect.pool.samples import Samples
 
 SMALLEST = 2.0**-24  # the smallest positive float16
 IDS = ["a", "b", "c"]
+USUAL = {"nonzeros": 3, "implementation": "auto"}  # of projections
 
 
 def rows(middle):
@@ -126,7 +127,7 @@ def cuda(monkeypatch):
     def make(size):
         monkeypatch.setattr(projection, "CudaProjector", HalfProjector)
         monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
-        where = {"size": size, "dim": 512, "seed": 0, "device": torch.device("cuda")}
+        where = {"size": size, "dim": 512, "seed": 0, "device": torch.device("cuda"), **USUAL}
         phi = projection.make("rademacher", **where)
         phi.device = torch.device("cpu")  # where buffers are made
         return phi
@@ -190,7 +191,7 @@ def test_buffers_of_a_projection_that_do_not_fit_halve_the_batch(
     vlm.batch_size = 64
     samples = Samples(tiny_pool / "samples.parquet")
     with PerSampleGradients(vlm.model) as per_sample:
-        where = {"size": per_sample.size, "dim": 16, "seed": 0, "device": vlm.device}
+        where = {"size": per_sample.size, "dim": 16, "seed": 0, "device": vlm.device, **USUAL}
         phi = ShortOnce(projection.make("sjlt", **where), 12)
         run = (vlm, samples, range(24), tiny_pool / "images", per_sample)
         with caplog.at_level(logging.WARNING):

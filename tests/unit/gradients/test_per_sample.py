@@ -24,6 +24,8 @@ from vlselect.pool.samples import Samples
 
 pytestmark = pytest.mark.numeric
 
+USUAL = {"nonzeros": 3, "implementation": "auto"}  # of projections
+
 
 def spread(model):
     """Set every LoRA weight, since with B = 0 the gradient of A is zero."""
@@ -185,7 +187,7 @@ def test_streaming_into_a_projection_is_projecting_the_whole(vlm, encoded):
         batch = vlm.collate(encoded)
         whole = per_sample.gradients(batch)
         for kind in projection.TYPES:
-            where = {"size": per_sample.size, "dim": 32, "seed": 0, "device": vlm.device}
+            where = {"size": per_sample.size, "dim": 32, "seed": 0, "device": vlm.device, **USUAL}
             phi = projection.make(kind, **where)
             accumulator = phi.begin(len(batch))
             per_sample.stream(batch, accumulator.add)
@@ -338,7 +340,7 @@ def collect(vlm, samples, folder, rows):
     """Project the gradients of some rows; return a dict from row to vector."""
     result = {}
     with PerSampleGradients(vlm.model) as per_sample:
-        where = {"size": per_sample.size, "dim": 64, "seed": 0, "device": vlm.device}
+        where = {"size": per_sample.size, "dim": 64, "seed": 0, "device": vlm.device, **USUAL}
         phi = projection.make("sjlt", **where)
         for batch, losses, projected in project_gradients(
             vlm, samples, rows, folder / "images", per_sample, phi

@@ -56,7 +56,7 @@ def settings(schema: dict) -> set[str]:
     return set(parts).union(*map(settings, parts.values()))
 
 
-@pytest.mark.parametrize("folder", ["clusters", "methods"])
+@pytest.mark.parametrize("folder", ["clusters", "gradients", "methods"])
 def test_the_library_has_no_defaults_for_what_the_config_sets(folder):
     sections = ("gradients", "features", "finetune")
     keys = set().union(*(declared(m) for m in METHODS))
