@@ -6,6 +6,7 @@ machine with a core for each helper. Waiting is the time until the next batch.
 
 import statistics
 import time
+from functools import partial
 
 import torch
 from clocks import write_table
@@ -15,6 +16,8 @@ from models import Subject, options, subjects
 from vlselect.gradients import projection
 from vlselect.gradients.per_sample import PerSampleGradients
 from vlselect.models.batching import batches
+
+batches = partial(batches, max_pixels=10**7)
 
 SIZES = {"tiny": 1280, "larger": 128}  # several blocks, since the first always waits
 DIM = 5120

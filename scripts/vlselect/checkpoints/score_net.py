@@ -160,7 +160,7 @@ def train(
     net_learning_rate: float,
     initial_spread: float,
     variant: str,
-    max_pixels: int = 50_000_000,
+    max_pixels: int,
 ) -> ScoreNet:
     """Train the VLM's adapter and the score net on the samples at `rows`; return the net.
 

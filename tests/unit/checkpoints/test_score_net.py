@@ -32,7 +32,7 @@ LORA = finetune_settings(
     rank=4, alpha=8, dropout=0, learning_rate=1e-3, batch_size=6, gradient_accumulation=1
 )
 
-USUAL = {"net_learning_rate": 0.05, "initial_spread": 0.02, "variant": "paper"}
+USUAL = {"net_learning_rate": 0.05, "initial_spread": 0.02, "variant": "paper", "max_pixels": 10**7}
 
 
 def fresh(spread=0.02, seed=0):

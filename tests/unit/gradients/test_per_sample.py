@@ -1,5 +1,6 @@
 import logging
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +22,8 @@ from vlselect.models.loading import load_vlm
 from vlselect.models.lora import attach_lora
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
+
+project_gradients = partial(project_gradients, max_pixels=10**7)
 
 pytestmark = pytest.mark.numeric
 

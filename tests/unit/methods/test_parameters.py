@@ -10,6 +10,7 @@ from config_defaults import SCHEMA, declared, keywords
 from running import ROOT
 
 METHODS = sorted(path.stem for path in (ROOT / "rules/methods").glob("*.smk"))
+FOLDERS = ("checkpoints", "clusters", "features", "gradients", "methods")
 OTHERS = {"training_state _load_from_checkpoint model"}  # as in transformers' Trainer
 HANDED = re.compile(r'parameters\(\s*"(\w+)",([^)]*)\)')
 
@@ -57,10 +58,10 @@ def settings(schema: dict) -> set[str]:
     return set(parts).union(*map(settings, parts.values()))
 
 
-@pytest.mark.parametrize("folder", ["checkpoints", "clusters", "gradients", "methods"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_the_library_has_no_defaults_for_what_the_config_sets(folder):
-    sections = ("gradients", "features", "finetune")
+    sections = ("pool", "features", "finetune", "gradients", "generate")
     keys = set().union(*(declared(m) for m in METHODS))
     keys |= set().union(*(settings(SCHEMA["properties"][section]) for section in sections))
-    assert {"sigma", "nonzeros", "mass", "learning_rate"} <= keys
+    assert {"sigma", "max_pixels", "mass", "learning_rate", "nonzeros", "max_new_tokens"} <= keys
     assert not {found for found in defaults(folder) - OTHERS if found.split()[2] in keys}
