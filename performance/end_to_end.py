@@ -57,7 +57,8 @@ def ours(subject: Subject, kind: str, dim: int, out: Path) -> torch.Tensor:
 @functools.cache
 def make_projection(kind: str, size: int, dim: int) -> projection.Projection:
     """Build a projection once, as a job does."""
-    return projection.make(kind, size=size, dim=dim, seed=0, device=torch.device("cpu"))
+    settings = {"seed": 0, "nonzeros": 3, "implementation": "auto"}
+    return projection.make(kind, size=size, dim=dim, device=torch.device("cpu"), **settings)
 
 
 def require_exact(name: str, found: torch.Tensor, subject: Subject) -> float:

@@ -52,7 +52,7 @@ def projector(
 def ours(kind: str, size: int, dim: int, seed: int) -> projection.Projection:
     """Return a projection of the pipeline."""
     nonzeros = 1 if "1 nonzero" in kind else 3
-    where = {"device": torch.device("cpu"), "seed": seed}
+    where = {"device": torch.device("cpu"), "seed": seed, "implementation": "auto"}
     return projection.make(kind.partition(",")[0], size=size, dim=dim, nonzeros=nonzeros, **where)
 
 

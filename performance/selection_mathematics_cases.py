@@ -26,7 +26,9 @@ from vlselect.methods.maths import mmd, semdedup_thresholds, subspace
 Arrays = Mapping[str, np.ndarray]
 CLUSTER = 200  # |C| of greedy MMD
 TASKS, VALIDATION, PERCENTILE = 10, 100, 20
-ENERGY, NEIGHBOURS, ITERATIONS, RATIO = 0.9, 5, 10, 0.2
+SIGMA, ENERGY, NEIGHBOURS, ITERATIONS, RATIO = 1.0, 0.9, 5, 10, 0.2
+SEED = 0
+INDEX = {"index": "auto", "n_lists": None, "n_probe": 32, "memory_gb": 4.0, "seed": SEED}
 WIDTHS = {"mmd": 512, "influence": 5120, "leverage": 1024, "d2": 64, "semdedup": 512, "kmeans": 256}
 ROWS = 2048  # rows drawn at a time
 HEADER = {"projection": json.dumps({"type": "synthetic"}), "model": "synthetic", "revision": ""}
@@ -101,7 +103,7 @@ def in_clusters(choose: Callable[[np.ndarray], np.ndarray], kind: str) -> Callab
 def from_samples(budget: int) -> dict[str, Callable[[Path], Arrays]]:
     """Run greedy MMD with this number of picks in each cluster, computing the kernel too."""
     return {
-        "ours": in_clusters(lambda rows: mmd.greedy(rows, budget), "rows"),
+        "ours": in_clusters(lambda rows: mmd.greedy(rows, budget, SIGMA), "rows"),
         "all sets in one array (as released)": in_clusters(
             lambda rows: plain.greedy_mmd(plain.gaussian_kernel(rows), budget), "rows"
         ),
@@ -188,8 +190,8 @@ def make_d2(folder: Path, n: int) -> None:
 def our_d2(folder: Path) -> Arrays:
     """Compute neighbours, scores and choice, like the three jobs."""
     rows, pool = read(folder), pool_of(len(read(folder)))
-    embeddings = Embeddings(rows, pool["sample_id"].to_numpy(object))
-    graph = neighbour_table(embeddings, *neighbours.nearest(embeddings, NEIGHBOURS))
+    embeddings = Embeddings(rows, pool["sample_id"].to_numpy(object), False)
+    graph = neighbour_table(embeddings, *neighbours.nearest(embeddings, NEIGHBOURS, **INDEX))
     signals = {"likelihood": read(folder, "likelihood"), "neighbours": graph}
     scores = d2_pruning.score(pool, signals, 0, variant="released", gamma_forward=1.0)
     signals["scores"] = pd.DataFrame({"score": scores})
@@ -211,8 +213,8 @@ def make_semdedup(folder: Path, n: int) -> None:
     make_kmeans(folder, n, WIDTHS["semdedup"])
     rows = read(folder)
     samples = rows[:]
-    start = kmeans.train(samples, kmeans.default_count(n), 0)
-    np.savez(folder / "clusters.npz", *kmeans.assign(rows, start))
+    start = kmeans.train(samples, kmeans.default_count(n), 0, SEED, "cpu")
+    np.savez(folder / "clusters.npz", *kmeans.assign(rows, start, "cpu"))
 
 
 def clusters_of(folder: Path) -> list[np.ndarray]:
@@ -225,8 +227,8 @@ def our_semdedup(folder: Path) -> Arrays:
     """Compute every sample's tolerance, and choose by it."""
     rows, pool = read(folder), pool_of(len(read(folder)))
     embeddings = Embeddings(rows, pool["sample_id"].to_numpy(object), normalise=True)
-    values = semdedup_thresholds.tolerance(embeddings, *clusters_of(folder)).astype(np.float32)
-    scores = pd.DataFrame({"score": values})
+    values = semdedup_thresholds.tolerance(embeddings, *clusters_of(folder), "hard")
+    scores = pd.DataFrame({"score": values.astype(np.float32)})
     chosen = semdedup.select(pool, {"scores": scores}, len(rows) // 2, 0)
     return {"picks": chosen.rows}
 
@@ -246,15 +248,15 @@ def make_kmeans(folder: Path, n: int, width: int = WIDTHS["kmeans"]) -> None:
 def our_kmeans(folder: Path) -> Arrays:
     """Train and assign."""
     rows = read(folder)
-    centroids = kmeans.train(rows[:], kmeans.default_count(len(rows)), ITERATIONS)
-    return {"cosine": 1 - kmeans.assign(rows, centroids)[1].mean(keepdims=True)}
+    centroids = kmeans.train(rows[:], kmeans.default_count(len(rows)), ITERATIONS, SEED, "cpu")
+    return {"cosine": 1 - kmeans.assign(rows, centroids, "cpu")[1].mean(keepdims=True)}
 
 
 def faiss_kmeans(folder: Path) -> Arrays:
     """Run faiss like SemDeDup and COINCIDE, on a float32 copy."""
     samples = read(folder)[:].astype(np.float32)
     count = kmeans.default_count(len(samples))
-    clustering = faiss.Kmeans(samples.shape[1], count, niter=ITERATIONS, seed=0, spherical=True)
+    clustering = faiss.Kmeans(samples.shape[1], count, niter=ITERATIONS, seed=SEED, spherical=True)
     clustering.train(samples)
     cosines, _ = clustering.index.search(samples, 1)
     return {"cosine": cosines.mean(keepdims=True)[0]}
@@ -263,7 +265,7 @@ def faiss_kmeans(folder: Path) -> Arrays:
 def plain_kmeans(folder: Path) -> Arrays:
     """Run Lloyd's steps in NumPy from the samples that faiss starts from."""
     stored = read(folder)[:]
-    centroids = kmeans.train(stored, kmeans.default_count(len(stored)), 0)
+    centroids = kmeans.train(stored, kmeans.default_count(len(stored)), 0, SEED, "cpu")
     samples = stored.astype(np.float32)
     for _ in range(ITERATIONS):
         centroids, _ = plain.lloyd(samples, centroids)

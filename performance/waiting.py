@@ -6,6 +6,7 @@ machine with a core for each helper. Waiting is the time until the next batch.
 
 import statistics
 import time
+from functools import partial
 
 import torch
 from clocks import write_table
@@ -16,6 +17,8 @@ from vlselect.gradients import projection
 from vlselect.gradients.per_sample import PerSampleGradients
 from vlselect.models.batching import batches
 
+batches = partial(batches, max_pixels=10**7)
+
 SIZES = {"tiny": 1280, "larger": 128}  # several blocks, since the first always waits
 DIM = 5120
 WORKERS = (0, 1)
@@ -24,8 +27,8 @@ WORKERS = (0, 1)
 def run(subject: Subject, per_sample: PerSampleGradients, workers: int) -> tuple:
     """Project all samples' gradients; return the seconds, those of waiting, and the sum of all."""
     subject.vlm.workers = workers
-    where = {"seed": 0, "device": torch.device("cpu")}
-    phi = projection.make("shifted", size=per_sample.size, dim=DIM, **where)
+    settings = {"seed": 0, "nonzeros": 3, "implementation": "auto", "device": torch.device("cpu")}
+    phi = projection.make("shifted", size=per_sample.size, dim=DIM, **settings)
     total, waited = torch.zeros(DIM), 0.0
     begin = last = time.perf_counter()
     rows = range(len(subject.samples))

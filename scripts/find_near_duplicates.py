@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     ids = Samples(args.samples).frame(["sample_id"])["sample_id"].to_numpy(object)
     embeddings = Embeddings(store.ShardedArray(args.features), ids, normalise=True)
-    settings = {"index": args.index, "n_probe": args.n_probe, "memory_gb": args.memory_gb}
+    settings = {"index": args.index, "n_lists": None, "n_probe": args.n_probe}
+    settings |= {"memory_gb": args.memory_gb, "seed": 0}
     with threadpool_limits(args.threads), log.timed("near-duplicates"):
         places, cosines, recall = near_duplicates.find_pairs(embeddings, args.cosine, **settings)
     table = pair_table(embeddings.rows[places], cosines)

@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     ids = Samples(args.samples).frame(["sample_id"])["sample_id"].to_numpy(object)
     settings = json.loads(args.parameters)
     array = store.ShardedArray(args.features)
-    embeddings = Embeddings(array, ids, normalise=settings.pop("normalise", False))
+    embeddings = Embeddings(array, ids, normalise=settings.pop("normalise"))
     logger.info("features %s, parameters %s, seed %d", array.shape, args.parameters, args.seed)
     with threadpool_limits(args.threads), log.timed("neighbours"):
         places, squared = neighbours.nearest(embeddings, seed=args.seed, **settings)

@@ -8,15 +8,24 @@ import pandas as pd
 import pytest
 from array_files import write_shards
 from closeness import assert_close_sums
+from config_defaults import declared
 from feature_files import blobs, make_pool
 from usual_flags import usual
+
+HANDED = ("k", "normalise", "index", "n_lists", "n_probe", "memory_gb")
+USUAL = {key: declared("d2_pruning")[key]["default"] for key in HANDED}
 
 
 def run(folder, values, pool, seed=0, **parameters):
     pool.to_parquet(folder / "samples.parquet")
     features = write_shards(folder, values, shards=2)
     flags = ["--samples", folder / "samples.parquet", "--features", *features, "--seed", seed]
-    flags += ["--parameters", json.dumps(parameters), "--out", folder / "neighbours.parquet"]
+    flags += [
+        "--parameters",
+        json.dumps(USUAL | parameters),
+        "--out",
+        folder / "neighbours.parquet",
+    ]
     find_neighbours.main([*usual(find_neighbours), *map(str, flags)])
     return pd.read_parquet(folder / "neighbours.parquet")
 

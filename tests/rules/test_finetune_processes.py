@@ -1,6 +1,7 @@
 """Two processes that share the micro-batches of a step, started like the rule does."""
 
 import csv
+from functools import partial
 
 import finetune_model
 import pytest
@@ -13,6 +14,8 @@ from vlselect.checkpoints.finetune import train
 from vlselect.checkpoints.launching import launch_command
 from vlselect.models.loading import load_vlm
 from vlselect.pool.samples import Samples
+
+train = partial(train, max_pixels=10**7)
 
 ROWS = range(16)  # some without images, so that the projector has no gradient
 SETTINGS = {

@@ -19,7 +19,7 @@ def generate(
     image_root: str | Path,
     *,
     max_new_tokens: int,
-    max_pixels: int = 50_000_000,
+    max_pixels: int,
 ) -> tuple[list[str], list[bool]]:
     """Generate an answer after the last user turn of each conversation, by greedy decoding.
 

@@ -43,7 +43,7 @@ def train(
     seed: int,
     log_path: str | Path,
     *,
-    max_pixels: int = 50_000_000,
+    max_pixels: int,
     partial: str | Path | None = None,
 ) -> PreTrainedModel | PeftModel:
     """Finetune on the samples at `rows` and return the trained model, in evaluation mode.

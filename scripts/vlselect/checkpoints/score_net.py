@@ -53,7 +53,7 @@ class ScoreNet(nn.Module):
         Of the initial weights.
     """
 
-    def __init__(self, width: int, spread: float = 0.02, seed: int = 0):
+    def __init__(self, width: int, spread: float, seed: int):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.weight = nn.Parameter(spread * torch.randn(width, generator=generator))
@@ -70,7 +70,7 @@ def batch_weights(outputs: torch.Tensor) -> torch.Tensor:
 
 
 def weighted_loss(
-    sums: torch.Tensor, counts: torch.Tensor, weights: torch.Tensor, variant: str = "paper"
+    sums: torch.Tensor, counts: torch.Tensor, weights: torch.Tensor, variant: str
 ) -> torch.Tensor:
     """Compute the loss () of a batch of weighted samples.
 
@@ -98,7 +98,7 @@ def weighted_loss(
 class JointModel(nn.Module):
     """A VLM and the score net that weights its losses, as one module for the Trainer."""
 
-    def __init__(self, model: nn.Module, net: ScoreNet, variant: str = "paper"):
+    def __init__(self, model: nn.Module, net: ScoreNet, variant: str):
         super().__init__()
         self.model, self.net, self.variant = model, net, variant
 
@@ -157,10 +157,10 @@ def train(
     seed: int,
     log_path: str | Path,
     *,
-    net_learning_rate: float = 2e-5,
-    initial_spread: float = 0.02,
-    variant: str = "paper",
-    max_pixels: int = 50_000_000,
+    net_learning_rate: float,
+    initial_spread: float,
+    variant: str,
+    max_pixels: int,
 ) -> ScoreNet:
     """Train the VLM's adapter and the score net on the samples at `rows`; return the net.
 

@@ -32,7 +32,7 @@ class SampleDataset(Dataset):
         rows: Sequence[int],
         image_root: str | Path,
         *,
-        max_pixels: int = 50_000_000,
+        max_pixels: int,
         cache_bytes: int = 2**30,
     ):
         self._vlm, self._image_root, self._max_pixels = vlm, image_root, max_pixels

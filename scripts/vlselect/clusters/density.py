@@ -9,7 +9,7 @@ VARIANTS = ("released", "paper")
 PAIRS = 1 << 24
 
 
-def density(samples: np.ndarray, variant: str = "released", sigma: float = 1.0) -> float:
+def density(samples: np.ndarray, variant: str, sigma: float) -> float:
     """Compute the mean Gaussian kernel over the pairs of samples in one cluster.
 
     Parameters

@@ -39,7 +39,7 @@ class Embeddings:
         If there is not one id for each row, or an id is repeated.
     """
 
-    def __init__(self, array: ShardedArray, sample_ids: Sequence[str], normalise: bool = False):
+    def __init__(self, array: ShardedArray, sample_ids: Sequence[str], normalise: bool):
         if len(array) != len(sample_ids):
             raise InputError(f"features of {len(array)} samples for a pool of {len(sample_ids)}")
         self._array, self._normalise = array, normalise

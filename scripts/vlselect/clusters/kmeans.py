@@ -93,7 +93,7 @@ def require_finite(activations: np.ndarray, rows: Sequence[int] | np.ndarray) ->
 
 
 def train(
-    samples: np.ndarray, clusters: int, iterations: int = 50, seed: int = 0, device: str = "cpu"
+    samples: np.ndarray, clusters: int, iterations: int, seed: int, device: str
 ) -> np.ndarray:
     """Train unit centroids by spherical k-means with faiss; samples are assigned by inner product.
 
@@ -143,7 +143,7 @@ def train(
 
 
 def assign(
-    array: ShardedArray, centroids: np.ndarray, device: str = "cpu"
+    array: ShardedArray, centroids: np.ndarray, device: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find every sample's nearest centroid, in blocks.
 

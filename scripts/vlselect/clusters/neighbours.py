@@ -26,11 +26,11 @@ def nearest(
     embeddings: Embeddings,
     k: int,
     *,
-    index: str = "auto",
-    n_lists: int | None = None,
-    n_probe: int = 32,
-    memory_gb: float = 4.0,
-    seed: int = 0,
+    index: str,
+    n_lists: int | None,
+    n_probe: int,
+    memory_gb: float,
+    seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the k nearest other samples of each sample by Euclidean distance.
 
@@ -43,8 +43,8 @@ def nearest(
         `exact` compares all pairs (quadratic time, float32 copy of the features in memory); `ivf`
         searches the `n_probe` nearest of `n_lists` lists (float16 copy); `auto` is exact up to
         100,000 samples.
-    n_lists : int, optional
-        By default 4 times the square root of N.
+    n_lists : int or None
+        None: 4 times the square root of N.
     n_probe : int
     memory_gb : float
         Most gigabytes for the samples that the lists are trained on, at four bytes a value.
@@ -83,11 +83,11 @@ def nearest(
 
 def make_index(
     embeddings: Embeddings,
-    index: str = "auto",
-    n_lists: int | None = None,
-    n_probe: int = 32,
-    memory_gb: float = 4.0,
-    seed: int = 0,
+    index: str,
+    n_lists: int | None,
+    n_probe: int,
+    memory_gb: float,
+    seed: int,
 ):
     """Build the faiss index of all samples, flat or inverted lists; arguments as in `nearest`."""
     if index not in INDEXES:

@@ -12,12 +12,12 @@ logger = logging.getLogger(__name__)
 
 def nearest_prototype(
     embeddings: Embeddings,
-    n_clusters: int | None = None,
+    n_clusters: int | None,
     *,
-    iterations: int = 50,
-    points_per_centroid: int = 256,
-    memory_gb: float = 4.0,
-    seed: int = 0,
+    iterations: int,
+    points_per_centroid: int,
+    memory_gb: float,
+    seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cluster the pool and find the prototype of each sample's cluster.
 
@@ -25,8 +25,8 @@ def nearest_prototype(
     ----------
     embeddings : Embeddings (N, d)
         Unit rows.
-    n_clusters : int, optional
-        K; by default one for every 66.5 samples.
+    n_clusters : int or None
+        K; None: one for every 66.5 samples.
     iterations : int
     points_per_centroid, memory_gb
         Limits on the training samples of k-means, see `kmeans.training_rows`.
@@ -53,9 +53,9 @@ def nearest_prototype(
     for start in range(0, len(places), kmeans.ROWS):
         here = slice(start, start + kmeans.ROWS)
         samples[here] = embeddings[places[here]]
-    centroids = kmeans.train(samples, count, iterations, seed)
+    centroids = kmeans.train(samples, count, iterations, seed, "cpu")
     del samples
-    cluster, distance = kmeans.assign(embeddings, centroids)
+    cluster, distance = kmeans.assign(embeddings, centroids, "cpu")
     seen = kmeans.examine(centroids, np.bincount(cluster, minlength=count))
     logger.info(
         "%d clusters of %d samples: %d empty, %d equal to another, lowest cosine %.3f",

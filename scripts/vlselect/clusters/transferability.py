@@ -28,7 +28,7 @@ def text_half(vectors: np.ndarray, layers: int) -> np.ndarray:
 
 
 def transferability(
-    centroids: np.ndarray, layers: int, variant: str = "released", max_cosine: float = 0.9
+    centroids: np.ndarray, layers: int, variant: str, max_cosine: float
 ) -> np.ndarray:
     """Compute the mean cosine between each centroid and the centroids of all clusters.
 

@@ -91,7 +91,7 @@ class ActivationRecorder:
         decoder_layers: nn.ModuleList,
         chosen: Sequence[int],
         masks: torch.Tensor,
-        variant: str = "released",
+        variant: str,
     ):
         if variant not in VARIANTS:
             raise InputError(f"variant {variant!r} is not one of {list(VARIANTS)}")

@@ -125,7 +125,7 @@ def extract_clip(
     rows: Sequence[int],
     image_root: str | Path,
     *,
-    max_pixels: int = 50_000_000,
+    max_pixels: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Embed the images and the text of samples, in blocks cut on absolute multiples of 64 rows.
 

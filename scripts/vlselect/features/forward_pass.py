@@ -92,7 +92,7 @@ def extract_features(
     batch: Batch,
     *,
     layers: Sequence[int],
-    variant: str = "released",
+    variant: str,
 ) -> dict[str, np.ndarray]:
     """Run one forward pass over a batch and reduce it to a few vectors per sample.
 

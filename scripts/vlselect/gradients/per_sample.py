@@ -240,7 +240,7 @@ def project_gradients(
     per_sample: PerSampleGradients,
     projection: Projection,
     *,
-    max_pixels: int = 50_000_000,
+    max_pixels: int,
 ) -> Iterator[tuple[Batch, torch.Tensor, torch.Tensor]]:
     """Iterate over samples in batches and project each one's gradient.
 

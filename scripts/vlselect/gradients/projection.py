@@ -68,8 +68,8 @@ def make(
     dim: int,
     seed: int,
     device: torch.device,
-    nonzeros: int = 3,
-    implementation: str = "auto",
+    nonzeros: int,
+    implementation: str,
 ) -> Projection:
     """Make a projection of a type in `TYPES` from R^size to R^dim.
 
@@ -212,7 +212,7 @@ class DenseProjection:
         seed: int,
         *,
         device: torch.device,
-        implementation: str = "auto",
+        implementation: str,
     ):
         self.device = torch.device(device)
         if implementation == "auto":

@@ -30,7 +30,7 @@ def batches(
     rows: Sequence[int],
     image_root: str | Path,
     *,
-    max_pixels: int = 50_000_000,
+    max_pixels: int,
     prompts: bool = False,
     description: str = "samples",
 ) -> Iterator[Batch]:

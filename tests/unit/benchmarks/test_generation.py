@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -7,6 +8,8 @@ from vlselect.benchmarks.generation import before_end, generate, greedy
 from vlselect.models.loading import load_vlm
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
+
+generate = partial(generate, max_pixels=10**7)
 
 ROWS = range(14)
 

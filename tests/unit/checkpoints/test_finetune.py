@@ -1,6 +1,7 @@
 import csv
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from vlselect.core.errors import InputError
 from vlselect.models.loading import load_vlm
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
+
+train = partial(train, max_pixels=10**7)
+SampleDataset = partial(SampleDataset, max_pixels=10**7)
 
 ROWS = [0, 1, 2, 3, 5, 8]
 LORA = finetune_settings(

@@ -32,6 +32,13 @@ LORA = finetune_settings(
     rank=4, alpha=8, dropout=0, learning_rate=1e-3, batch_size=6, gradient_accumulation=1
 )
 
+USUAL = {"net_learning_rate": 0.05, "initial_spread": 0.02, "variant": "paper", "max_pixels": 10**7}
+
+
+def fresh(spread=0.02, seed=0):
+    """Return an untrained net for the features below."""
+    return ScoreNet(10, spread, seed)
+
 
 @pytest.fixture
 def vlm(tiny_vlm):
@@ -58,7 +65,7 @@ def run(tiny_vlm, tiny_pool, samples, features, tmp_path):
     def run(settings=LORA, seed=0, rows=ROWS, features=features, **more):
         vlm = load_vlm(str(tiny_vlm), device="cpu")
         path = tmp_path / "log.csv"
-        more = {"net_learning_rate": 0.05, **more}
+        more = USUAL | more
         images = tiny_pool / "images"
         net = score_net.train(vlm, samples, rows, features, images, settings, seed, path, **more)
         with path.open(encoding="utf-8") as file:
@@ -96,7 +103,7 @@ def collated(vlm, samples, features, image_root, rows=ROWS):
 @pytest.mark.parametrize("variant", score_net.VARIANTS)
 def test_first_loss_equals_a_manual_computation(run, vlm, samples, features, tiny_pool, variant):
     _, losses = run(seed=3, variant=variant, initial_spread=1.0)
-    outputs = features[ROWS].astype(np.float64) @ ScoreNet(10, 1.0, 3).weight.detach().numpy()
+    outputs = features[ROWS].astype(np.float64) @ fresh(1.0, 3).weight.detach().numpy()
     weights = len(ROWS) * np.exp(outputs) / np.exp(outputs).sum()
     assert weights.max() > 2 * weights.min()
     tokens = [token_losses(vlm, samples, row, tiny_pool / "images") for row in ROWS]
@@ -127,7 +134,7 @@ def test_a_step_moves_weight_from_hard_to_easy_samples():
     """The gradient of output i is its share of the softmax times (loss i - weighted loss)."""
     outputs = torch.tensor([0.1, -0.3, 0.2], requires_grad=True)
     losses = torch.tensor([3.0, 0.5, 1.0])
-    loss = weighted_loss(losses, torch.ones(3), batch_weights(outputs))
+    loss = weighted_loss(losses, torch.ones(3), batch_weights(outputs), "paper")
     loss.backward()
     share = outputs.detach().softmax(0)
     torch.testing.assert_close(outputs.grad, share * (losses - loss.detach()))
@@ -135,8 +142,8 @@ def test_a_step_moves_weight_from_hard_to_easy_samples():
 
 
 def test_gradients_reach_the_net_and_only_the_adapter_of_the_vlm(vlm, samples, features, tiny_pool):
-    net = ScoreNet(10)
-    joint = JointModel(prepare_model(vlm.model, LORA, 0), net)
+    net = fresh()
+    joint = JointModel(prepare_model(vlm.model, LORA, 0), net, "paper")
     joint(**collated(vlm, samples, features, tiny_pool / "images"))["loss"].backward()
     assert net.weight.grad.abs().min() > 0
     touched = {name for name, w in joint.model.named_parameters() if w.grad is not None}
@@ -149,9 +156,9 @@ def test_training_moves_net_and_adapter_and_nothing_else(tiny_vlm, tiny_pool, sa
     log = features.paths[0].with_name("log.csv")
     net = score_net.train(
         *(vlm, samples, ROWS, features, tiny_pool / "images", changed(epochs=3), 0, log),
-        net_learning_rate=0.05,
+        **USUAL,
     )
-    assert not torch.equal(net.weight, ScoreNet(10).weight)
+    assert not torch.equal(net.weight, fresh().weight)
     weights = dict(before.model.named_parameters())
     lora_b = []
     for name, weight in vlm.model.named_parameters():
@@ -176,7 +183,7 @@ def test_samples_with_a_high_loss_come_out_as_difficult(run, vlm, samples, tiny_
 
 
 def test_difficulty_is_minus_the_output_of_the_net(features):
-    net = ScoreNet(10, seed=4)
+    net = fresh(seed=4)
     weight, found = net.weight.detach().numpy(), score_net.difficulties(net, features)
     products = -features[:].astype(np.float64) * weight
     assert_close_sums(found, products.sum(axis=1), terms=10, scale=np.abs(products).sum(axis=1))
@@ -191,7 +198,7 @@ def test_same_seed_gives_the_same_net_and_another_other_batches(run):
     assert torch.equal(net.weight, again.weight) and losses == losses_again
     other, _ = run(settings, seed=2, initial_spread=0)
     assert not torch.equal(net.weight, other.weight)
-    assert not torch.equal(ScoreNet(10, seed=1).weight, ScoreNet(10, seed=2).weight)
+    assert not torch.equal(fresh(seed=1).weight, fresh(seed=2).weight)
 
 
 def test_accumulated_micro_batches_are_averaged(run, vlm):
@@ -233,7 +240,7 @@ def test_too_little_memory_says_that_a_smaller_batch_is_another_softmax(run, mon
 
 
 def test_the_net_has_its_own_learning_rate(run):
-    start = ScoreNet(10).weight
+    start = fresh().weight
     slow, _ = run(changed(epochs=2), net_learning_rate=1e-4)
     fast, _ = run(changed(epochs=2), net_learning_rate=1e-1)
     assert (fast.weight - start).abs().mean() > 100 * (slow.weight - start).abs().mean()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -24,6 +25,8 @@ from vlselect.checkpoints.training_loss import StepLoss
 from vlselect.models.collation import IGNORED, Encoded, collate
 from vlselect.models.loading import load_vlm
 from vlselect.pool.samples import Samples
+
+train = partial(train, max_pixels=10**7)
 
 LENGTHS = (1, 40, 2, 30, 1, 25)  # words of the responses: micro-batch means weight them differently
 ROWS = range(len(LENGTHS))

@@ -2,6 +2,7 @@
 
 import csv
 import pickle
+from functools import partial
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from vlselect.checkpoints.training_state import changing
 from vlselect.models.loading import load_vlm
 from vlselect.models.weights import WeightsError
 from vlselect.pool.samples import Samples
+
+train = partial(train, max_pixels=10**7)
 
 ROWS = [0, 1, 2, 3, 5, 8]
 SETTINGS = {

@@ -1,13 +1,16 @@
 """Density against a double loop over pairs."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from closeness import rounding
 
 from vlselect.clusters import density as module
-from vlselect.clusters.density import density
 
 pytestmark = pytest.mark.numeric
+
+density = partial(module.density, variant="released", sigma=1.0)
 
 
 def pair_mean(samples, variant, sigma):
@@ -25,16 +28,16 @@ def pair_mean(samples, variant, sigma):
 def test_density_is_the_mean_over_pairs(variant, n, monkeypatch):
     samples = np.random.default_rng(n).normal(size=(n, 6))
     expected = pair_mean(samples, variant, 1.3)
-    assert density(samples, variant, 1.3) == pytest.approx(expected, rel=1e-12)
+    assert density(samples, variant=variant, sigma=1.3) == pytest.approx(expected, rel=1e-12)
     monkeypatch.setattr(module, "PAIRS", 1)  # blocks of one row
-    assert density(samples, variant, 1.3) == pytest.approx(expected, rel=1e-12)
+    assert density(samples, variant=variant, sigma=1.3) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("variant", ["released", "paper"])
 def test_one_sample_and_equal_samples_have_density_one(variant):
     row = np.random.default_rng(0).normal(size=(1, 6))
-    assert density(row, variant) == 1
-    assert density(np.repeat(row, 4, axis=0), variant) == pytest.approx(1, abs=1e-12)
+    assert density(row, variant=variant) == 1
+    assert density(np.repeat(row, 4, axis=0), variant=variant) == pytest.approx(1, abs=1e-12)
 
 
 def test_row_order_does_not_matter():
@@ -47,4 +50,4 @@ def test_empty_cluster_and_unknown_variant_are_errors():
     with pytest.raises(ValueError, match="empty"):
         density(np.empty((0, 3)))
     with pytest.raises(ValueError, match="'official'"):
-        density(np.ones((2, 3)), "official")
+        density(np.ones((2, 3)), variant="official")

@@ -49,6 +49,6 @@ def test_bad_features_are_errors(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="row 77 are not finite"):
         embeddings[np.arange(150)]
     with pytest.raises(ValueError, match="150 samples for a pool of 149"):
-        Embeddings(embeddings._array, ids[1:])
+        Embeddings(embeddings._array, ids[1:], False)
     with pytest.raises(ValueError, match="not unique"):
-        Embeddings(embeddings._array, [*ids[:-1], ids[0]])
+        Embeddings(embeddings._array, [*ids[:-1], ids[0]], False)

@@ -1,6 +1,7 @@
 """Spherical k-means against plain NumPy, for any number of threads, and its checks."""
 
 import logging
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from vlselect.clusters import kmeans
 from vlselect.core.store import ShardedArray
 
 pytestmark = pytest.mark.numeric
+
+train = partial(kmeans.train, iterations=50, seed=0, device="cpu")
+assign = partial(kmeans.assign, device="cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +42,7 @@ def array_of(folder, values, shards=1):
 
 def test_centroids_are_a_fixed_point_of_lloyds_step():
     samples, _ = blobs(noise=0.3)
-    centroids = kmeans.train(samples, 8, iterations=50)
+    centroids = train(samples, 8, iterations=50)
     assert centroids.shape == (8, 16) and centroids.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(centroids, axis=1), 1, rtol=rounding(16))
     moved, _ = lloyd(samples.astype(np.float64), centroids.astype(np.float64))
@@ -48,8 +52,8 @@ def test_centroids_are_a_fixed_point_of_lloyds_step():
 def test_separate_directions_are_found(tmp_path):
     samples, label = blobs()
     # more centroids than directions, so that a poor start differs from a wrong answer
-    centroids = kmeans.train(samples, 12)
-    cluster, _ = kmeans.assign(array_of(tmp_path, samples), centroids)
+    centroids = train(samples, 12)
+    cluster, _ = assign(array_of(tmp_path, samples), centroids)
     for c in np.unique(cluster):
         assert len(np.unique(label[cluster == c])) == 1
 
@@ -61,23 +65,23 @@ def test_same_seed_same_bits_for_any_number_of_threads(values, monkeypatch):
     results = []
     for threads in (1, 2, 1):
         with threadpool_limits(threads):
-            results.append(kmeans.train(samples, 12, iterations=6))
+            results.append(train(samples, 12, iterations=6))
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
-    assert not np.array_equal(results[0], kmeans.train(samples, 12, iterations=6, seed=1))
+    assert not np.array_equal(results[0], train(samples, 12, iterations=6, seed=1))
 
 
 def test_few_rows_give_the_same_bits_as_if_they_were_many(monkeypatch):
     samples, _ = blobs(n=4200, k=10, d=32, noise=0.4)
-    few = kmeans.train(samples, 12, iterations=6)
+    few = train(samples, 12, iterations=6)
     monkeypatch.setattr(kmeans, "VALUES", samples.size - 1)
-    np.testing.assert_array_equal(kmeans.train(samples, 12, iterations=6), few)
+    np.testing.assert_array_equal(train(samples, 12, iterations=6), few)
 
 
 def test_assignment_is_the_highest_cosine(tmp_path):
     samples, _ = blobs(noise=0.5)
-    centroids = kmeans.train(samples, 7)
-    cluster, distance = kmeans.assign(array_of(tmp_path, samples), centroids)
+    centroids = train(samples, 7)
+    cluster, distance = assign(array_of(tmp_path, samples), centroids)
     exact = samples.astype(np.float64)
     cosines = exact @ centroids.astype(np.float64).T / np.linalg.norm(exact, axis=1)[:, None]
     np.testing.assert_array_equal(cluster, cosines.argmax(axis=1))
@@ -87,18 +91,18 @@ def test_assignment_is_the_highest_cosine(tmp_path):
 
 def test_assignment_does_not_depend_on_shards(tmp_path, monkeypatch):
     samples, _ = blobs(noise=0.5)
-    centroids = kmeans.train(samples, 7)
+    centroids = train(samples, 7)
     monkeypatch.setattr(kmeans, "ROWS", 100)
-    whole = kmeans.assign(array_of(tmp_path / "1", samples), centroids)
-    parts = kmeans.assign(array_of(tmp_path / "3", samples, shards=3), centroids)
+    whole = assign(array_of(tmp_path / "1", samples), centroids)
+    parts = assign(array_of(tmp_path / "3", samples, shards=3), centroids)
     np.testing.assert_array_equal(whole, parts)
 
 
 def test_activations_that_are_not_finite_are_named(tmp_path):
     samples, _ = blobs(noise=0.5)
-    centroids = kmeans.train(samples, 7)
+    centroids = train(samples, 7)
     with pytest.raises(ValueError, match="the activations of row 5 are not finite"):
-        kmeans.assign(poison(array_of(tmp_path, samples), 5), centroids)
+        assign(poison(array_of(tmp_path, samples), 5), centroids)
     samples[2, 1] = np.inf
     with pytest.raises(ValueError, match="the activations of row 30 are not finite"):
         kmeans.require_finite(samples[:4], [10, 20, 30, 40])
@@ -107,7 +111,7 @@ def test_activations_that_are_not_finite_are_named(tmp_path):
 def test_ties_go_to_the_lowest_cluster(tmp_path):
     centroids = np.eye(4, dtype=np.float32)[[2, 0, 0, 1]]
     samples = np.array([[1, 0, 0, 0], [1, 1, 0, 0]] * 20, np.float16)
-    cluster, _ = kmeans.assign(array_of(tmp_path, samples), centroids)
+    cluster, _ = assign(array_of(tmp_path, samples), centroids)
     np.testing.assert_array_equal(cluster, [1, 1] * 20)
 
 
@@ -115,7 +119,7 @@ def test_zero_activations_are_an_error(tmp_path):
     samples, _ = blobs()
     samples[123] = 0
     with pytest.raises(ValueError, match="row 123 "):
-        kmeans.assign(array_of(tmp_path, samples), np.eye(16, dtype=np.float32))
+        assign(array_of(tmp_path, samples), np.eye(16, dtype=np.float32))
 
 
 def test_all_rows_train_where_they_fit():
@@ -192,6 +196,6 @@ def test_empty_clusters_are_dropped_and_the_rest_renumbered():
 def test_a_gpu_that_is_not_there_is_an_error_not_a_fallback(monkeypatch):
     monkeypatch.delattr(kmeans.faiss, "StandardGpuResources", raising=False)
     with pytest.raises(ValueError, match="needs a GPU"):
-        kmeans.train(blobs()[0], 4, device="gpu")
+        train(blobs()[0], 4, device="gpu")
     with pytest.raises(ValueError, match="'tpu'"):
-        kmeans.train(blobs()[0], 4, device="tpu")
+        train(blobs()[0], 4, device="tpu")

@@ -12,6 +12,8 @@ pytestmark = pytest.mark.numeric
 
 IDS = [f"s{i:04d}" for i in np.random.default_rng(3).permutation(400)]
 
+INDEX = {"index": "auto", "n_lists": None, "n_probe": 32, "memory_gb": 4.0, "seed": 0}
+
 
 @pytest.fixture(scope="module")
 def rows():
@@ -20,7 +22,7 @@ def rows():
 
 def pairs_by_id(folder, values, ids, cosine, **settings):
     embeddings = Embeddings(array_of(folder, values, 2), ids, normalise=True)
-    places, cosines, recall = find_pairs(embeddings, cosine, **settings)
+    places, cosines, recall = find_pairs(embeddings, cosine, **INDEX | settings)
     assert (places[:, 0] < places[:, 1]).all()
     names = np.array(ids)[embeddings.rows[places]]
     found = {tuple(sorted(pair)): c for pair, c in zip(names.tolist(), cosines, strict=True)}

@@ -1,6 +1,7 @@
 """Prototypes: k-means of the pool in the order of sample ids."""
 
 import logging
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,10 +9,13 @@ from closeness import assert_close_sums
 from feature_files import array_of, blobs, make_pool
 from threadpoolctl import threadpool_limits
 
+from vlselect.clusters import prototypes
 from vlselect.clusters.embeddings import Embeddings
-from vlselect.clusters.prototypes import nearest_prototype
 
 pytestmark = pytest.mark.numeric
+
+LIMITS = {"points_per_centroid": 256, "memory_gb": 4.0}
+nearest_prototype = partial(prototypes.nearest_prototype, iterations=50, seed=0, **LIMITS)
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +42,11 @@ def test_distance_is_to_the_mean_direction_of_the_cluster(tmp_path):
 
 def test_count_follows_the_pool_and_seeds_give_other_clusters(tmp_path):
     embeddings = embeddings_of(tmp_path, blobs())
-    cluster, distance = nearest_prototype(embeddings)
+    cluster, distance = nearest_prototype(embeddings, None)
     assert cluster.max() < 5  # 300 / 66.5
-    again = nearest_prototype(embeddings)
+    again = nearest_prototype(embeddings, None)
     np.testing.assert_array_equal(again, (cluster, distance))
-    assert not np.array_equal(nearest_prototype(embeddings, seed=1)[1], distance)
+    assert not np.array_equal(nearest_prototype(embeddings, None, seed=1)[1], distance)
 
 
 def test_collapse_is_a_warning_and_too_many_clusters_an_error(tmp_path, caplog):

@@ -1,14 +1,17 @@
 """Transferability against loops over pairs of centroids."""
 
 import logging
+from functools import partial
 
 import numpy as np
 import pytest
 
 from vlselect.clusters import transferability as module
-from vlselect.clusters.transferability import text_half, transferability
+from vlselect.clusters.transferability import text_half
 
 pytestmark = pytest.mark.numeric
+
+transferability = partial(module.transferability, variant="released", max_cosine=0.9)
 
 LAYERS, WIDTH = 3, 4
 
@@ -39,7 +42,9 @@ def test_text_half_is_the_second_part_of_each_layer():
 def test_paper_is_the_mean_cosine_to_all():
     centroids = make_centroids(9)
     expected = [np.mean([cosine(a, b) for b in centroids]) for a in centroids]
-    np.testing.assert_allclose(transferability(centroids, LAYERS, "paper"), expected, rtol=1e-10)
+    np.testing.assert_allclose(
+        transferability(centroids, LAYERS, variant="paper"), expected, rtol=1e-10
+    )
 
 
 def test_released_looks_at_text_and_leaves_out_near_pairs(monkeypatch):
@@ -50,11 +55,11 @@ def test_released_looks_at_text_and_leaves_out_near_pairs(monkeypatch):
         dropped += (cosines > 0.8).sum()
         expected.append(cosines[cosines <= 0.8].mean())
     assert len(centroids) < dropped < len(centroids) ** 2  # more than the diagonal, not all
-    result = transferability(centroids, LAYERS, "released", 0.8)
+    result = transferability(centroids, LAYERS, max_cosine=0.8)
     np.testing.assert_allclose(result, expected, rtol=1e-10)
     monkeypatch.setattr(module, "ROWS", 7)
     np.testing.assert_allclose(
-        transferability(centroids, LAYERS, "released", 0.8), expected, rtol=1e-10
+        transferability(centroids, LAYERS, max_cosine=0.8), expected, rtol=1e-10
     )
 
 
@@ -71,16 +76,16 @@ def test_order_of_clusters_does_not_matter():
     centroids = make_centroids(20, spread=0.7)
     order = np.random.default_rng(0).permutation(20)
     for variant in ("released", "paper"):
-        here = transferability(centroids, LAYERS, variant)
+        here = transferability(centroids, LAYERS, variant=variant)
         np.testing.assert_allclose(
-            transferability(centroids[order], LAYERS, variant), here[order], rtol=1e-12
+            transferability(centroids[order], LAYERS, variant=variant), here[order], rtol=1e-12
         )
 
 
 def test_cluster_without_pairs_gets_the_limit_and_is_logged(caplog):
     centroids = np.repeat(make_centroids(1), 3, axis=0)
     with caplog.at_level(logging.WARNING):
-        result = transferability(centroids, LAYERS, "released", 0.9)
+        result = transferability(centroids, LAYERS)
     np.testing.assert_array_equal(result, [0.9] * 3)
     assert "3 of 3 clusters" in caplog.text
 
@@ -88,7 +93,7 @@ def test_cluster_without_pairs_gets_the_limit_and_is_logged(caplog):
 def test_bad_input_is_named():
     centroids = make_centroids(3)
     with pytest.raises(ValueError, match="'official'"):
-        transferability(centroids, LAYERS, "official")
+        transferability(centroids, LAYERS, variant="official")
     with pytest.raises(ValueError, match="width 24 .* 5 layers"):
         transferability(centroids, 5)
     centroids[1] = 0

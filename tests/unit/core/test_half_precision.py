@@ -1,6 +1,7 @@
 """Values that a stored dtype cannot hold are refused by sample name, wherever values are stored."""
 
 import logging
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,8 +22,11 @@ from vlselect.models.loading import load_vlm
 from vlselect.models.lora import attach_lora
 from vlselect.pool.samples import Samples
 
+project_gradients = partial(project_gradients, max_pixels=10**7)
+
 SMALLEST = 2.0**-24  # the smallest positive float16
 IDS = ["a", "b", "c"]
+USUAL = {"nonzeros": 3, "implementation": "auto"}  # of projections
 
 
 def rows(middle):
@@ -92,7 +96,7 @@ def test_a_hidden_state_that_float16_cannot_hold_is_named(tiny_vlm, tiny_pool, s
 
     vlm.model.get_decoder().norm.register_forward_hook(spoil)
     with pytest.raises(ValueError, match=f"last_token of sample {batch.sample_ids[2]!r} {fault}"):
-        extract_features(vlm.model, vlm.language_layers, batch, layers=[1])
+        extract_features(vlm.model, vlm.language_layers, batch, layers=[1], variant="released")
 
 
 def test_a_gradient_whose_norm_is_kept_is_checked_as_the_others_are(caplog):
@@ -126,7 +130,7 @@ def cuda(monkeypatch):
     def make(size):
         monkeypatch.setattr(projection, "CudaProjector", HalfProjector)
         monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
-        where = {"size": size, "dim": 512, "seed": 0, "device": torch.device("cuda")}
+        where = {"size": size, "dim": 512, "seed": 0, "device": torch.device("cuda"), **USUAL}
         phi = projection.make("rademacher", **where)
         phi.device = torch.device("cpu")  # where buffers are made
         return phi
@@ -190,7 +194,7 @@ def test_buffers_of_a_projection_that_do_not_fit_halve_the_batch(
     vlm.batch_size = 64
     samples = Samples(tiny_pool / "samples.parquet")
     with PerSampleGradients(vlm.model) as per_sample:
-        where = {"size": per_sample.size, "dim": 16, "seed": 0, "device": vlm.device}
+        where = {"size": per_sample.size, "dim": 16, "seed": 0, "device": vlm.device, **USUAL}
         phi = ShortOnce(projection.make("sjlt", **where), 12)
         run = (vlm, samples, range(24), tiny_pool / "images", per_sample)
         with caplog.at_level(logging.WARNING):

@@ -122,7 +122,7 @@ def test_recorder_sees_chosen_layers_and_leaves_no_hook(variant):
 def test_layers_that_did_not_run_are_an_error():
     layers = nn.ModuleList([Layer(), Layer()])
     masks = torch.ones(1, 2, 2, dtype=torch.bool)
-    with ActivationRecorder(layers, [0, 1], masks) as recorder:
+    with ActivationRecorder(layers, [0, 1], masks, "released") as recorder:
         layers[0](hidden_states=torch.ones(1, 2, 2))
     with pytest.raises(RuntimeError, match=r"layers \[1\]"):
         recorder.vectors()

@@ -1,5 +1,7 @@
 """CLIP embeddings of texts and images against one sample at a time."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,8 @@ from vlselect.features import clip as clip_module
 from vlselect.features.clip import CLIP, conversation_text, extract_clip
 from vlselect.pool.records import Record, Turn
 from vlselect.pool.samples import Samples
+
+extract_clip = partial(extract_clip, max_pixels=10**7)
 
 pytestmark = pytest.mark.numeric
 

@@ -1,5 +1,6 @@
 import logging
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +23,11 @@ from vlselect.models.lora import attach_lora
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
 
+project_gradients = partial(project_gradients, max_pixels=10**7)
+
 pytestmark = pytest.mark.numeric
+
+USUAL = {"nonzeros": 3, "implementation": "auto"}  # of projections
 
 
 def spread(model):
@@ -185,7 +190,7 @@ def test_streaming_into_a_projection_is_projecting_the_whole(vlm, encoded):
         batch = vlm.collate(encoded)
         whole = per_sample.gradients(batch)
         for kind in projection.TYPES:
-            where = {"size": per_sample.size, "dim": 32, "seed": 0, "device": vlm.device}
+            where = {"size": per_sample.size, "dim": 32, "seed": 0, "device": vlm.device, **USUAL}
             phi = projection.make(kind, **where)
             accumulator = phi.begin(len(batch))
             per_sample.stream(batch, accumulator.add)
@@ -338,7 +343,7 @@ def collect(vlm, samples, folder, rows):
     """Project the gradients of some rows; return a dict from row to vector."""
     result = {}
     with PerSampleGradients(vlm.model) as per_sample:
-        where = {"size": per_sample.size, "dim": 64, "seed": 0, "device": vlm.device}
+        where = {"size": per_sample.size, "dim": 64, "seed": 0, "device": vlm.device, **USUAL}
         phi = projection.make("sjlt", **where)
         for batch, losses, projected in project_gradients(
             vlm, samples, rows, folder / "images", per_sample, phi

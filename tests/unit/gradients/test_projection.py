@@ -14,11 +14,13 @@ pytestmark = pytest.mark.numeric
 
 CPU = torch.device("cpu")
 KINDS = projection.TYPES
+USUAL = {"nonzeros": 3, "implementation": "auto"}
 MASK = (1 << 64) - 1
 
 
 def make(kind="sjlt", size=500, dim=48, seed=3, **more):
-    return projection.make(kind, size=size, dim=dim, seed=seed, device=CPU, **more)
+    where = {"seed": seed, "device": CPU}
+    return projection.make(kind, size=size, dim=dim, **where, **USUAL | more)
 
 
 def vectors(n=6, size=500, seed=0):
@@ -267,7 +269,7 @@ def test_impossible_projections_are_refused(kind, more, message):
 
 def test_dense_projection_on_a_gpu_never_falls_back(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    where = {"size": 500, "seed": 0, "device": torch.device("cuda")}
+    where = {"size": 500, "seed": 0, "device": torch.device("cuda"), **USUAL}
     with pytest.raises(InputError, match=r"fast_jl.*implementation to basic"):
         projection.make("rademacher", dim=512, **where)
     with pytest.raises(ValueError, match="multiple of 512"):

@@ -49,7 +49,7 @@ def test_selection_is_allocation_then_greedy_mmd(tmp_path):
     expected, scores = [], []
     for c in sorted(range(5), key=lambda c: -logs[c]):
         rows = np.flatnonzero(cluster == c)
-        expected += rows[greedy(signals["activations"][rows], shares[c])].tolist()
+        expected += rows[greedy(signals["activations"][rows], shares[c], 1.0)].tolist()
         scores += [np.exp(logs[c])] * shares[c]
     assert chosen.rows.tolist() == expected
     np.testing.assert_allclose(chosen.scores, scores)

@@ -31,9 +31,11 @@ def margins(n=150, seed=2):
 
 def signals_of(folder, pool, values, likelihood, k=5, shards=1):
     embeddings = Embeddings(
-        array_of(folder / "hidden", values, shards), pool["sample_id"].to_numpy(object)
+        array_of(folder / "hidden", values, shards), pool["sample_id"].to_numpy(object), False
     )
-    graph = find_neighbours.neighbour_table(embeddings, *neighbours.nearest(embeddings, k))
+    settings = {"index": "exact", "n_lists": None, "n_probe": 32, "memory_gb": 4.0, "seed": 0}
+    found = neighbours.nearest(embeddings, k, **settings)
+    graph = find_neighbours.neighbour_table(embeddings, *found)
     array = array_of(folder / "likelihood", likelihood, shards, columns=COLUMNS)
     return {"likelihood": array, "neighbours": graph}
 

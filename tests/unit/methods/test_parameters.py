@@ -1,14 +1,17 @@
 """Methods take what they are given: a parameter's default stands in its declaration alone."""
 
+import ast
 import importlib
 import inspect
 import re
 
 import pytest
-from config_defaults import declared, keywords
+from config_defaults import SCHEMA, declared, keywords
 from running import ROOT
 
 METHODS = sorted(path.stem for path in (ROOT / "rules/methods").glob("*.smk"))
+FOLDERS = ("checkpoints", "clusters", "features", "gradients", "methods")
+OTHERS = {"training_state _load_from_checkpoint model"}  # as in transformers' Trainer
 HANDED = re.compile(r'parameters\(\s*"(\w+)",([^)]*)\)')
 
 
@@ -33,3 +36,32 @@ def test_what_a_rule_hands_over_is_declared_and_what_the_function_takes(method):
     for keys in taken:
         assert set(keys) in map(set, handed), f"no rule hands over {keys}"
     assert set().union(*handed) <= set(declared(method))
+
+
+def defaults(folder: str) -> set[str]:
+    """Parameters with a default in the modules of a folder, as `<module> <function> <name>`."""
+    found = set()
+    for path in (ROOT / "scripts/vlselect" / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                given = node.args.posonlyargs + node.args.args
+                given = given[len(given) - len(node.args.defaults) :]
+                pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+                given += [argument for argument, default in pairs if default is not None]
+                found |= {f"{path.stem} {node.name} {argument.arg}" for argument in given}
+    return found
+
+
+def settings(schema: dict) -> set[str]:
+    """Keys of a section of the schema and of the sections in it."""
+    parts = schema.get("properties", {})
+    return set(parts).union(*map(settings, parts.values()))
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_library_has_no_defaults_for_what_the_config_sets(folder):
+    sections = ("pool", "features", "finetune", "gradients", "generate")
+    keys = set().union(*(declared(m) for m in METHODS))
+    keys |= set().union(*(settings(SCHEMA["properties"][section]) for section in sections))
+    assert {"sigma", "max_pixels", "mass", "learning_rate", "nonzeros", "max_new_tokens"} <= keys
+    assert not {found for found in defaults(folder) - OTHERS if found.split()[2] in keys}

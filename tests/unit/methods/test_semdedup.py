@@ -30,7 +30,9 @@ def test_selection_is_what_bisection_converges_to(tmp_path):
     values, pool = blobs(240, noise=1.0), make_pool(240)
     array = array_of(tmp_path, values)
     embeddings = Embeddings(array, pool["sample_id"].to_numpy(object), True)
-    cluster, distance = nearest_prototype(embeddings, 6)
+    cluster, distance = nearest_prototype(
+        embeddings, 6, iterations=50, points_per_centroid=256, memory_gb=4.0, seed=0
+    )
     unit = embeddings[np.arange(240)].astype(np.float64)
     highest = plain.highest_earlier(unit, cluster, distance)
     scores = score(pool, {"last_token": array}, 0, n_clusters=6)

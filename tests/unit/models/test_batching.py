@@ -1,5 +1,7 @@
 """Batches: every sample once, in blocks that do not depend on the number of shards."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ from vlselect.core import store
 from vlselect.models.batching import SLACK, SPREAD, batches, by_length
 from vlselect.models.loading import load_vlm
 from vlselect.pool.samples import Samples
+
+batches = partial(batches, max_pixels=10**7)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from vlselect.models.checkpoint import load_checkpoint, save_checkpoint
 from vlselect.models.loading import load_vlm
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
+
+train = partial(train, max_pixels=10**7)
 
 SHORT = {"max_steps": 2, "learning_rate": 1e-2, "batch_size": 4, "gradient_accumulation": 1}
 

@@ -1,5 +1,7 @@
 """Passes without gradients keep no graph: all of them run in torch's inference mode."""
 
+from functools import partial
+
 import pytest
 import torch
 from tiny_inputs import WORDS
@@ -13,11 +15,15 @@ from vlselect.models.batching import batches
 from vlselect.models.loading import load_vlm
 from vlselect.pool.samples import Samples
 
+generate = partial(generate, max_pixels=10**7)
+extract_clip = partial(extract_clip, max_pixels=10**7)
+batches = partial(batches, max_pixels=10**7)
+
 ROWS = range(4)
 
 
 def features(vlm, batch, samples, root):
-    extract_features(vlm.model, vlm.language_layers, batch, layers=[0])
+    extract_features(vlm.model, vlm.language_layers, batch, layers=[0], variant="released")
 
 
 def attended(vlm, batch, samples, root):

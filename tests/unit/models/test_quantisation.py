@@ -3,6 +3,7 @@
 import csv
 import re
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from vlselect.models.loading import is_quantised, load_vlm
 from vlselect.models.weights import WeightsError
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
+
+train = partial(train, max_pixels=10**7)
 
 bnb = pytest.importorskip("bitsandbytes")
 KINDS = {"4bit": bnb.nn.Linear4bit, "8bit": bnb.nn.Linear8bitLt}
@@ -55,10 +58,16 @@ def test_linear_layers_are_quantised_and_the_output_stays_close(tiny_vlm, tiny_p
 def test_features_can_be_extracted(tiny_vlm, tiny_pool, quantisation):
     vlm = load(tiny_vlm, quantisation)
     layers = vlm.language_layers
-    values = extract_features(vlm.model, layers, batch(vlm, tiny_pool), layers=[0, 3])
+    values = extract_features(
+        vlm.model, layers, batch(vlm, tiny_pool), layers=[0, 3], variant="released"
+    )
     whole = load(tiny_vlm)
     exact = extract_features(
-        whole.model, whole.language_layers, batch(whole, tiny_pool), layers=[0, 3]
+        whole.model,
+        whole.language_layers,
+        batch(whole, tiny_pool),
+        layers=[0, 3],
+        variant="released",
     )
     for name, expected in exact.items():
         assert values[name].shape == expected.shape and np.isfinite(values[name]).all()

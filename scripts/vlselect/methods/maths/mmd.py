@@ -33,7 +33,7 @@ def whole(kernel: np.ndarray, n: int) -> np.ndarray:
 
 
 def greedy(
-    samples: np.ndarray, budget: int, sigma: float = 1.0, kernel_bytes: int = KERNEL_BYTES
+    samples: np.ndarray, budget: int, sigma: float, kernel_bytes: int = KERNEL_BYTES
 ) -> np.ndarray:
     """Pick samples one at a time, each minimising MMD^2 between the cluster C and the picks C'.
 

@@ -40,9 +40,7 @@ def likelihood_column(likelihood: ShardedArray, name: str, n_pool: int) -> np.nd
     return values
 
 
-def keep_part(
-    scores: ArrayLike, budget: int, sample_ids: Sequence[str], keep: str = "top"
-) -> Selection:
+def keep_part(scores: ArrayLike, budget: int, sample_ids: Sequence[str], keep: str) -> Selection:
     """Keep the highest scores, the lowest, or those around the median.
 
     Parameters

@@ -16,7 +16,7 @@ ALONE = 2.0  # above the tolerance of any pair: 1 - cosine is at most 2
 
 
 def tolerance(
-    embeddings: Embeddings, cluster: np.ndarray, distance: np.ndarray, first: str = "hard"
+    embeddings: Embeddings, cluster: np.ndarray, distance: np.ndarray, first: str
 ) -> np.ndarray:
     """Find the largest epsilon at which each sample stays.
 

@@ -40,7 +40,7 @@ class Subspace:
     energy: float
 
 
-def leverage(array: ShardedArray, include: np.ndarray, energy: float = 0.9) -> np.ndarray:
+def leverage(array: ShardedArray, include: np.ndarray, energy: float) -> np.ndarray:
     """Compute every included row's leverage in the dominant subspace.
 
     Parameters
@@ -77,7 +77,7 @@ def leverage(array: ShardedArray, include: np.ndarray, energy: float = 0.9) -> n
     return scores
 
 
-def dominant_subspace(array: ShardedArray, include: np.ndarray, energy: float = 0.9) -> Subspace:
+def dominant_subspace(array: ShardedArray, include: np.ndarray, energy: float) -> Subspace:
     """Find the fewest directions that hold `energy` of the centred rows' squared singular values.
 
     Parameters and errors as in `leverage`. Directions that rounding cannot distinguish from zero

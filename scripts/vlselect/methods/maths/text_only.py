@@ -17,7 +17,7 @@ def with_text_only(
     has_image: ArrayLike,
     budget: int,
     seed: int,
-    policy: str = "proportional",
+    policy: str,
     *,
     sample_ids: Sequence[str],
     method: str,

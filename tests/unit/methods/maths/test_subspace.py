@@ -1,5 +1,7 @@
 """Leverage scores against a full SVD of the centred matrix."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from array_files import write_shards
@@ -7,9 +9,11 @@ from array_files import write_shards
 from performance.straightforward import svd_leverage
 from vlselect.core.store import ShardedArray
 from vlselect.methods.maths import subspace
-from vlselect.methods.maths.subspace import dominant_subspace, leverage
+from vlselect.methods.maths.subspace import dominant_subspace
 
 pytestmark = pytest.mark.numeric
+
+leverage = partial(subspace.leverage, energy=0.9)
 
 
 def make_rows(n=200, d=12, seed=0, dtype=np.float16):
@@ -32,7 +36,7 @@ def shards_of(folder, values, shards=1):
 def test_scores_are_those_of_the_full_svd(tmp_path, energy):
     rows = make_rows()
     expected, k = svd_scores(rows, energy)
-    scores = leverage(shards_of(tmp_path, rows), np.ones(200, bool), energy)
+    scores = leverage(shards_of(tmp_path, rows), np.ones(200, bool), energy=energy)
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
     assert scores.sum() == pytest.approx(k, rel=1e-9)
 
@@ -41,7 +45,7 @@ def test_rows_without_image_play_no_part(tmp_path):
     rows = make_rows()
     include = np.random.default_rng(1).random(200) < 0.6
     rows[~include] = 1000
-    scores = leverage(shards_of(tmp_path, rows), include, 0.9)
+    scores = leverage(shards_of(tmp_path, rows), include)
     assert np.isnan(scores[~include]).all()
     np.testing.assert_allclose(scores[include], svd_scores(rows[include], 0.9)[0], rtol=1e-6)
 
@@ -79,7 +83,7 @@ def test_missing_directions_are_never_used(tmp_path):
     found = dominant_subspace(shards_of(tmp_path, rows), np.ones(50, bool), 1.0)
     assert found.directions.shape == (10, 3)
     assert found.energy == 1
-    scores = leverage(shards_of(tmp_path, rows), np.ones(50, bool), 1.0)
+    scores = leverage(shards_of(tmp_path, rows), np.ones(50, bool), energy=1.0)
     assert scores.sum() == pytest.approx(3, rel=1e-9)
     assert scores.max() <= 1 + 1e-9
 
@@ -117,7 +121,7 @@ def test_bad_input_is_refused(tmp_path):
         leverage(array, np.ones(4, bool))
     for energy in (0, 1.1):
         with pytest.raises(ValueError, match="energy"):
-            leverage(array, np.ones(5, bool), energy)
+            leverage(array, np.ones(5, bool), energy=energy)
 
 
 def test_a_row_that_is_not_finite_is_named_if_it_counts(tmp_path):

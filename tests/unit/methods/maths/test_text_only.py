@@ -9,8 +9,8 @@ from vlselect.core.ordering import draw
 from vlselect.methods.maths import text_only
 
 
-def with_text_only(*arguments, method="scalselect", **keys):
-    return text_only.with_text_only(*arguments, method=method, **keys)
+def with_text_only(*arguments, policy="proportional", method="scalselect", **keys):
+    return text_only.with_text_only(*arguments, policy=policy, method=method, **keys)
 
 
 def test_text_only_draws_of_methods_share_what_chance_gives():
@@ -54,12 +54,12 @@ def test_text_only_choice_does_not_depend_on_the_pools_order():
 def test_drop_leaves_text_only_samples_out_and_fails_where_the_rest_is_too_few():
     ids = ["a", "b", "c", "d"]
     has_image = [True, False, True, False]
-    selection = with_text_only([1, 9, 2, 9], has_image, 2, 0, "drop", sample_ids=ids)
+    selection = with_text_only([1, 9, 2, 9], has_image, 2, 0, policy="drop", sample_ids=ids)
     assert selection.rows.tolist() == [2, 0]
     with pytest.raises(ValueError, match="2 samples with an image, fewer than the budget of 3"):
-        with_text_only([1, 9, 2, 9], has_image, 3, 0, "drop", sample_ids=ids)
+        with_text_only([1, 9, 2, 9], has_image, 3, 0, policy="drop", sample_ids=ids)
     with pytest.raises(ValueError, match="text_only 'skip'"):
-        with_text_only([1, 9, 2, 9], has_image, 1, 0, "skip", sample_ids=ids)
+        with_text_only([1, 9, 2, 9], has_image, 1, 0, policy="skip", sample_ids=ids)
 
 
 def test_with_text_only_refuses_nan_for_a_sample_with_an_image():
