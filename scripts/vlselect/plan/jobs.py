@@ -29,15 +29,28 @@ class Job:
 
 
 def read_jobs(text: str) -> dict[str, list[Job]]:
-    """Read each rule's jobs from what ``snakemake -n`` (9.27) prints; rules without output go."""
-    rules: dict[str, list[Job]] = {}
+    """Read each rule's jobs from what ``snakemake -n`` (9.27) prints; rules without output go.
+
+    Jobs that do not wait for each other come in any order there; here rules are in order of the
+    longest chain of jobs that leads to them, then of their names.
+    """
+    listed: list[tuple[str, Job]] = []
     job = Job()
     for line in text.splitlines():
         if start := _RULE.fullmatch(line):
             job = Job()
-            rules.setdefault(start[1], []).append(job)
+            listed.append((start[1], job))
         elif (found := _FIELD.fullmatch(line)) and found[1] == "resources":
             vars(job).update({key: int(n) for key, n in _AMOUNT.findall(found[2])})
         elif found:
             setattr(job, found[1], found[2].split(", "))
-    return {rule: jobs for rule, jobs in rules.items() if jobs[0].output}
+    chain: dict[str, int] = {}  # jobs that lead to a file, itself included
+    rules: dict[str, list[Job]] = {}
+    longest: dict[str, int] = {}
+    for rule, job in listed:
+        length = 1 + max((chain.get(path, 0) for path in job.input), default=0)
+        chain |= dict.fromkeys(job.output, length)
+        rules.setdefault(rule, []).append(job)
+        longest[rule] = max(longest.get(rule, 0), length)
+    order = sorted(rules, key=lambda rule: (longest[rule], rule))
+    return {rule: rules[rule] for rule in order if rules[rule][0].output}
