@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from vlselect.config.data_files import SPLITS
 from vlselect.core import log
 from vlselect.core.errors import InputError
 from vlselect.digits.files import benchmark_record, pool_record, write_images, write_records
@@ -13,8 +14,6 @@ from vlselect.digits.mixture import Sample, draw_benchmark, draw_mixture
 from vlselect.digits.vocabulary import TASKS
 
 logger = logging.getLogger(__name__)
-
-SPLITS = ("validation", "test")
 
 
 def build_parser() -> argparse.ArgumentParser:

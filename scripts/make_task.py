@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from vlselect.config.task_builds import ALL, SPLITS, sets
+from vlselect.config.data_files import SPLITS
+from vlselect.config.task_builds import ALL, sets
 from vlselect.core import log, registry, store
 from vlselect.pool.samples import REJECTED, RejectionWriter
 from vlselect.tasks import held_out

@@ -17,7 +17,7 @@ import yaml
 from vlselect.config import trial
 from vlselect.core import store
 from vlselect.models.hub_cache import has_weights
-from vlselect.plan.extrapolation import Cost, extrapolate, measure
+from vlselect.plan.extrapolation import Estimate, extrapolate, measure
 from vlselect.plan.jobs import Job, read_jobs
 
 SNAKEFILE = str(Path(__file__).resolve().parents[1] / "Snakefile")
@@ -61,7 +61,7 @@ def downloads(config: Mapping) -> list[str]:
     return [f"hf download {m['path']} --revision {m.get('revision', 'main')}" for m in absent]
 
 
-def try_out(configfile: Path, n: int, flags: Sequence[str]) -> dict[str, Cost]:
+def try_out(configfile: Path, n: int, flags: Sequence[str]) -> dict[str, Estimate]:
     """Run a trial, or what is missing of it; return what a job of each of its rules took."""
     size = ("--config", f"trial={n}")
     snakemake(configfile, *flags, "--quiet", "rules", "reason", "host", *size, show=True)
@@ -77,7 +77,7 @@ def table(run: Mapping, subsets: Mapping, small: Mapping, large: Mapping) -> pd.
     rows = []
     for rule, jobs in run.items():
         known = rule in small and rule in large
-        cost, grows = extrapolate(small[rule], large[rule], jobs) if known else (Cost(), False)
+        cost, grows = extrapolate(small[rule], large[rule], jobs) if known else (Estimate(), False)
         rows.append({"stage": rule, "jobs": len(jobs), "hours": cost.seconds / 3600})
         rows[-1] |= {"device": "gpu" if any(job.gpu for job in jobs) else "cpu"}
         rows[-1] |= {"disk_gb": cost.disk / GB, "memory_gb": cost.memory / GB}

@@ -11,6 +11,7 @@ import math
 from functools import partial
 from pathlib import Path
 
+from vlselect.config.data_files import SPLITS
 from vlselect.config.record_files import image_location
 from vlselect.core import log
 from vlselect.core.errors import InputError
@@ -21,7 +22,6 @@ from vlselect.pool.samples import REJECTED, TASK_SCHEMA, RejectionWriter, Sample
 from vlselect.pool.trial_choice import choose, places
 
 logger = logging.getLogger(__name__)
-SPLITS = ("validation", "test")
 
 
 def build_parser() -> argparse.ArgumentParser:

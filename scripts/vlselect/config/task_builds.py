@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vlselect.config.checks import ConfigError
+from vlselect.config.data_files import SPLITS
 from vlselect.core import registry
 from vlselect.core.errors import InputError
 
-SPLITS = ("validation", "test")
 FILES = ("questions", "annotations", "splits")  # keys whose values are paths
 ALL = "all"
 # Keys of `build` that every layout has; the others are the layout's own

@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike
 from vlselect.core.errors import InputError
 from vlselect.core.ordering import top
 
-AGGREGATORS = ("vote", "mean", "max", "mean_rank", "round_robin", "single:<task>")
 TIE_BREAKS = ("mean_rank", "index")
 
 

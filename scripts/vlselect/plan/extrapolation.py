@@ -18,7 +18,7 @@ NONE = float("nan")
 
 
 @dataclass(frozen=True)
-class Cost:
+class Estimate:
     """What jobs of a rule take; NaN is not known.
 
     `seconds` and `disk` (bytes) are means of a trial's jobs and totals of a run's, `memory` is
@@ -31,11 +31,11 @@ class Cost:
     size: float = 1
 
 
-def measure(jobs: Sequence[Job], pool: float, tasks: float) -> Cost:
+def measure(jobs: Sequence[Job], pool: float, tasks: float) -> Estimate:
     """Read what a trial's jobs of one rule took, from their benchmarks and files."""
     files = [Path(path) for job in jobs for path in job.benchmark if Path(path).is_file()]
     found = [read_job(path) for path in files]
-    return Cost(
+    return Estimate(
         float(np.mean([cost.wall for cost in found])) if found else NONE,
         max((cost.peak * 1e6 for cost in found if not cost.unsampled), default=NONE),
         sum(_bytes(Path(path)) for job in jobs for path in job.output) / len(jobs),
@@ -56,7 +56,7 @@ def line(
     return y - slope * x**growth, slope
 
 
-def extrapolate(small: Cost, large: Cost, jobs: Sequence[Job]) -> tuple[Cost, bool]:
+def extrapolate(small: Estimate, large: Estimate, jobs: Sequence[Job]) -> tuple[Estimate, bool]:
     """Return what these jobs of the whole run take, and whether time grew by more than noise."""
 
     def of_jobs(name: str, growth: int, noise: float) -> tuple[list[float], float]:
@@ -66,7 +66,7 @@ def extrapolate(small: Cost, large: Cost, jobs: Sequence[Job]) -> tuple[Cost, bo
 
     seconds, slope = of_jobs("seconds", jobs[0].growth, NOISE)
     memory, disk = of_jobs("memory", 1, NOISE)[0], of_jobs("disk", 1, 0)[0]
-    return Cost(sum(seconds), max(memory), sum(disk)), slope > 0
+    return Estimate(sum(seconds), max(memory), sum(disk)), slope > 0
 
 
 def _bytes(path: Path) -> int:

@@ -4,10 +4,10 @@ The hash is of what a record says, so that the choice depends neither on the ord
 nor on their files. What cannot be parsed is a stratum of its own, None: a trial meets its share.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 
+from vlselect.core.ordering import proportional_split
 from vlselect.pool.records import Record, Rejection
 
 Texts = Iterable[tuple[int, str]]  # position and JSON of records, as from `intake.read_location`
@@ -40,18 +40,16 @@ def choose(found: Iterable[tuple[str | None, Place]], n: Callable[[int], int]) -
 
 
 def seats(sizes: Mapping[str | None, int], n: int) -> dict[str | None, int]:
-    """Divide n, or the sum of the sizes if less, among strata: by size, with largest remainders.
+    """Divide n, or the sum of the sizes if less, among strata in proportion to their sizes.
 
-    Every source has at least one if n allows it; None, what cannot be parsed, has no such right.
+    Every source has at least one if n allows it, at the cost of the stratum with most; None, what
+    cannot be parsed, has no such right.
     """
-    total = sum(sizes.values())
-    n = min(n, total)
-    allowed = n >= len(sizes.keys() - {None})
-    least = {source: int(allowed and source is not None) for source in sizes}
-    exact = {source: size * n / total for source, size in sizes.items()}
-    given = {source: max(math.floor(exact[source]), least[source]) for source in sizes}
-    while (left := n - sum(given.values())) != 0:
-        step = 1 if left > 0 else -1
-        able = [s for s in sizes if least[s] <= given[s] + step <= sizes[s]]
-        given[max(able, key=lambda s: step * (exact[s] - given[s]))] += step
+    n = min(n, sum(sizes.values()))
+    split = proportional_split(n, list(sizes.values()))
+    given = dict(zip(sizes, map(int, split), strict=True))
+    empty = [source for source, k in given.items() if not k and source is not None]
+    for source in empty if n >= len(sizes.keys() - {None}) else ():
+        given[max(given, key=given.get)] -= 1
+        given[source] = 1
     return given

@@ -48,7 +48,7 @@ def test_the_choice_knows_no_order_of_records():
     chosen = taken(texts, 20)
     assert len(chosen) == 20 and sorted(taken(texts[::-1], 20)) == sorted(chosen)
     sources = Counter(json.loads(text).get("task") for text in chosen)
-    assert sources == {"x": 13, "y": 3, "z": 2, None: 2}
+    assert sources == {"x": 13, "y": 4, "z": 1, None: 2}  # y and z had equal remainders
     assert taken(texts, 200) == texts
 
 

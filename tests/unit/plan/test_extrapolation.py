@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from vlselect.plan.extrapolation import Cost, extrapolate, line, measure
+from vlselect.plan.extrapolation import Estimate, extrapolate, line, measure
 from vlselect.plan.jobs import Job, read_jobs
 
 DRY_RUN = """Building DAG of jobs...
@@ -113,5 +113,5 @@ def test_what_was_not_measured_is_not_known(tmp_path, monkeypatch):
     (tmp_path / "made/file").write_bytes(bytes(10))
     found = measure([Job(output=["made"], benchmark=["none.jsonl"])], 0.5, 1.0)
     assert math.isnan(found.seconds) and math.isnan(found.memory) and found.disk == 10
-    cost, grows = extrapolate(Cost(size=0.1, disk=10), found, [Job()])
+    cost, grows = extrapolate(Estimate(size=0.1, disk=10), found, [Job()])
     assert math.isnan(cost.seconds) and cost.disk == 10 and not grows

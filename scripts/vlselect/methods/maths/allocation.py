@@ -36,13 +36,6 @@ def log_probabilities(
     return logits - np.logaddexp.reduce(logits)
 
 
-def cluster_probabilities(
-    transferability: np.ndarray, density: np.ndarray, temperature: float
-) -> np.ndarray:
-    """Return the probabilities P_i, float64 (K,), summing to 1; see `log_probabilities`."""
-    return np.exp(log_probabilities(transferability, density, temperature))
-
-
 def allocate(log_probability: np.ndarray, sizes: np.ndarray, budget: int) -> np.ndarray:
     """Compute how many samples to take from each cluster, `budget` in all.
 
