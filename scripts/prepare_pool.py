@@ -17,12 +17,13 @@ from vlselect.core import log, store
 from vlselect.core.errors import InputError
 from vlselect.pool.folder_root import FOLLOW_LINKS
 from vlselect.pool.image_roots import ImageRoots
-from vlselect.pool.intake import REPEATED_IDS, Outcome, Tally, examine, read_location
+from vlselect.pool.intake import REPEATED_IDS, Outcome, Tally, examine, read_location, require_key
 from vlselect.pool.records import ID_KEY, Record, parse_record
 from vlselect.pool.samples import REJECTED, RejectionWriter, SamplesWriter
 from vlselect.pool.trial_choice import choose, places
 
 logger = logging.getLogger(__name__)
+Parsers = dict[str | None, Callable[[str], Record]]  # of each part
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -69,9 +70,7 @@ def image_roots(args: argparse.Namespace) -> ImageRoots:
     return roots
 
 
-def parsers(
-    args: argparse.Namespace, roots: ImageRoots
-) -> dict[str | None, Callable[[str], Record]]:
+def parsers(args: argparse.Namespace, roots: ImageRoots) -> Parsers:
     """Return what reads a record of each part."""
     source_keys, id_keys = by_part(args.source_key), by_part(args.id_key)
     return {
@@ -88,12 +87,12 @@ def parsers(
 
 
 def take(
-    args: argparse.Namespace, roots: ImageRoots
+    args: argparse.Namespace, parse: Parsers
 ) -> tuple[set[tuple[str | None, int]] | None, int]:
     """Choose (part, position) of the records of a trial, and count all; None where all count."""
     if args.trial is None:
         return None, 0
-    images, parse = by_part(args.images), parsers(args, roots)
+    images = by_part(args.images)
     found = (
         places(read_location(location, images.get(part)), parse[part], part)
         for part, location in by_part(args.records).items()
@@ -102,11 +101,13 @@ def take(
 
 
 def judge_parts(
-    args: argparse.Namespace, roots: ImageRoots, taken: set[tuple[str | None, int]] | None
+    args: argparse.Namespace,
+    parse: Parsers,
+    roots: ImageRoots,
+    taken: set[tuple[str | None, int]] | None,
 ) -> Iterator[tuple[str | None, Iterator[Outcome]]]:
     """Yield each part's name and the outcomes of its records, or of those that are taken."""
     images, id_keys = by_part(args.images), by_part(args.id_key)
-    parse = parsers(args, roots)
     for part, location in by_part(args.records).items():
         texts = read_location(location, images.get(part))
         if taken is not None:
@@ -119,7 +120,7 @@ def judge_parts(
             repeated_ids=args.repeated_ids,
             id_key=id_keys.get(part, ID_KEY),
         )
-        yield part, outcomes
+        yield part, require_key(outcomes, id_keys.get(part, ID_KEY))
 
 
 def write_part(
@@ -147,13 +148,14 @@ def main(argv: list[str] | None = None) -> None:
     mixture = None not in by_part(args.records)
     tallies: dict[str | None, Tally] = {}
     roots = image_roots(args)
-    taken, n_records = take(args, roots)
+    parse = parsers(args, roots)
+    taken, n_records = take(args, parse)
     with (
         log.timed("pool"),
         SamplesWriter(args.samples) as samples,
         RejectionWriter(args.rejected, (*REJECTED, *["part"] * mixture)) as rejected,
     ):
-        for part, outcomes in judge_parts(args, roots, taken):
+        for part, outcomes in judge_parts(args, parse, roots, taken):
             tallies[part] = tally = write_part(outcomes, part, samples, rejected)
             logger.info("%s%s", f"{part}: " if part else "", tally.describe())
             if not tally.accepted and (tally.read or taken is None):

@@ -57,6 +57,13 @@ def test_records_without_ids(folder):
     assert run(folder, records)[0].frame()["sample_id"].tolist() == made  # 7 says the same
 
 
+def test_a_misspelt_key_of_ids_is_named(folder):
+    records = [{"sample_id": "a", "conversations": TALK}]
+    with pytest.raises(ValueError, match="no record has 'sample_ids', the key of ids"):
+        run(folder, records, "--id-key", "sample_ids")
+    assert len(run(folder, records, "--id-key", "id")[0]) == 1  # may be missing
+
+
 def test_text_only_rows_as_pandas_writes_them(folder):
     rows = [{"id": i, "conversations": TALK} for i in range(9)]
     rows[3] = {"id": 3, "conversations": ASKED, "image": "coco/a.png"}

@@ -100,7 +100,8 @@ def _whole_file(value: dict) -> str:
     for key, item in value.items():
         if key not in _IMAGE_KEYS and isinstance(item, list) and item and isinstance(item[0], dict):
             return f"; if {shorten(key)} holds the records, write that list alone"
-    return ""
+    nested = value and all(isinstance(item, dict) for item in value.values())
+    return "; if these are several records, write them as a list" if nested else ""
 
 
 def _messages(messages: object) -> list[dict]:

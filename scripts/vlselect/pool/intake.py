@@ -4,6 +4,7 @@ Streaming and order-preserving: only one chunk of records is in memory, and of e
 digests of their ids. Images are decoded in threads, which affects speed only.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from vlselect.config.record_files import image_location, is_table, record_files
+from vlselect.core.errors import InputError
 from vlselect.core.json_stream import read_records
 from vlselect.pool import images
 from vlselect.pool.image_roots import ImageRoots
@@ -170,6 +172,19 @@ def examine(
                     yield Outcome(position, raw, name, None, result)
                 else:
                     yield _judge(position, raw, result, ids, problems)
+
+
+def require_key(outcomes: Iterator[Outcome], key: str) -> Iterator[Outcome]:
+    """Pass outcomes on; raises InputError at the end if no record has the key that ids are under.
+
+    Every record may lack `ID_KEY`, but another key was named on purpose.
+    """
+    read, found = False, key == ID_KEY
+    for outcome in outcomes:
+        read, found = True, found or json.dumps(key, ensure_ascii=False) in outcome.raw
+        yield outcome
+    if read and not found:
+        raise InputError(f"no record has {key!r}, the key of ids in the config (id_key)")
 
 
 class _Ids:

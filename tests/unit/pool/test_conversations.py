@@ -179,6 +179,11 @@ def test_an_empty_key_is_no_second_one():
 def test_a_whole_file_in_one_object_is_told_from_a_record():
     with pytest.raises(Rejection, match="if 'data' holds the records, write that list alone"):
         read_conversation({"version": 1, "data": [one("x")]})
+    with pytest.raises(Rejection, match="if these are several records, write them as a list"):
+        read_conversation({"0": one("x"), "1": one("y")})
+    for other in ({}, {"images": [{"path": "a.png"}]}, {"id": 1, "tags": ["a"], "meta": {}}):
+        with pytest.raises(Rejection, match="'messages' or 'texts'$"):
+            read_conversation(other)
 
 
 def test_one_slash_is_a_path():
