@@ -6,6 +6,7 @@ import json
 import pandas as pd
 import prepare_pool
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from usual_flags import usual
@@ -77,6 +78,18 @@ def test_text_only_rows_as_pandas_writes_them(folder):
     frame["image"] = None
     _, rejected, _ = run(folder, json.dumps(frame.to_dict("records")))
     assert rejected[["position", "reason"]].to_numpy().tolist() == [[3, "missing_image"]]
+
+
+def test_text_only_rows_of_a_table(folder):
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    rows = [{"id": i, "conversations": TALK, "image": None} for i in range(3)]
+    rows[1]["image"] = {"bytes": None, "path": None}
+    rows[2] |= {"conversations": ASKED, "image": {"bytes": None, "path": ""}}
+    table = pa.Table.from_pylist(rows).drop_columns("image")
+    table = table.append_column("image", pa.array([row["image"] for row in rows], kind))
+    pq.write_table(table, folder / "x.parquet")
+    samples, rejected, _ = run(folder, folder / "x.parquet")
+    assert len(samples) == 2 and rejected["reason"].tolist() == ["missing_image"]
 
 
 def test_urls_are_counted_and_named(folder, capsys):

@@ -61,6 +61,8 @@ class FolderRoot:
             raise ImageError("image_outside_root", detail)
         full = f"{self._real}/{own}"
         real = os.path.realpath(full)
+        if _is_kernels(real) and not _is_kernels(self._real):
+            self._refuse(name, f"leads to {real!r}, which is no file on a disk")
         if not _lies_in(real, self._real):
             self._check_links(name, own)
             full = posixpath.normpath(full)  # no ".." and so the same file
@@ -98,8 +100,6 @@ class FolderRoot:
             link = f"leads out of the image root by the link {step!r}, to {here!r}"
             if self._follow is None:
                 self._refuse(name, f"{link}; pool.follow_links is off")
-            if _is_kernels(here):
-                self._refuse(name, f"{link}, which holds no images")
             if allowed != self._real and self._follow != "all":
                 self._refuse(
                     name, f"{link}; only `pool.follow_links: all` follows links behind links"

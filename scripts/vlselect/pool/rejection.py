@@ -102,10 +102,15 @@ def _finite(literal: str) -> float:
 
 
 def _marked(literal: str) -> float | _Literal:
-    """Read a number, an integer as a float too; one that is not finite as its `_Literal`."""
     number = float(literal)
-    digits = len(literal) if literal.lstrip("-").isdigit() else 0
-    return number if math.isfinite(number) and digits <= _MOST_DIGITS else _Literal(literal)
+    return number if math.isfinite(number) else _Literal(literal)
+
+
+def _marked_integer(literal: str) -> int | _Literal:
+    try:
+        return int(literal)
+    except ValueError:
+        return _Literal(literal)
 
 
 def _odd_numbers(value: object, path: tuple = ()) -> Iterator[tuple[tuple, str]]:
@@ -127,6 +132,7 @@ def _require_unicode(text: str, what: str) -> None:
         raise Rejection("invalid_unicode", f"{what}: {ascii(around)}") from error
 
 
-_MOST_DIGITS = 4300  # of an integer, Python's limit
 _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
-_MARKING_DECODER = json.JSONDecoder(parse_float=_marked, parse_int=_marked, parse_constant=_marked)
+_MARKING_DECODER = json.JSONDecoder(
+    parse_float=_marked, parse_int=_marked_integer, parse_constant=_marked
+)

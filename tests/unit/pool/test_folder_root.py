@@ -153,7 +153,8 @@ def test_no_link_leads_to_a_device_or_a_process(root, target):
         for follow in ("root", "all"):
             with pytest.raises(ImageError):
                 FolderRoot(root, follow).path(name)
-    assert "holds no images" in refused(FolderRoot(root, "all"), "x")
+    assert "which is no file on a disk" in refused(FolderRoot(root, "all"), "x")
+    assert "which is no file on a disk" in refused(FolderRoot("/"), target)
 
 
 def test_what_is_no_file_is_not_opened(root):
