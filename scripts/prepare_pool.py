@@ -34,10 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--images", nargs="*", default=[], help=f"{where}; by default the records' tables"
     )
-    what = (
-        "links that lead out of a folder of images and are followed: those in the folder itself, "
-    )
-    what += "or those behind them too; absent: none"
+    what = "links out of a folder of images to follow: those in it, or those behind them too"
     parser.add_argument("--follow-links", choices=FOLLOW_LINKS, help=what)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image accepted")
     what = "key of a record that names its source; of a mixture, <part>=<key>"

@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--out-{split}", type=Path, required=True, help="Parquet to write")
     where = "folder, tars or tables of images; by default each split's own table"
     parser.add_argument("--images", nargs="?", help=where)
-    what = "links out of a folder of images that are followed, as in prepare_pool; absent: none"
+    what = "links out of a folder of images to follow: those in it, or those behind them too"
     parser.add_argument("--follow-links", choices=FOLLOW_LINKS, help=what)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image accepted")
     parser.add_argument("--source-key", nargs="?", help="key of a record that names its source")

@@ -8,6 +8,7 @@ import os
 import posixpath
 import re
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import unquote
 
 from vlselect.core.errors import MissingFileError
@@ -57,8 +58,10 @@ class FolderRoot:
         """Return the file; its links are resolved if that is in the folder too."""
         own = self.locate(name)
         if file_path(own).startswith("/"):
-            detail = f"{name!r} is an absolute path outside the image root {str(self.folder)!r}"
-            raise ImageError("image_outside_root", detail)
+            where = f"outside the image root {str(self.folder)!r}"
+            self._refuse(
+                name, f"is an absolute path {where}; set `images` to a folder that holds it"
+            )
         full = f"{self._real}/{own}"
         real = os.path.realpath(full)
         if _is_kernels(real) and not _is_kernels(self._real):
@@ -101,9 +104,7 @@ class FolderRoot:
             if self._follow is None:
                 self._refuse(name, f"{link}; pool.follow_links is off")
             if allowed != self._real and self._follow != "all":
-                self._refuse(
-                    name, f"{link}; only `pool.follow_links: all` follows links behind links"
-                )
+                self._refuse(name, f"{link}; it lies behind another: `pool.follow_links: all`")
             if allowed == self._real and not self._is_owners(step):
                 self._refuse(name, f"{link}; the link is not by the owner of the image root")
             allowed = here
@@ -113,7 +114,7 @@ class FolderRoot:
         known = {Path(self._real).stat().st_uid, os.getuid(), 0}
         return Path(link).lstat().st_uid in known
 
-    def _refuse(self, name: str, why: str) -> None:
+    def _refuse(self, name: str, why: str) -> NoReturn:
         raise ImageError("image_outside_root", f"{name!r} {why}")
 
 
