@@ -15,7 +15,13 @@ def intake_line(results):
     reasons = ", ".join(f"{n} {why}" for why, n in found["rejected_by_reason"].items())
     why = f" (rejected: {reasons}; see pool/rejected.csv)" if reasons else ""
     taken = found.get("taken", found["read"])
-    return [f"{found['accepted']} of {taken} records are in the pool{why}"]
+    lines = [f"{found['accepted']} of {taken} records are in the pool{why}"]
+    if urls := found["rejected_by_reason"].get("image_url"):
+        lines.append(
+            f"{urls} records name images by URLs, which are not downloaded: save these images below"
+            " the pool's `images` and put their paths into the records"
+        )
+    return lines
 
 
 def final_message():

@@ -31,10 +31,11 @@ rule prepare_task:
         images=task_image_flag,
         max_pixels=config["pool"]["max_pixels"],
         source_key=config["pool"].get("source_key") or [],
+        links=link_options(),
         share=trial.task_share(TRIAL_SHARE) if config["trial"] else [],
     shell:
         "python {input.code[0]:q} --task {wildcards.task:q}"
         " --validation {params.validation:q} --test {params.test:q} --images {params.images:q}"
-        " --max-pixels {params.max_pixels} --source-key {params.source_key:q}"
+        " {params.links} --max-pixels {params.max_pixels} --source-key {params.source_key:q}"
         " --share {params.share:q} --workers {threads} --out-validation {output.validation:q} --out-test {output.test:q}"
         " --rejected {output.rejected:q} 2> {log:q}"

@@ -15,13 +15,15 @@ from pathlib import Path
 from vlselect.config.record_files import by_part, image_location
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
+from vlselect.pool.folder_root import FOLLOW_LINKS
 from vlselect.pool.image_roots import ImageRoots
-from vlselect.pool.intake import REPEATED_IDS, Outcome, Tally, examine, read_location
-from vlselect.pool.records import Record, parse_record
+from vlselect.pool.intake import REPEATED_IDS, Outcome, Tally, examine, read_location, require_key
+from vlselect.pool.records import ID_KEY, Record, parse_record
 from vlselect.pool.samples import REJECTED, RejectionWriter, SamplesWriter
 from vlselect.pool.trial_choice import choose, places
 
 logger = logging.getLogger(__name__)
+Parsers = dict[str | None, Callable[[str], Record]]  # of each part
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,9 +34,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--images", nargs="*", default=[], help=f"{where}; by default the records' tables"
     )
+    what = "links out of a folder of images to follow: those in it, or those behind them too"
+    parser.add_argument("--follow-links", choices=FOLLOW_LINKS, help=what)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image accepted")
     what = "key of a record that names its source; of a mixture, <part>=<key>"
     parser.add_argument("--source-key", nargs="*", default=[], help=what)
+    what = f"key of a record's id, likewise; absent: {ID_KEY}"
+    parser.add_argument("--id-key", nargs="*", default=[], help=what)
     what = "texts that no turn may contain"
     parser.add_argument("--forbidden", nargs="*", default=[], metavar="TEXT", help=what)
     what = "reject a record with an earlier one's id, or rename it to <id>#2"
@@ -48,21 +54,42 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parsers(args: argparse.Namespace) -> dict[str | None, Callable[[str], Record]]:
+def image_roots(args: argparse.Namespace) -> ImageRoots:
+    """Return where the images of each part are; checks that all flags are about the same parts."""
+    records = by_part(args.records)
+    locations = {part: image_location(records[part]) for part in records} | by_part(args.images)
+    keys = by_part(args.source_key).keys() | by_part(args.id_key).keys()
+    unknown = (locations.keys() | keys) - records.keys()
+    if unknown:
+        raise InputError(f"no records are given for {', '.join(map(repr, unknown))}")
+    roots = ImageRoots(locations, args.follow_links)
+    roots.require()
+    return roots
+
+
+def parsers(args: argparse.Namespace, roots: ImageRoots) -> Parsers:
     """Return what reads a record of each part."""
-    keys = by_part(args.source_key)
-    shared = {"forbidden": args.forbidden}
+    source_keys, id_keys = by_part(args.source_key), by_part(args.id_key)
     return {
-        part: partial(parse_record, source_key=keys.get(part), part=part, **shared)
-        for part in by_part(args.records)
+        part: partial(
+            parse_record,
+            source_key=source_keys.get(part),
+            part=part,
+            forbidden=args.forbidden,
+            id_key=id_keys.get(part, ID_KEY),
+            locate=roots.locator(part, location),
+        )
+        for part, location in by_part(args.records).items()
     }
 
 
-def take(args: argparse.Namespace) -> tuple[set[tuple[str | None, int]] | None, int]:
+def take(
+    args: argparse.Namespace, parse: Parsers
+) -> tuple[set[tuple[str | None, int]] | None, int]:
     """Choose (part, position) of the records of a trial, and count all; None where all count."""
     if args.trial is None:
         return None, 0
-    images, parse = by_part(args.images), parsers(args)
+    images = by_part(args.images)
     found = (
         places(read_location(location, images.get(part)), parse[part], part)
         for part, location in by_part(args.records).items()
@@ -71,20 +98,15 @@ def take(args: argparse.Namespace) -> tuple[set[tuple[str | None, int]] | None, 
 
 
 def judge_parts(
-    args: argparse.Namespace, taken: set[tuple[str | None, int]] | None
+    args: argparse.Namespace,
+    parse: Parsers,
+    roots: ImageRoots,
+    taken: set[tuple[str | None, int]] | None,
 ) -> Iterator[tuple[str | None, Iterator[Outcome]]]:
     """Yield each part's name and the outcomes of its records, or of those that are taken."""
-    records = by_part(args.records)
-    locations = {part: image_location(records[part]) for part in records} | by_part(args.images)
-    source_keys = by_part(args.source_key)
-    unknown = (locations.keys() | source_keys.keys()) - records.keys()
-    if unknown:
-        raise InputError(f"no records are given for {', '.join(map(repr, unknown))}")
-    roots = ImageRoots(locations)
-    roots.require()
-    parse = parsers(args)
-    for part, location in records.items():
-        texts = read_location(location, locations[part])
+    images, id_keys = by_part(args.images), by_part(args.id_key)
+    for part, location in by_part(args.records).items():
+        texts = read_location(location, images.get(part))
         if taken is not None:
             texts = (text for text in texts if (part, text[0]) in taken)  # noqa: B023 (used below)
         outcomes = examine(
@@ -93,8 +115,9 @@ def judge_parts(
             workers=args.workers,
             part=part,
             repeated_ids=args.repeated_ids,
+            id_key=id_keys.get(part, ID_KEY),
         )
-        yield part, outcomes
+        yield part, require_key(outcomes, id_keys.get(part, ID_KEY))
 
 
 def write_part(
@@ -121,13 +144,15 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     mixture = None not in by_part(args.records)
     tallies: dict[str | None, Tally] = {}
-    taken, n_records = take(args)
+    roots = image_roots(args)
+    parse = parsers(args, roots)
+    taken, n_records = take(args, parse)
     with (
         log.timed("pool"),
         SamplesWriter(args.samples) as samples,
         RejectionWriter(args.rejected, (*REJECTED, *["part"] * mixture)) as rejected,
     ):
-        for part, outcomes in judge_parts(args, taken):
+        for part, outcomes in judge_parts(args, parse, roots, taken):
             tallies[part] = tally = write_part(outcomes, part, samples, rejected)
             logger.info("%s%s", f"{part}: " if part else "", tally.describe())
             if not tally.accepted and (tally.read or taken is None):

@@ -15,6 +15,7 @@ from vlselect.config.data_files import SPLITS
 from vlselect.config.record_files import image_location
 from vlselect.core import log
 from vlselect.core.errors import InputError
+from vlselect.pool.folder_root import FOLLOW_LINKS
 from vlselect.pool.image_roots import ImageRoots
 from vlselect.pool.intake import Tally, examine, read_location
 from vlselect.pool.records import parse_task_record
@@ -32,6 +33,8 @@ def build_parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--out-{split}", type=Path, required=True, help="Parquet to write")
     where = "folder, tars or tables of images; by default each split's own table"
     parser.add_argument("--images", nargs="?", help=where)
+    what = "links out of a folder of images to follow: those in it, or those behind them too"
+    parser.add_argument("--follow-links", choices=FOLLOW_LINKS, help=what)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image accepted")
     parser.add_argument("--source-key", nargs="?", help="key of a record that names its source")
     what = "this share of each split only, rounded up, each source in its share; absent: all"
@@ -46,16 +49,17 @@ def prepare_split(
 ) -> None:
     """Write one split's samples and rejections."""
     path = getattr(args, split)
+    location = args.images or image_location(path)
+    roots = ImageRoots({None: location}, args.follow_links)
+    roots.require()
     parse = partial(
         parse_task_record,
         source_key=args.source_key,
         require_response=split == "validation",
+        locate=roots.locator(None, path),
     )
     limits = {"max_pixels": args.max_pixels, "workers": args.workers}
     tally = Tally()
-    location = args.images or image_location(path)
-    roots = ImageRoots.parse(location)
-    roots.require()
     records = read_location(path, location)
     if args.share is not None:
         taken, _ = choose(places(records, parse), lambda n: math.ceil(args.share * n))

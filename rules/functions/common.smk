@@ -18,6 +18,7 @@ from vlselect.config import data_files, experiments, trial
 from vlselect.config.budgets import counts_tokens
 from vlselect.config.checks import ConfigError, check, check_formats, check_metrics
 from vlselect.config.checks import check_names, check_references, resolve
+from vlselect.config.home import expand_home
 from vlselect.config.model_checks import check_models
 from vlselect.config.stages import UNCHARGED, rule_files, stage_of
 from vlselect.config.task_builds import expand_builds, name_metrics
@@ -83,6 +84,7 @@ SCHEMA = resolve(safe_load((RULES / "schemas/config.schema.yaml").read_text()))
 checked(check_names, config)
 name_metrics(config)
 checked(check, config, SCHEMA)
+expand_home(config, SCHEMA)
 experiments.complete_experiments(config)
 checked(expand_builds, config)
 checked(data_files.check_data, config)

@@ -19,10 +19,19 @@ def intake_options():
     keys = data_files.flag_values(config["pool"], "source_key")
     flags = ["--max-pixels", str(config["pool"]["max_pixels"])]
     flags += ["--source-key", *keys] if keys else []
+    keys = data_files.flag_values(config["pool"], "id_key")
+    flags += ["--id-key", *keys] if keys else []
+    flags += link_options()
     forbidden = config["pool"]["forbidden"]
     flags += ["--forbidden", *forbidden] if forbidden else []
     flags += ["--repeated-ids", config["pool"]["repeated_ids"]]
     return shlex.join(flags)
+
+
+def link_options():
+    """Return the flag that says which links out of a folder of images are followed."""
+    links = {True: "root", "all": "all"}.get(config["pool"]["follow_links"])
+    return ["--follow-links", links] if links else []
 
 
 def pool_record_files():

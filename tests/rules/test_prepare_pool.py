@@ -62,7 +62,8 @@ def broken_records() -> list[tuple[str, object]]:
     cases += [
         ("image_outside_root", GOOD | {"id": "by a link", "image": "link.png"}),
         ("not_an_object", ["id", "x"]),
-        ("no_id", {key: value for key, value in GOOD.items() if key != "id"}),
+        ("no_id", GOOD | {"id": ""}),
+        ("image_url", GOOD | {"id": "url", "image": "https://example.org/1.png"}),
         ("duplicate_id", GOOD),
         ("bad_number", GOOD | {"id": "number", "score": float("nan")}),
         ("unsupported_media", GOOD | {"id": "film", "video": "x.mp4"}),
@@ -149,7 +150,7 @@ def test_what_is_no_list_of_records_fails_with_its_byte(tmp_path, images, conten
     assert not list((tmp_path / "out").iterdir())
 
 
-@pytest.mark.parametrize("records", [[], [GOOD | {"id": None}, GOOD | {"image": "none.png"}]])
+@pytest.mark.parametrize("records", [[], [GOOD | {"id": " "}, GOOD | {"image": "none.png"}]])
 def test_a_pool_without_a_good_record_fails_and_says_why(tmp_path, images, records):
     (tmp_path / "mixture.json").write_text(json.dumps(records))
     with pytest.raises(ValueError, match="no record was accepted") as caught:

@@ -131,12 +131,14 @@ def test_paths_beside_bytes_count_where_images_are_given(tmp_path, root):
 
 def test_a_path_without_bytes_in_a_table(tmp_path, root):
     records = embed(make_records()[:3], root)
-    outside = [{"bytes": None, "path": str(root / "s0/0.png")}, {"bytes": None, "path": "../x.png"}]
+    inside = {"bytes": None, "path": str(root / "s0/0.png")}
+    outside = [{"bytes": None, "path": path} for path in (str(tmp_path / "x.png"), "../x.png")]
     plain = {"bytes": None, "path": "s0/0.png"}
-    for i, image in enumerate([*outside, plain]):
+    for i, image in enumerate([*outside, inside, plain]):
         records.append({**records[1], "id": f"bad-{i}", "images": [image]})
     _, rejected, _ = run(tmp_path, write_parquet(records, tmp_path / "x.parquet"))
-    assert rejected["reason"].tolist() == ["image_outside_root"] * 2 + ["missing_image"]
+    assert rejected["reason"].tolist() == ["image_outside_root"] * 3 + ["missing_image"]
+    assert rejected["detail"].str.contains("but a path; set `images` to its folder").all()
     _, rejected, _ = run(tmp_path, tmp_path / "x.parquet", root)
     assert rejected["reason"].tolist() == ["image_outside_root"] * 2
 

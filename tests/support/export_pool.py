@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 from usual_flags import usual
 
+from vlselect.pool.conversations import SYSTEM_BREAK, SYSTEM_KEY
 from vlselect.pool.samples import Samples
-from vlselect.subsets.exports.llava import BREAK, SYSTEM_KEY
 
 
 def llava(name, *texts, system=None, **keys):
@@ -48,6 +48,7 @@ RECORDS = [
     sharegpt("What?", "A.", system="Be kind."),
     sharegpt(ODD, ODD, images=[], id="no images"),
 ]
+LINKS: list[str] = []  # flags of prepare_pool, for tests about links
 PATHS = ("a/1.png", "a/2.png", "b/3.png", "d ä/é 4.png", *MANY)
 
 
@@ -80,7 +81,7 @@ def prepare(folder: Path, images: list[str], records) -> Samples:
     prepare_pool.main(
         [
             *usual(prepare_pool),
-            *("--records", *given, "--images", *images),
+            *("--records", *given, "--images", *images, *LINKS),
             *("--samples", str(folder / "samples.parquet")),
             *("--rejected", str(folder / "rejected.csv")),
             *("--summary", str(folder / "summary.json")),
@@ -138,7 +139,7 @@ def _read_llava(folder: Path, image_folder: Path):
         assert [t["from"] for t in entry["conversations"]] == ["human", "gpt"] * (len(texts) // 2)
         turns = []
         if system := entry.get(SYSTEM_KEY):
-            turns, texts[0] = [("system", system)], texts[0].removeprefix(system + BREAK)
+            turns, texts[0] = [("system", system)], texts[0].removeprefix(system + SYSTEM_BREAK)
         turns += [(("user", "assistant")[i % 2], text) for i, text in enumerate(texts)]
         paths = [paths] if isinstance(paths, str) else paths
         images = [Path(os.path.join(image_folder, p)).read_bytes() for p in paths]  # noqa: PTH118

@@ -12,7 +12,7 @@ SPLITS = ("validation", "test")
 
 
 def parts(pool: Mapping) -> dict[str | None, dict]:
-    """Return records, images and source key of each part of the pool; under None if it has none.
+    """Return records, images and keys of each part of the pool; under None if it has no parts.
 
     Images that are not given are in the tables of the records themselves.
     """
@@ -22,6 +22,7 @@ def parts(pool: Mapping) -> dict[str | None, dict]:
             "records": source["records"],
             "images": source.get("images") or image_location(source["records"]),
             "source_key": source.get("source_key") or pool.get("source_key"),
+            "id_key": source.get("id_key") or pool.get("id_key"),
         }
         for name, source in sources.items()
     }

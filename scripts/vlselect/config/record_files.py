@@ -1,18 +1,23 @@
 """Files that a location of records in the config stands for. Standard library only.
 
 A location is a file, a glob, or a folder: of Parquet files, or a dataset that the library
-`datasets` saved to disk. Tables (``.parquet``, ``.arrow``) and JSON are known by their suffixes.
+`datasets` saved to disk. Tables (``.parquet``, ``.arrow``) are known by their suffixes; what else
+is no JSON is refused where it is read (`core.json_stream`).
 """
 
 import glob
 import json
+import os
 import re
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from vlselect.core.errors import InputError, MissingFileError
 
 TABLES = (".parquet", ".arrow")
+JSON = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
+LOOKED_AT = 100_000  # files of a folder, for advice
 _PART = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)=(.*)", re.DOTALL)
 
 
@@ -50,15 +55,18 @@ def record_files(location: str | Path) -> list[str]:
     Raises
     ------
     FileNotFoundError
-        If a pattern or a folder has no file of records.
+        If a pattern or a folder has no file of records; names where there are some.
     ValueError
         If a saved dataset has several splits, or rows that were taken out without being rewritten;
-        or if tables and JSON are mixed.
+        if tables and JSON are mixed, or a pattern means a folder.
     """
     path = Path(location)
     if is_glob(location):
         found = glob.glob(str(location), recursive=True)  # noqa: PTH207 (absolute ones too)
         files = sorted(found)
+        folder = next((file for file in files if Path(file).is_dir()), None)
+        if folder is not None:
+            raise InputError(f"{location} means the folder {folder} too{_advice(Path(folder))}")
     elif (path / "dataset_dict.json").is_file():
         splits = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
         if len(splits) != 1:
@@ -73,7 +81,7 @@ def record_files(location: str | Path) -> list[str]:
     else:
         return [str(location)]
     if not files:
-        raise MissingFileError(f"{location}: no file of records there")
+        raise MissingFileError(f"{location}: no file of records there{_advice(path)}")
     if len({is_table(file) for file in files}) > 1:
         raise InputError(f"{location}: both tables and other files: {files[0]} … {files[-1]}")
     return files
@@ -85,6 +93,12 @@ def is_table(location: str | Path) -> bool:
     return path.suffix in TABLES or path.is_dir()
 
 
+def record_folder(location: str | Path) -> str | None:
+    """Return the folder of a location's files, links followed; None if they lie in several."""
+    folders = {os.path.realpath(Path(file).parent) for file in record_files(location)}
+    return folders.pop() if len(folders) == 1 else None
+
+
 def image_location(location: str | Path) -> str:
     """Return a table's name as the place of its images, where a folder would mean image files."""
     path = Path(location)
@@ -94,6 +108,21 @@ def image_location(location: str | Path) -> str:
 def is_saved_dataset(folder: str | Path) -> bool:
     """Return whether a folder was written by the save_to_disk of `datasets`."""
     return any((Path(folder) / name).is_file() for name in ("state.json", "dataset_dict.json"))
+
+
+def _advice(folder: Path) -> str:
+    """Return what to write for a folder whose records lie in JSON files or in folders below it."""
+    for found in islice(folder.rglob("*"), LOOKED_AT):
+        suffix = next((end for end in (*TABLES, *JSON, ".zip") if found.name.endswith(end)), None)
+        if suffix == ".zip":
+            return f"; unpack {found}"
+        if suffix and found.is_file():
+            pattern = folder / ("*/" * (len(found.relative_to(folder).parts) - 1) + "*" + suffix)
+            what = f"JSON files are named by a pattern: {pattern}"
+            return (
+                f"; {what if suffix in JSON else f'there are tables in {found.parent}: {pattern}'}"
+            )
+    return ""
 
 
 def _saved_files(folder: Path) -> list[str]:

@@ -3,17 +3,19 @@
 The texts are cut out of the file, not rebuilt from parsed values, so number literals, escapes and
 key order are unchanged, and an error in the file is reported with its exact byte position. (The C
 backend of ijson 3.6 replaces lone surrogates by question marks and, when asked for floats, refuses
-integers over 64 bits, so it could not pass records on unchanged.)
+integers over 64 bits, so it could not pass records on unchanged.) Files compressed with gzip or
+Zstandard are read the same way; bytes are then counted in the text.
 """
 
 import codecs
 import json
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+from vlselect.core.compressed import open_text
 from vlselect.core.errors import InputError
 
 CHUNK = 1 << 20  # bytes read at a time
@@ -38,8 +40,8 @@ def read_records(path: str | Path) -> Iterator[tuple[int, str]]:
     """Iterate over the records of a file, with only one record and one chunk in memory.
 
     A file (UTF-8, with or without a byte order mark) whose first byte, apart from white space, is
-    ``[`` is a JSON list; one that starts with ``{`` is JSON lines, with one object per line. The
-    suffix of the name is ignored.
+    ``[`` is a JSON list; one that starts with ``{`` is JSON lines, with one object per line. It may
+    be compressed (`open_text`). The suffix of the name is ignored.
 
     Yields
     ------
@@ -52,17 +54,18 @@ def read_records(path: str | Path) -> Iterator[tuple[int, str]]:
     ------
     RecordsFileError
         If the file is neither, or a JSON list is broken; names the byte.
+    InputError
+        If it is no text, or compressed data are broken; names the file.
     """
     path = Path(path)
-    with path.open("rb") as file:
-        start = 3 if file.read(3) == codecs.BOM_UTF8 else 0
-        file.seek(start)
-        first = _first_byte(file)
-        file.seek(start)
+    with open_text(path) as file:
+        start = len(file.read(3)) if file.peek(3).startswith(codecs.BOM_UTF8) else 0
+        start, first = _skip_space(file, start)
         if first == b"{":
-            _require_lines(file, path)
-            file.seek(start)
-            yield from enumerate(text for _, text in _lines(file, path))
+            lines = _lines(file, path, start)
+            begin = list(islice(lines, 2))
+            _require_lines(begin, path)
+            yield from enumerate(text for _, text in chain(begin, lines))
         else:
             yield from _read_list(_Window(file, path, start))
 
@@ -167,17 +170,18 @@ def _on_one_line(text: str) -> str:
     return pattern.sub(" ", text)
 
 
-def _first_byte(file: BinaryIO) -> bytes:
-    """Return the first byte that is not white space, or b"" if there is none."""
-    while block := file.read(CHUNK):
-        if block := block.lstrip(b" \t\r\n"):
-            return block[:1]
-    return b""
+def _skip_space(file: BinaryIO, position: int) -> tuple[int, bytes]:
+    """Read up to the first byte that is not white space; return its position and the byte."""
+    while block := file.peek(1):
+        blank = len(block) - len(block.lstrip(b" \t\r\n"))
+        position += len(file.read(blank))
+        if blank < len(block):
+            return position, block[blank : blank + 1]
+    return position, b""
 
 
-def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
+def _lines(file: BinaryIO, path: Path, position: int) -> Iterator[tuple[int, str]]:
     """Yield the lines that are not blank, each with the position of its first byte."""
-    position = file.tell()
     while line := file.readline(LONGEST + 1):
         if len(line) > LONGEST:
             raise RecordsFileError(path, position, f"a line of more than {LONGEST} bytes")
@@ -187,20 +191,22 @@ def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
         position += len(line)
 
 
-def _require_lines(file: BinaryIO, path: Path) -> None:
-    """Reject a file that has no complete object on its first two lines.
+def _require_lines(lines: list[tuple[int, str]], path: Path) -> None:
+    """Reject a file that has no complete object on `lines`, its first two.
 
     One broken line is a broken record, but a JSON object spread over several lines is not a file of
     records.
     """
     problem = None
-    for position, text in islice(_lines(file, path), 2):
+    for position, text in lines:
         try:
             if isinstance(json.JSONDecoder(parse_int=float).decode(text), dict):
                 return
         except json.JSONDecodeError as error:
             where = position + len(text[: error.pos].encode("utf-8", "surrogateescape"))
-            problem = problem or (where, f"neither a JSON list nor JSON lines: {error.msg}")
+            what = "neither a JSON list nor JSON lines, with one object on each line"
+            whole = "; if the file is one JSON object, write the list of its records alone"
+            problem = problem or (where, f"{what}: {error.msg}{whole}")
         except RecursionError:
             problem = problem or (position, "values are nested too deeply")
     raise RecordsFileError(path, *problem)

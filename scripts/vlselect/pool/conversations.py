@@ -11,10 +11,12 @@ The Cauldron          ``texts`` of ``user`` and ``assistant``; ``images``, all s
 
 The text of a turn has ``<image>`` wherever an image is shown; content parts are joined without a
 separator. An image is a path, or an object with a ``path``; an image stored in a table has a
-reference to its bytes under ``bytes`` (`embedded`). The messages may also be one object of lists,
-which is how the library `datasets` stores a sequence of objects. Torch-free.
+reference to its bytes under ``bytes`` (`embedded`). Where there is none, its key may be missing,
+or hold null or nothing. The messages may also be one object of lists, which is how the library
+`datasets` stores a sequence of objects. Torch-free.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -31,11 +33,15 @@ ROLES = {
     "system": "system",
 }
 FORMS = ("conversations", "messages", "texts")
-LLAVA = "conversations"  # records of this form need ids; those of other forms do not
+# Our exports for LLaVA have a system prompt before the first question, and here as it was.
+SYSTEM_KEY = "system_in_first_turn"
+SYSTEM_BREAK = "\n\n"  # between the system prompt and the question
 LONGEST_PATH = 4096  # characters; anything longer is image data, not a path
 _KEYS = (("from", "value"), ("role", "content"))
 _OTHER_MEDIA = ("video", "videos", "audio", "audios")
+_IMAGE_KEYS = ("image", "images")
 _PATH_KEYS = ("image", "path", "url", "image_url")
+_URL = re.compile(r"(?!file://(localhost)?/)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -46,13 +52,11 @@ class Turn:
     text: str
 
 
-def read_conversation(value: dict) -> tuple[str, tuple[Turn, ...], tuple[str, ...]]:
+def read_conversation(value: dict) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
     """Read the turns of a record and its images, in the order of their markers.
 
     Returns
     -------
-    form : str
-        ``conversations`` for LLaVA's form; ``messages`` or ``texts``.
     turns : tuple of Turn
         Without empty system prompts.
     images : tuple of str
@@ -62,31 +66,42 @@ def read_conversation(value: dict) -> tuple[str, tuple[Turn, ...], tuple[str, ..
     ------
     Rejection
         ``empty_conversation``, ``bad_type``, ``unsupported_media``, ``unknown_role``,
-        ``empty_turn``, ``missing_image`` or ``image_count_mismatch``.
+        ``empty_turn``, ``missing_image``, ``image_url`` or ``image_count_mismatch``.
     """
     form = _form(value)
     images = _images(value)
     if form == "texts":
         turns = _pairs(value[form], len(images))
     else:
-        messages = _messages(value[form])
-        form = form if messages[0].get("from") is not None else "messages"
-        turns, images = _turns(messages, images)
-    _check_markers(turns, images)
-    return form, turns, images
+        turns, images = _turns(_messages(value[form]), images)
+        turns = _split_system(turns, value.get(SYSTEM_KEY))
+    empty = next((key for key in _IMAGE_KEYS if key in value), None) if not images else None
+    _check_markers(turns, images, empty)
+    return turns, images
 
 
 def _form(value: dict) -> str:
     """Return the key that holds the conversation."""
     present = [key for key in FORMS if value.get(key) is not None]
     if not present:
-        raise Rejection("empty_conversation", "no 'conversations', 'messages' or 'texts'")
+        raise Rejection(
+            "empty_conversation", f"no 'conversations', 'messages' or 'texts'{_whole_file(value)}"
+        )
     if present[:2] == ["conversations", "messages"]:
         raise Rejection("bad_type", "both 'conversations' and 'messages' are given")
     for key in _OTHER_MEDIA:
         if value.get(key):
             raise Rejection("unsupported_media", f"the record has {key!r}; only images are read")
     return present[0]
+
+
+def _whole_file(value: dict) -> str:
+    """Return what to do with an object that holds the records instead of being one, if it may."""
+    for key, item in value.items():
+        if key not in _IMAGE_KEYS and isinstance(item, list) and item and isinstance(item[0], dict):
+            return f"; if {shorten(key)} holds the records, write that list alone"
+    nested = value and all(isinstance(item, dict) for item in value.values())
+    return "; if these are several records, write them as a list" if nested else ""
 
 
 def _messages(messages: object) -> list[dict]:
@@ -145,7 +160,7 @@ def _parts(parts: list, number: int, shown: list[str], rest: Iterator[str]) -> I
             shown += islice(rest, text.count(IMAGE_MARKER))
             yield text
         elif what in ("image", "image_url"):
-            own = next((part[key] for key in _PATH_KEYS if part.get(key) is not None), None)
+            own = next((part[key] for key in _PATH_KEYS if not _is_empty(part.get(key))), None)
             shown += islice(rest, 1) if own is None else [_image_name(own, f"turn {number}")]
             yield IMAGE_MARKER
         elif isinstance(what, str):
@@ -173,7 +188,7 @@ def _pairs(texts: object, n_images: int) -> tuple[Turn, ...]:
 
 def _images(value: dict) -> tuple[str, ...]:
     """Read the record's own images, from ``image`` or ``images``."""
-    given = [key for key in ("image", "images") if value.get(key) is not None]
+    given = [key for key in _IMAGE_KEYS if not _is_empty(value.get(key))]
     if len(given) > 1:
         raise Rejection("bad_type", "both 'image' and 'images' are given")
     if not given:
@@ -181,6 +196,15 @@ def _images(value: dict) -> tuple[str, ...]:
     names = value[given[0]]
     names = names if isinstance(names, list) else [names]
     return tuple(_image_name(name, repr(given[0])) for name in names)
+
+
+def _is_empty(image: object) -> bool:
+    """Return whether what may be an image, or a list of them, is none: null or nothing."""
+    if isinstance(image, dict):
+        return all(map(_is_empty, image.values()))
+    if isinstance(image, list):
+        return all(map(_is_empty, image))
+    return image is None or (isinstance(image, str) and not image.strip())
 
 
 def _image_name(image: object, where: str) -> str:
@@ -196,10 +220,23 @@ def _image_name(image: object, where: str) -> str:
         raise Rejection("bad_type", f"{where} holds {what}, not a path")
     if image.startswith("data:") or len(image) > LONGEST_PATH:
         raise Rejection("unsupported_media", f"{where} holds an image as text; only paths are read")
+    if _URL.match(image):
+        cure = "nothing is downloaded: save it below the image root and name its path"
+        raise Rejection("image_url", f"{where} names {shorten(image)}; {cure}")
     return image
 
 
-def _check_markers(turns: Sequence[Turn], images: Sequence[str]) -> None:
+def _split_system(turns: tuple[Turn, ...], system: object) -> tuple[Turn, ...]:
+    """Take the system prompt that our export for LLaVA put before the first question out again."""
+    first = turns[0] if turns else Turn("", "")
+    if not isinstance(system, str) or not first.text.startswith(system + SYSTEM_BREAK):
+        return turns
+    question = Turn(first.role, first.text.removeprefix(system + SYSTEM_BREAK))
+    return (Turn("system", system), question, *turns[1:])
+
+
+def _check_markers(turns: Sequence[Turn], images: Sequence[str], empty: str | None) -> None:
+    """Check that there is one image for each marker; `empty` is a key that holds none, if any."""
     n_markers = 0
     for number, turn in enumerate(turns, start=1):
         here = turn.text.count(IMAGE_MARKER)
@@ -207,6 +244,8 @@ def _check_markers(turns: Sequence[Turn], images: Sequence[str]) -> None:
             detail = f"turn {number} ({turn.role}) holds {IMAGE_MARKER}; only user turns may"
             raise Rejection("image_count_mismatch", detail)
         n_markers += here
+    if n_markers and empty:
+        raise Rejection("missing_image", f"{n_markers} {IMAGE_MARKER} markers, {empty!r} is empty")
     if n_markers != len(images):
         detail = f"{n_markers} {IMAGE_MARKER} markers, {len(images)} images"
         raise Rejection("image_count_mismatch", detail)

@@ -3,31 +3,36 @@
 A location is a folder, an uncompressed tar or a glob of them, or the tables that the records came
 from, whose bytes are read in place. A pool has one location; a mixture has one per part, and its
 references are ``<part>:<path>`` instead of the record's plain path. No reference may lead out of
-its location: not by ``..``, an absolute path or a link. Links inside a tar are never followed.
+its location: not by ``..``, nor as an absolute path, nor by a link, unless it lies in the folder
+itself and is followed (`folder_root`). Links inside a tar are never followed.
 """
 
 import argparse
 import os
 import posixpath
-from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
-from vlselect.config.record_files import TABLES, by_part, is_glob, is_saved_dataset, record_files
-from vlselect.core.errors import InputError, MissingFileError
+from vlselect.config.record_files import (
+    TABLES,
+    by_part,
+    is_glob,
+    is_saved_dataset,
+    record_files,
+    record_folder,
+)
+from vlselect.core.errors import InputError
 from vlselect.pool.embedded import locate, short_digest
-from vlselect.pool.rejection import Rejection
+from vlselect.pool.folder_root import FolderRoot, file_path, leads_out
+from vlselect.pool.rejection import ImageError
 from vlselect.pool.row_bytes import RowBytes
 from vlselect.pool.tar_index import read_index
 
 TARS = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst")  # compressed ones are refused
 LARGEST = 1 << 30  # bytes of one image in a tar
-
-
-class ImageError(Rejection, InputError):
-    """An image cannot be used; `reason` and `detail` as for a record, the detail names the path."""
 
 
 class Root(Protocol):
@@ -50,6 +55,9 @@ class ImageRoots:
     ----------
     locations : mapping of str or None to str or Path
         Location of each part of a mixture; a pool without parts has one, under None.
+    follow_links : {"root", "all"}, optional
+        Which links that lead out of a folder are followed (`FolderRoot`). References that were
+        accepted once are read with "all", the default: they lead where the intake let them.
 
     Attributes
     ----------
@@ -57,9 +65,11 @@ class ImageRoots:
         The folder, if all images are in one and references are paths relative to it.
     """
 
-    def __init__(self, locations: Mapping[str | None, str | Path]):
+    def __init__(
+        self, locations: Mapping[str | None, str | Path], follow_links: str | None = "all"
+    ):
         self._locations = {part: str(location) for part, location in locations.items()}
-        self._roots = {part: _open(location) for part, location in locations.items()}
+        self._roots = {part: _open(where, follow_links) for part, where in locations.items()}
         plain = self._roots.get(None)
         self.folder = plain.folder if isinstance(plain, FolderRoot) else None
 
@@ -89,8 +99,18 @@ class ImageRoots:
         for root in self._roots.values():
             root.require()
 
+    def locator(self, part: str | None, records: str | Path) -> Callable[[str], str]:
+        """Return what turns a path in a part's records into one below its images, if they differ.
+
+        `records` is the location of the records (`FolderRoot.locate`).
+        """
+        root = self._roots[part]
+        if isinstance(root, FolderRoot):
+            return partial(root.locate, beside=record_folder(records))
+        return str
+
     def path(self, reference: str) -> Path | None:
-        """Return the file of an image, with links resolved; None if it is in a tar or a table.
+        """Return the file of an image; None if it is in a tar or a table.
 
         Raises ImageError: ``image_outside_root`` or ``missing_image``.
         """
@@ -117,32 +137,6 @@ class ImageRoots:
         if "\0" in name:
             raise ImageError("missing_image", f"{name!r}: a path holds no null character")
         return self._roots[part], name
-
-
-class FolderRoot:
-    """A folder of image files."""
-
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
-        self._real = os.path.realpath(folder)
-
-    def require(self) -> None:
-        """Check that the folder exists."""
-        if not self.folder.is_dir():
-            raise MissingFileError(f"the image root {str(self.folder)!r} is not a folder")
-
-    def path(self, name: str) -> Path:
-        """Return the file, with links resolved."""
-        real = os.path.realpath(os.path.join(self._real, name))  # noqa: PTH118 (realpath takes a string)
-        if name.startswith("/") or posixpath.commonpath((real, self._real)) != self._real:
-            raise ImageError("image_outside_root", f"{name!r} is not a path inside the image root")
-        if not os.path.isfile(real):  # noqa: PTH113 (never raises, not even on names that are too long)
-            raise ImageError("missing_image", f"{name!r}: no such file in the image root")
-        return Path(real)
-
-    def read(self, name: str) -> bytes:
-        """Read the file's bytes."""
-        return self.path(name).read_bytes()
 
 
 class TarRoot:
@@ -188,7 +182,8 @@ class TarRoot:
     def _place(self, name: str) -> tuple[str, int, int]:
         own = _inside(name)
         if own is None:
-            raise ImageError("image_outside_root", f"{name!r} is not a path inside the tar")
+            detail = f"{name!r}, absolute or with '..', names no member of {self._location}"
+            raise ImageError("image_outside_root", detail)
         with self._lock:
             index = self._index
         if own not in index:
@@ -216,13 +211,11 @@ class TableRoot:
     def path(self, name: str) -> None:
         """Return None, since an image is not a file here; a path without bytes is an error."""
         if locate(name) is None:
-            if _inside(name) is None:
-                detail = f"{name!r} leads out of the table {self._location}"
-                raise ImageError("image_outside_root", detail)
+            reason = "missing_image" if _inside(name) else "image_outside_root"
             detail = (
-                f"{name!r}: a path without bytes in {self._location}; set `images` to its folder"
+                f"{name!r}: no bytes in {self._location}, but a path; set `images` to its folder"
             )
-            raise ImageError("missing_image", detail)
+            raise ImageError(reason, detail)
 
     def read(self, name: str) -> bytes:
         """Read the bytes in the row and check that they still match the reference."""
@@ -261,19 +254,19 @@ def _single(location: str) -> ImageRoots:
     return ImageRoots({None: location})
 
 
-def _open(location: str | Path) -> Root:
+def _open(location: str | Path, follow_links: str | None) -> Root:
     """Choose the kind of a location by what exists there, else by its suffix."""
     path = Path(location)
     if path.is_dir():
-        return TableRoot(path) if is_saved_dataset(path) else FolderRoot(path)
+        return TableRoot(path) if is_saved_dataset(path) else FolderRoot(path, follow_links)
     if path.suffix in TABLES:
         return TableRoot(location)
     if path.suffix in TARS or is_glob(location) or path.is_file():
         return TarRoot(location)
-    return FolderRoot(path)
+    return FolderRoot(path, follow_links)
 
 
 def _inside(name: str) -> str | None:
     """Return a normalised path, or None if it leads out of its root."""
-    name = posixpath.normpath(name)
-    return None if name.startswith(("/", "../")) or name == ".." else name
+    name = posixpath.normpath(file_path(name))
+    return None if leads_out(name) else name

@@ -11,10 +11,11 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from vlselect.pool.image_roots import ImageError, ImageRoots
 
+LARGEST_METADATA = 16 << 20  # bytes of one text or colour profile of a PNG, decompressed
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 # Raised by Pillow's decoders on broken data.
 _BROKEN = (OSError, SyntaxError, ValueError, LookupError, TypeError, EOFError, OverflowError)
@@ -53,7 +54,7 @@ def problem(
     try:
         source = _find(roots, reference)
         _decode(source, reference, max_pixels)
-        with Image.open(source, formats=FORMATS) as image:
+        with _open(source) as image:
             image.verify()
     except ImageError as error:
         return error.reason, error.detail
@@ -67,9 +68,19 @@ def _find(roots: ImageRoots | str | Path, reference: str) -> Path | io.BytesIO:
     return roots.path(reference) or io.BytesIO(roots.read(reference))
 
 
+def _open(source: Path | io.BytesIO) -> Image.Image:
+    """Open an image without decoding it.
+
+    Pillow's own limit on each piece of a PNG's metadata is a megabyte, which profiles of printers
+    exceed; its limit on all texts of an image together, 64 MiB, stays.
+    """
+    PngImagePlugin.MAX_TEXT_CHUNK = LARGEST_METADATA
+    return Image.open(source, formats=FORMATS)
+
+
 def _decode(source: Path | io.BytesIO, reference: str, max_pixels: int) -> Image.Image:
     try:
-        with Image.open(source, formats=FORMATS) as image:
+        with _open(source) as image:
             pixels = image.width * image.height
             if pixels > max_pixels:
                 detail = f"{reference!r}: {image.width} x {image.height} pixels, over {max_pixels}"
@@ -85,6 +96,10 @@ def _decode(source: Path | io.BytesIO, reference: str, max_pixels: int) -> Image
         detail = f"{reference!r} ({size} bytes) is not one of {', '.join(FORMATS)}"
         raise ImageError("unreadable_image", detail) from error
     except _BROKEN as error:
+        if "MAX_TEXT" in str(error):  # Pillow has no other sign
+            most = f"{LARGEST_METADATA >> 20} MiB in a piece or 64 in all"
+            detail = f"{reference!r}: its texts or colour profile take over {most}"
+            raise ImageError("oversized_image", detail) from error
         cut_short = isinstance(error, EOFError) or "truncated" in str(error).lower()
         reason = "truncated_image" if cut_short else "unreadable_image"
         raise ImageError(reason, f"{reference!r}: {error}") from error

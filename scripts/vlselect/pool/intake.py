@@ -4,6 +4,7 @@ Streaming and order-preserving: only one chunk of records is in memory, and of e
 digests of their ids. Images are decoded in threads, which affects speed only.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,12 @@ from itertools import islice
 from pathlib import Path
 
 from vlselect.config.record_files import image_location, is_table, record_files
+from vlselect.core.errors import InputError
 from vlselect.core.json_stream import read_records
 from vlselect.pool import images
 from vlselect.pool.image_roots import ImageRoots
-from vlselect.pool.records import Record, Rejection, sample_name
+from vlselect.pool.records import ID_KEY, Record, Rejection, sample_name
+from vlselect.pool.rejection import nan_as_null
 from vlselect.pool.table_stream import read_rows
 
 CHUNK = 1024  # records
@@ -27,7 +30,10 @@ REMEMBERED = 1 << 19  # images whose check is remembered: about a hundred megaby
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result for one record: a `record` or a `rejection`; `raw` is its JSON text."""
+    """The result for one record: a `record` or a `rejection`.
+
+    `raw` is its JSON text; where a record is accepted with NaN in it, that is null.
+    """
 
     position: int
     raw: str
@@ -124,6 +130,7 @@ def examine(
     workers: int = 1,
     part: str | None = None,
     repeated_ids: str = "reject",
+    id_key: str = ID_KEY,
 ) -> Iterator[Outcome]:
     """Accept or reject records one by one, in order.
 
@@ -142,6 +149,8 @@ def examine(
     repeated_ids : {"reject", "rename"}
         An id belongs to the first accepted record that has it; later ones are rejected, or renamed
         to the first free one of ``<id>#2``, ``<id>#3``, ….
+    id_key : str
+        Key of the ids that rejected records are named by, as for `parse`.
     """
     image_roots = ImageRoots.parse(image_roots)
     check = partial(images.problem, image_roots, max_pixels=max_pixels)
@@ -157,7 +166,25 @@ def examine(
                 problems = {name: problems[name] for name in names if name in problems}
             problems.update(zip(new, threads.map(check, new), strict=True))
             for (position, raw), result in zip(chunk, parsed, strict=True):
-                yield _judge(position, raw, result, ids, problems, part)
+                if isinstance(result, Rejection):
+                    name = sample_name(raw, id_key)
+                    name = f"{part}:{name}" if part and name else name
+                    yield Outcome(position, raw, name, None, result)
+                else:
+                    yield _judge(position, raw, result, ids, problems)
+
+
+def require_key(outcomes: Iterator[Outcome], key: str) -> Iterator[Outcome]:
+    """Pass outcomes on; raises InputError at the end if no record has the key that ids are under.
+
+    Every record may lack `ID_KEY`, but another key was named on purpose.
+    """
+    read, found = False, key == ID_KEY
+    for outcome in outcomes:
+        read, found = True, found or json.dumps(key, ensure_ascii=False) in outcome.raw
+        yield outcome
+    if read and not found:
+        raise InputError(f"no record has {key!r}, the key of ids in the config (id_key)")
 
 
 class _Ids:
@@ -201,15 +228,11 @@ def _attempt(parse: Callable[[str], Record], raw: str) -> Record | Rejection:
 def _judge(
     position: int,
     raw: str,
-    result: Record | Rejection,
+    result: Record,
     ids: _Ids,
     problems: dict[str, tuple[str, str] | None],
-    part: str | None,
 ) -> Outcome:
     """Decide on a parsed record; an accepted one takes its id."""
-    if isinstance(result, Rejection):
-        name = sample_name(raw)
-        return Outcome(position, raw, f"{part}:{name}" if part and name else name, None, result)
     rejection = None
     name = ids.free(result.sample_id)
     if name is None:
@@ -222,4 +245,4 @@ def _judge(
         return Outcome(position, raw, result.sample_id, None, rejection)
     ids.take(name)
     renamed = result if name == result.sample_id else replace(result, sample_id=name)
-    return Outcome(position, raw, name, renamed, None)
+    return Outcome(position, nan_as_null(raw), name, renamed, None)

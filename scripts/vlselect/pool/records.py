@@ -1,28 +1,29 @@
 """Instruction records: what makes a conversation with images valid, and why records are rejected.
 
-`conversations` describes the forms that are read. LLaVA's records need an ``id``; in other forms, a
-record without one gets an id made from its content. In a part of a mixture, ids and images are
-prefixed with the part's name and a colon, so that ids of two datasets cannot collide. Torch-free.
+`conversations` describes the forms that are read. A record without an id gets one made from its
+content. In a part of a mixture, ids and images are prefixed with the part's name and a colon, so
+that ids of two datasets cannot collide. Torch-free.
 
 Reasons of rejection
 --------------------
 not_an_object, invalid_json, invalid_unicode, bad_number, bad_type, unsupported_media, no_id,
 bad_id, duplicate_id, empty_conversation, unknown_role, one_sided_conversation, wrong_turn_order,
-empty_turn, forbidden_text, image_count_mismatch; for images (`images`): missing_image,
+empty_turn, forbidden_text, image_count_mismatch, image_url; for images (`images`): missing_image,
 unreadable_image, truncated_image, oversized_image, image_outside_root; for task records: no_answer,
 no_response.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vlselect.pool.conversations import IMAGE_MARKER, LLAVA, Turn, read_conversation
+from vlselect.pool.conversations import IMAGE_MARKER, Turn, read_conversation
 from vlselect.pool.embedded import content_name, is_embedded
 from vlselect.pool.rejection import Rejection, kind, parse_object, shorten
 
 __all__ = ["IMAGE_MARKER", "Record", "Rejection", "TaskRecord", "Turn", "parse_object"]
+ID_KEY = "id"  # of all records but those of a pool whose config names another
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -56,6 +57,8 @@ def parse_record(
     require_response: bool = True,
     part: str | None = None,
     forbidden: Sequence[str] = (),
+    id_key: str = ID_KEY,
+    locate: Callable[[str], str] = str,
 ) -> Record:
     """Read one record from its JSON text and check its conversation (not its image files).
 
@@ -72,12 +75,16 @@ def parse_record(
         Part of a mixture, which prefixes the id and the images.
     forbidden : sequence of str
         Texts that no turn may contain, such as the image token of the model.
+    id_key : str
+        Key of the record's id.
+    locate : callable
+        Returns an image's path below its root from the path in the record (`ImageRoots.locator`).
 
     Raises
     ------
     Rejection
     """
-    record = _build(parse_object(raw), source_key, require_response, part)
+    record = _build(parse_object(raw), source_key, require_response, part, id_key, locate)
     for number, turn in enumerate(record.turns, start=1):
         for text in forbidden:
             if text in turn.text:
@@ -86,7 +93,11 @@ def parse_record(
 
 
 def parse_task_record(
-    raw: str, source_key: str | None = None, *, require_response: bool = False
+    raw: str,
+    source_key: str | None = None,
+    *,
+    require_response: bool = False,
+    locate: Callable[[str], str] = str,
 ) -> TaskRecord:
     """Read one record of a task: a record with answers and, optionally, choices.
 
@@ -98,7 +109,7 @@ def parse_task_record(
     Raises Rejection as `parse_record`, also ``no_answer`` and ``no_response``.
     """
     value = parse_object(raw)
-    record = _build(value, source_key, require_response=False)
+    record = _build(value, source_key, require_response=False, locate=locate)
     if require_response and record.turns[-1].role != "assistant":
         raise Rejection("no_response", "the last turn is the user's; gradients need a response")
     answers = _answers(value, record)
@@ -106,13 +117,13 @@ def parse_task_record(
     return TaskRecord(**vars(record), answers=answers, choices=choices)
 
 
-def sample_name(raw: str) -> str:
+def sample_name(raw: str, id_key: str = ID_KEY) -> str:
     """Return the id of a rejected record if it can be read, else ""."""
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError):
         return ""
-    name = value.get("id") if isinstance(value, dict) else None
+    name = value.get(id_key) if isinstance(value, dict) else None
     name = "" if name is None or isinstance(name, dict | list) else _text(name)
     return name.encode("utf-8", "backslashreplace").decode()
 
@@ -128,20 +139,26 @@ def content_digest(images: Sequence[str], turns: Sequence[Turn]) -> str:
 
 
 def _build(
-    value: dict, source_key: str | None, require_response: bool, part: str | None = None
+    value: dict,
+    source_key: str | None,
+    require_response: bool,
+    part: str | None = None,
+    id_key: str = ID_KEY,
+    locate: Callable[[str], str] = str,
 ) -> Record:
-    form, turns, images = read_conversation(value)
+    turns, images = read_conversation(value)
+    images = tuple(map(locate, images))
     _check_order([turn.role for turn in turns], require_response)
-    name = value.get("id")
+    name = value.get(id_key)
     if isinstance(name, dict | list):
-        raise Rejection("bad_type", f"'id' is {kind(name)}, not a text or a number")
-    if name is None and form != LLAVA:
+        raise Rejection("bad_type", f"{id_key!r} is {kind(name)}, not a text or a number")
+    if name is None:
         name = content_digest(images, turns)[:16]
-    if name is None or not _text(name).strip():
-        raise Rejection("no_id", "'id' is missing or empty")
     name, source = _text(name), _source(value, source_key)
+    if not name.strip():
+        raise Rejection("no_id", f"{id_key!r} is empty")
     if any(ord(character) < 32 for character in name):
-        raise Rejection("bad_id", f"'id' holds a control character: {shorten(name)}")
+        raise Rejection("bad_id", f"{id_key!r} holds a control character: {shorten(name)}")
     if part is None:
         return Record(name, source or _first_folder(images), images, turns)
     images = tuple(f"{part}:{image}" for image in images)

@@ -1,9 +1,17 @@
 """Rejected records: the exception, and how its details describe a wrong JSON value."""
 
 import json
+import math
 import re
+from collections.abc import Iterator
 
+from vlselect.core.errors import InputError
+
+# Keys for which null says that there is none. So does NaN, as pandas writes what is missing.
+MAY_BE_NAN = ("conversations", "messages", "texts", "image", "images")
+MAY_BE_NAN += ("video", "videos", "audio", "audios")
 _MAY_BE_LONE = re.compile(r"\\u[dD][89a-fA-F]")  # the escape of a surrogate, alone or in a pair
+_STRING_OR_NAN = re.compile(r'"(?:[^"\\]|\\.)*"|NaN')
 
 
 class Rejection(Exception):  # noqa: N818 (an outcome, not always an error)
@@ -14,25 +22,36 @@ class Rejection(Exception):  # noqa: N818 (an outcome, not always an error)
         self.reason, self.detail = reason, detail
 
 
+class ImageError(Rejection, InputError):
+    """An image cannot be used; `reason` and `detail` as for a record, the detail names the path."""
+
+
 def parse_object(raw: str) -> dict:
     """Read a JSON object; all its texts must be Unicode and all its numbers finite.
+
+    NaN under one of `MAY_BE_NAN` is read as null.
 
     Raises Rejection: ``invalid_json``, ``not_an_object``, ``invalid_unicode`` or ``bad_number``.
     """
     _require_unicode(raw, "a byte that is not UTF-8")
     try:
-        value = _DECODER.decode(raw)
+        value = _decode(raw)
         if _MAY_BE_LONE.search(raw):
             _require_unicode(json.dumps(value, ensure_ascii=False), "a lone surrogate")
     except json.JSONDecodeError as error:
         raise Rejection("invalid_json", f"{error.msg}, character {error.pos}") from error
     except RecursionError as error:
         raise Rejection("invalid_json", "values are nested too deeply") from error
-    except ValueError as error:
-        raise Rejection("bad_number", "an integer of too many digits") from error
     if not isinstance(value, dict):
         raise Rejection("not_an_object", f"the record is {kind(value)}: {shorten(raw)}")
     return value
+
+
+def nan_as_null(raw: str) -> str:
+    """Return the JSON text with null for each NaN, which JSON does not have; all else as it is."""
+    if "NaN" not in raw:
+        return raw
+    return _STRING_OR_NAN.sub(lambda found: "null" if found[0] == "NaN" else found[0], raw)
 
 
 def kind(value: object) -> str:
@@ -46,12 +65,62 @@ def shorten(text: str, width: int = 60) -> str:
     return repr(text if len(text) <= width else text[:width] + "…")
 
 
+def _decode(raw: str) -> object:
+    """Decode JSON; where a number is not finite, once more to say which, or to read it as null."""
+    try:
+        return _DECODER.decode(raw)
+    except _NotFiniteError:
+        pass
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer of more digits than Python converts
+        pass
+    value = _MARKING_DECODER.decode(raw)
+    for path, literal in _odd_numbers(value):
+        if literal != "NaN" or not path or path[0] not in MAY_BE_NAN:
+            where = f"{'.'.join(map(str, path))!r} is " if path else ""
+            if literal == "NaN":
+                raise Rejection("bad_number", f"{where}NaN; write null for what is missing")
+            what = literal if len(literal) < 60 else "of too many digits"
+            raise Rejection("bad_number", f"{where}{what}: not a number of finite size")
+    return _DECODER.decode(nan_as_null(raw))
+
+
+class _NotFiniteError(Exception):
+    """A number is NaN, infinite, or overflows to infinity."""
+
+
+class _Literal(str):
+    """A number that cannot be read, as it is written."""
+
+
 def _finite(literal: str) -> float:
-    """Read a number; NaN, infinity and literals that overflow to infinity are rejected."""
     number = float(literal)
-    if number - number != 0:
-        raise Rejection("bad_number", f"{shorten(literal)} is not a finite number")
+    if not math.isfinite(number):
+        raise _NotFiniteError(literal)
     return number
+
+
+def _marked(literal: str) -> float | _Literal:
+    number = float(literal)
+    return number if math.isfinite(number) else _Literal(literal)
+
+
+def _marked_integer(literal: str) -> int | _Literal:
+    try:
+        return int(literal)
+    except ValueError:
+        return _Literal(literal)
+
+
+def _odd_numbers(value: object, path: tuple = ()) -> Iterator[tuple[tuple, str]]:
+    """Yield the keys that lead to each `_Literal`, and its text."""
+    if isinstance(value, _Literal):
+        yield path, str(value)
+    elif isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from _odd_numbers(item, (*path, key))
 
 
 def _require_unicode(text: str, what: str) -> None:
@@ -64,3 +133,6 @@ def _require_unicode(text: str, what: str) -> None:
 
 
 _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
+_MARKING_DECODER = json.JSONDecoder(
+    parse_float=_marked, parse_int=_marked_integer, parse_constant=_marked
+)

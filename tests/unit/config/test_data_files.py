@@ -43,6 +43,9 @@ def test_a_mixture():
     assert flag_values(MIXTURE, "records") == ["coco=coco.json", "charts=charts.parquet"]
     assert flag_values(MIXTURE, "images") == ["coco=coco.tar", "charts=charts.parquet"]
     assert flag_values(MIXTURE, "source_key") == ["coco=kind", "charts=task"]
+    own = {"id_key": "id", "sources": {"m4": {"records": "x.json", "id_key": "sample_id"}}}
+    assert flag_values(own, "id_key") == ["m4=sample_id"]
+    assert flag_values(own | {"sources": {"m4": {"records": "x"}}}, "id_key") == ["m4=id"]
     assert pool_files(MIXTURE) == ["coco.json", "charts.parquet"]
     check_data(config(MIXTURE, a={"test": "t.json", "images": "i"}, b={"test": "t.parquet"}))
 

@@ -5,7 +5,13 @@ import json
 import pytest
 from record_forms import write_saved
 
-from vlselect.config.record_files import by_part, image_location, is_table, record_files
+from vlselect.config.record_files import (
+    by_part,
+    image_location,
+    is_table,
+    record_files,
+    record_folder,
+)
 
 ROWS = [{"id": i, "images": []} for i in range(4)]
 
@@ -78,3 +84,35 @@ def test_parts():
         by_part(["a=x", "a=y"])
     with pytest.raises(ValueError, match="names no part"):
         by_part(["a=x", "./y"])
+
+
+@pytest.mark.parametrize(
+    ("names", "advice"),
+    [
+        (("a.json", "b.json"), r"JSON files are named by a pattern: \S+/set/\*\.json$"),
+        (("a.jsonl.gz", "images/1.png"), r"a pattern: \S+/set/\*\.jsonl\.gz$"),
+        (("train/a.json", "test/b.json"), r"a pattern: \S+/set/\*/\*\.json$"),
+        (("data/a.parquet", "readme.md"), r"tables in \S+/set/data: \S+/set/\*/\*\.parquet$"),
+        (("a/b/c.arrow",), r"tables in \S+/set/a/b: \S+/set/\*/\*/\*\.arrow$"),
+        (("a.zip",), r"; unpack \S+/set/a\.zip$"),
+        (("1.png", "readme.md"), "$"),
+    ],
+)
+def test_a_folder_without_tables_says_what_to_write(tmp_path, names, advice):
+    touch(tmp_path / "set", *names)
+    with pytest.raises(FileNotFoundError, match=f"no file of records there.*{advice}"):
+        record_files(tmp_path / "set")
+
+
+def test_a_pattern_that_means_a_folder_says_what_to_write(tmp_path):
+    touch(tmp_path, "set/a/x.json", "set/b/x.json")
+    with pytest.raises(ValueError, match=r"set/a too; JSON files .* pattern: \S+/set/a/\*\.json$"):
+        record_files(tmp_path / "set/*")
+
+
+def test_the_folder_of_records(tmp_path):
+    touch(tmp_path, "a/x.json", "a/y.json", "b/x.json")
+    (tmp_path / "link").symlink_to("a")
+    for location in ("a/x.json", "a/?.json", "link/*.json", "a/none.json"):
+        assert record_folder(tmp_path / location) == str(tmp_path / "a")
+    assert record_folder(tmp_path / "?/x.json") is None

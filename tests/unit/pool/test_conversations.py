@@ -67,19 +67,13 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_same(form):
-    name, turns, images = read_conversation(FORMS[form])
-    assert (turns, images) == (TURNS, IMAGES)
-    assert name == ("conversations" if form == "llava" else "messages")
+    assert read_conversation(FORMS[form]) == (TURNS, IMAGES)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_ids_are_made_where_the_form_allows(form):
-    raw = json.dumps(FORMS[form])
-    if form == "llava":
-        with pytest.raises(Rejection, match="no_id"):
-            parse_record(raw)
-    else:
-        assert parse_record(raw).sample_id == parse_record(json.dumps(FORMS["sharegpt"])).sample_id
+def test_every_form_gets_the_same_id(form):
+    found = parse_record(json.dumps(FORMS[form])).sample_id
+    assert len(found) == 16 and found == parse_record(json.dumps(FORMS["llava"])).sample_id
 
 
 def test_strings_and_parts_take_images_in_turn():
@@ -96,7 +90,7 @@ def test_strings_and_parts_take_images_in_turn():
             {"role": "assistant", "content": "d"},
         ],
     }
-    _, turns, images = read_conversation(value)
+    turns, images = read_conversation(value)
     assert images == ("1", "2", "own", "3")
     assert turns[2].text == "<image><image>c<image>"
 
@@ -104,24 +98,24 @@ def test_strings_and_parts_take_images_in_turn():
 def test_the_cauldron():
     pairs = [{"user": "Q1", "assistant": "A1", "source": "vqa"}, {"user": "Q2", "assistant": "A2"}]
     value = {"images": [{"path": "a.png"}, {"bytes": EMBEDDED, "path": None}], "texts": pairs}
-    form, turns, images = read_conversation(value)
-    assert form == "texts" and images == ("a.png", EMBEDDED)
+    turns, images = read_conversation(value)
+    assert images == ("a.png", EMBEDDED)
     assert [turn.text for turn in turns] == ["<image><image>Q1", "A1", "Q2", "A2"]
     record = parse_record(json.dumps(value), source_key="source")
     assert record.source == "vqa" and len(record.sample_id) == 16
     marked = value | {"texts": [pairs[0], {"user": "<image> and <image>", "assistant": "A2"}]}
-    assert read_conversation(marked)[1][0].text == "Q1"
+    assert read_conversation(marked)[0][0].text == "Q1"
 
 
 def test_other_texts_beside_a_conversation_are_not_looked_at():
-    assert read_conversation(FORMS["llava"] | {"texts": ["read", "from", "the image"]})[1] == TURNS
+    assert read_conversation(FORMS["llava"] | {"texts": ["read", "from", "the image"]})[0] == TURNS
 
 
 def test_bytes_in_a_table_come_before_their_path():
     value = FORMS["sharegpt"] | {"images": [{"path": "p.png", "bytes": EMBEDDED}, "x/2.png"]}
-    assert read_conversation(value)[2] == (EMBEDDED, "x/2.png")
+    assert read_conversation(value)[1] == (EMBEDDED, "x/2.png")
     value = FORMS["sharegpt"] | {"images": [{"path": "p.png", "bytes": "iVBORw0KGgo="}, "x/2.png"]}
-    assert read_conversation(value)[2] == ("p.png", "x/2.png")
+    assert read_conversation(value)[1] == ("p.png", "x/2.png")
 
 
 def one(content, **keys):
@@ -147,6 +141,12 @@ def one(content, **keys):
         ("unsupported_media", one("<image>", image="x" * 5000)),
         ("missing_image", one("<image>", image={"path": None, "bytes": None})),
         ("missing_image", one("<image>", image={})),
+        ("missing_image", one([{"type": "image", "image": ""}], images=[None])),
+        ("image_url", one("<image>", image="https://example.org/a.png")),
+        ("image_url", one("<image>", images=[{"path": "s3://bucket/a.png", "bytes": None}])),
+        ("image_url", one("<image>", image="file://host/a.png")),
+        ("image_url", one([{"type": "image_url", "image_url": {"url": "HTTP://x/a.png"}}])),
+        ("empty_conversation", {"version": 1, "data": [one("x")]}),
         ("image_count_mismatch", one([{"type": "image"}])),
         ("image_count_mismatch", one([{"type": "image", "image": "a"}], images=["a"])),
         ("image_count_mismatch", one([{"type": "text", "text": "x"}], images=["a"])),
@@ -156,3 +156,44 @@ def test_rejections(reason, value):
     with pytest.raises(Rejection) as caught:
         read_conversation(value)
     assert caught.value.reason == reason and 5 < len(caught.value.detail) < 200
+
+
+NONE = [None, "", " ", [], {}, {"bytes": None, "path": None}, [None], [{"bytes": None, "path": ""}]]
+
+
+@pytest.mark.parametrize("key", ["image", "images"])
+@pytest.mark.parametrize("none", NONE, ids=json.dumps)
+def test_no_image_in_any_way_of_saying_so(none, key):
+    said = one("What?")["messages"]
+    assert read_conversation({"messages": said, key: none}) == read_conversation({"messages": said})
+    with pytest.raises(Rejection, match=f"missing_image: 1 <image> markers, '{key}' is empty"):
+        read_conversation(one("<image>What?", **{key: none}))
+
+
+def test_an_empty_key_is_no_second_one():
+    plain = read_conversation(one("<image>What?", image="a.png"))
+    assert read_conversation(one("<image>What?", image="a.png", images=[])) == plain
+    assert read_conversation(one("<image>What?", image="", images=["a.png"])) == plain
+
+
+def test_a_whole_file_in_one_object_is_told_from_a_record():
+    with pytest.raises(Rejection, match="if 'data' holds the records, write that list alone"):
+        read_conversation({"version": 1, "data": [one("x")]})
+    with pytest.raises(Rejection, match="if these are several records, write them as a list"):
+        read_conversation({"0": one("x"), "1": one("y")})
+    for other in ({}, {"images": [{"path": "a.png"}]}, {"id": 1, "tags": ["a"], "meta": {}}):
+        with pytest.raises(Rejection, match="'messages' or 'texts'$"):
+            read_conversation(other)
+
+
+def test_one_slash_is_a_path():
+    assert read_conversation(one("<image>", image="http:/x.png"))[1] == ("http:/x.png",)
+
+
+def test_our_own_system_prompt_is_a_turn_again():
+    said = [{"from": "human", "value": "Be brief.\n\nWhy?"}, {"from": "gpt", "value": "So."}]
+    value = {"conversations": said, "system_in_first_turn": "Be brief."}
+    turns, _ = read_conversation(value)
+    assert turns == (Turn("system", "Be brief."), Turn("user", "Why?"), Turn("assistant", "So."))
+    other = read_conversation(value | {"system_in_first_turn": "Be kind."})
+    assert other == read_conversation({"conversations": said})

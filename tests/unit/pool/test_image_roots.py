@@ -191,8 +191,26 @@ OUT = ("../secret.png", "a/../../secret.png", "/secret.png", "..", "a/../..")
 def test_no_reference_leaves_a_folder(folder):
     (folder.parent / "secret.png").write_bytes(CONTENT[NAMES[0]])
     (folder / "link.png").symlink_to(folder.parent / "secret.png")
-    for name in (*OUT, str(folder / "a/1.png"), "link.png"):
+    for name in (*OUT, str(folder.parent / "secret.png")):
         assert outside(folder, name) and outside([f"part={folder}"], f"part:{name}")
+    assert outside(ImageRoots({None: folder}, None), "link.png")
+
+
+def test_paths_are_located_by_part(folder, tmp_path):
+    tar = write_tar(CONTENT, tmp_path / "x.tar")
+    roots = ImageRoots({"one": folder, "two": tar}, None)
+    near = roots.locator("one", tmp_path / "records.json")
+    assert near(str(folder / "a/1.png")) == "a/1.png" and near("a/1.png") == "a/1.png"
+    (tmp_path / "deep").mkdir()
+    climbing = roots.locator("one", tmp_path / "deep/records.json")
+    assert climbing("../images/a/1.png") == "a/1.png"
+    for i in (1, 2):  # records of two folders: which of them is meant is not known
+        (tmp_path / f"{i}").mkdir()
+        (tmp_path / f"{i}/x.json").touch()
+    several = roots.locator("one", tmp_path / "?/x.json")
+    assert several("../images/a/1.png") == "../images/a/1.png"
+    in_tar = roots.locator("two", tmp_path / "records.json")
+    assert in_tar(f"{tar}/a/1.png") == f"{tar}/a/1.png"
 
 
 def test_no_reference_leaves_a_tar(tmp_path):
@@ -211,7 +229,7 @@ def test_no_reference_leaves_a_tar(tmp_path):
             member = tarfile.TarInfo(name)
             member.type, member.linkname = kind, target
             tar.addfile(member)
-    for name in (*OUT, str(secret), "soft", "hard", "up"):
+    for name in (*OUT, str(secret), f"file://{secret}", "soft", "hard", "up"):
         assert outside(tmp_path / "x.tar", name)
     for name in ("secret.png", str(secret).lstrip("/"), "a\0b", ""):
         assert reason(tmp_path / "x.tar", name) == "missing_image"

@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from vlselect.pool.image_roots import ImageError, ImageRoots
 from vlselect.pool.images import load, problem, to_rgb
@@ -54,9 +54,13 @@ def test_no_path_leaves_the_root(root):
     (root / "link.png").symlink_to(outside / "x.png")
     (root / "folder").symlink_to(outside)
     (root.parent / "images2").symlink_to(outside)  # begins with the root's name
-    bad = ["../outside/x.png", "a/../../outside/x.png", str(outside / "x.png"), "link.png"]
-    bad += ["folder/x.png", "../images2/x.png", str(root / "a/good.png"), "../none.png"]
+    bad = ["../outside/x.png", "a/../../outside/x.png", str(outside / "x.png")]
+    bad += ["../images2/x.png", str(root.parent / "images2/x.png"), "../none.png"]
     assert [reason(root, name) for name in bad] == ["image_outside_root"] * len(bad)
+    strict = ImageRoots({None: root}, None)
+    assert [reason(strict, name) for name in ("link.png", "folder/x.png")] == [
+        "image_outside_root"
+    ] * 2
 
 
 def test_missing(root):
@@ -100,6 +104,43 @@ def test_oversized_before_decoding(root):
     (root / "bomb.png").write_bytes(png + struct.pack(">I", 0) + b"IDAT" + b"\0" * 4)
     assert reason(root, "bomb.png", 10**12) == "oversized_image"
     assert reason(root, "bomb.png") == "oversized_image"
+
+
+def with_text(size, compressed=True, international=False):
+    text = PngImagePlugin.PngInfo()
+    (text.add_itxt if international else text.add_text)("note", "x" * size, zip=compressed)
+    return {"pnginfo": text}
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        lambda size: {"icc_profile": np.random.default_rng(0).bytes(size)},
+        lambda size: {"icc_profile": bytes(size)},
+        with_text,
+        lambda size: with_text(size, international=True),
+        lambda size: with_text(size, international=True, compressed=False),
+    ],
+    ids=["random profile", "profile", "zTXt", "iTXt", "iTXt as it is"],
+)
+def test_a_png_with_large_metadata_is_sound(root, metadata):
+    Image.fromarray(PIXELS).save(root / "large.png", **metadata(2 << 20))
+    assert problem(root, "large.png", 10_000) is None
+    np.testing.assert_array_equal(np.asarray(load(root, "large.png", 10_000)), PIXELS)
+
+
+@pytest.mark.parametrize("size", [(17 << 20,), (15 << 20,) * 5], ids=["one", "many"])
+@pytest.mark.parametrize("kind", ["profile", "text"])
+def test_metadata_that_unpack_to_a_flood_are_refused(root, size, kind):
+    """A chunk of 17 MiB of zeros is 17 kB in the file; memory is bounded by the limit."""
+    text = PngImagePlugin.PngInfo()
+    for i, n in enumerate(size):
+        text.add_text(f"note {i}", "x" * n, zip=True)
+    keys = {"icc_profile": bytes(size[0] + (2 << 20))} if kind == "profile" else {"pnginfo": text}
+    Image.fromarray(PIXELS).save(root / "flood.png", **keys)
+    del text, keys
+    assert (root / "flood.png").stat().st_size < 200_000
+    assert reason(root, "flood.png") == "oversized_image"
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"])

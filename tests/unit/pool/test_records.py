@@ -14,6 +14,7 @@ from vlselect.pool.records import (
     parse_task_record,
     sample_name,
 )
+from vlselect.pool.rejection import nan_as_null
 
 Q, A = {"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A cat."}
 TEXT_Q = {"from": "human", "value": "Why?"}
@@ -70,6 +71,55 @@ def test_an_id_may_be_any_scalar(given, expected):
     assert parse_record(json.dumps(llava(id=given))).sample_id == expected
 
 
+@pytest.mark.parametrize("change", [{}, {"id": ...}, {"id": None}])
+def test_an_id_from_the_content_where_there_is_none(change):
+    other = parse_record(json.dumps(llava(sample_id=7, **change)), id_key="sample_id")
+    assert other.sample_id == "7"
+    found = parse_record(json.dumps(llava(**change)), id_key="sample_id").sample_id
+    assert found == content_digest(other.images, other.turns)[:16]
+    assert parse_record(json.dumps(llava(**change))).sample_id == (found if change else "a-1")
+    assert sample_name(json.dumps(llava(sample_id=7)), "sample_id") == "7"
+
+
+def test_paths_are_located_before_ids_and_sources_are_made_of_them():
+    far = llava(id=..., image="/data/coco/1.jpg")
+    record = parse_record(json.dumps(far), locate=lambda path: path.removeprefix("/data/"))
+    assert record == parse_record(json.dumps(llava(id=...))) and record.source == "coco"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "detail"),
+    [
+        ("score", "NaN", "'score' is NaN; write null for what is missing"),
+        ("id", "NaN", "'id' is NaN"),
+        ("meta", '{"a": [1, -Infinity]}', "'meta.a.1' is -Infinity: not"),
+        ("n", "1e999", "'n' is 1e999: not"),
+        ("n", "-" + "9" * 5000, "'n' is of too many digits"),
+        ("image", "Infinity", "'image' is Infinity: not"),
+    ],
+)
+def test_a_bad_number_is_named(key, value, detail):
+    raw = json.dumps(llava() | {key: "HERE"}).replace('"HERE"', value)
+    with pytest.raises(Rejection, match=f"bad_number: {detail}"):
+        parse_record(raw)
+
+
+@pytest.mark.parametrize("value", ["NaN", "[NaN]", '{"bytes": NaN, "path": NaN}'])
+def test_nan_in_place_of_an_image_is_none(value):
+    raw = json.dumps(llava(image="HERE", messages="THERE", n=10**400, conversations=[TEXT_Q, A]))
+    raw = raw.replace('"HERE"', value).replace('"THERE"', "NaN")
+    assert parse_record(raw) == parse_record(json.dumps(text_only(TEXT_Q, A) | {"id": "a-1"}))
+    with pytest.raises(Rejection, match="missing_image"):
+        parse_record(json.dumps(llava(image="HERE")).replace('"HERE"', value))
+
+
+def test_nan_becomes_null_where_it_is_a_value():
+    raw = r'{"NaN": NaN, "a": "NaN \" NaN", "b":[NaN,"\\",NaN] , "c": 1.50}'
+    expected = r'{"NaN": null, "a": "NaN \" NaN", "b":[null,"\\",null] , "c": 1.50}'
+    assert nan_as_null(raw) == expected
+    assert nan_as_null("[1e999, Infinity]") == "[1e999, Infinity]"
+
+
 @pytest.mark.parametrize("image", [..., None, []])
 def test_without_image_a_record_is_text_only(image):
     record = parse_record(json.dumps(llava(image=image, conversations=[TEXT_Q, A])))
@@ -97,7 +147,8 @@ def test_an_empty_system_prompt_is_left_out():
 
 REJECTED = {
     "not_an_object": [[1, 2], "text", 3, None, True],
-    "no_id": [llava(id=...), llava(id=None), llava(id=""), llava(id=" "), sharegpt(id="")],
+    "no_id": [llava(id=""), llava(id=" "), sharegpt(id="")],
+    "missing_image": [llava(image=""), llava(image=None)],
     "empty_conversation": [
         *(llava(conversations=...), llava(conversations=[]), llava(conversations=None)),
         sharegpt(messages=[]),
@@ -121,7 +172,7 @@ REJECTED = {
         *(llava(id=["a"]), llava(id={}), llava(conversations="hello"), llava(conversations={})),
         *(llava(conversations=[Q, "x"]), llava(conversations=[Q, {"from": "gpt", "value": 7}])),
         *(llava(conversations=[Q, {"from": "gpt"}]), llava(conversations=[Q, {"value": "x"}])),
-        *(llava(image=7), llava(image=""), llava(image=["a", None])),
+        *(llava(image=7), llava(image=["a", ""]), llava(image=["a", None])),
         *(llava(images=["b.jpg"]), llava(messages=[]), llava(task=["x"])),
         sharegpt(messages=[{"role": "user", "content": [{"type": "text"}]}]),
     ],

@@ -53,10 +53,10 @@ class ImageFiles:
         return os.path.relpath(file, self._final)
 
     def _file(self, reference: str) -> Path:
-        """Return the image's file with links followed, so that ``..`` in a path is unambiguous."""
+        """Return the image's file, without ``..`` behind a link on its way."""
         path = self._roots.path(reference)
         if path is not None:
-            return Path(os.path.realpath(path))
+            return path
         name = PurePosixPath("images", file_name(reference))
         written = self._folder / name
         if not written.is_file():

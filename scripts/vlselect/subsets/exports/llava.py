@@ -6,19 +6,18 @@ kept, so that the export can replace the full JSON in a training script with its
 
 LLaVA takes the system prompt from its conversation template, and its trainer stops (KeyError) at a
 turn that is neither ``human`` nor ``gpt``. So a record's system prompt is put before its first
-question, and kept under `SYSTEM_KEY`, which LLaVA ignores.
+question, and kept under `SYSTEM_KEY`, which LLaVA ignores; read as a pool, it is a turn again.
 """
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from vlselect.pool.conversations import SYSTEM_BREAK, SYSTEM_KEY
 from vlselect.pool.records import Record
 from vlselect.subsets.exports.image_files import ImageFiles
 
 SPEAKERS = {"user": "human", "assistant": "gpt"}
-SYSTEM_KEY = "system_in_first_turn"
-BREAK = "\n\n"  # between the system prompt and the question
 
 
 def write(records: Iterable[Record], images: ImageFiles, folder: Path) -> None:
@@ -42,6 +41,6 @@ def _entry(record: Record, images: ImageFiles) -> dict:
         entry["image"] = paths[0] if len(paths) == 1 else paths
     entry["conversations"] = said
     if system:
-        said[0]["value"] = system[0] + BREAK + said[0]["value"]
+        said[0]["value"] = system[0] + SYSTEM_BREAK + said[0]["value"]
         entry[SYSTEM_KEY] = system[0]
     return entry
