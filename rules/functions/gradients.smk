@@ -71,3 +71,28 @@ def consensus_tasks():
     if aggregator.startswith("single:"):
         return [aggregator.removeprefix("single:")]
     return [] if aggregator == "vote" else VOTERS
+
+
+def pool_gradients():
+    """Return the shards of the pool's gradients, {seed} left in them."""
+    path = (
+        "<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors"
+    )
+    return gather.pool(path, model=config["gradients"]["model"], allow_missing=True)
+
+
+def target_gradients(paths):
+    """Return these paths if `targeted` goes by single validation samples."""
+    by_means = config["methods"]["targeted"]["selector"] == "round_robin_tasks"
+    return [] if by_means else list(paths)
+
+
+def target_influence():
+    """Return the influences that `targeted` reads: none where it goes by single samples."""
+    by_means = config["methods"]["targeted"]["selector"] == "round_robin_tasks"
+    return influence_paths(VOTERS) if by_means else []
+
+
+def voting_members():
+    """Return each voting task with the names of its validation sets: a group has several."""
+    return {task: GROUPS.get(task, [task]) for task in VOTERS}
