@@ -23,11 +23,9 @@ use rule select_subset as select_targeted with:
     input:
         code=code("select_subset.py", "vlselect/methods/targeted.py"),
         samples="<results>/pool/samples.parquet",
-        gradients=of_run("gradients", target_gradients(pool_gradients())),
-        validation=of_run(
-            "gradients", target_gradients(validation_gradients().values())
-        ),
-        influence=of_run("gradients", target_influence()),
+        influence=of_run("gradients", chosen_influence("targeted")),
+        gradients=of_run("gradients", chosen_gradients("targeted")),
+        validation=of_run("gradients", chosen_validation("targeted")),
         limits=limit_files,
     wildcard_constraints:
         method="targeted",
@@ -36,6 +34,6 @@ use rule select_subset as select_targeted with:
         mem_mb=growing(8000),
         runtime=growing(240),
     params:
-        signals=signal_flags(tables=["validation", "influence"]),
+        signals=signal_flags(tables=["influence", "validation"]),
         parameters=parameters("targeted", "selector", tasks=voting_members()),
         threads=config["threads"],
