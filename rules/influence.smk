@@ -12,17 +12,8 @@ if config.get("gradients") and VALIDATED:
         """Compute the mean inner product of projected gradients for each task; for a group, the maximum."""
         input:
             code=code("compute_influence.py"),
-            pool=gather.pool(
-                "<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors",
-                model=config["gradients"]["model"],
-                allow_missing=True,
-            ),
-            validation=collect(
-                "<results>/gradients/{model}/seed-{seed}/{task}/shard-1-of-1.safetensors",
-                model=config["gradients"]["model"],
-                task=VALIDATED,
-                allow_missing=True,
-            ),
+            pool=pool_gradients(),
+            validation=list(validation_gradients().values()),
         output:
             influence=collect(
                 "<results>/influence/seed-{seed}/{task}.parquet",

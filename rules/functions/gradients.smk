@@ -3,6 +3,11 @@
 Functions only.
 """
 
+BY_VALIDATION_SAMPLES = (
+    "round_robin",
+    "bids",
+)  # aggregators that read gradients themselves
+
 
 def warm_up_gpus(wildcards):
     """Return the GPUs of the warm-up: one for each process."""
@@ -65,9 +70,36 @@ def consensus_votes():
     return ["<results>/votes/seed-{seed}.parquet"] if voted else []
 
 
-def consensus_tasks():
-    """Return the tasks whose influence ICONS reads itself: none where it goes by votes."""
-    aggregator = config["methods"]["icons"]["aggregator"]
-    if aggregator.startswith("single:"):
-        return [aggregator.removeprefix("single:")]
-    return [] if aggregator == "vote" else VOTERS
+def chooser(method):
+    """Return the aggregator of `icons`, or the selector of `targeted`."""
+    settings = config["methods"][method]
+    return settings["aggregator" if method == "icons" else "selector"]
+
+
+def chosen_influence(method):
+    """Return the influences that a method reads itself, {seed} left in them."""
+    if chooser(method).startswith("single:"):
+        return influence_paths([chooser(method).removeprefix("single:")])
+    others = ("vote", *BY_VALIDATION_SAMPLES)
+    return [] if chooser(method) in others else influence_paths(VOTERS)
+
+
+def chosen_gradients(method):
+    """Return the shards of the pool's gradients where single validation samples choose."""
+    path = (
+        "<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors"
+    )
+    model = config["gradients"]["model"]
+    shards = gather.pool(path, model=model, allow_missing=True)
+    return shards if chooser(method) in BY_VALIDATION_SAMPLES else []
+
+
+def chosen_validation(method):
+    """Return the gradients of the validation sets where single validation samples choose."""
+    paths = [*validation_gradients().values()]
+    return paths if chooser(method) in BY_VALIDATION_SAMPLES else []
+
+
+def voting_members():
+    """Return each voting task with its validation sets: a group has several."""
+    return {task: GROUPS.get(task, [task]) for task in VOTERS}

@@ -29,17 +29,16 @@ def declare_method(name, parameters, needs_validation=False):
     trial.scale(config["methods"][name], schema, TRIAL_SHARE)
 
 
-def parameters(method, *keys):
-    """Return these keys of a method's config entry, as JSON for --parameters."""
-    return json.dumps(
-        {key: config["methods"][method][key] for key in keys}, sort_keys=True
-    )
+def parameters(method, *keys, **more):
+    """Return these keys of a method's config entry and what else it takes, as JSON for --parameters."""
+    chosen = {key: config["methods"][method][key] for key in keys}
+    return json.dumps(chosen | more, sort_keys=not more)
 
 
 def signal_flags(tables=()):
     """Return a function that makes a flag of each input that is a signal, named like the input.
 
-    tables: inputs whose files are tables of one signal, such as one for each task.
+    tables: inputs whose files are parts of one signal, such as one for each task.
     """
 
     def flags(wildcards, input):

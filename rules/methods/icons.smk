@@ -1,7 +1,8 @@
 """ICONS: samples that many tasks agree on (arXiv 2501.00654).
 
 Reads pool/samples.parquet and votes/seed-<s>.parquet or, for aggregators other than `vote`,
-influence/seed-<s>/<task>.parquet; the seed is the run's, or the one that gradients.warm_up.seed fixes.
+influence/seed-<s>/<task>.parquet or the gradients themselves; the seed is the run's, or the one that
+gradients.warm_up.seed fixes.
 Writes subsets/icons/<budget>_seed-<s>.{json,parquet}.
 """
 
@@ -16,9 +17,10 @@ declare_method(
             "default": 20,
         },
         "aggregator": {
-            "description": "how the tasks' influences become one order; single:<task> is a specialist (select_icons)",
+            "description": "how the tasks' influences become one order; single:<task> is a specialist; round_robin and bids go by single validation samples, as in `targeted` (select_icons)",
             "enum": [
-                *("vote", "mean", "max", "mean_rank", "round_robin"),
+                *("vote", "mean", "max", "mean_rank"),
+                *("round_robin", "round_robin_tasks", "bids"),
                 *(f"single:{task}" for task in [*VALIDATED, *GROUPS]),
             ],
             "default": "vote",
@@ -44,10 +46,14 @@ use rule select_subset as select_icons with:
         code=code("select_subset.py", "vlselect/methods/icons.py"),
         samples="<results>/pool/samples.parquet",
         votes=of_run("gradients", consensus_votes()),
-        influence=of_run("gradients", influence_paths(consensus_tasks())),
+        influence=of_run("gradients", chosen_influence("icons")),
+        gradients=of_run("gradients", chosen_gradients("icons")),
+        validation=of_run("gradients", chosen_validation("icons")),
         limits=limit_files,
     wildcard_constraints:
         method="icons",
     params:
-        signals=signal_flags(tables=["influence"]),
-        parameters=parameters("icons", "aggregator", "tie_break"),
+        signals=signal_flags(tables=["influence", "validation"]),
+        parameters=parameters(
+            "icons", "aggregator", "tie_break", tasks=voting_members()
+        ),

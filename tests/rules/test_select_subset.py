@@ -112,7 +112,7 @@ def test_icons_reads_votes_or_influences(tmp_path, samples):
         frame.to_parquet(tmp_path / f"{task}.parquet")
     tables = [str(tmp_path / f"{task}.parquet") for task in ("down", "up")]
     more = ["--signal", "votes", "--tables", "influence", *tables]
-    more += ["--parameters", json.dumps(usual | {"aggregator": "round_robin"})]
+    more += ["--parameters", json.dumps(usual | {"aggregator": "round_robin_tasks"})]
     _, rows = run(tmp_path, samples, "icons", 0.3, *more)
     assert pd.read_parquet(rows).sort_values("rank")["row"].tolist() == [0, 9, 1]
 

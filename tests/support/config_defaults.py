@@ -50,8 +50,8 @@ def keywords(function: Callable) -> dict[str, inspect.Parameter]:
 
 
 def usual_parameters(function: Callable) -> dict:
-    """Return the declared defaults of what a method's function takes from the config."""
-    known = declared(function.__module__.rpartition(".")[2])
+    """Return the declared defaults of what a method's function takes; rules add the tasks."""
+    known = {"tasks": {"default": {}}} | declared(function.__module__.rpartition(".")[2])
     return {key: known[key]["default"] for key in keywords(function)}
 
 

@@ -23,6 +23,7 @@ METHODS = {  # what is not as the rules' defaults have it
     "self_filter": {"neighbours": 3},
     "self_sup": {},
     "semdedup": {},
+    "targeted": {"tasks": {"vqa": ["vqa"]}},
 }
 SOURCES = ("charts", "chats", "photos", "text")
 CLUSTERS = 5
@@ -47,6 +48,11 @@ def make_signals(folder, rng, pool):
     features = rng.normal(size=(n, 6))
     features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float16)
     array = ShardedArray(write_shards(folder, features, 1))
+    header = {"projection": "{}", "model": "m"}
+    gradients, target = (
+        ShardedArray(write_shards(folder / name, rows, 1, **header))
+        for name, rows in (("gradients", features), ("vqa", features[::9]))
+    )
     squared = cdist(features.astype(np.float64), features.astype(np.float64), "sqeuclidean")
     nearest = np.argsort(squared + np.diag(np.full(n, np.inf)), axis=1)[:, :4]
     graph = {"row": np.arange(n)}
@@ -78,6 +84,7 @@ def make_signals(folder, rng, pool):
         "icons": {"votes": pd.DataFrame(votes)},
         "random": {},
         "self_filter": plain | {"clip": array},
+        "targeted": {"gradients": gradients, "validation": {"vqa": target}},
     }
 
 

@@ -12,8 +12,9 @@ from running import HERE, snakemake, succeeded
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
 
 SMALL = {"rank": 2, "alpha": 4, "batch_size": 8, "gradient_accumulation": 1}
-RANDOM = {  # methods with a parameter `seed`; that of icons is in `gradients`
+RANDOM = {  # methods with a parameter `seed`; that of icons and targeted is in `gradients`
     "icons": {},
+    "targeted": {},
     "coincide": {"model": "target", "n_clusters": 6},
     "semdedup": {"model": "target", "n_clusters": 6},
     "self_sup": {"model": "target", "n_clusters": 6},
@@ -51,7 +52,7 @@ def write_config(path, seed):
     config["models"]["clip"] = {"path": "data/clip"}
     config["gradients"]["warm_up"] |= own
     seeded = {name: settings | own for name, settings in RANDOM.items() if settings}
-    config["methods"] = {"icons": {}} | seeded | DRAWING | STEADY
+    config["methods"] = {"icons": {}, "targeted": {}} | seeded | DRAWING | STEADY
     config["experiments"] = {"main": {"methods": list(config["methods"])}}
     path.write_text(yaml.safe_dump(config))
     return path

@@ -11,7 +11,7 @@ References
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,16 @@ from vlselect.core.errors import InputError
 from vlselect.core.ordering import top
 
 TIE_BREAKS = ("mean_rank", "index")
+
+
+def influence_table(influence: Mapping[str, pd.DataFrame]) -> np.ndarray:
+    """Return the influences on tasks, each a DataFrame with that column, as float32 (N, T).
+
+    InputError if one cannot rank the pool; see `require_informative`.
+    """
+    table = np.column_stack([frame["influence"].to_numpy() for frame in influence.values()])
+    require_informative(table, list(influence))
+    return table
 
 
 def require_informative(table: np.ndarray, tasks: Sequence[str]) -> None:

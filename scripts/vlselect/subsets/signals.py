@@ -47,12 +47,16 @@ class RowsOf:
         """Read groups of rows scattered over the array, as `ShardedArray.groups`."""
         return self._array.groups((self._rows[group] for group in members), **options)
 
+    def path_of(self, row: int) -> Path:
+        """Return the path of the shard that holds a row."""
+        return self._array.path_of(int(self._rows[row]))
+
     def only(self, key: str) -> str:
         """Return the header value that all shards share."""
         return self._array.only(key)
 
 
-Signal = pd.DataFrame | ShardedArray | RowsOf | dict[str, pd.DataFrame]
+Signal = pd.DataFrame | ShardedArray | RowsOf | dict[str, pd.DataFrame | ShardedArray]
 
 POOL_COLUMNS = ["row", "sample_id", "source", "n_images"]
 
@@ -64,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     repeatable = {"nargs": "+", "action": "append", "default": [], "metavar": ("NAME", "PATH")}
     about = "a signal and its Parquet file or all its shards; left out without a path"
     parser.add_argument("--signal", help=about, **repeatable)
-    about = "a signal of several Parquet files, passed to the method by file name"
+    about = "a signal of several files: tables by their file names, arrays by their folders'"
     parser.add_argument("--tables", help=about, **repeatable)
     parser.add_argument("--parameters", default="{}", help="the method's parameters, as JSON")
     parser.add_argument("--seed", type=int, required=True)
@@ -89,13 +93,14 @@ def read_signals(
     single : iterable of [name, path, ...]
         Signals of one Parquet file, or of the safetensors shards of one array.
     several : iterable of [name, path, ...]
-        Signals of several Parquet files, such as one for each task.
+        Signals of several Parquet files or arrays, such as one for each task; the arrays' rows are
+        not the pool's.
     n_pool : int
         Samples in the pool. A column ``row`` of a table must be 0 to n_pool - 1 in order.
 
     Returns
     -------
-    dict of name to DataFrame, ShardedArray, or dict of file stem to DataFrame
+    dict of name to DataFrame, ShardedArray, or dict of name to DataFrame or ShardedArray
         Without the signals that have no path, so that a rule can name optional ones.
 
     Raises
@@ -115,10 +120,13 @@ def read_signals(
                 f"signal {name!r} must be one .parquet file or .safetensors shards, not {paths}"
             )
     for name, *paths in filter(_has_path, several):
-        tables: dict[str, pd.DataFrame] = {}
-        for path in paths:
-            _add(tables, Path(path).stem, _read_table(path, n_pool))
-        _add(signals, name, tables)
+        parts: dict[str, pd.DataFrame | ShardedArray] = {}
+        for path in map(Path, paths):
+            if path.suffix == ".safetensors":
+                _add(parts, path.parent.name, ShardedArray([path]))
+            else:
+                _add(parts, path.stem, _read_table(path, n_pool))
+        _add(signals, name, parts)
     return signals
 
 
@@ -155,8 +163,9 @@ def restrict(
 
 
 def _restrict(signal: Signal, rows: np.ndarray, place: np.ndarray) -> Signal:
-    if isinstance(signal, dict):
-        return {name: _restrict(table, rows, place) for name, table in signal.items()}
+    if isinstance(signal, dict):  # arrays of tasks have other rows
+        tables = {name: part for name, part in signal.items() if isinstance(part, pd.DataFrame)}
+        return signal | {name: _restrict(table, rows, place) for name, table in tables.items()}
     if isinstance(signal, pd.DataFrame):
         return _take(signal, rows, place) if "row" in signal else signal
     return RowsOf(signal, rows)
@@ -184,9 +193,9 @@ def _add(signals: dict, name: str, signal: Signal) -> None:
     signals[name] = signal
 
 
-def _read_table(path: str, n_pool: int) -> pd.DataFrame:
+def _read_table(path: str | Path, n_pool: int) -> pd.DataFrame:
     frame = pd.read_parquet(path)
-    _require_rows(path, frame, n_pool)
+    _require_rows(str(path), frame, n_pool)
     return frame
 
 

@@ -10,7 +10,7 @@ from vlselect.methods import icons
 
 select = with_defaults(icons.select)
 
-AGGREGATORS = ["vote", "mean", "max", "mean_rank", "round_robin", "single:b"]
+AGGREGATORS = ["vote", "mean", "max", "mean_rank", "round_robin_tasks", "single:b"]
 
 
 def make_pool(n_pool, seed=0):
@@ -85,7 +85,7 @@ def test_aggregators_rank_by_what_they_say():
     assert best("max") == [0]
     assert best("single:y") == [2]
     assert best("mean_rank") == [1]
-    assert best("round_robin", 3) == [0, 2, 1]
+    assert best("round_robin_tasks", 3) == [0, 2, 1]
 
 
 def test_bad_choices_and_missing_signals_are_errors():

@@ -6,11 +6,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from array_files import write_shards
 from config_defaults import usual_parameters
 from method_signals import METHODS, SOURCES, make_pool, make_signals, runner_of
 
 from vlselect.core.errors import InfeasibleError
 from vlselect.core.ordering import draw
+from vlselect.core.store import ShardedArray
 from vlselect.subsets.constraints import Constraints, read_ids
 from vlselect.subsets.near_duplicate_lookup import NearDuplicates
 
@@ -242,9 +244,10 @@ def test_rows_may_come_in_any_order(tmp_path, method):
         limits = random_limits(np.random.default_rng(4), pool)
         place = np.argsort(rows)
         moved = {name: move(table, rows, place) for name, table in signals.items()}
-        if method in ("coincide", "self_filter"):
-            name = {"coincide": "activations", "self_filter": "clip"}[method]
-            moved[name] = shards(tmp_path / f"m{rows[0]}", signals[name][rows])
+        for name in {"activations", "clip", "gradients"} & signals.keys():
+            header = {k: v for k, v in signals[name].metadata[0].items() if k != "rows"}
+            paths = write_shards(tmp_path / f"m{rows[0]}", signals[name][rows], 2, **header)
+            moved[name] = ShardedArray(paths)
         alike = limits[3][np.ix_(rows, rows)]
         new = move(pool, rows, place)
         constraints = made(
@@ -262,15 +265,6 @@ def move(table, rows, place):
     for column in table.filter(regex="^neighbour_"):
         table[column] = place[table[column]]
     return table
-
-
-def shards(folder, values):
-    from array_files import write_shards
-
-    from vlselect.core.store import ShardedArray
-
-    folder.mkdir()
-    return ShardedArray(write_shards(folder, values, 2))
 
 
 @pytest.mark.parametrize(
