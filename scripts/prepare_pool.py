@@ -3,11 +3,13 @@
 Writes the samples in the records' order (a mixture's part by part), the rejected records with their
 reasons, and counts; accepted + rejected = read. Fails if a file cannot be read or no record of a
 part is accepted. A trial checks only some of the records: accepted + rejected = taken.
+
+With held-out sets, records that copy theirs are rejected too, or are an error that lists them.
 """
 
 import argparse
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -15,11 +17,13 @@ from pathlib import Path
 from vlselect.config.record_files import by_part, image_location
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
+from vlselect.pool import contamination
 from vlselect.pool.image_roots import ImageRoots
 from vlselect.pool.intake import REPEATED_IDS, Outcome, Tally, examine, read_location
 from vlselect.pool.records import Record, parse_record
-from vlselect.pool.samples import REJECTED, RejectionWriter, SamplesWriter
+from vlselect.pool.samples import REJECTED, RejectionWriter, SamplesWriter, read_ids, unknown_ids
 from vlselect.pool.trial_choice import choose, places
+from vlselect.tables import contamination as contamination_table
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--forbidden", nargs="*", default=[], metavar="TEXT", help=what)
     what = "reject a record with an earlier one's id, or rename it to <id>#2"
     parser.add_argument("--repeated-ids", choices=REPEATED_IDS, required=True, help=what)
+    parser.add_argument("--exclude", type=Path, nargs="?", help="ids; see samples.read_ids")
+    contamination.add_held_out_argument(parser)
+    what = "reject copies of held-out records, or end with an error"
+    parser.add_argument("--on-contamination", choices=contamination.ACTIONS, help=what)
+    what = "contamination.csv to write, with held-out sets"
+    parser.add_argument("--contamination", type=Path, nargs="?", help=what)
     what = "so many records only, each source in its share; absent: all"
     parser.add_argument("--trial", type=int, nargs="?", help=what)
     parser.add_argument("--workers", type=int, default=1, help="threads that decode images")
@@ -70,19 +80,25 @@ def take(args: argparse.Namespace) -> tuple[set[tuple[str | None, int]] | None, 
     return choose(chain.from_iterable(found), lambda _: args.trial)
 
 
-def judge_parts(
-    args: argparse.Namespace, taken: set[tuple[str | None, int]] | None
-) -> Iterator[tuple[str | None, Iterator[Outcome]]]:
-    """Yield each part's name and the outcomes of its records, or of those that are taken."""
+def image_locations(args: argparse.Namespace) -> dict[str | None, str]:
+    """Return where each part's images are; InputError if a flag names a part without records."""
     records = by_part(args.records)
     locations = {part: image_location(records[part]) for part in records} | by_part(args.images)
-    source_keys = by_part(args.source_key)
-    unknown = (locations.keys() | source_keys.keys()) - records.keys()
+    unknown = (locations.keys() | by_part(args.source_key).keys()) - records.keys()
     if unknown:
         raise InputError(f"no records are given for {', '.join(map(repr, unknown))}")
-    roots = ImageRoots(locations)
-    roots.require()
-    parse = parsers(args)
+    return locations
+
+
+def judge_parts(
+    args: argparse.Namespace,
+    locations: Mapping[str | None, str],
+    roots: ImageRoots,
+    taken: set[tuple[str | None, int]] | None,
+    excluded: set[str],
+) -> Iterator[tuple[str | None, Iterator[Outcome]]]:
+    """Yield each part's name and the outcomes of its records, or of those that are taken."""
+    records, parse = by_part(args.records), parsers(args)
     for part, location in records.items():
         texts = read_location(location, locations[part])
         if taken is not None:
@@ -93,6 +109,7 @@ def judge_parts(
             workers=args.workers,
             part=part,
             repeated_ids=args.repeated_ids,
+            exclude=excluded,
         )
         yield part, outcomes
 
@@ -102,11 +119,13 @@ def write_part(
     part: str | None,
     samples: SamplesWriter,
     rejected: RejectionWriter,
+    unknown: set[str],
 ) -> Tally:
-    """Write and count the outcomes of a part's records."""
+    """Write and count the outcomes of a part's records; take their ids out of the unknown ones."""
     tally = Tally()
     for outcome in log.progress(outcomes, description=f"records of {part}" if part else "records"):
         tally.add(outcome)
+        unknown.discard(outcome.sample_id)
         if outcome.rejection is None:
             samples.write(outcome.record, outcome.raw)
         else:
@@ -116,23 +135,47 @@ def write_part(
     return tally
 
 
+def conclude_contamination(
+    args: argparse.Namespace, held_out: contamination.HeldOut, copies: contamination.Overlap
+) -> None:
+    """Write the table of copies, or stop where any is an error."""
+    overlaps = [copies, *held_out.overlaps()]
+    rows = contamination_table.contamination(held_out.sizes, overlaps)
+    if args.on_contamination == "error":
+        contamination_table.require_none(rows, overlaps)
+    with store.replacing(args.contamination) as path:
+        contamination_table.write(rows, path)
+
+
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     mixture = None not in by_part(args.records)
     tallies: dict[str | None, Tally] = {}
     taken, n_records = take(args)
+    excluded = set(read_ids(args.exclude)) if args.exclude else set()
+    unknown = set(excluded)
+    roots = ImageRoots(locations := image_locations(args))
+    roots.require()
+    digest = contamination.image_digests(roots)
+    held_out = contamination.read_held_out(args.held_out)
+    copies = contamination.Overlap(contamination_table.POOL)
     with (
         log.timed("pool"),
         SamplesWriter(args.samples) as samples,
         RejectionWriter(args.rejected, (*REJECTED, *["part"] * mixture)) as rejected,
     ):
-        for part, outcomes in judge_parts(args, taken):
-            tallies[part] = tally = write_part(outcomes, part, samples, rejected)
+        for part, outcomes in judge_parts(args, locations, roots, taken, excluded):
+            screened = contamination.screen(outcomes, held_out, digest, copies)
+            tallies[part] = tally = write_part(screened, part, samples, rejected, unknown)
             logger.info("%s%s", f"{part}: " if part else "", tally.describe())
             if not tally.accepted and (tally.read or taken is None):
                 where = by_part(args.records)[part]
                 raise InputError(f"{where}: no record was accepted: {tally.describe()}")
+        if unknown and taken is None:
+            raise unknown_ids("pool.exclude", sorted(unknown), "of no record")
+        if args.on_contamination:
+            conclude_contamination(args, held_out, copies)
     summary = Tally.total(tallies.values()).summary()
     if mixture:
         summary["parts"] = {part: tally.counts() for part, tally in tallies.items()}

@@ -35,8 +35,10 @@ def benchmark_code(script):
 
 
 def benchmark_tests(wildcards):
-    """Return the test sets, in the order of TESTED."""
-    return expand("<results>/tasks/{task}/test.parquet", task=TESTED)
+    """Return the test sets, in the order of TESTED, and, where a copy is an error, that there is none."""
+    tests = expand("<results>/tasks/{task}/test.parquet", task=TESTED)
+    strict = config["on_contamination"] == "error"
+    return [*tests, *(contamination_table() if strict else [])]
 
 
 def benchmark_validations(wildcards):

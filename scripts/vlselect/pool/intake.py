@@ -5,7 +5,7 @@ digests of their ids. Images are decoded in threads, which affects speed only.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -124,6 +124,7 @@ def examine(
     workers: int = 1,
     part: str | None = None,
     repeated_ids: str = "reject",
+    exclude: Container[str] = (),
 ) -> Iterator[Outcome]:
     """Accept or reject records one by one, in order.
 
@@ -142,6 +143,9 @@ def examine(
     repeated_ids : {"reject", "rename"}
         An id belongs to the first accepted record that has it; later ones are rejected, or renamed
         to the first free one of ``<id>#2``, ``<id>#3``, ….
+    exclude : container of str
+        Ids, with part and number, whose records are rejected; the other samples have the ids that
+        they would have beside them.
     """
     image_roots = ImageRoots.parse(image_roots)
     check = partial(images.problem, image_roots, max_pixels=max_pixels)
@@ -157,7 +161,7 @@ def examine(
                 problems = {name: problems[name] for name in names if name in problems}
             problems.update(zip(new, threads.map(check, new), strict=True))
             for (position, raw), result in zip(chunk, parsed, strict=True):
-                yield _judge(position, raw, result, ids, problems, part)
+                yield _judge(position, raw, result, ids, problems, part, exclude)
 
 
 class _Ids:
@@ -205,6 +209,7 @@ def _judge(
     ids: _Ids,
     problems: dict[str, tuple[str, str] | None],
     part: str | None,
+    exclude: Container[str],
 ) -> Outcome:
     """Decide on a parsed record; an accepted one takes its id."""
     if isinstance(result, Rejection):
@@ -215,6 +220,9 @@ def _judge(
     if name is None:
         detail = "an earlier record has this id"
         rejection = Rejection("duplicate_id", f"{detail}: {result.sample_id!r}")
+    elif name in exclude:
+        ids.take(name)
+        return Outcome(position, raw, name, None, Rejection("excluded", "its id is to be left out"))
     else:
         bad = (problems[name] for name in result.images if problems[name] is not None)
         rejection = next((Rejection(*reason) for reason in bad), None)
