@@ -95,7 +95,7 @@ def judge_parts(
     locations: Mapping[str | None, str],
     roots: ImageRoots,
     taken: set[tuple[str | None, int]] | None,
-    excluded: set[str],
+    excluded: frozenset[str],
 ) -> Iterator[tuple[str | None, Iterator[Outcome]]]:
     """Yield each part's name and the outcomes of its records, or of those that are taken."""
     records, parse = by_part(args.records), parsers(args)
@@ -147,35 +147,45 @@ def conclude_contamination(
         contamination_table.write(rows, path)
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = build_parser().parse_args(argv)
-    log.start()
-    mixture = None not in by_part(args.records)
-    tallies: dict[str | None, Tally] = {}
-    taken, n_records = take(args)
-    excluded = set(read_ids(args.exclude)) if args.exclude else set()
-    unknown = set(excluded)
+def write_parts(
+    args: argparse.Namespace,
+    taken: set[tuple[str | None, int]] | None,
+    samples: SamplesWriter,
+    rejected: RejectionWriter,
+) -> dict[str | None, Tally]:
+    """Write the records of all parts; return each part's counts."""
     roots = ImageRoots(locations := image_locations(args))
     roots.require()
     digest = contamination.image_digests(roots)
     held_out = contamination.read_held_out(args.held_out)
     copies = contamination.Overlap(contamination_table.POOL)
+    excluded = frozenset(read_ids(args.exclude) if args.exclude else ())
+    unknown, tallies = set(excluded), {}
+    for part, outcomes in judge_parts(args, locations, roots, taken, excluded):
+        screened = contamination.screen(outcomes, held_out, digest, copies)
+        tallies[part] = tally = write_part(screened, part, samples, rejected, unknown)
+        logger.info("%s%s", f"{part}: " if part else "", tally.describe())
+        if not tally.accepted and (tally.read or taken is None):
+            where = by_part(args.records)[part]
+            raise InputError(f"{where}: no record was accepted: {tally.describe()}")
+    if unknown and taken is None:
+        raise unknown_ids("pool.exclude", sorted(unknown), "of no record")
+    if args.on_contamination:
+        conclude_contamination(args, held_out, copies)
+    return tallies
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = build_parser().parse_args(argv)
+    log.start()
+    mixture = None not in by_part(args.records)
+    taken, n_records = take(args)
     with (
         log.timed("pool"),
         SamplesWriter(args.samples) as samples,
         RejectionWriter(args.rejected, (*REJECTED, *["part"] * mixture)) as rejected,
     ):
-        for part, outcomes in judge_parts(args, locations, roots, taken, excluded):
-            screened = contamination.screen(outcomes, held_out, digest, copies)
-            tallies[part] = tally = write_part(screened, part, samples, rejected, unknown)
-            logger.info("%s%s", f"{part}: " if part else "", tally.describe())
-            if not tally.accepted and (tally.read or taken is None):
-                where = by_part(args.records)[part]
-                raise InputError(f"{where}: no record was accepted: {tally.describe()}")
-        if unknown and taken is None:
-            raise unknown_ids("pool.exclude", sorted(unknown), "of no record")
-        if args.on_contamination:
-            conclude_contamination(args, held_out, copies)
+        tallies = write_parts(args, taken, samples, rejected)
     summary = Tally.total(tallies.values()).summary()
     if mixture:
         summary["parts"] = {part: tally.counts() for part, tally in tallies.items()}

@@ -8,6 +8,7 @@ import prepare_task
 import pytest
 import tabulate_contamination
 from PIL import Image
+from record_forms import embed, write_parquet, write_tar
 from usual_flags import usual
 
 from vlselect.core.errors import InputError
@@ -19,7 +20,7 @@ QUESTION = "<image>\nHow many?"
 
 def record(name, image="0.png", question=QUESTION, answer="3"):
     turns = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
-    return {"id": name, "image": image, "conversations": turns}
+    return {"id": name, "images": [image], "conversations": turns}
 
 
 @pytest.fixture
@@ -169,6 +170,27 @@ def test_copies_are_kept_out_of_the_pool(prepare, held_out, folder):
     assert rejected["position"].tolist() == [0, 1, 4]
     assert sums(summary, samples, rejected) == {"contaminated": 3}
     assert table(folder / "contamination.csv") == TABLE
+
+
+def test_a_copy_is_one_wherever_its_image_lies(prepare, held_out, folder):
+    """In a table, whose references name the bytes, in a tar, in a part of a mixture."""
+    flags = held_out(test=TEST)
+    flags += ["--on-contamination", "exclude", "--contamination", folder / "contamination.csv"]
+    pool = folder / "pool"
+    embedded = write_parquet(embed(POOL, pool), folder / "pool.parquet")
+    tar = write_tar({path.name: path.read_bytes() for path in pool.iterdir()}, folder / "pool.tar")
+    samples, rejected, _ = prepare(
+        {"tar": POOL, "folder": POOL},
+        *flags,
+        locations=[f"table={embedded}", *(f"{n}={folder / n}.json" for n in ("tar", "folder"))],
+        images=[f"table={embedded}", f"tar={tar}", f"folder={pool}"],
+    )
+    assert rejected["sample_id"].tolist() == [
+        f"{part}:{name}"
+        for part in ("table", "tar", "folder")
+        for name in ("question", "conversation")
+    ]
+    assert len(samples) == 3 * 3 and table(folder / "contamination.csv")[0][-1] == 6
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])

@@ -228,9 +228,9 @@ def add_held_out_argument(parser: argparse.ArgumentParser) -> None:
 def read_held_out(flags: Sequence[Sequence[str]]) -> HeldOut:
     """Read the sets that ``--held-out`` names."""
     held_out = HeldOut()
+    digests = {images: image_digests(ImageRoots.parse(images)) for *_, images in flags}
     for task, split, path, images in flags:
-        digest = image_digests(ImageRoots.parse(images))
-        held_out.add((task, split), read_records(Samples(Path(path))), digest)
+        held_out.add((task, split), read_records(Samples(Path(path))), digests[images])
     return held_out
 
 

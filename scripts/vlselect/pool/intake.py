@@ -222,7 +222,9 @@ def _judge(
         rejection = Rejection("duplicate_id", f"{detail}: {result.sample_id!r}")
     elif name in exclude:
         ids.take(name)
-        return Outcome(position, raw, name, None, Rejection("excluded", "its id is to be left out"))
+        return Outcome(
+            position, raw, name, None, Rejection("excluded", "its id is in pool.exclude")
+        )
     else:
         bad = (problems[name] for name in result.images if problems[name] is not None)
         rejection = next((Rejection(*reason) for reason in bad), None)
