@@ -5,9 +5,10 @@ Functions only.
 
 
 def benchmark_files():
-    """Return the scores of every experiment's checkpoints on every task."""
+    """Return the scores of every experiment's checkpoints on every task, and what the pool has of the tests."""
     path = "<results>/benchmarks/{model}/{method}/{budget}_seed-{seed}/{task}.json"
-    return [path.format(**run, task=task) for run in RUNS for task in TESTED]
+    scores = [path.format(**run, task=task) for run in RUNS for task in TESTED]
+    return [*scores, *contamination_table()]
 
 
 def benchmark_names():
