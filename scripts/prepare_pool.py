@@ -162,8 +162,9 @@ def write_parts(
     excluded = frozenset(read_ids(args.exclude) if args.exclude else ())
     unknown, tallies = set(excluded), {}
     for part, outcomes in judge_parts(args, locations, roots, taken, excluded):
-        screened = contamination.screen(outcomes, held_out, digest, copies)
-        tallies[part] = tally = write_part(screened, part, samples, rejected, unknown)
+        if held_out.sizes:
+            outcomes = contamination.screen(outcomes, held_out, digest, copies)  # noqa: PLW2901
+        tallies[part] = tally = write_part(outcomes, part, samples, rejected, unknown)
         logger.info("%s%s", f"{part}: " if part else "", tally.describe())
         if not tally.accepted and (tally.read or taken is None):
             where = by_part(args.records)[part]
