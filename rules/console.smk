@@ -1,8 +1,13 @@
 """What a run prints when it ends: where its results are, what was rejected, how to resume.
 
-Reads pool/summary.json and the names of the run's folders; writes nothing.
+Reads pool/summary.json, tables/contamination.csv and the names of the run's folders; writes nothing.
 """
 
+import csv
+
+from vlselect.tables.contamination import POOL, sentences
+
+SENTENCES = 5  # of the copies of held-out records
 SHOWN = ("pool", "subsets", "exports", "checkpoints", "tables", "figures")
 
 
@@ -24,10 +29,25 @@ def intake_line(results):
     return lines
 
 
+def contamination_lines(results):
+    """Return what is left of copies of held-out records; nothing where there are none."""
+    table = results / "tables/contamination.csv"
+    if not table.is_file():
+        return []
+    with table.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    taken = {POOL} if config["on_contamination"] == "exclude" else set()
+    found = sentences(row for row in rows if row["place"] not in taken)
+    more = [f"and {len(found) - SENTENCES} more"] if len(found) > SENTENCES else []
+    lines = [*found[:SENTENCES], *more]
+    why = " (tables/contamination.csv, on_contamination in the config)"
+    return [f"WARNING: contamination: {'; '.join(lines)}{why}"] if lines else []
+
+
 def final_message():
     """Return the folders of the run, each with its number of files."""
     results = Path(RESULTS)
-    lines = intake_line(results)
+    lines = [*intake_line(results), *contamination_lines(results)]
     for folder in filter(Path.is_dir, map(results.joinpath, SHOWN)):
         count = sum(path.is_file() for path in folder.rglob("*"))
         lines.append(f"{count:6d} files in {folder}/")

@@ -2,7 +2,9 @@
 
 Reads the records and images that config.pool names; writes pool/samples.parquet (accepted),
 pool/rejected.csv (the others, each with its reason) and pool/summary.json (counts). Records are
-JSON, Parquet or saved datasets; images are in folders, in tars, or in the records' tables.
+JSON, Parquet or saved datasets; images are in folders, in tars, or in the records' tables. Where
+copies of held-out records are not just counted (contamination.smk), it reads tasks/<task>/ too and
+writes tables/contamination.csv.
 """
 
 
@@ -11,10 +13,13 @@ rule prepare_pool:
     input:
         code=code("prepare_pool.py"),
         records=pool_record_files(),
+        exclude=excluded_ids(),
+        held_out=held_out_files() if screens_pool(config) else [],
     output:
         samples="<results>/pool/samples.parquet",
         rejected="<results>/pool/rejected.csv",
         summary="<results>/pool/summary.json",
+        contamination=contamination_table() if screens_pool(config) else [],
     log:
         "<logs>/prepare_pool.log",
     benchmark:
@@ -30,8 +35,10 @@ rule prepare_pool:
         records=record_locations(),
         images=image_locations(),
         options=intake_options(),
+        held_out=held_out_flags() if screens_pool(config) else "",
         trial=config["trial"] or [],
     shell:
         "python {input.code[0]:q} --records {params.records:q} --images {params.images:q}"
-        " {params.options} --trial {params.trial:q} --workers {threads} --samples {output.samples:q}"
-        " --rejected {output.rejected:q} --summary {output.summary:q} 2> {log:q}"
+        " {params.options} {params.held_out} --trial {params.trial:q} --workers {threads}"
+        " --samples {output.samples:q} --rejected {output.rejected:q} --summary {output.summary:q}"
+        " --contamination {output.contamination:q} 2> {log:q}"

@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     parser.add_argument("--budgets", nargs="+", required=True, help="as in the paths")
-    parser.add_argument("--keep", type=Path, help="ids; see constraints.read_ids")
+    parser.add_argument("--keep", type=Path, help="ids; see samples.read_ids")
     parser.add_argument("--exclude", type=Path, help="ids")
     about = "JSON: minimum, maximum, quota: source to count or share"
     parser.add_argument("--bounds", type=json.loads, default={}, help=about)

@@ -3,6 +3,8 @@
 Writes the samples in the records' order (a mixture's part by part), the rejected records with their
 reasons, and counts; accepted + rejected = read. Fails if a file cannot be read or no record of a
 part is accepted. A trial checks only some of the records: accepted + rejected = taken.
+
+With held-out sets, records that copy theirs are rejected too, or are an error that lists them.
 """
 
 import argparse
@@ -15,12 +17,14 @@ from pathlib import Path
 from vlselect.config.record_files import by_part, image_location
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
+from vlselect.pool import contamination
 from vlselect.pool.folder_root import FOLLOW_LINKS
 from vlselect.pool.image_roots import ImageRoots
 from vlselect.pool.intake import REPEATED_IDS, Outcome, Tally, examine, read_location, require_key
 from vlselect.pool.records import ID_KEY, Record, parse_record
-from vlselect.pool.samples import REJECTED, RejectionWriter, SamplesWriter
+from vlselect.pool.samples import REJECTED, RejectionWriter, SamplesWriter, read_ids, unknown_ids
 from vlselect.pool.trial_choice import choose, places
+from vlselect.tables import contamination as contamination_table
 
 logger = logging.getLogger(__name__)
 Parsers = dict[str | None, Callable[[str], Record]]  # of each part
@@ -45,6 +49,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--forbidden", nargs="*", default=[], metavar="TEXT", help=what)
     what = "reject a record with an earlier one's id, or rename it to <id>#2"
     parser.add_argument("--repeated-ids", choices=REPEATED_IDS, required=True, help=what)
+    parser.add_argument("--exclude", type=Path, nargs="?", help="ids; see samples.read_ids")
+    contamination.add_held_out_argument(parser)
+    what = "reject copies of held-out records, or end with an error"
+    parser.add_argument("--on-contamination", choices=contamination.ACTIONS, help=what)
+    what = "contamination.csv to write, with held-out sets"
+    parser.add_argument("--contamination", type=Path, nargs="?", help=what)
     what = "so many records only, each source in its share; absent: all"
     parser.add_argument("--trial", type=int, nargs="?", help=what)
     parser.add_argument("--workers", type=int, default=1, help="threads that decode images")
@@ -102,6 +112,7 @@ def judge_parts(
     parse: Parsers,
     roots: ImageRoots,
     taken: set[tuple[str | None, int]] | None,
+    excluded: frozenset[str],
 ) -> Iterator[tuple[str | None, Iterator[Outcome]]]:
     """Yield each part's name and the outcomes of its records, or of those that are taken."""
     images, id_keys = by_part(args.images), by_part(args.id_key)
@@ -116,6 +127,7 @@ def judge_parts(
             part=part,
             repeated_ids=args.repeated_ids,
             id_key=id_keys.get(part, ID_KEY),
+            exclude=excluded,
         )
         yield part, require_key(outcomes, id_keys.get(part, ID_KEY))
 
@@ -125,11 +137,13 @@ def write_part(
     part: str | None,
     samples: SamplesWriter,
     rejected: RejectionWriter,
+    unknown: set[str],
 ) -> Tally:
-    """Write and count the outcomes of a part's records."""
+    """Write and count the outcomes of a part's records; take their ids out of the unknown ones."""
     tally = Tally()
     for outcome in log.progress(outcomes, description=f"records of {part}" if part else "records"):
         tally.add(outcome)
+        unknown.discard(outcome.sample_id)
         if outcome.rejection is None:
             samples.write(outcome.record, outcome.raw)
         else:
@@ -139,11 +153,51 @@ def write_part(
     return tally
 
 
+def conclude_contamination(
+    args: argparse.Namespace, held_out: contamination.HeldOut, copies: contamination.Overlap
+) -> None:
+    """Write the table of copies, or stop where any is an error."""
+    overlaps = [copies, *held_out.overlaps()]
+    rows = contamination_table.contamination(held_out.sizes, overlaps)
+    if args.on_contamination == "error":
+        contamination_table.require_none(rows, overlaps)
+    with store.replacing(args.contamination) as path:
+        contamination_table.write(rows, path)
+
+
+def write_parts(
+    args: argparse.Namespace,
+    parse: Parsers,
+    roots: ImageRoots,
+    taken: set[tuple[str | None, int]] | None,
+    samples: SamplesWriter,
+    rejected: RejectionWriter,
+) -> dict[str | None, Tally]:
+    """Write the records of all parts; return each part's counts."""
+    digest = contamination.image_digests(roots)
+    held_out = contamination.read_held_out(args.held_out)
+    copies = contamination.Overlap(contamination_table.POOL)
+    excluded = frozenset(read_ids(args.exclude) if args.exclude else ())
+    unknown, tallies = set(excluded), {}
+    for part, outcomes in judge_parts(args, parse, roots, taken, excluded):
+        if held_out.sizes:
+            outcomes = contamination.screen(outcomes, held_out, digest, copies)  # noqa: PLW2901
+        tallies[part] = tally = write_part(outcomes, part, samples, rejected, unknown)
+        logger.info("%s%s", f"{part}: " if part else "", tally.describe())
+        if not tally.accepted and (tally.read or taken is None):
+            where = by_part(args.records)[part]
+            raise InputError(f"{where}: no record was accepted: {tally.describe()}")
+    if unknown and taken is None:
+        raise unknown_ids("pool.exclude", sorted(unknown), "of no record")
+    if args.on_contamination:
+        conclude_contamination(args, held_out, copies)
+    return tallies
+
+
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     mixture = None not in by_part(args.records)
-    tallies: dict[str | None, Tally] = {}
     roots = image_roots(args)
     parse = parsers(args, roots)
     taken, n_records = take(args, parse)
@@ -152,12 +206,7 @@ def main(argv: list[str] | None = None) -> None:
         SamplesWriter(args.samples) as samples,
         RejectionWriter(args.rejected, (*REJECTED, *["part"] * mixture)) as rejected,
     ):
-        for part, outcomes in judge_parts(args, parse, roots, taken):
-            tallies[part] = tally = write_part(outcomes, part, samples, rejected)
-            logger.info("%s%s", f"{part}: " if part else "", tally.describe())
-            if not tally.accepted and (tally.read or taken is None):
-                where = by_part(args.records)[part]
-                raise InputError(f"{where}: no record was accepted: {tally.describe()}")
+        tallies = write_parts(args, parse, roots, taken, samples, rejected)
     summary = Tally.total(tallies.values()).summary()
     if mixture:
         summary["parts"] = {part: tally.counts() for part, tally in tallies.items()}

@@ -31,9 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--budget", required=True, help=about)
     about = "tables of the pool's tokens, all shards, for a budget in tokens"
     parser.add_argument("--tokens", type=Path, nargs="+", default=[], help=about)
-    parser.add_argument(
-        "--keep", type=Path, help="ids that are chosen first; see constraints.read_ids"
-    )
+    parser.add_argument("--keep", type=Path, help="ids that are chosen first; see samples.read_ids")
     parser.add_argument("--exclude", type=Path, help="ids that are never chosen")
     about = "JSON: minimum, maximum, quota: source to count or share"
     parser.add_argument("--bounds", type=json.loads, default={}, help=about)

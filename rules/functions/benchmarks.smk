@@ -5,9 +5,10 @@ Functions only.
 
 
 def benchmark_files():
-    """Return the scores of every experiment's checkpoints on every task."""
+    """Return the scores of every experiment's checkpoints on every task, and what the pool has of the tests."""
     path = "<results>/benchmarks/{model}/{method}/{budget}_seed-{seed}/{task}.json"
-    return [path.format(**run, task=task) for run in RUNS for task in TESTED]
+    scores = [path.format(**run, task=task) for run in RUNS for task in TESTED]
+    return [*scores, *contamination_table()]
 
 
 def benchmark_names():
@@ -35,8 +36,10 @@ def benchmark_code(script):
 
 
 def benchmark_tests(wildcards):
-    """Return the test sets, in the order of TESTED."""
-    return expand("<results>/tasks/{task}/test.parquet", task=TESTED)
+    """Return the test sets, in the order of TESTED, and, where a copy is an error, that there is none."""
+    tests = expand("<results>/tasks/{task}/test.parquet", task=TESTED)
+    strict = config["on_contamination"] == "error"
+    return [*tests, *(contamination_table() if strict else [])]
 
 
 def benchmark_validations(wildcards):

@@ -20,7 +20,8 @@ from vlselect.config.checks import ConfigError, check, check_formats, check_metr
 from vlselect.config.checks import check_names, check_references, resolve
 from vlselect.config.home import expand_home
 from vlselect.config.model_checks import check_models
-from vlselect.config.stages import UNCHARGED, rule_files, stage_of
+from vlselect.config.stages import UNCHARGED, counts_contamination, rule_files
+from vlselect.config.stages import screens_pool, stage_of
 from vlselect.config.task_builds import expand_builds, name_metrics
 from vlselect.config.task_groups import task_groups, voting_tasks
 from vlselect.core.sources import imported_sources

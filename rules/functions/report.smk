@@ -42,4 +42,5 @@ def provenance_inputs():
         str(p) for stage in config["given"] for p in Path(RESULTS).glob(f"{stage}*")
     ]
     files += filter(None, (config["constraints"][key] for key in ("keep", "exclude")))
+    files += [] if "pool" in config["given"] else excluded_ids()
     return sorted(set(files))

@@ -5,10 +5,12 @@ Functions only.
 
 
 def subset_files():
-    """Return the subsets of every experiment."""
+    """Return the subsets of every experiment; where tasks guide a method, also what the pool has of them."""
     path = "<results>/subsets/{method}/{budget}_seed-{seed}.{suffix}"
     paths = {path.format(**run, suffix=s) for run in RUNS for s in ("json", "parquet")}
-    return [*budget_checks(), *sorted(paths)]
+    guided = any(run["method"] in NEEDS_VALIDATION for run in RUNS)
+    checks = [*budget_checks(), *(contamination_table() if guided else [])]
+    return [*checks, *sorted(paths)]
 
 
 def subset_names(methods):

@@ -29,7 +29,8 @@ def table_files():
         names += ["votes_histogram", "task_agreement", "vote_extremes"]
     if selects("coincide"):
         names += ["clusters"]
-    return [f"<results>/tables/{name}.csv" for name in names]
+    paths = [f"<results>/tables/{name}.csv" for name in names]
+    return [*paths, *contamination_table()]
 
 
 def score_paths():

@@ -16,7 +16,7 @@ RUNS = [("full", "1.0", N_GOOD), *((method, "0.2", 66) for method in METHODS)]
 SEEDS = (0, 1)
 TABLES = {
     *("benchmark_scores", "relative_by_seed", "relative_performance", "cost", "clusters"),
-    *("subset_composition", "subset_overlap"),
+    *("subset_composition", "subset_overlap", "contamination"),
     *("votes_histogram", "task_agreement", "vote_extremes"),
 }
 FIGURES = {

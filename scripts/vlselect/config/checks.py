@@ -161,6 +161,9 @@ def _dangling(config: Mapping) -> Iterator[str]:
                 if item not in known:
                     yield f"experiments.{name}.{key}: no {item!r} in `{key}`"
     yield from _constraint_problems(config)
+    for stage in sorted({"pool", "tasks"} & set(config.get("given", ()))):
+        if config.get("on_contamination", "warn") != "warn":
+            yield f"on_contamination: {stage} is given, and only what the run prepares is compared"
     for name, task in config["tasks"].items():
         if task.get("group") in config["tasks"]:
             yield f"tasks.{name}.group: {task['group']!r} is the name of a task"

@@ -17,12 +17,23 @@ def rule_files(config: Mapping) -> list[str]:
         *(["digits"] if "digits" in config else []),
         *(["make_task"] if built else []),
         *(stage for stage in DATA_STAGES if stage not in config["given"]),
+        *(["contamination"] if counts_contamination(config) and not screens_pool(config) else []),
         "subsets",
         *(f"methods/{method}" for method in config["methods"]),
         "constraints",
         *("exports", "checkpoints", "benchmarks", *config["evaluation"]),
         *("tables", "costs", "report", "provenance"),
     ]
+
+
+def counts_contamination(config: Mapping) -> bool:
+    """Return whether copies of held-out records are looked for: where the run prepares both."""
+    return bool(config["tasks"]) and not {"pool", "tasks"} & set(config["given"])
+
+
+def screens_pool(config: Mapping) -> bool:
+    """Return whether the pool is prepared without such copies, instead of compared later on."""
+    return bool(config["tasks"]) and config["on_contamination"] != "warn"
 
 
 def stage_of(path: str, run: str) -> str | None:

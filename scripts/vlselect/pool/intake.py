@@ -6,7 +6,7 @@ digests of their ids. Images are decoded in threads, which affects speed only.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -131,6 +131,7 @@ def examine(
     part: str | None = None,
     repeated_ids: str = "reject",
     id_key: str = ID_KEY,
+    exclude: Container[str] = (),
 ) -> Iterator[Outcome]:
     """Accept or reject records one by one, in order.
 
@@ -151,6 +152,9 @@ def examine(
         to the first free one of ``<id>#2``, ``<id>#3``, ….
     id_key : str
         Key of the ids that rejected records are named by, as for `parse`.
+    exclude : container of str
+        Ids, with part and number, whose records are rejected; the other samples have the ids that
+        they would have beside them.
     """
     image_roots = ImageRoots.parse(image_roots)
     check = partial(images.problem, image_roots, max_pixels=max_pixels)
@@ -171,7 +175,7 @@ def examine(
                     name = f"{part}:{name}" if part and name else name
                     yield Outcome(position, raw, name, None, result)
                 else:
-                    yield _judge(position, raw, result, ids, problems)
+                    yield _judge(position, raw, result, ids, problems, exclude)
 
 
 def require_key(outcomes: Iterator[Outcome], key: str) -> Iterator[Outcome]:
@@ -231,6 +235,7 @@ def _judge(
     result: Record,
     ids: _Ids,
     problems: dict[str, tuple[str, str] | None],
+    exclude: Container[str],
 ) -> Outcome:
     """Decide on a parsed record; an accepted one takes its id."""
     rejection = None
@@ -238,6 +243,11 @@ def _judge(
     if name is None:
         detail = "an earlier record has this id"
         rejection = Rejection("duplicate_id", f"{detail}: {result.sample_id!r}")
+    elif name in exclude:
+        ids.take(name)
+        return Outcome(
+            position, raw, name, None, Rejection("excluded", "its id is in pool.exclude")
+        )
     else:
         bad = (problems[name] for name in result.images if problems[name] is not None)
         rejection = next((Rejection(*reason) for reason in bad), None)

@@ -10,7 +10,7 @@ not_an_object, invalid_json, invalid_unicode, bad_number, bad_type, unsupported_
 bad_id, duplicate_id, empty_conversation, unknown_role, one_sided_conversation, wrong_turn_order,
 empty_turn, forbidden_text, image_count_mismatch, image_url; for images (`images`): missing_image,
 unreadable_image, truncated_image, oversized_image, image_outside_root; for task records: no_answer,
-no_response.
+no_response; by the config: excluded, contaminated.
 """
 
 import hashlib

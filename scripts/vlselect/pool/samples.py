@@ -5,6 +5,7 @@ Written and read by row groups, so the whole pool is never in memory.
 
 import argparse
 import csv
+import json
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -162,6 +163,29 @@ def _record_at(table: pa.Table, i: int) -> Record:
     record = parse_record(_text_at(table, i), require_response=False)
     known = {name: table[name][i].as_py() for name in ("sample_id", "source", "images")}
     return replace(record, **known | {"images": tuple(known["images"])})
+
+
+def read_ids(path: Path) -> list[str]:
+    """Read sample ids: a JSON list from a ``.json`` file, else one on each line.
+
+    ValueError if a JSON file is not a list of texts or whole numbers.
+    """
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".json":
+        return [line.strip() for line in text.split("\n") if line.strip()]
+    ids = json.loads(text)
+    if not isinstance(ids, list) or not all(type(name) in (str, int) for name in ids):
+        raise InputError(f"{path} is not a JSON list of sample ids")
+    return [str(name) for name in ids]
+
+
+def unknown_ids(key: str, ids: Sequence[str], what: str) -> InputError:
+    """Return the error that ids below a config key are not known: which, and why that may be."""
+    few = ", ".join(map(repr, ids[:5])) + (", …" if len(ids) > 5 else "")
+    return InputError(
+        f"{key}: {len(ids)} ids are {what}: {few} (in a mixture, ids begin with the part's name and"
+        " a colon)"
+    )
 
 
 class RejectionWriter:

@@ -10,7 +10,6 @@ For a method that ranks by a score this is the best ranking within the bounds; f
 is a uniform draw among the allowed samples.
 """
 
-import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ import pandas as pd
 
 from vlselect.core.errors import InfeasibleError, InputError
 from vlselect.core.selection import Selection
-from vlselect.pool.samples import Samples
+from vlselect.pool.samples import Samples, read_ids, unknown_ids
 from vlselect.subsets.near_duplicate_lookup import NearDuplicates
 
 logger = logging.getLogger(__name__)
@@ -258,7 +257,7 @@ def read_constraints(
     samples, pool
         The pool's table, and its columns sample_id and source.
     keep, exclude : Path, optional
-        Files of ids, see `read_ids`.
+        Files of ids, see `samples.read_ids`.
     bounds : mapping, optional
         See `Constraints`.
     duplicates : sequence of Path, optional
@@ -287,20 +286,6 @@ def read_constraints(
     )
 
 
-def read_ids(path: Path) -> list[str]:
-    """Read sample ids: a JSON list from a ``.json`` file, else one on each line.
-
-    ValueError if a JSON file is not a list of texts or whole numbers.
-    """
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".json":
-        return [line.strip() for line in text.split("\n") if line.strip()]
-    ids = json.loads(text)
-    if not isinstance(ids, list) or not all(type(name) in (str, int) for name in ids):
-        raise InputError(f"{path} is not a JSON list of sample ids")
-    return [str(name) for name in ids]
-
-
 def _amount(value: float, n: int) -> Fraction:
     """Return a bound in samples: whole numbers are counts, values between 0 and 1 shares of n."""
     exact = Fraction(str(value))
@@ -314,9 +299,5 @@ def _rows(ids: np.ndarray, wanted: Sequence[str], key: str) -> np.ndarray:
     known = {name: row for row, name in enumerate(ids)}
     unknown = [name for name in dict.fromkeys(wanted) if name not in known]
     if unknown:
-        few = ", ".join(map(repr, unknown[:5])) + (", …" if len(unknown) > 5 else "")
-        raise InputError(
-            f"constraints.{key}: {len(unknown)} ids are not in the pool: {few} (in a mixture, ids "
-            "begin with the part's name and a colon)"
-        )
+        raise unknown_ids(f"constraints.{key}", unknown, "not in the pool")
     return np.array(sorted({known[name] for name in wanted}), dtype=np.int64)

@@ -160,6 +160,15 @@ TABLES = {
         "pool": ("integer", "samples or tokens of the whole pool"),
         "ratio": ("text", "amount / pool: the budget's ratio in all other tables"),
     },
+    "contamination": {
+        "task": ("text", "task of the held-out records"),
+        "split": ("text", "`validation` or `test`"),
+        "n": ("integer", "number of records of that set"),
+        "place": ("text", "where copies are looked for: `pool`, or `<task>/validation`"),
+        "same_question": ("integer", "records of the set with a question and images found there"),
+        "same_conversation": ("integer", "those of which all turns are found there, too"),
+        "copies": ("integer", "records there that have a question and images of the set"),
+    },
     "cost": {
         "level": ("text", "`rule`, or `selection`, `finetuning`, `total` of a method"),
         "name": ("text", "the rule, or the method"),

@@ -6,6 +6,7 @@ from running import ROOT
 from vlselect.config.stages import DATA_STAGES, UNCHARGED, rule_files, stage_of
 
 PLAIN = {"tasks": {"a": {}}, "methods": {"random": {}}, "given": [], "evaluation": {}}
+PLAIN |= {"on_contamination": "warn"}
 
 
 def test_rule_files_go_from_left_to_right():
@@ -23,6 +24,13 @@ def test_rule_files_go_from_left_to_right():
 def test_a_given_stage_has_no_rules():
     files = rule_files(PLAIN | {"given": ["pool", "features"]})
     assert not {"pool", "features"} & set(files) and "gradients" in files
+
+
+def test_copies_are_counted_by_their_own_rule_or_kept_out_of_the_pool():
+    assert "contamination" in rule_files(PLAIN)
+    assert "contamination" not in rule_files(PLAIN | {"on_contamination": "exclude"})
+    for unprepared in ({"tasks": {}}, {"given": ["pool"]}, {"given": ["tasks"]}):
+        assert "contamination" not in rule_files(PLAIN | unprepared)
 
 
 @pytest.mark.parametrize(

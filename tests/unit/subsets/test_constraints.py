@@ -13,7 +13,8 @@ from method_signals import METHODS, SOURCES, make_pool, make_signals, runner_of
 from vlselect.core.errors import InfeasibleError
 from vlselect.core.ordering import draw
 from vlselect.core.store import ShardedArray
-from vlselect.subsets.constraints import Constraints, read_ids
+from vlselect.pool.samples import read_ids
+from vlselect.subsets.constraints import Constraints
 from vlselect.subsets.near_duplicate_lookup import NearDuplicates
 
 
