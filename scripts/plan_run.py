@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from vlselect.config import trial
+from vlselect.config.yaml_files import read_yaml
 from vlselect.core import store
 from vlselect.models.hub_cache import has_weights
 from vlselect.plan.extrapolation import Cost, extrapolate, measure
@@ -119,10 +119,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(
             f"a plan needs --trial {SMALLER * SMALLEST} or more: its smaller trial is a quarter"
         )
-    config = yaml.safe_load(configfile.read_text(encoding="utf-8"))
+    run = dry_run(configfile)
+    config = read_yaml(configfile)
     if config.get("cached") or config.get("given"):
         dry_run(configfile, "--config", f"trial={n}")  # says why there is none
-    run = dry_run(configfile)
     if absent := downloads(config):
         print(table(run, {}, {}, {})[["stage", "jobs", "device"]].to_string(index=False))
         raise SystemExit("\n".join(["Times need a trial run, and that these models:", *absent]))
