@@ -178,10 +178,7 @@ def test_files_that_are_not_there_are_named_together_by_their_keys(tmp_path):
     ("before", "after", "complaint"),
     [
         ("ratios: [0.2]", "ratios: [0.2]\nratios: [0.3]", "the key 'ratios' is in line "),
-        ("  beta: {", "  beta: {metric: gqa, ", "the key 'metric' is in line "),
         ("  alpha: {", "  yes: {", "YAML reads yes as bool"),
-        ("  random: {}", "  on: {}", "YAML reads on as bool"),
-        ("  target: {", "  7: {", "YAML reads 7 as int"),
     ],
 )
 def test_keys_that_yaml_would_drop_or_misread_are_refused(tmp_path, before, after, complaint):
