@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from vlselect.config import trial
+from vlselect.config.checks import ConfigError
 from vlselect.config.yaml_files import read_yaml
 from vlselect.core import store
 from vlselect.models.hub_cache import has_weights
@@ -119,10 +120,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(
             f"a plan needs --trial {SMALLER * SMALLEST} or more: its smaller trial is a quarter"
         )
-    run = dry_run(configfile)
-    config = read_yaml(configfile)
+    try:
+        config = read_yaml(configfile)
+    except ConfigError as error:
+        raise SystemExit(str(error)) from error
     if config.get("cached") or config.get("given"):
         dry_run(configfile, "--config", f"trial={n}")  # says why there is none
+    run = dry_run(configfile)
     if absent := downloads(config):
         print(table(run, {}, {}, {})[["stage", "jobs", "device"]].to_string(index=False))
         raise SystemExit("\n".join(["Times need a trial run, and that these models:", *absent]))

@@ -88,13 +88,16 @@ def check_files(config: Mapping) -> None:
 
 
 def _named_files(config: Mapping) -> Iterator[tuple[str, list[str]]]:
-    """Yield the files that a run reads by the keys that name them, but for what is given."""
+    """Yield the files that a run reads by the keys that name them.
+
+    Where a stage is given, the tasks may be needed no more, and their files be elsewhere.
+    """
     pool, given = config["pool"], config["given"]
     if "pool" not in given:
         for name, part in parts(pool).items():
             key = "pool" if name is None else f"pool.sources.{name}"
             yield f"{key}.records", record_files(part["records"])
-    for name, task in config["tasks"].items() if "tasks" not in given else ():
+    for name, task in config["tasks"].items() if not given else ():
         yield from ((f"tasks.{name}.{split}", task_files(task, split)) for split in SPLITS)
     for key in ("keep", "exclude"):
         if config["constraints"][key]:
