@@ -37,9 +37,8 @@ include: "rules/workarounds.smk"
 include: "rules/console.smk"
 
 
-checked(check_references, config, NEEDS_VALIDATION)
-if not config["cached"]:
-    checked(check_models, config)
+check_declared()
+refuse()
 
 
 wildcard_constraints:

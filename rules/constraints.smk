@@ -120,7 +120,7 @@ if (config["constraints"]["duplicates"] or {}).get("model"):
 
 
 if unlimited_methods():
-    raise WorkflowError(
-        f"The config is not right:\nconstraints, tokens: the rules of {', '.join(unlimited_methods())}"
+    PROBLEMS.append(
+        f"constraints, tokens: the rules of {', '.join(unlimited_methods())}"
         " do not pass them on (input and parameter `limits`, see docs/add_a_method.md)"
     )

@@ -9,6 +9,7 @@ def model_settings(wildcards_or_name):
     name = getattr(wildcards_or_name, "model", wildcards_or_name)
     if name not in config["models"]:
         checked(check_references, config)  # says which key names it
+        refuse()
     return config["models"][name]
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from vlselect.benchmarks.majority import last_question
-from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, check_options
+from vlselect.benchmarks.metrics.evaluation import Evaluation, Example
 from vlselect.benchmarks.metrics.units import unit_scores
+from vlselect.config.metric_checks import check_options
 from vlselect.core import registry, store
 from vlselect.core.errors import InputError
 from vlselect.pool.samples import Samples

@@ -35,6 +35,16 @@ def load(kind: str, name: str) -> ModuleType:
     return importlib.import_module(f"{KINDS[kind][0]}.{name}")
 
 
+def needs_options(metric: str) -> bool:
+    """Return whether a metric has options without a default, without importing it."""
+    package, function = KINDS["metric"]
+    folders = importlib.import_module(package).__path__
+    path = next(p for f in folders if (p := Path(f, f"{metric}.py")).is_file())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    (found,) = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == function)
+    return None in found.args.kw_defaults
+
+
 def _defines(path: Path, function: str) -> bool:
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     return any(isinstance(node, ast.FunctionDef) and node.name == function for node in tree.body)
