@@ -109,6 +109,7 @@ def draw(cost: pd.DataFrame, performance: pd.DataFrame) -> Figure:
             places = [(row["total"], row["relative"], name_of(row), _colour(row)) for row in rows]
             labelled.append((left, places))
     text = NOTE if joined["selection"].notna().all() else PUBLISHED
+    text += f" {style.mean_note(performance)}."
     style.note(figure, text + (f" Vertical lines: {interval}." if interval else ""))
     for axes, places in labelled:
         style.label_points(axes, places)

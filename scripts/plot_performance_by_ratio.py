@@ -64,7 +64,7 @@ def draw(performance: pd.DataFrame, seeds: pd.DataFrame) -> Figure:
     panels[0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     trained = seeds.loc[~seeds["method"].isin(declarations.UNTRAINED), "seed"]
     used = style.interval_note(trained, "vertical lines", interval)
-    style.note(figure, f"Mean over {performance['task'].nunique() - 1} benchmarks; {used}")
+    style.note(figure, f"{style.mean_note(performance)}; {used}")
     return figure
 
 

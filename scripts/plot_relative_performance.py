@@ -15,6 +15,8 @@ from vlselect.figures import differences, style
 from vlselect.tables import declarations
 from vlselect.tables.declarations import UNTRAINED
 
+BESIDE = {"textcoords": "offset points", "va": "center"}
+
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -45,6 +47,9 @@ def trained_first(means: pd.DataFrame) -> pd.DataFrame:
 def draw_row(axes: Axes, y: int, row: dict, own: pd.DataFrame) -> None:
     """Draw one method at one ratio: bar, mean, interval and seeds."""
     colour, modest = style.method_colour(row["method"]), row["method"] in UNTRAINED
+    if row["relative"] != row["relative"]:
+        axes.annotate("not defined", (0.0, y), (6, 0), color=style.GREY, fontsize=8, **BESIDE)
+        return
     if not modest:
         axes.barh(y, row["relative"], height=0.62, color=colour, alpha=0.25, linewidth=0)
     if row["low"] == row["low"]:
@@ -56,8 +61,7 @@ def draw_row(axes: Axes, y: int, row: dict, own: pd.DataFrame) -> None:
         axes.scatter(own["relative"], [y + 0.2] * len(own), **ring)
     right = max([row["relative"], *own["relative"], *[row["high"]] * (row["high"] > 0)])
     ground = {"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 0.6}
-    at = {"textcoords": "offset points", "va": "center", "bbox": ground}
-    axes.annotate(f"{row['relative']:.1f}", (right, y), (6, 0), fontsize=8, **at)
+    axes.annotate(f"{row['relative']:.1f}", (right, y), (6, 0), fontsize=8, bbox=ground, **BESIDE)
 
 
 def draw_model(
@@ -87,7 +91,7 @@ def small_print(
     questions = f" ({n.sum():,} questions)" if n.all() else ""
     trained = seeds.loc[~seeds["method"].isin(UNTRAINED), "seed"]
     used = style.interval_note(trained, "lines", interval)
-    return f"Mean over {performance['task'].nunique() - 1} benchmarks{questions}; {used}"
+    return f"{style.mean_note(performance, questions)}; {used}"
 
 
 def draw(

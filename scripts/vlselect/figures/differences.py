@@ -39,7 +39,7 @@ def difference(row: dict) -> tuple[str, str]:
     The triangle points up or down where the interval excludes zero. It is filled if p after Holm's
     correction for all comparisons of the table is below 0.05 too.
     """
-    text = signed(row["difference"])
+    text = signed(row["difference"]) if row["difference"] == row["difference"] else ""
     if row["low"] == row["low"]:
         text += f" [{signed(row['low'], plus=False)}, {signed(row['high'], plus=False)}]"
     sure = row["p_holm"] <= SURE

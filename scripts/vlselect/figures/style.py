@@ -21,6 +21,7 @@ from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
 from vlselect.core import store
+from vlselect.tables.declarations import MEAN
 
 WIDTH = 8.0  # inches
 RESOLUTION = 150  # dots per inch of the PNG
@@ -200,6 +201,17 @@ def shown_intervals(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     questions = rows.assign(low=rows["question_low"], high=rows["question_high"])
     known = questions["low"].notna().any()
     return questions, "95 % interval over questions (these checkpoints only)" if known else ""
+
+
+def mean_note(performance: pd.DataFrame, questions: str = "") -> str:
+    """Return over how many benchmarks the means of ``relative_performance.csv`` are, and why."""
+    tasks = performance[performance["task"] != MEAN]
+    n = tasks["task"].nunique()
+    text = f"Mean over {n} benchmarks{questions}"
+    for model, own in tasks[tasks["n_tasks"] == 0].groupby("model", sort=False):
+        zero = list(dict.fromkeys(own["task"]))
+        text += f", over {n - len(zero)} for {model}, whose full pool scores 0 on {listing(zero)}"
+    return text
 
 
 def interval_note(seeds: Iterable[str], lines: str, interval: str) -> str:
