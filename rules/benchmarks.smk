@@ -2,8 +2,33 @@
 
 Reads tasks/<task>/…, checkpoints/… and the images. Writes <task>.parquet (predictions) and
 <task>.json (score) of each task to benchmarks/<model>/<method>/<budget>_seed-<s>/, to
-benchmarks/<model>/pretrained/ratio-0.0_seed-0/ and to benchmarks/majority/.
+benchmarks/<model>/pretrained/ratio-0.0_seed-0/ and to benchmarks/majority/; first of all
+benchmarks/tests.json (samples of each task's test).
 """
+
+
+rule check_tests:
+    """Check that all tests can be scored, before any model is trained."""
+    input:
+        code=benchmark_code("check_tests.py"),
+        tests=benchmark_tests,
+    output:
+        "<results>/benchmarks/tests.json",
+    log:
+        "<logs>/check_tests.log",
+    benchmark:
+        "<costs>/check_tests/all.jsonl"
+    priority: 100
+    conda:
+        "../envs/pool.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        tasks=metric_flags,
+    shell:
+        "python {input.code[0]:q} {params.tasks} --out {output:q} 2> {log:q}"
 
 
 rule run_benchmarks:

@@ -12,6 +12,7 @@ rule finetune_model:
     input:
         code=code("finetune_model.py"),
         samples="<results>/pool/samples.parquet",
+        accepted=pool_checks(),
         subset="<results>/subsets/{method}/{budget}_seed-{seed}.parquet",
         model=model_files,
     output:

@@ -12,6 +12,7 @@ rule extract_features:
     input:
         code=code("extract_features.py"),
         samples="<results>/pool/samples.parquet",
+        accepted=pool_checks(),
         model=model_files,
     output:
         activations="<results>/features/{model}/activations/shard-{scatteritem}.safetensors",
@@ -50,6 +51,7 @@ rule extract_attention:
     input:
         code=code("extract_attention.py"),
         samples="<results>/pool/samples.parquet",
+        accepted=pool_checks(),
         model=model_files,
     output:
         attended="<results>/features/{model}/attended/shard-{scatteritem}.safetensors",
@@ -84,6 +86,7 @@ rule extract_clip:
     input:
         code=code("extract_clip.py"),
         samples="<results>/pool/samples.parquet",
+        accepted=pool_checks(),
         model=model_files,
     output:
         clip="<results>/features/{model}/clip/shard-{scatteritem}.safetensors",

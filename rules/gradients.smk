@@ -13,6 +13,7 @@ if config.get("gradients"):
         input:
             code=code("warm_up.py"),
             samples="<results>/pool/samples.parquet",
+            accepted=pool_checks(),
             model=model_files,
         output:
             directory("<results>/gradients/{model}/seed-{seed}/warm_up"),

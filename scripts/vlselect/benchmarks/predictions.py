@@ -75,6 +75,26 @@ def read_examples(test: Path) -> pd.DataFrame:
     )
 
 
+def check_test(benchmark: Benchmark) -> int:
+    """Check that a test set has what its metric needs, and return the number of its samples.
+
+    Empty answers are scored, unless the metric has a function ``check_examples(examples,
+    **options)`` for it.
+
+    Raises
+    ------
+    InputError
+        Naming the sample that cannot be scored.
+    """
+    metric = registry.load("metric", benchmark.metric)
+    examples = read_examples(benchmark.test).to_dict("records")
+    if hasattr(metric, "check_examples"):
+        metric.check_examples(examples, **benchmark.options)
+    else:
+        metric.evaluate([""] * len(examples), examples, **benchmark.options)
+    return len(examples)
+
+
 def score_task(
     benchmark: Benchmark, examples: pd.DataFrame, predictions: Sequence[str], out: Path, **details
 ) -> dict:

@@ -6,7 +6,7 @@ digests of their ids. Images are decoded in threads, which affects speed only.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,6 +25,7 @@ from vlselect.pool.table_stream import read_rows
 
 CHUNK = 1024  # records
 REPEATED_IDS = ("reject", "rename")
+INTENDED = ("excluded", "contaminated")  # reasons that the config asks for
 REMEMBERED = 1 << 19  # images whose check is remembered: about a hundred megabytes
 
 
@@ -189,6 +190,33 @@ def require_key(outcomes: Iterator[Outcome], key: str) -> Iterator[Outcome]:
         yield outcome
     if read and not found:
         raise InputError(f"no record has {key!r}, the key of ids in the config (id_key)")
+
+
+def require_few_rejected(summary: Mapping, share: float) -> None:
+    """Check that no more than a share of the pool's records was rejected.
+
+    Parameters
+    ----------
+    summary : mapping
+        From `Tally.summary`, as pool/summary.json has it. Records that the config leaves out do not
+        count as rejected (`INTENDED`).
+    share : float
+        Of the records that were read, or taken in a trial.
+
+    Raises
+    ------
+    InputError
+        With the numbers and reasons.
+    """
+    n = summary.get("taken", summary["read"])
+    reasons = {k: v for k, v in summary["rejected_by_reason"].items() if k not in INTENDED}
+    lost = sum(reasons.values())
+    if lost > share * n:
+        counts = ", ".join(f"{reason}: {count}" for reason, count in reasons.items())
+        raise InputError(
+            f"{lost} of {n} records were rejected ({counts}; pool/rejected.csv has them all), more "
+            f"than the share of {share:g} that the config allows (pool.max_rejected)"
+        )
 
 
 class _Ids:
