@@ -35,7 +35,7 @@ rule run_benchmarks:
     """Answer all tests with one checkpoint, in one load of the model."""
     input:
         code=benchmark_code("run_benchmarks.py"),
-        tests=benchmark_tests,
+        tests=checked_tests,
         model=model_files,
         checkpoint="<results>/checkpoints/{model}/{method}/{budget}_seed-{seed}",
     output:
@@ -71,7 +71,7 @@ rule run_benchmarks_pretrained:
     """Answer all tests with the model as it comes: what finetuning starts from."""
     input:
         code=benchmark_code("run_benchmarks.py"),
-        tests=benchmark_tests,
+        tests=checked_tests,
         model=model_files,
     output:
         expand(

@@ -43,6 +43,11 @@ def benchmark_tests(wildcards):
     return [*tests, *(contamination_table() if strict else [])]
 
 
+def checked_tests(wildcards):
+    """Return the test sets, and what says that they can be scored."""
+    return [*benchmark_tests(wildcards), "<results>/benchmarks/tests.json"]
+
+
 def benchmark_validations(wildcards):
     """Return the validation sets of the tested tasks that have one."""
     tasks = [task for task in TESTED if task in VALIDATED]

@@ -54,6 +54,18 @@ def check_config_files():
         checked(read_yaml, path)
 
 
+def check_cache():
+    """Check that what jobs put into Snakemake's cache can go there: it looks when a job has ended."""
+    folder = os.environ.get("SNAKEMAKE_OUTPUT_CACHE")
+    if workflow.workflow_settings.cache is None or not folder:
+        return
+    if not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
+        raise ConfigError(
+            f"SNAKEMAKE_OUTPUT_CACHE: {folder} is no folder that can be written to; --cache does not"
+            f" make it: mkdir -p {shlex.quote(folder)}"
+        )
+
+
 def check_rule_files(methods):
     """Check that every method of the config has a rule file."""
     known = [path.stem for path in (RULES / "methods").glob("*.smk")]
@@ -137,6 +149,7 @@ checked(check_formats, config["export"])
 checked(check_rule_files, config["methods"])
 if not (config["cached"] or workflow.storage_settings.default_storage_provider):
     checked(data_files.check_files, config)
+    checked(check_cache)
 TESTED, VALIDATED, GROUPS, VOTERS = checked(named_tasks) or ([], [], {}, [])
 refuse()
 TRIAL_SHARE = checked(trial.begin, config, SCHEMA)  # of the pool; 1 for the run itself
