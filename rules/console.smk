@@ -86,7 +86,7 @@ def set_screen():
             handler.addFilter(is_shown)
 
 
-def intake_line(results):
+def intake_lines(results):
     """Return how many records became samples; nothing where there is no pool."""
     summary = results / "pool/summary.json"
     if not summary.is_file():
@@ -96,11 +96,28 @@ def intake_line(results):
     why = f" (rejected: {reasons}; see pool/rejected.csv)" if reasons else ""
     taken = found.get("taken", found["read"])
     lines = [f"{found['accepted']} of {taken} records are in the pool{why}"]
+    if data_files.lost_records(found):
+        lines[0] = f"WARNING: {lines[0]}"
     if urls := found["rejected_by_reason"].get("image_url"):
         lines.append(
             f"{urls} records name images by URLs, which are not downloaded: save these images below"
             " the pool's `images` and put their paths into the records"
         )
+    return lines
+
+
+def task_lines(results):
+    """Return how many records each task lost; nothing where none did."""
+    lines = []
+    for name in config["tasks"]:
+        table = results / f"tasks/{name}/rejected.csv"
+        if table.is_file():
+            with table.open(encoding="utf-8", newline="") as stream:
+                lost = sum(1 for _ in csv.DictReader(stream))
+            if lost:
+                lines.append(
+                    f"WARNING: {lost} records of task {name} are lost (see {table})"
+                )
     return lines
 
 
@@ -122,7 +139,11 @@ def contamination_lines(results):
 def final_message():
     """Return the folders of the run, each with its number of files."""
     results = Path(RESULTS)
-    lines = [*intake_line(results), *contamination_lines(results)]
+    lines = [
+        *intake_lines(results),
+        *task_lines(results),
+        *contamination_lines(results),
+    ]
     for folder in filter(Path.is_dir, map(results.joinpath, SHOWN)):
         count = sum(path.is_file() for path in folder.rglob("*"))
         lines.append(f"{count:6d} files in {folder}/")

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 
+from vlselect.config.data_files import lost_records
 from vlselect.config.record_files import image_location, is_table, record_files
 from vlselect.core.errors import InputError
 from vlselect.core.json_stream import read_records
@@ -25,7 +26,6 @@ from vlselect.pool.table_stream import read_rows
 
 CHUNK = 1024  # records
 REPEATED_IDS = ("reject", "rename")
-INTENDED = ("excluded", "contaminated")  # reasons that the config asks for
 REMEMBERED = 1 << 19  # images whose check is remembered: about a hundred megabytes
 
 
@@ -199,7 +199,7 @@ def require_few_rejected(summary: Mapping, share: float) -> None:
     ----------
     summary : mapping
         From `Tally.summary`, as pool/summary.json has it. Records that the config leaves out do not
-        count as rejected (`INTENDED`).
+        count (`lost_records`).
     share : float
         Of the records that were read, or taken in a trial.
 
@@ -208,11 +208,10 @@ def require_few_rejected(summary: Mapping, share: float) -> None:
     InputError
         With the numbers and reasons.
     """
-    n = summary.get("taken", summary["read"])
-    reasons = {k: v for k, v in summary["rejected_by_reason"].items() if k not in INTENDED}
-    lost = sum(reasons.values())
+    n, lost = summary.get("taken", summary["read"]), lost_records(summary)
     if lost > share * n:
-        counts = ", ".join(f"{reason}: {count}" for reason, count in reasons.items())
+        reasons = summary["rejected_by_reason"].items()
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
         raise InputError(
             f"{lost} of {n} records were rejected ({counts}; pool/rejected.csv has them all), more "
             f"than the share of {share:g} that the config allows (pool.max_rejected)"
