@@ -12,6 +12,7 @@ rule check_budgets:
     input:
         code=code("check_budgets.py"),
         samples="<results>/pool/samples.parquet",
+        accepted=pool_checks(),
         summary=pool_summary(),
         ids=[path for _, path in id_files()],
     output:

@@ -1,4 +1,4 @@
-"""scripts/check_tests.py: all tests that cannot be scored are named at once, and none is answered."""
+"""scripts/check_tests.py: tests that cannot be scored are named at once, none is answered."""
 
 import json
 
