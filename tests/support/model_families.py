@@ -11,6 +11,7 @@ import torch
 import transformers as hf
 from family_tokenizers import byte_level, chatml, fast, sentence_piece
 from templates import CHATML, GEMMA, INTERNVL, MISTRAL, QWEN, SMOLVLM, VICUNA
+from usual_models import make_vlm
 
 from vlselect.models.processors import NoVideos, load_processor, without_videos
 from vlselect.models.vlm import VLM
@@ -314,4 +315,4 @@ def save_family(
 def open_family(folder: Path, attention: str | None = None) -> VLM:
     """Load a saved family as `loading.load_vlm` does."""
     model = hf.AutoModelForImageTextToText.from_pretrained(folder, attn_implementation=attention)
-    return VLM(model, load_processor(str(folder)), path=str(folder))
+    return make_vlm(model, load_processor(str(folder)), str(folder))

@@ -38,9 +38,9 @@ def attach_lora(
     *,
     rank: int,
     alpha: float,
-    dropout: float = 0.0,
-    target_modules: str | Sequence[str] | None = None,
-    modules_to_save: Sequence[str] = (),
+    dropout: float,
+    target_modules: str | Sequence[str] | None,
+    modules_to_save: Sequence[str],
     seed: int,
 ) -> PeftModel:
     """Wrap a model with a new LoRA adapter, in float32, and freeze everything else.
@@ -53,9 +53,9 @@ def attach_lora(
         The update of a weight is alpha / rank · B A.
     dropout : float
         On the adapter's inputs, during training.
-    target_modules : str or sequence of str, optional
-        A regular expression that matches whole module names, or suffixes of module names; by
-        default every linear layer of the language model.
+    target_modules : str, sequence of str or None
+        A regular expression that matches whole module names, or suffixes of module names; None
+        adapts every linear layer of the language model.
     modules_to_save : sequence of str
         Suffixes of names of modules that are fully trained and saved with the adapter.
     seed : int

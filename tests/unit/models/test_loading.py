@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 from huggingface_hub import constants
+from usual_models import load_vlm
 
 from vlselect.core.errors import InputError
 from vlselect.features.clip import CLIP
@@ -14,7 +15,6 @@ from vlselect.models.loading import (
     add_model_arguments,
     is_quantised,
     load_from_arguments,
-    load_vlm,
     pick_device,
 )
 
@@ -31,6 +31,7 @@ def parse(*flags):
     parser = argparse.ArgumentParser()
     add_model_arguments(parser)
     usual = ["--dtype", "float32", "--device", "auto", "--batch-size", "64", "--threads", "1"]
+    usual += ["--template-date", "2025-01-01"]
     return parser.parse_args([*usual, "--model", *map(str, flags)])
 
 

@@ -8,10 +8,10 @@ import torch
 from closeness import assert_close_vectors, chain
 from PIL import Image
 from tiny_inputs import WORDS
+from usual_models import load_vlm
 
 from vlselect.core.errors import InputError
 from vlselect.models.chat import MaskError
-from vlselect.models.loading import load_vlm
 from vlselect.pool.records import Record, Turn
 
 pytestmark = pytest.mark.numeric

@@ -10,12 +10,12 @@ from model_families import FAMILIES, TEXTS, save_family
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, CLIPModel
 from usual_flags import clip_flags
+from usual_models import attach_lora, load_vlm
 
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
 from vlselect.features.clip import CLIP
 from vlselect.models.checkpoint import load_checkpoint, merge_adapter, save_checkpoint
-from vlselect.models.loading import load_vlm
-from vlselect.models.lora import WEIGHTS, attach_lora, load_adapter
+from vlselect.models.lora import WEIGHTS, load_adapter
 from vlselect.models.weights import SHOWN, WeightsError, load_pretrained, require_none
 
 TOWER = re.compile(r"vision_tower|visual|vision_model")
