@@ -267,29 +267,6 @@ def internvl(texts: Iterable[str], layers: int, hidden: int):
     return processor, hf.InternVLForConditionalGeneration(config)
 
 
-def paligemma(texts: Iterable[str], layers: int, hidden: int):
-    """PaliGemma: no conversations; its processor writes into the text. The adapter refuses it."""
-    tokenizer = fast(
-        sentence_piece(texts, ["<eos>", "<pad>", "<image>"], "<bos>", prefix=False),
-        pad_token="<pad>",
-        bos_token="<bos>",
-        eos_token="<eos>",
-        image_token="<image>",
-    )
-    images = hf.SiglipImageProcessorPil(size=SQUARE)
-    images.image_seq_length = 4
-    processor = hf.PaliGemmaProcessor(image_processor=images, tokenizer=tokenizer)
-    config = hf.PaliGemmaConfig(
-        vision_config=hf.SiglipVisionConfig(**VISION, vision_use_head=False, projection_dim=hidden),
-        text_config=hf.GemmaConfig(
-            **text_settings(tokenizer, layers, hidden), head_dim=hidden // 4
-        ),
-        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
-        projection_dim=hidden,
-    )
-    return processor, hf.PaliGemmaForConditionalGeneration(config)
-
-
 FAMILIES = {
     "llava": llava,
     "llava_next": llava_next,

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 from closeness import assert_close_vectors, chain
-from model_families import FAMILIES, TEXTS, open_family, paligemma, save_family
+from model_families import FAMILIES, TEXTS, open_family, save_family
+from other_families import idefics2, paligemma, qwen3_5
 from PIL import Image
 from published_models import FOLDER, PUBLISHED, save_published
 from usual_models import attach_lora, make_vlm
@@ -299,6 +300,28 @@ def test_a_text_that_holds_an_image_token_is_refused_with_names(vlm, folder):
     cure = re.escape(f"`pool.forbidden: [{token!r}]`") if token != "<image>" else ""
     with pytest.raises(MaskError, match=f"model {folder}, sample 'holds'.*{cure}"):
         vlm.encode(record, [])
+
+
+def test_layers_of_a_hybrid_model_are_chosen_by_the_keys_that_errors_name():
+    processor, model = qwen3_5(TEXTS, 8, 32)
+    vlm = make_vlm(model, processor, "qwen3.5")
+    batch = vlm.collate([encode(vlm, record) for record in (SINGLE, TEXT)])
+    layers, rows = vlm.language_layers, instruction_rows(batch, "prompt", vlm.special)
+    with pytest.raises(InputError, match=r"\[0, 2, 4, 5\].*`features.layers`.*\[3, 7\]"):
+        extract_features(model, layers, batch, layers=[0, 2, 3, 4, 5], variant="released")
+    with pytest.raises(InputError, match=r"\[1\].*`features.attention.layer`.*\[4, 8\]"):
+        extract_attended(model, layers, batch, rows, layer=1, mass=0.9)
+    found = extract_features(model, layers, batch, layers=[3, 7], variant="released")
+    assert np.isfinite(found["activations"]).all() and found["activations"].any()
+    model.set_attn_implementation("eager")
+    assert extract_attended(model, layers, batch, rows, layer=4, mass=0.9)[0][0].any()
+
+
+def test_idefics2_is_refused_with_a_model_in_its_place():
+    """Its processor does not say what it puts in an image's place."""
+    vlm = make_vlm(*reversed(idefics2(TEXTS, 2, 32)), "idefics2")
+    with pytest.raises(MaskError, match="'single': Idefics2Processor does not say.*Idefics3"):
+        encode(vlm, SINGLE)
 
 
 def test_paligemma_is_refused_with_and_without_a_template():

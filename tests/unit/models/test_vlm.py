@@ -192,3 +192,16 @@ def test_a_processor_without_a_template_is_refused(tmp_path, tiny_vlm):
 def test_all_words_are_in_the_vocabulary(vlm):
     ids = vlm.tokenizer(" ".join(WORDS), add_special_tokens=False)["input_ids"]
     assert vlm.tokenizer.unk_token_id not in ids
+
+
+@pytest.mark.parametrize("kind", [ValueError, TypeError, ZeroDivisionError, IndexError, KeyError])
+def test_whatever_a_processor_raises_names_the_sample_and_its_images(tiny_vlm, monkeypatch, kind):
+    vlm = load_vlm(str(tiny_vlm))
+
+    def fail(*args, **kwargs):
+        raise kind("too\nsmall")
+
+    monkeypatch.setattr(vlm.processor.image_processor, "preprocess", fail)
+    with pytest.raises(MaskError, match="sample 'single': .* its images of 1x2: .*too") as caught:
+        vlm.encode(SINGLE, [Image.new("RGB", (1, 2))])
+    assert "\n" not in str(caught.value)
