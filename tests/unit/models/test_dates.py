@@ -1,11 +1,13 @@
 """Chat templates that write today's date write the config's."""
 
+import json
 from datetime import date
 from types import SimpleNamespace
 
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from model_families import TEXTS, save_family
+from published_models import FOLDER
 from transformers.utils.chat_template_utils import render_jinja_template
 from usual_models import load_vlm
 
@@ -50,6 +52,14 @@ def test_nothing_but_the_date_changes(template):
     assert render(dated(template, "2031-05-04")) == known.from_string(template).render(
         messages=messages
     )
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="no files of published checkpoints")
+def test_mistral_small_writes_the_configs_date():
+    template = json.loads((FOLDER / "templates/mistral-small-3.1.json").read_text("utf-8"))
+    template = template["chat_template"].replace("bos_token", "''")
+    assert "The current date is 2031-05-04." in render(dated(template, "2031-05-04"))
+    assert "2031-05-04" not in render(template)
 
 
 def test_other_templates_stay_and_a_second_date_changes_nothing():

@@ -10,7 +10,6 @@ from running import ROOT
 from transformers.utils import is_torchvision_available
 
 from vlselect.core.errors import InputError
-
 from vlselect.models.processors import NoVideos, load_processor
 
 
