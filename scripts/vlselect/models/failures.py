@@ -56,6 +56,8 @@ def find_fault(folder: Path) -> str | None:
     for what, files in _NEEDED.items():
         if names.isdisjoint(files):
             return f"it has no {what}: put {files[0]} of the checkpoint into the folder"
+    if not any(name.endswith((".safetensors", ".bin")) for name in names):
+        return "it has no weights: put its *.safetensors into the folder; GGUF is not read"
     for path in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
         try:
             if path.suffix == ".json":
@@ -128,7 +130,8 @@ def _require_model_folder(path: str) -> None:
 def require_plain(path: str, config: PreTrainedConfig) -> None:
     """Check that neither a model nor its text model is saved quantised."""
     for part in (config, config.get_text_config()):
-        if saved := getattr(part, "quantization_config", None):
+        saved = getattr(part, "quantization_config", None) or {}
+        if saved and not saved.get("dequantize"):  # which makes plain numbers of them
             method = saved.get("quant_method", "an unknown method")
             raise InputError(
                 f"model {path!r} is saved quantised ({method}), but `quantisation` is null: use "

@@ -219,8 +219,13 @@ def test_a_template_that_changes_texts_is_refused(kind):
 
 
 THINKS = QWEN.replace("{{ part.text }}", "{{ part.text.split('</think>')[-1].lstrip('\\n') }}")
+EMPTY = (  # Qwen3.5's, as GLM's, writes an empty thought where there is none
+    "{% if m.role != 'assistant' or '</think>' in part.text %}{{ part.text }}"
+    "{% else %}{{ '<think>\n\n</think>\n\n' + part.text }}{% endif %}"
+)
 NAMED = {
     "</think>": ("the response 'so</think>it is'.*`pool.forbidden: .'</think>'.`", THINKS),
+    "empty thought": ("the response 'so</think>it is'", QWEN.replace("{{ part.text }}", EMPTY)),
     "A": ("the question 'A'", QWEN.replace("part.text", "part.text | replace('A', 'a')")),
     "<b>": ("the response '<b>'", QWEN.replace("part.text", "part.text | replace('<b>', '')")),
     "long": (
@@ -233,7 +238,8 @@ NAMED = {
 @pytest.mark.parametrize("kind", NAMED)
 def test_the_text_that_a_template_alters_is_named(kind):
     message, template = NAMED[kind]
-    texts = {"</think>": ("?", "so</think>it is"), "A": ("A", "b"), "<b>": ("x", "<b>")}
+    thought = ("?", "so</think>it is")
+    texts = {"</think>": thought, "empty thought": thought, "A": ("A", "b"), "<b>": ("x", "<b>")}
     for before in ((), ("first", "one"), ("first", "one", "second", "two")):
         system = "long" if kind == "long" else None
         record = talk(*before, *texts.get(kind, ("x", "y")), system=system)

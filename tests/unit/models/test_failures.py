@@ -10,6 +10,7 @@ from usual_models import load_vlm
 
 from vlselect.core.errors import InputError
 from vlselect.models.failures import find_fault
+from vlselect.models.loading import is_quantised
 
 CASE = Path(__file__).parents[4] / "shared/cases/9/processor_config.json"
 
@@ -62,7 +63,7 @@ def become_gguf(folder):
 
 def hold_text_from_gguf(folder):
     config = json.loads((folder / "config.json").read_text())
-    saved = {"quant_method": "gguf", "gguf_file": "model.gguf", "dequantize": True}
+    saved = {"quant_method": "gguf", "gguf_file": "model.gguf", "dequantize": False}
     config["text_config"]["quantization_config"] = saved
     (folder / "config.json").write_text(json.dumps(config))
 
@@ -83,6 +84,11 @@ BROKEN = {
     "weights not fetched": (
         put("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n"),
         "model.safetensors is a pointer of Git LFS: run `git lfs pull`",
+    ),
+    "no weights": (remove("*.safetensors"), "has no weights: put its"),
+    "weights in GGUF": (
+        lambda folder: (remove("*.safetensors")(folder), put("model.gguf", b"GGUF")(folder)),
+        "has no weights: .*GGUF is not read",
     ),
     "weights unreadable": (make_unreadable("model.safetensors"), f"model.safetensors is.*{COPY}"),
     "weights pickled and broken": (
@@ -149,6 +155,13 @@ def test_what_the_message_says_cures(tiny_vlm, tmp_path):
     missing = json.loads("{" + str(caught.value).split("write ")[1].split(" into ")[0] + "}")
     edit("processor_config.json", **missing)(folder)
     load_vlm(str(folder), device="cpu")
+
+
+def test_weights_that_are_made_plain_numbers_are_loaded(tiny_vlm, tmp_path):
+    folder = shutil.copytree(tiny_vlm, tmp_path / "model")
+    saved = {"quant_method": "gguf", "gguf_file": "model.gguf", "dequantize": True}
+    edit("config.json", quantization_config=saved)(folder)
+    assert not is_quantised(load_vlm(str(folder), device="cpu").model)
 
 
 def test_a_sound_folder_has_no_fault(tiny_vlm):

@@ -154,6 +154,12 @@ def test_a_damaged_adapter_is_refused(tiny_vlm, adapter, tmp_path, kind):
             load(load_vlm(str(tiny_vlm), device="cpu"), folder)
 
 
+def test_an_adapter_that_is_cut_off_is_named(tiny_vlm, adapter):
+    (adapter / WEIGHTS).write_bytes((adapter / WEIGHTS).read_bytes()[:-100])
+    with pytest.raises(WeightsError, match=rf"{WEIGHTS} is broken or cut off \(.*\): delete it"):
+        load_checkpoint(load_vlm(str(tiny_vlm), device="cpu"), adapter)
+
+
 def test_an_adapter_with_names_of_older_transformers_loads(tiny_vlm, tmp_path):
     vlm = load_vlm(str(tiny_vlm), device="cpu")
     save_checkpoint(attach_lora(vlm.model, rank=2, alpha=4, seed=0), tmp_path)
