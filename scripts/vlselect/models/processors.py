@@ -27,6 +27,7 @@ from vlselect.core.errors import InputError, MissingLibraryError, one_line
 logger = logging.getLogger(__name__)
 
 _LOADERS = {"tokenizer": AutoTokenizer, "image_processor": AutoImageProcessor}
+_STRATEGY = "vision_feature_select_strategy"
 _CURE = (
     "`pip install -r envs/requirements-families.txt` installs what processors of some models need"
 )
@@ -105,17 +106,21 @@ def require_image_tokens(processor: ProcessorMixin, model: nn.Module, path: str)
 
     Older files lack some of the settings by which it counts. Raises InputError with the right ones.
     """
-    settings = ("patch_size", "vision_feature_select_strategy", "num_additional_image_tokens")
     vision = getattr(model.config, "vision_config", None)
-    if vision is None or not all(hasattr(processor, name) for name in settings):
+    if "llava" not in model.config.model_type or not hasattr(vision, "patch_size"):
         return
-    names = [name.rpartition(".")[2] for name, _ in model.named_parameters()]
+    parts = {name.rpartition(".")[2] for name, _ in model.named_parameters()}
     right = {
         "patch_size": vision.patch_size,
-        "vision_feature_select_strategy": getattr(model.config, settings[1], "default"),
-        "num_additional_image_tokens": int("class_embedding" in names or "cls_token" in names),
+        "num_image_tokens": (vision.image_size // vision.patch_size) ** 2,
+        "num_additional_image_tokens": int(not parts.isdisjoint(("class_embedding", "cls_token"))),
+        _STRATEGY: getattr(model.config, _STRATEGY, None),
     }
-    wrong = {name: value for name, value in right.items() if getattr(processor, name) != value}
+    wrong = {
+        name: value
+        for name, value in right.items()
+        if value is not None and getattr(processor, name, value) != value
+    }
     if wrong:
         raise InputError(
             f"{path}: by its processor's settings, which older files lack in part, an image has "

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from model_families import TEXTS, save_family
 from transformers import CLIPConfig, CLIPModel
 from usual_models import load_vlm
 
@@ -143,8 +144,21 @@ def test_one_line_names_the_cause_and_the_cure(kind, tiny_vlm, tmp_path):
 def test_a_processor_of_an_older_llava(tiny_vlm, tmp_path):
     folder = shutil.copytree(tiny_vlm, tmp_path / "model")
     shutil.copyfile(CASE, folder / "processor_config.json")
-    with pytest.raises(InputError, match=f'{LACKS}"patch_size": 16, .*{EXTRA} into processor_'):
+    with pytest.raises(InputError, match=f'{LACKS}"patch_size": 16, {EXTRA}, ".*" into processor_'):
         load_vlm(str(folder), device="cpu")
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_next", "llava_onevision"])
+def test_settings_that_older_processors_lack_are_named_with_their_values(family, tmp_path):
+    folder = save_family(family, tmp_path, TEXTS, layers=2)
+    path = folder / "processor_config.json"
+    settings = json.loads(path.read_text())
+    for name in settings.keys() & {"patch_size", "num_image_tokens", "num_additional_image_tokens"}:
+        path.write_text(json.dumps({key: settings[key] for key in settings.keys() - {name}}))
+        with pytest.raises(InputError, match=f'{LACKS}"{name}": {settings[name]} into'):
+            load_vlm(str(folder), device="cpu")
+    path.write_text(json.dumps(settings))
+    load_vlm(str(folder), device="cpu")
 
 
 def test_what_the_message_says_cures(tiny_vlm, tmp_path):
