@@ -24,7 +24,8 @@ _NEEDED = {  # files, one of which a model's folder has
 def explained(path: str, revision: str | None, *, own_code: bool) -> Iterator[None]:
     """Convert errors of libraries in the block to those of `load_vlm`, which say what to do.
 
-    With `own_code`, errors of unknown kinds stay as they are: the model's own code may raise them.
+    With `own_code`, errors without a fault in the files stay as they are: the model's own code may
+    raise them.
     """
     if revision is None:
         _require_model_folder(path)
@@ -44,9 +45,9 @@ def explained(path: str, revision: str | None, *, own_code: bool) -> Iterator[No
             "`path` to it and `revision` to null"
         ) from error
     except Exception as error:
-        if own_code:
-            raise
         fault = find_fault(Path(path)) if revision is None else None
+        if own_code and fault is None:
+            raise
         raise InputError(f"model {path!r} {_cause(error, fault)}") from error
 
 
@@ -92,6 +93,13 @@ def _cause(error: Exception, fault: str | None) -> str:
         return (
             f"is a {found[1]}, not a vision-language model that holds conversations; name one, "
             "such as a LLaVA or Qwen2.5-VL, in `models`"
+        )
+    if isinstance(error, ImportError):
+        return f"needs a library that is not installed: {one_line(error)}"
+    if "out of memory" in str(error):
+        return (
+            f"does not fit into memory: {one_line(error)}. Set `dtype: bfloat16` or `quantisation` "
+            "in its entry, or use a larger machine"
         )
     if "does not recognize this architecture" in str(error):
         return (

@@ -235,7 +235,7 @@ class VLM:
                 **first,
             )
         except LIBRARY_ERRORS as error:
-            sizes = ", ".join(f"{image.width}x{image.height}" for image in images)
+            sizes = ", ".join(f"{image.width}x{image.height}" for image in images[:10])
             what = f"its processor fails on it{f' and its images of {sizes}' if sizes else ''}"
             raise self._refusal(record, f"{what}: {one_line(error)}") from error
         name = type(self.processor).__name__

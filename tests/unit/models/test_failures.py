@@ -10,7 +10,7 @@ from transformers import CLIPConfig, CLIPModel
 from usual_models import load_vlm
 
 from vlselect.core.errors import InputError
-from vlselect.models.failures import find_fault
+from vlselect.models.failures import explained, find_fault
 from vlselect.models.loading import is_quantised
 
 CASE = Path(__file__).parents[4] / "shared/cases/9/processor_config.json"
@@ -180,3 +180,31 @@ def test_weights_that_are_made_plain_numbers_are_loaded(tiny_vlm, tmp_path):
 
 def test_a_sound_folder_has_no_fault(tiny_vlm):
     assert find_fault(tiny_vlm) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ImportError("Timm requires the timm library"), "needs a library .*: Timm requires the t"),
+        (RuntimeError("CUDA out of memory. Tried"), "not fit into memory: .* `dtype: bfloat16`"),
+        (KeyError("x"), "cannot be loaded: KeyError 'x'. A file of it is broken or does not"),
+    ],
+)
+def test_other_errors_name_their_own_cures(tiny_vlm, error, expected):
+    with (
+        pytest.raises(InputError, match=expected),
+        explained(str(tiny_vlm), None, own_code=False),
+    ):
+        raise error
+
+
+def test_errors_of_a_models_own_code_stay_unless_a_file_is_broken(tiny_vlm, tmp_path):
+    with pytest.raises(KeyError), explained(str(tiny_vlm), None, own_code=True):
+        raise KeyError("x")
+    folder = shutil.copytree(tiny_vlm, tmp_path / "model")
+    cut("model.safetensors", 100)(folder)
+    with (
+        pytest.raises(InputError, match="model.safetensors is broken"),
+        explained(str(folder), None, own_code=True),
+    ):
+        raise KeyError("x")
