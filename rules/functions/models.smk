@@ -28,7 +28,7 @@ def model_flags(wildcards_or_name):
     model = model_settings(wildcards_or_name)
     flags = ["--model", model["path"], "--dtype", model["dtype"]]
     flags += ["--device", model["device"], "--batch-size", str(model["batch_size"])]
-    flags += ["--threads", str(config["threads"])]
+    flags += ["--threads", str(config["threads"]), "--template-date", model["template_date"]]
     for key in "revision batch_tokens max_length attention quantisation".split():
         if model[key]:
             flags += [f"--{key.replace('_', '-')}", str(model[key])]

@@ -5,8 +5,8 @@ import shutil
 import count_tokens
 import pandas as pd
 from usual_flags import usual
+from usual_models import load_vlm
 
-from vlselect.models import loading
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
 
@@ -23,7 +23,7 @@ def test_tokens_are_those_of_the_loaded_model(tiny_vlm, tiny_pool, tmp_path):
     parts = [pd.read_parquet(tmp_path / f"{shard}.parquet") for shard in ("1-of-2", "2-of-2")]
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), table)
 
-    samples, vlm = Samples(tiny_pool / "samples.parquet"), loading.load_vlm(str(tiny_vlm))
+    samples, vlm = Samples(tiny_pool / "samples.parquet"), load_vlm(str(tiny_vlm))
     for row, record in enumerate(samples.records(range(len(samples)))):
         pictures = [images.load(tiny_pool / "images", p, 10**6) for p in record.images]
         encoded = vlm.encode(record, pictures)

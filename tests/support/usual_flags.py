@@ -30,6 +30,7 @@ USUAL = {
     "--seed": "0",
     "--settings": json.dumps(FINETUNE),
     "--sigma": "1.0",
+    "--template-date": "2025-01-01",
     "--threads": "1",
     "--variant": "released",
 }

@@ -15,7 +15,7 @@ from torch import nn
 
 from vlselect.core.errors import InputError
 from vlselect.features.forward_pass import to_finite, token_width
-from vlselect.models.layers import attention_module, first_tensor
+from vlselect.models.layers import attention_module, first_tensor, require_attention
 from vlselect.models.vlm import Batch
 
 UNATTENDED = "mean of all visual tokens"
@@ -192,6 +192,7 @@ def extract_attended(
     """
     if not 1 <= layer <= len(decoder_layers):
         raise InputError(f"layer {layer} is not one of 1 to {len(decoder_layers)}")
+    require_attention(decoder_layers, [layer], key="features.attention.layer", first=1)
     if not batch.image.any():
         return np.zeros((len(batch), token_width(model)), np.float16), []
     with AttendedRecorder(decoder_layers[layer - 1], rows, batch.image, mass) as recorder:

@@ -21,7 +21,8 @@ from vlselect.core import log
 from vlselect.core.errors import InputError
 from vlselect.core.half import to_stored
 from vlselect.core.store import BLOCK
-from vlselect.models.loading import explained, prepare_device
+from vlselect.models.failures import explained
+from vlselect.models.loading import prepare_device
 from vlselect.models.weights import load_pretrained
 from vlselect.pool import images
 from vlselect.pool.records import IMAGE_MARKER, Record
@@ -64,7 +65,7 @@ class CLIP:
         where = {"revision": revision or "main", "trust_remote_code": arguments.trust_remote_code}
         options = {"dtype": getattr(torch, arguments.dtype)}
         options |= {"attn_implementation": arguments.attention}
-        with explained(path, revision):
+        with explained(path, revision, own_code=arguments.trust_remote_code):
             processor = AutoProcessor.from_pretrained(path, **where)
             kind = AutoConfig.from_pretrained(path, **where).model_type
             if kind != CLIPModel.config_class.model_type:

@@ -16,7 +16,7 @@ from jinja2 import TemplateError
 from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
-from vlselect.core.errors import InputError
+from vlselect.core.errors import LIBRARY_ERRORS, InputError, one_line
 from vlselect.models import chat, collation
 from vlselect.models.chat import MaskError, Span
 from vlselect.models.collation import SEQUENCES, Batch, Encoded
@@ -55,11 +55,11 @@ class VLM:
         processor,
         *,
         path: str,
-        revision: str = "",
-        batch_size: int = 64,
-        batch_tokens: int | None = None,
-        max_length: int | None = None,
-        workers: int = 0,
+        revision: str,
+        batch_size: int,
+        batch_tokens: int | None,
+        max_length: int | None,
+        workers: int,
     ):
         self.model, self.processor = model.eval(), processor
         self.path, self.revision, self.batch_size = path, revision, batch_size
@@ -70,7 +70,8 @@ class VLM:
         if processor.chat_template is None and self.tokenizer.chat_template is None:
             raise MaskError(
                 f"{path}: the processor has no chat template, which is usual for base models "
-                "(PaliGemma); choose a model trained for conversations"
+                "(PaliGemma); choose a model trained for conversations, or put the template that "
+                "it was trained with into its folder as chat_template.jinja"
             )
         self._arguments = set(inspect.signature(model.forward).parameters)
         if "cross_attention_mask" in self._arguments:
@@ -80,14 +81,9 @@ class VLM:
         tokens |= {getattr(processor, name, None) for name in ("image_token", "boi_token")}
         self._image_tokens = sorted(tokens - {None, IMAGE_MARKER})
         self._special = frozenset(special_tokens(self.tokenizer).values())
-        self._strings = False  # whether the template needs text-only content as one string
-        if not chat.shows_texts(self._render):
-            self._strings = True
-            self._strings = chat.shows_texts(self._render)
+        self._strings = chat.string_roles(self._apply_template)
         self._closings, self._end = self._find_closings()
-        self.turn_ends = self.tokenizer.convert_tokens_to_ids(
-            self._closings or [token for token in [self._end] if token]
-        )
+        self.turn_ends = self.tokenizer.convert_tokens_to_ids(self._closings or [self._end])
         text_config = model.config.get_text_config()
         self.positions = getattr(text_config, "max_position_embeddings", None)
 
@@ -178,7 +174,7 @@ class VLM:
     def _refusal(self, record: Record, reason: object) -> MaskError:
         return MaskError(f"model {self.path}, sample {record.sample_id!r}: {reason}")
 
-    def _find_closings(self) -> tuple[list[str], str | None]:
+    def _find_closings(self) -> tuple[list[str], str]:
         """Return the tokens with which the template closes turns, and the one for open turns."""
         added = self.tokenizer.added_tokens_decoder.values()
         whole = {token.content for token in added if token.content.strip()}
@@ -187,12 +183,15 @@ class VLM:
         end = closings[0] if closings else self.tokenizer.eos_token
         if closings:
             logger.info("%s: the chat template ends responses with %s", self.path, closings)
-        elif end:
+        elif end is None:
+            raise MaskError(
+                f"{self.path}: neither the chat template nor the tokenizer has a token that ends a "
+                "response, so a trained model would never stop; name an `eos_token` in "
+                "tokenizer_config.json"
+            )
+        else:
             what = "the chat template does not end responses; each gets the end-of-sequence token"
             logger.info("%s: %s %r", self.path, what, end)
-        else:
-            what = "neither the chat template nor the tokenizer has a token that ends a response"
-            logger.warning("%s: %s", self.path, what)
         return closings, end
 
     def _write(self, record: Record) -> tuple[str, dict[str, list[Span]]]:
@@ -203,7 +202,9 @@ class VLM:
             raise self._refusal(record, error) from error
 
     def _render(self, messages: list[dict]) -> str:
-        messages = chat.with_strings(messages) if self._strings else messages
+        return self._apply_template(chat.with_strings(messages, self._strings))
+
+    def _apply_template(self, messages: list[dict]) -> str:
         try:
             return self.processor.apply_chat_template(messages, tokenize=False)
         except (TemplateError, TypeError) as error:
@@ -233,14 +234,20 @@ class VLM:
                 return_text_replacement_offsets=True,
                 **first,
             )
-        except ValueError as error:
-            raise self._refusal(record, error) from error
+        except LIBRARY_ERRORS as error:
+            sizes = ", ".join(f"{image.width}x{image.height}" for image in images[:10])
+            what = f"its processor fails on it{f' and its images of {sizes}' if sizes else ''}"
+            raise self._refusal(record, f"{what}: {one_line(error)}") from error
+        name = type(self.processor).__name__
+        if images and "text_replacement_offsets" not in output:
+            what = "does not say what it puts in an image's place, so masks cannot be found"
+            cure = "choose another model (Idefics3 or SmolVLM in place of Idefics2)"
+            raise self._refusal(record, f"{name} {what}; {cure}")
         shifts = output.pop("text_replacement_offsets", [[]])[0]
         shifts = shifts if len(shifts) else []  # no images may result in an empty tensor
         again = self.tokenizer(chat.expand(text, shifts), return_offsets_mapping=True, **first)
         ids = output["input_ids"][0].numpy()
         if again["input_ids"] != (tokens := ids.tolist()):
-            name = type(self.processor).__name__
             raise self._refusal(record, f"{name} changes the text that the chat template wrote")
         offsets = np.asarray(again["offset_mapping"])  # (T, 2)
         image = ids == self._image_id
