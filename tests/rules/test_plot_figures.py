@@ -7,32 +7,13 @@ import plot_task_agreement
 import plot_votes
 import pytest
 from example_tables import CHOOSERS, ELEVEN, write_costs, write_subsets, write_tables, write_votes
+from figure_programs import FIGURES, draw
 from matplotlib.text import Text
 
-from vlselect.figures import style
+from vlselect.figures.key import METHOD_NAMES, Key
 from vlselect.tables import declarations
 from vlselect.tables.declarations import Run
 
-FIGURES = {  # script: flags and their tables, in the order of draw()
-    "plot_relative_performance": {
-        "performance": "relative_performance",
-        "seeds": "relative_by_seed",
-        "scores": "benchmark_scores",
-        "comparison": "comparison_with_random",
-    },
-    "plot_performance_by_ratio": {
-        "performance": "relative_performance",
-        "seeds": "relative_by_seed",
-    },
-    "plot_composition": {"composition": "subset_composition"},
-    "plot_overlap": {"overlap": "subset_overlap"},
-    "plot_score_distribution": {"distribution": "score_distribution"},
-    "plot_votes": {"histogram": "votes_histogram"},
-    "plot_task_agreement": {"agreement": "task_agreement"},
-    "plot_clusters": {"clusters": "clusters"},
-    "plot_cost": {"cost": "cost", "performance": "relative_performance"},
-    "plot_contact_sheet": {"extremes": "vote_extremes"},
-}
 CASES = {
     "one ratio": {},
     "three ratios": {"ratios": ("0.05", "0.1", "0.2")},
@@ -51,15 +32,6 @@ def folders(tmp_path_factory):
         return write_tables(tmp_path_factory.mktemp("tables"), **CASES[case])
 
     return write
-
-
-def draw(script, folder):
-    """Return the figure of a script, laid out."""
-    content = [declarations.read_table(folder / f"{t}.csv", t) for t in FIGURES[script].values()]
-    with style.applied():
-        figure = importlib.import_module(script).draw(*content)
-        figure.draw_without_rendering()
-    return figure
 
 
 def assert_nothing_cut(figure):
@@ -82,6 +54,7 @@ def test_writes_the_same_png_and_svg_twice(script, folders, tmp_path):
     flags = [str(p) for k, t in FIGURES[script].items() for p in (f"--{k}", folder / f"{t}.csv")]
     for name in "ab":
         outputs = ["--png", str(tmp_path / f"{name}.png"), "--svg", str(tmp_path / f"{name}.svg")]
+        outputs += ["--methods", *CHOOSERS]
         importlib.import_module(script).main([*flags, *outputs])
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (tmp_path / "a.svg").read_bytes()
@@ -99,7 +72,7 @@ def test_relative_performance_names_every_method_and_says_n_and_seeds(tmp_path):
     figure = draw("plot_relative_performance", write_tables(tmp_path))
     seen = words(figure)
     for method in CHOOSERS:
-        assert f"{style.method_name(method)}, 20 %" in seen
+        assert f"{METHOD_NAMES.get(method, method.replace('_', ' '))}, 20 %" in seen
     for part in ("full pool", "no finetuning", "majority answer", "600 questions", "0, 1 and 2"):
         assert part in seen
 
@@ -132,7 +105,7 @@ def test_overlap_names_every_pair_and_what_chance_would_give(tmp_path):
     figure = draw("plot_overlap", write_tables(tmp_path))
     numbers = [text for axes in figure.axes for text in axes.texts]
     assert len(numbers) == len(CHOOSERS) * (len(CHOOSERS) - 1) // 2
-    assert "20 % (by chance 0.11)" in words(figure)  # 8 of 72 for two of 40 in 200
+    assert "20 %\nby chance 0.11" in words(figure)  # 8 of 72 for two of 40 in 200
 
 
 def test_a_run_without_scores_or_pairs_says_so(tmp_path):
@@ -181,7 +154,7 @@ def test_without_images_the_contact_sheet_says_so(tmp_path):
 
 def test_the_same_colour_for_a_method_in_every_figure(tmp_path):
     write_tables(tmp_path)
-    expected = style.method_colour("my_own_method")
+    expected = Key(CHOOSERS).colour("my_own_method")
     for script in ("plot_relative_performance", "plot_performance_by_ratio", "plot_cost"):
         figure = draw(script, tmp_path)
         drawn = [part.get_color() for axes in figure.axes for part in axes.lines]
