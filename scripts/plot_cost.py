@@ -41,7 +41,7 @@ def bars(axes: Axes, rows: list[dict], key: Key) -> None:
     )
     for y, row in enumerate(rows):
         colour, text = key.colour(row["method"]), f"{row['total']:.0f}"
-        if pd.notna(row["selection"]):  # publications may state only the sum
+        if pd.notna(row["selection"] + row["finetuning"]):  # publications may state only the sum
             text = f"{row['selection']:.0f} + {row['finetuning']:.0f}"
             light = {"color": "white", "edgecolor": colour, "hatch": "//////", "linewidth": 0.8}
             axes.barh(y, row["selection"], height=0.6, **light)

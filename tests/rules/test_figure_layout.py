@@ -2,13 +2,14 @@
 
 import functools
 import importlib
+import re
 
 import numpy as np
 import pytest
-from matplotlib import font_manager
 from drawn_texts import corners, depth, drawn_texts, outside, overlapping
 from figure_programs import FIGURES, read
 from figure_tables import BUDGETS, write_tables
+from matplotlib import font_manager
 
 from vlselect.figures import style
 
@@ -70,6 +71,7 @@ def test_every_text_can_be_read(script, case, folders, monkeypatch, recwarn, cap
         assert texts
         assert overlapping(texts) == []
         assert outside(texts, figure) == []
+    assert not [text for text, _ in texts if re.search(r"\bnan\b", text.get_text(), re.I)]
     assert not recwarn.list  # a layout that failed, for example
     named = {letter for table in tables for letter in str(table.to_dict()) if letter in CHINESE}
     assert bool(named) == ("no installed font has" in caplog.text)

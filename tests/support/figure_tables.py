@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from vlselect.pool.thumbnails import encode_thumbnail
+from vlselect.pool.thumbnails import encode_thumbnail, shorten
 from vlselect.tables import declarations
 
 BUDGETS = {"0.05": "ratio-0.05", "0.182133": "tokens-250000", "0.3": "samples-1000"}
@@ -144,7 +144,10 @@ def _write_votes(write, rng, budgets, seeds, tasks, sources):
         columns=["seed", "extreme", "position"],
     )
     source = [sources[i % len(sources)] for i in shown["position"]]
-    words = {"question": [f"{name} " * 8 for name in source], "answer": [s * 3 for s in source]}
+    words = {
+        "question": [shorten(f"{name} " * 8) for name in source],
+        "answer": [shorten(name * 3) for name in source],
+    }
     image = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
     sample = {"sample_id": "s1", "row": 1, "votes": 3, "thumbnail": encode_thumbnail(image)}
     write("vote_extremes", shown.assign(source=source, **words, **sample))

@@ -43,7 +43,7 @@ def difference(row: dict) -> tuple[str, str]:
     if pd.isna(row["difference"]):
         return "", "unknown"
     text = signed(row["difference"])
-    if row["low"] == row["low"]:
+    if pd.notna(row["low"] + row["high"]):
         text += f" [{signed(row['low'], plus=False)}, {signed(row['high'], plus=False)}]"
     sure = row["p_holm"] <= SURE
     up, down = ("\u25b2", "\u25bc") if sure else ("\u25b3", "\u25bd")

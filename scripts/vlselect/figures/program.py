@@ -1,6 +1,7 @@
 """What all plot programs share: their flags, and how a figure is drawn and written."""
 
 import argparse
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def write(draw: Callable[..., Figure], args: argparse.Namespace, tables: dict[st
         For each flag with a table's path, the table's name.
     """
     log.start()
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a font without bold
     content = [declarations.read_table(getattr(args, f), name) for f, name in tables.items()]
     key = Key.read(args.methods, args.budgets, content)
     with style.applied(content):

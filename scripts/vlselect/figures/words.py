@@ -73,6 +73,8 @@ def wrapped(
         done += [line] if line else []
         *full, line = _broken(word, most, size, weight)
         done += full
+        if lines is not None and len(done) > lines:
+            break
     done += [line] if line else []
     if lines is not None and len(done) > lines:
         done = done[:lines]
