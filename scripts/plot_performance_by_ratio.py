@@ -63,7 +63,7 @@ def draw_model(
         draw_method(axes, own, seeds[seeds["method"] == method], at, looks)
     axes.set_xticks(range(len(room.ratios)), [key.budget_lines(ratio) for ratio in room.ratios])
     axes.set_xlim(-0.5, len(room.ratios) - 0.5)
-    axes.set_xlabel("budget (evenly spaced)")
+    axes.set_xlabel("budget" + (" (evenly spaced)" if len(room.ratios) > 2 else ""))
     axes.set_ylabel("relative performance,\n% of finetuning on the full pool")
     style.grid(axes, "y")
 

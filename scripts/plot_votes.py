@@ -61,8 +61,9 @@ def draw(histogram: pd.DataFrame, key: Key) -> Figure:
     for axes, (ratio, own) in zip(panels, subsets, strict=True):
         draw_subset(axes, own, key)
         size = round(sizes[ratio].mean())
-        share = f"{100 * size / pool:.3g} % of the pool"
-        axes.set_title(f"{key.budget(ratio)}: {size:,} samples ({share})")
+        budget, share = key.budget(ratio), f"{100 * size / pool:.3g} %"
+        known = "" if share == budget else f" ({share} of the pool)"
+        axes.set_title(f"{budget}: {size:,} samples{known}")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     first = subsets[0][1]
     numbers = " Numbers: samples in the pool (selected)." if len(first) <= NUMBERED else ""

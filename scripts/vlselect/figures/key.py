@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vlselect.figures import words
+from vlselect.figures import style, words
 from vlselect.tables import declarations
 
 # Okabe and Ito's palette for colour-blind readers, for the methods shown most often; the other
@@ -31,7 +31,6 @@ METHOD_COLOURS = {
     "self_sup": "#b61cfd",
     "self_filter": "#670976",
 }
-MARKERS = "oDs^vPX<>phd*8"  # beside the colours: 13 lines in one plot need more than colour
 METHOD_NAMES = {
     "full": "full pool",
     "pretrained": "no finetuning",
@@ -59,9 +58,13 @@ def own_looks() -> list[tuple[str, str]]:
     """
     colours = [*list(METHOD_COLOURS.values())[3:], *OWN_COLOURS]
     first = len(METHOD_COLOURS)
-    looks = [(c, MARKERS[(first + i) % len(MARKERS)]) for i, c in enumerate(OWN_COLOURS)]
-    for turn in range(1, len(MARKERS)):
-        looks += [(c, MARKERS[(3 + i + turn) % len(MARKERS)]) for i, c in enumerate(colours)]
+    looks = [
+        (c, style.MARKERS[(first + i) % len(style.MARKERS)]) for i, c in enumerate(OWN_COLOURS)
+    ]
+    for turn in range(1, len(style.MARKERS)):
+        looks += [
+            (c, style.MARKERS[(3 + i + turn) % len(style.MARKERS)]) for i, c in enumerate(colours)
+        ]
     return looks
 
 
@@ -95,7 +98,7 @@ class Key:
 
     @cached_property
     def _looks(self) -> dict[str, tuple[str, str]]:
-        known = {m: (c, MARKERS[i]) for i, (m, c) in enumerate(METHOD_COLOURS.items())}
+        known = {m: (c, style.MARKERS[i]) for i, (m, c) in enumerate(METHOD_COLOURS.items())}
         own = [method for method in dict.fromkeys(self.methods) if method not in known]
         looks = own_looks()
         return known | {method: looks[i % len(looks)] for i, method in enumerate(own)}

@@ -13,6 +13,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
@@ -28,6 +29,7 @@ MOST_PIXELS = 2**16 - 1  # of a side, that matplotlib draws
 NOTE_SIZE, NAME_SIZE, TITLE_SIZE = 7.5, 9.0, 10.0  # points
 INK, GREY, FAINT, BAND = "#222222", "#767676", "#e3e3e3", "#f4f4f4"
 
+MARKERS = "oDs^vPX<>phd*8"  # beside the colours: many lines in one plot need more than colour
 SOURCE_COLOURS = [  # Paul Tol's muted scheme; further sources reuse it with hatching
     "#88ccee",
     "#cc6677",
@@ -156,7 +158,9 @@ def interval_note(seeds: Iterable[str], lines: str, interval: str) -> str:
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
     """Return an empty figure of a size in inches whose layout cuts nothing off."""
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)  # measures texts far faster than a figure that has no canvas
+    return figure
 
 
 def model_title(model: str, most: float) -> str:
