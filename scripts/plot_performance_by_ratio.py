@@ -31,43 +31,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def draw_method(axes: Axes, own: pd.DataFrame, dots: pd.DataFrame, at: dict, looks: dict) -> None:
-    """Draw a method's means, joined where the unit is the same, with intervals and seeds.
-
-    `at` holds the place of each ratio on the x axis, `looks` the colour and marker.
-    """
-    colour = looks["color"]
-    for _, part in own.groupby("unit", sort=False):
-        x = part["ratio"].map(at)
-        axes.plot(x, part["relative"], markersize=5, linewidth=1.0, **looks)
-        axes.vlines(x, part["low"], part["high"], color=colour, linewidth=1.6)
-    if len(dots) > len(own):
-        ring = {"s": 9, "facecolor": "none", "edgecolor": colour, "linewidth": 0.7}
-        axes.scatter(dots["ratio"].map(at), dots["relative"], **ring)
-
-
-def draw_model(
-    axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame, room: "Room", key: Key
-) -> None:
-    """Draw one model: a line for each method, side by side at each budget."""
-    width = room.step * len(room.methods)
-    for place in range(len(room.ratios)):
-        axes.axvspan(place - width / 2, place + width / 2, color=style.BAND, linewidth=0, zorder=0)
-    axes.axhline(100.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)))
-    for i, method in enumerate(room.methods):
-        shift = (i - (len(room.methods) - 1) / 2) * room.step
-        at = {ratio: place + shift for place, ratio in enumerate(room.ratios)}
-        own = means[means["method"] == method]
-        own = own.assign(place=own["ratio"].map(at)).sort_values("place")
-        looks = {"color": key.colour(method), "marker": key.marker(method)}
-        draw_method(axes, own, seeds[seeds["method"] == method], at, looks)
-    axes.set_xticks(range(len(room.ratios)), [key.budget_lines(ratio) for ratio in room.ratios])
-    axes.set_xlim(-0.5, len(room.ratios) - 0.5)
-    axes.set_xlabel("budget" + (" (evenly spaced)" if len(room.ratios) > 2 else ""))
-    axes.set_ylabel("relative performance,\n% of finetuning on the full pool")
-    style.grid(axes, "y")
-
-
 @dataclass(frozen=True)
 class Room:
     """The methods side by side at each ratio, `step` apart in units of the ratios' distance.
@@ -91,6 +54,41 @@ class Room:
         each = width / max(len(ratios), 1)
         pitch = min(PITCH, FILLED * each / max(len(methods), 1))
         return cls(methods, ratios, pitch / each, width)
+
+
+def draw_method(axes: Axes, own: pd.DataFrame, dots: pd.DataFrame, at: dict, looks: dict) -> None:
+    """Draw a method's means, joined where the unit is the same, with intervals and seeds.
+
+    `at` holds the place of each ratio on the x axis, `looks` the colour and marker.
+    """
+    colour = looks["color"]
+    for _, part in own.groupby("unit", sort=False):
+        x = part["ratio"].map(at)
+        axes.plot(x, part["relative"], markersize=5, linewidth=1.0, **looks)
+        axes.vlines(x, part["low"], part["high"], color=colour, linewidth=1.6)
+    if len(dots) > len(own):
+        ring = {"s": 9, "facecolor": "none", "edgecolor": colour, "linewidth": 0.7}
+        axes.scatter(dots["ratio"].map(at), dots["relative"], **ring)
+
+
+def draw_model(axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame, room: Room, key: Key) -> None:
+    """Draw one model: a line for each method, side by side at each budget."""
+    width = room.step * len(room.methods)
+    for place in range(len(room.ratios)):
+        axes.axvspan(place - width / 2, place + width / 2, color=style.BAND, linewidth=0, zorder=0)
+    axes.axhline(100.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)))
+    for i, method in enumerate(room.methods):
+        shift = (i - (len(room.methods) - 1) / 2) * room.step
+        at = {ratio: place + shift for place, ratio in enumerate(room.ratios)}
+        own = means[means["method"] == method]
+        own = own.assign(place=own["ratio"].map(at)).sort_values("place")
+        looks = {"color": key.colour(method), "marker": key.marker(method)}
+        draw_method(axes, own, seeds[seeds["method"] == method], at, looks)
+    axes.set_xticks(range(len(room.ratios)), [key.budget_lines(ratio) for ratio in room.ratios])
+    axes.set_xlim(-0.5, len(room.ratios) - 0.5)
+    axes.set_xlabel("budget" + (" (evenly spaced)" if len(room.ratios) > 2 else ""))
+    axes.set_ylabel("relative performance,\n% of finetuning on the full pool")
+    style.grid(axes, "y")
 
 
 def legend(figure: Figure, methods: list[str], key: Key) -> float:

@@ -77,6 +77,22 @@ def test_every_text_can_be_read(script, case, folders, monkeypatch, recwarn, cap
     assert bool(named) == ("no installed font has" in caplog.text)
 
 
+def test_forty_methods_look_the_same_in_two_figures_and_differ_from_each_other(folders):
+    *tables, key = read("plot_performance_by_ratio", folders("many methods and sources"))
+    with style.applied(tables):
+        figure = importlib.import_module("plot_performance_by_ratio").draw(*tables, key)
+        handles = figure.legends[0].get_lines()
+    looks = {line.get_label(): (line.get_color(), line.get_marker()) for line in handles}
+    assert len(set(looks.values())) == len(looks) == len(MANY) + 1
+    *tables, key = read("plot_cost", folders("many methods and sources"))
+    with style.applied(tables):
+        bars = importlib.import_module("plot_cost").draw(*tables, key).axes[1]
+    markers = [line for line in bars.lines if line.get_marker() != "None"]
+    names = [label.get_text().split(",")[0] for label in bars.get_yticklabels()]
+    for name, line in list(zip(names, markers, strict=True))[1:]:
+        assert looks[name] == (line.get_color(), line.get_marker()), name
+
+
 def test_the_checks_see_texts_that_overlap_or_are_cut_off():
     with style.applied():
         figure = style.new_figure(2.0, width=3.0)

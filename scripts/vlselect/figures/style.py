@@ -77,7 +77,7 @@ _SETTINGS = {
 
 
 @contextmanager
-def applied(tables: Iterable[pd.DataFrame] = ()) -> Iterator[None]:
+def applied(tables: Sequence[pd.DataFrame] = ()) -> Iterator[None]:
     """Draw and save in the project's style inside this block, ignoring the user's matplotlibrc.
 
     The tables' texts decide which fonts are used beside matplotlib's own (see `fonts.families`).
