@@ -105,7 +105,7 @@ def draw(cost: pd.DataFrame, performance: pd.DataFrame, key: Key) -> Figure:
     text = NOTE if joined["selection"].notna().all() else PUBLISHED
     text += " Each method's marker stands beside its bars."
     style.note(figure, text + (f" Vertical lines: {interval}." if interval else ""))
-    figure.draw_without_rendering()
+    style.settle(figure)
     for left, rows in zip(panels[:, 0], parts, strict=True):
         label_points(left, rows, key)
     return figure

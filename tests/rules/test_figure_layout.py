@@ -24,6 +24,7 @@ CHINESE = "计数选择数据子集的方法"
 WITHOUT = ["random", CHINESE, CHINESE * 8, CHINESE * 8 + "二", "двести " + CHINESE]
 CASES = {
     "few": {"methods": FEW},
+    "one budget": {"methods": MANY[:11], "budgets": {"0.2": "ratio-0.2"}, "models": ["target"]},
     "many methods and sources": {
         "methods": MANY,
         "sources": SOURCES,
@@ -67,6 +68,7 @@ def test_every_text_can_be_read(script, case, folders, monkeypatch, recwarn, cap
     *tables, key = read(script, folders(case))
     with style.applied(tables):
         figure = importlib.import_module(script).draw(*tables, key)
+        style.settle(figure)
         texts = drawn_texts(figure)
         assert texts
         assert overlapping(texts) == []

@@ -32,7 +32,7 @@ def draw(script, folder):
     """Return the figure of a script, laid out."""
     with style.applied():
         figure = importlib.import_module(script).draw(*read(script, folder))
-        figure.draw_without_rendering()
+        style.settle(figure)
     return figure
 
 

@@ -39,4 +39,6 @@ def write(draw: Callable[..., Figure], args: argparse.Namespace, tables: dict[st
     content = [declarations.read_table(getattr(args, f), name) for f, name in tables.items()]
     key = Key.read(args.methods, args.budgets, content)
     with style.applied(content):
-        style.save(draw(*content, key), args.png, args.svg)
+        figure = draw(*content, key)
+        style.settle(figure)
+        style.save(figure, args.png, args.svg)

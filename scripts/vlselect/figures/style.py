@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,6 +26,7 @@ from vlselect.figures import fonts, words
 logger = logging.getLogger(__name__)
 
 WIDTH = 8.0  # inches
+PASSES = 8  # of the layout, at most
 MOST_PIXELS = 2**16 - 1  # of a side, that matplotlib draws
 NOTE_SIZE, NAME_SIZE, TITLE_SIZE = 7.5, 9.0, 10.0  # points
 INK, GREY, FAINT, BAND = "#222222", "#767676", "#e3e3e3", "#f4f4f4"
@@ -220,6 +222,21 @@ def label_points(axes: Axes, labels: Sequence[tuple[float, float, str, str]]) ->
             taken.append(label.get_window_extent())
         else:
             label.remove()
+
+
+def settle(figure: Figure) -> None:
+    """Lay out a figure until nothing moves by a pixel, and keep that layout.
+
+    One pass is not enough where panels have square cells: their labels then need other margins.
+    """
+    before = None
+    for _ in range(PASSES):
+        figure.draw_without_rendering()
+        now = np.array([axes.get_position().extents for axes in figure.axes])
+        if before is not None and np.allclose(now, before, atol=1 / max(figure.bbox.size)):
+            break
+        before = now
+    figure.set_layout_engine("none")
 
 
 def _move(label: Annotation, place: tuple[int, int, str, str]) -> None:
