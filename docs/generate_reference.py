@@ -9,13 +9,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from yaml import safe_load
-
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "rules"
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from vlselect.config.checks import resolve  # noqa: E402
+from vlselect.config.yaml_files import read_yaml  # noqa: E402
 from vlselect.tables.declarations import TABLES  # noqa: E402
 
 DECLARATION = re.compile(r"^declare_method\(.*?\)$(?=\n\n)", re.DOTALL | re.MULTILINE)
@@ -79,7 +78,7 @@ def root_page(name: str) -> str:
 
 def read_schema() -> dict:
     """Read the config's JSON schema."""
-    return resolve(safe_load((RULES / "schemas/config.schema.yaml").read_text(encoding="utf-8")))
+    return resolve(read_yaml(RULES / "schemas/config.schema.yaml"))
 
 
 def declared_methods() -> dict[str, tuple[str, dict]]:

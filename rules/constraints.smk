@@ -56,7 +56,7 @@ rule count_tokens:
         shard="{scatteritem}",
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
-        model=model_flags,
+        model=processor_flags,
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
         " --max-pixels {params.max_pixels} --shard {params.shard} {params.model}"

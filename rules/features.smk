@@ -70,12 +70,12 @@ rule extract_attention:
         shard="{scatteritem}",
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
-        model=model_flags,
+        model=eager_flags,
         attention=attention_flags(),
     shell:
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --shard {params.shard} {params.model} --workers {resources.workers} --attention eager"
+        " --shard {params.shard} {params.model} --workers {resources.workers}"
         " {params.attention} --attended {output.attended:q} 2> {log:q}"
 
 

@@ -32,20 +32,22 @@ if config.get("gradients"):
             runtime=growing(480),
             gpu=warm_up_gpus,
             processes=config["gradients"]["warm_up"]["finetune"]["processes"],
+            cache_mb=config["gradients"]["warm_up"]["finetune"]["cache_mb"],
+            workers=config["gradients"]["warm_up"]["finetune"]["workers"],
+            save_steps=config["gradients"]["warm_up"]["finetune"]["save_steps"],
         params:
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
             fraction=config["gradients"]["warm_up"]["fraction"],
             seed="{seed}",
             launch=launcher(config["gradients"]["warm_up"]["finetune"]),
-            settings=json.dumps(
-                config["gradients"]["warm_up"]["finetune"], sort_keys=True
-            ),
-            model=model_flags,
+            settings=training_settings(config["gradients"]["warm_up"]["finetune"]),
+            model=loading_flags,
         shell:
             "{params.launch} {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
             " --max-pixels {params.max_pixels} --fraction {params.fraction} --seed {params.seed}"
-            " --settings {params.settings:q} {params.model}"
+            " --settings {params.settings:q} --cache-mb {resources.cache_mb}"
+            " --workers {resources.workers} --save-steps {resources.save_steps} {params.model}"
             " --partial {output:q}.partial --out {output:q} 2> {log:q}"
 
     rule collect_gradients:

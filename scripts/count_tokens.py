@@ -22,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     add_samples_arguments(parser)
     parser.add_argument("--shard", default="1-of-1", help="shard of the pool, <i>-of-<n>")
-    loading.add_model_arguments(parser)
+    loading.add_processor_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="Parquet table")
     return parser
 

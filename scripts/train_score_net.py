@@ -5,7 +5,6 @@ weighted loss of every training step.
 """
 
 import argparse
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vlselect.checkpoints import score_net
-from vlselect.config.finetune_settings import Settings
+from vlselect.checkpoints.training_job import add_settings_arguments, read_settings
 from vlselect.core import log, ordering, store
 from vlselect.core.errors import InputError
 from vlselect.models import loading
@@ -31,11 +30,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--net-learning-rate", type=float, required=True, help="of the score net")
     parser.add_argument("--initial-spread", type=float, required=True, help="of the net's weights")
     parser.add_argument("--variant", choices=score_net.VARIANTS, required=True)
-    parser.add_argument("--settings", required=True, help="finetuning settings, as JSON")
+    add_settings_arguments(parser)
     parser.add_argument("--seed", type=int, required=True, help="of the draw and of training")
     parser.add_argument("--out", type=Path, required=True, help="Parquet: row, score")
     parser.add_argument("--log", type=Path, required=True, help="CSV: a row for each step")
-    loading.add_model_arguments(parser)
+    loading.add_loading_arguments(parser)
     return parser
 
 
@@ -47,7 +46,7 @@ def draw_rows(sample_ids: Sequence[str], fraction: float | str, seed: int) -> np
 
 def train(arguments: argparse.Namespace, features: store.ShardedArray, samples: Samples):
     """Draw the training samples, load the VLM, train both; return the score net."""
-    settings = Settings.from_mapping(json.loads(arguments.settings))
+    settings = read_settings(arguments)
     if settings.adapter != "lora":
         raise InputError("the score net is trained beside a LoRA adapter; use adapter: lora")
     sample_ids = samples.frame(["sample_id"])["sample_id"].tolist()

@@ -4,14 +4,17 @@ Writes the adapter (safetensors), training_log.csv, and rows.csv with the sample
 """
 
 import argparse
-import json
 import logging
 from collections.abc import Sequence
 
 import numpy as np
 
-from vlselect.checkpoints.training_job import add_training_arguments, start_logging, train_and_save
-from vlselect.config.finetune_settings import Settings
+from vlselect.checkpoints.training_job import (
+    add_training_arguments,
+    read_settings,
+    start_logging,
+    train_and_save,
+)
 from vlselect.core import ordering
 from vlselect.core.errors import InputError
 from vlselect.models import loading
@@ -36,7 +39,7 @@ def draw_rows(sample_ids: Sequence[str], fraction: float, seed: int) -> np.ndarr
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     start_logging()
-    settings = Settings.from_mapping(json.loads(arguments.settings))
+    settings = read_settings(arguments)
     if settings.adapter != "lora":
         raise InputError("the warm-up trains a LoRA adapter; its settings name another one")
     samples = Samples(arguments.samples)

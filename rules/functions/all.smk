@@ -28,6 +28,7 @@ def everything():
         return figure_files()
     return [
         *subset_files(),
+        *matrix_files(),
         *export_files(),
         *benchmark_files(),
         *table_files(),

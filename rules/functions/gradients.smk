@@ -59,6 +59,15 @@ def matrix_tasks():
     return VALIDATED if icons.get("keep_matrix") else []
 
 
+def matrix_files():
+    """Return those influences for every run of ICONS: nothing else asks for them."""
+    if "influence" in config["given"]:
+        return []
+    path = "<results>/influence/seed-{seed}/{task}_matrix.safetensors"
+    paths = expand(path, task=matrix_tasks(), allow_missing=True)
+    return of_runs("icons", paths)
+
+
 def top_percent(wildcards):
     """Return the share of the pool that each task votes for; its default is in ICONS' own file."""
     return config["methods"]["icons"]["top_percent"]
@@ -84,14 +93,17 @@ def chosen_influence(method):
     return [] if chooser(method) in others else influence_paths(VOTERS)
 
 
-def chosen_gradients(method):
-    """Return the shards of the pool's gradients where single validation samples choose."""
+def pool_gradients():
+    """Return the shards of the pool's gradients, {seed} left in them."""
     path = (
         "<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors"
     )
-    model = config["gradients"]["model"]
-    shards = gather.pool(path, model=model, allow_missing=True)
-    return shards if chooser(method) in BY_VALIDATION_SAMPLES else []
+    return gather.pool(path, model=config["gradients"]["model"], allow_missing=True)
+
+
+def chosen_gradients(method):
+    """Return the shards of the pool's gradients where single validation samples choose."""
+    return pool_gradients() if chooser(method) in BY_VALIDATION_SAMPLES else []
 
 
 def chosen_validation(method):

@@ -27,30 +27,42 @@ from vlselect.models.weights import load_pretrained
 logger = logging.getLogger(__name__)
 
 QUANTISATIONS = ("4bit", "8bit")
+NO_BATCHES = {"batch_size": None, "batch_tokens": None, "workers": 0}
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say which model to load, where and how."""
+def add_processor_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say which model encodes samples: no more than `load_without_weights`."""
     parser.add_argument("--model", required=True, help="local directory, or hub id with --revision")
     parser.add_argument("--revision", help="commit of the hub repository; absent for a directory")
-    parser.add_argument("--dtype", required=True, choices=["float32", "bfloat16", "float16"])
-    parser.add_argument("--device", required=True, help="auto, cpu, cuda or cuda:<n>")
-    parser.add_argument("--attention", help="eager, sdpa or flash_attention_2")
-    parser.add_argument("--quantisation", choices=QUANTISATIONS, help="needs bitsandbytes")
-    parser.add_argument("--batch-size", type=int, required=True, help="samples in a batch")
-    parser.add_argument("--batch-tokens", type=int, help="most tokens in a batch, with padding")
     parser.add_argument("--max-length", type=int, help="tokens of a sample; longer ones are cut")
     what = "day that chat templates take for today, YYYY-MM-DD"
     parser.add_argument("--template-date", required=True, help=what)
-    what = "processes that encode samples while the model runs"
-    parser.add_argument("--workers", type=int, default=0, help=what)
     parser.add_argument("--threads", type=int, required=True, help="CPU threads; sums depend on it")
     parser.add_argument("--trust-remote-code", action="store_true", help="run the hub's own code")
 
 
+def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say which model to load, where and how."""
+    add_processor_arguments(parser)
+    parser.add_argument("--dtype", required=True, choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--device", required=True, help="auto, cpu, cuda or cuda:<n>")
+    parser.add_argument("--attention", help="eager, sdpa or flash_attention_2")
+    parser.add_argument("--quantisation", choices=QUANTISATIONS, help="needs bitsandbytes")
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a model that is run on batches of samples."""
+    add_loading_arguments(parser)
+    parser.add_argument("--batch-size", type=int, required=True, help="samples in a batch")
+    parser.add_argument("--batch-tokens", type=int, help="most tokens in a batch, with padding")
+    what = "processes that encode samples while the model runs"
+    parser.add_argument("--workers", type=int, default=0, help=what)
+
+
 def load_from_arguments(arguments: argparse.Namespace) -> VLM:
-    """Load the model that the flags of `add_model_arguments` name; see `prepare_device`."""
+    """Load the model that the flags name, those for batches if there are; see `prepare_device`."""
     device = prepare_device(arguments)
+    batches = {key: getattr(arguments, key, value) for key, value in NO_BATCHES.items()}
     return load_vlm(
         arguments.model,
         revision=arguments.revision,
@@ -59,11 +71,9 @@ def load_from_arguments(arguments: argparse.Namespace) -> VLM:
         attention=arguments.attention,
         quantisation=arguments.quantisation,
         trust_remote_code=arguments.trust_remote_code,
-        batch_size=arguments.batch_size,
-        batch_tokens=arguments.batch_tokens,
         max_length=arguments.max_length,
-        workers=arguments.workers,
         template_date=arguments.template_date,
+        **batches,
     )
 
 
@@ -99,7 +109,7 @@ def load_vlm(
     attention: str | None,
     quantisation: str | None,
     trust_remote_code: bool,
-    batch_size: int,
+    batch_size: int | None,
     batch_tokens: int | None,
     max_length: int | None,
     workers: int,
@@ -118,7 +128,7 @@ def load_vlm(
     trust_remote_code : bool
         Run code that comes with the model.
     batch_size, batch_tokens, max_length, workers
-        See `VLM`.
+        See `VLM`; a model that is not run on batches needs no size.
     template_date : str
         Day that chat templates take for today, YYYY-MM-DD.
 
@@ -171,7 +181,7 @@ def load_vlm(
 def load_without_weights(arguments: argparse.Namespace) -> VLM:
     """Load processor and architecture only: enough to encode samples, not to run the model.
 
-    Flags and errors as for `load_from_arguments`; dtype, device and quantisation are ignored.
+    Flags as `add_processor_arguments` adds them, errors as of `load_from_arguments`.
     """
     torch.set_num_threads(arguments.threads)
     path, revision = arguments.model, arguments.revision
@@ -186,10 +196,8 @@ def load_without_weights(arguments: argparse.Namespace) -> VLM:
         *(model, processor),
         path=path,
         revision=revision or "",
-        batch_size=arguments.batch_size,
-        batch_tokens=arguments.batch_tokens,
         max_length=arguments.max_length,
-        workers=0,
+        **NO_BATCHES,
     )
 
 

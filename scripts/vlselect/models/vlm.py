@@ -36,7 +36,7 @@ class VLM:
         In evaluation mode, on `device`.
     processor : ProcessorMixin
         Its chat template renders every conversation.
-    batch_size, batch_tokens : int, int or None
+    batch_size, batch_tokens : int or None
         Most samples and tokens (padding and images included) in a batch; None sets no limit.
     workers : int
         Processes that read and encode samples while the model runs; with 0, this process does.
@@ -56,7 +56,7 @@ class VLM:
         *,
         path: str,
         revision: str,
-        batch_size: int,
+        batch_size: int | None,
         batch_tokens: int | None,
         max_length: int | None,
         workers: int,
