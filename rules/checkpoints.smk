@@ -14,6 +14,7 @@ rule finetune_model:
         samples="<results>/pool/samples.parquet",
         subset="<results>/subsets/{method}/{budget}_seed-{seed}.parquet",
         model=model_files,
+        left_out=left_out,
     output:
         directory("<results>/checkpoints/{model}/{method}/{budget}_seed-{seed}"),
     log:
@@ -41,7 +42,7 @@ rule finetune_model:
     shell:
         "{params.launch} {input.code[0]:q} --samples {input.samples:q} --subset {input.subset:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --settings {params.settings:q} --seed {wildcards.seed} {params.model}"
+        " --left-out {input.left_out:q} --settings {params.settings:q} --seed {wildcards.seed} {params.model}"
         " --partial {output:q}.partial --out {output:q} 2> {log:q}"
 
 

@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 DATA_STAGES = ("pool", "tasks", "features", "gradients", "influence", "votes", "clusters")
-UNCHARGED = ("digits", "make_task", "pool", "tasks")  # prepared alike for all methods
+UNCHARGED = (
+    "digits",
+    "make_task",
+    "pool",
+    "tasks",
+    "check_samples",
+)  # prepared alike for all methods
 
 
 def rule_files(config: Mapping) -> list[str]:
@@ -16,6 +22,7 @@ def rule_files(config: Mapping) -> list[str]:
     return [
         *(["digits"] if "digits" in config else []),
         *(["make_task"] if built else []),
+        "check_samples",
         *(stage for stage in DATA_STAGES if stage not in config["given"]),
         "subsets",
         *(f"methods/{method}" for method in config["methods"]),

@@ -27,6 +27,14 @@ class MaskError(InputError):
     """The responses of a sample cannot be located in the output of the chat template."""
 
 
+class Refused(MaskError):  # noqa: N818 (an outcome, not always an error)
+    """A model cannot take this one sample; `reason` is a code of refused.csv (docs/models.md)."""
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class _Text:
     """A text part of a message: whether it is the `last` text of its turn, and `ends` the turn."""

@@ -160,6 +160,18 @@ TABLES = {
         "pool": ("integer", "samples or tokens of the whole pool"),
         "ratio": ("text", "amount / pool: the budget's ratio in all other tables"),
     },
+    "refused": {
+        "sample_id": ("text", "the sample's id"),
+        "reason": ("text", "why the model refuses it: a code, listed in docs/models.md"),
+        "message": ("text", "what exactly is wrong"),
+    },
+    "refused_tasks": {
+        "task": ("text", "benchmark task"),
+        "split": ("text", "`validation` or `test`"),
+        "sample_id": ("text", "the sample's id"),
+        "reason": ("text", "as in `refused.csv`"),
+        "message": ("text", "what exactly is wrong"),
+    },
     "cost": {
         "level": ("text", "`rule`, or `selection`, `finetuning`, `total` of a method"),
         "name": ("text", "the rule, or the method"),
