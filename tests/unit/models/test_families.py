@@ -14,7 +14,7 @@ from vlselect.benchmarks.generation import greedy
 from vlselect.features.attended import extract_attended, instruction_rows
 from vlselect.features.forward_pass import KINDS, extract_features
 from vlselect.gradients.per_sample import PerSampleGradients, response_losses
-from vlselect.models.chat import MaskError
+from vlselect.models.chat import MaskError, Refused
 from vlselect.models.lora import attach_lora
 from vlselect.models.vlm import VLM
 from vlselect.pool.records import Record, Turn
@@ -264,6 +264,15 @@ def test_a_text_that_holds_an_image_token_is_refused_with_names(vlm, folder):
     cure = re.escape(f"`pool.forbidden: [{token!r}]`") if token != "<image>" else ""
     with pytest.raises(MaskError, match=f"model {folder}, sample 'holds'.*{cure}"):
         vlm.encode(record, [])
+
+
+def test_a_text_that_holds_a_video_token_is_refused_with_names(vlm):
+    token = getattr(vlm.processor, "video_token", None)
+    if token is None:
+        pytest.skip("no videos")
+    with pytest.raises(Refused, match=re.escape(f"{token!r}, which stands for a video")) as caught:
+        vlm.encode(talk("film", f"what happens in {token} ?", "yes"), [])
+    assert caught.value.reason == "video_token" and "'film'" in str(caught.value)
 
 
 def test_paligemma_is_refused_with_and_without_a_template():
