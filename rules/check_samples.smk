@@ -76,9 +76,9 @@ rule list_refused:
     output:
         "<results>/features/{model}/refused{tasks}.csv",
     log:
-        "<logs>/list_refused/{model}{tasks}.log",
+        "<logs>/list_refused/{model}/refused{tasks}.log",
     benchmark:
-        "<costs>/list_refused/{model}{tasks}.jsonl"
+        "<costs>/list_refused/{model}/refused{tasks}.jsonl"
     wildcard_constraints:
         tasks="|_tasks",
     priority: 100
@@ -104,9 +104,9 @@ rule admit_samples:
     output:
         "<results>/features/{model}/left_out{tasks}.parquet",
     log:
-        "<logs>/admit_samples/{model}{tasks}.log",
+        "<logs>/admit_samples/{model}/left_out{tasks}.log",
     benchmark:
-        "<costs>/admit_samples/{model}{tasks}.jsonl"
+        "<costs>/admit_samples/{model}/left_out{tasks}.jsonl"
     wildcard_constraints:
         tasks="|_tasks",
     priority: 100

@@ -128,6 +128,8 @@ def test_error_ends_the_pass_with_all_of_them(run, pool):
 def test_reject_keeps_all_others_and_names_them(run, pool):
     for array in run("--left-out", pool / "left_out.parquet", "--on-refused", "reject"):
         assert len(array) == 24 and array.refused.tolist() == GONE
+        named = json.loads(array.metadata[0]["refused"])
+        assert named == {"left_out": LEFT_OUT, "not_finite": SPOILT}
         finite = np.isfinite(array[:].astype(np.float64)).all(axis=1)
         assert np.flatnonzero(~finite).tolist() == GONE
 

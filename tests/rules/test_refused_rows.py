@@ -63,7 +63,7 @@ def test_a_shard_names_its_refused_rows_and_any_reader_can_open_it(tmp_path):
     np.testing.assert_array_equal(ShardedArray(shards)[KEPT], blobs(N))
     assert np.isnan(ShardedArray(shards)[REFUSED]).all()
     with safe_open(shards[0], "np") as file:
-        assert json.loads(file.metadata()["refused"]) == [64, 129, 140]
+        assert json.loads(file.metadata()["refused"]) == {"left_out": [64, 129, 140]}
         assert np.isnan(file.get_tensor("values")).any()
     with safe_open(plain[0], "np") as file:
         assert "refused" not in file.metadata()

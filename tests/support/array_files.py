@@ -18,7 +18,7 @@ def write_shards(folder, values, shards=1, refused=(), **metadata):
             writer.write(slice(None), values[rows.start : rows.stop])
             own = [row - rows.start for row in refused if row in rows]
             if own:
-                writer.refuse(np.array(own))
+                writer.refuse(np.array(own), "left_out")
         paths.append(path)
     return paths[::-1]
 

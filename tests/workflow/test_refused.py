@@ -70,7 +70,8 @@ def test_error_lists_them_all_before_any_pass(folder, mini_run):
     made = jobs(done.stdout)
     assert not made & PASSES and {"check_samples", "list_refused", "admit_samples"} <= made
     counts = ", ".join(f"{n} {reason}" for reason, n in REASONS.items())
-    assert f"model 'target' refuses 60 of 391 samples: {counts}" in done.stdout
+    said = f"model 'target' refuses 60 of 391 samples: {counts}"
+    assert said in done.stdout and said in done.stdout.rpartition("Not finished.")[0][-6000:]
     assert "results/mini/features/target/refused.csv" in done.stdout
     assert "`pool.exclude`" in done.stdout and "`on_refused: reject`" in done.stdout
     table = pd.read_csv(folder / "results/mini/features/target/refused.csv")
@@ -96,7 +97,10 @@ def test_methods_that_read_the_model_choose_as_if_they_were_not_there(rejected, 
 
 
 def test_one_bad_sample_costs_no_pass(rejected):
-    results, _ = rejected
+    results, output = rejected
+    counts = ", ".join(f"{n} {reason}" for reason, n in REASONS.items())
+    path = "results/mini/features/target/refused.csv"
+    assert f"target refuses 60 samples ({counts}; see {path})" in output
     expected = np.arange(330, 391)
     for kind in ("features/target/activations", "features/target/attended"):
         array = ShardedArray((results / kind).iterdir())

@@ -22,7 +22,7 @@ from vlselect.core.half import to_stored
 
 BLOCK = 64
 TENSOR = "values"
-REFUSED = "refused"  # header key: rows of the whole array that hold no values, as JSON
+REFUSED = "refused"  # header key: rows of the whole array without values by reason, as JSON
 OWN = {"rows", "run", "code", REFUSED}  # header keys that may differ between an array's shards
 GATHERED = 1 << 30  # bytes of scattered rows that are read in one pass
 PAGE = 4096  # bytes; reading one page brings several rows if they are narrower
@@ -100,7 +100,7 @@ class ShardWriter:
         self._metadata = dict(metadata)
         self._header = _encode_header(self.shape, self.dtype, metadata)
         self._written = np.zeros(self.shape[0], dtype=bool)
-        self._refused = np.zeros(self.shape[0], dtype=bool)
+        self._refused: dict[str, list[int]] = {}
 
     def __enter__(self) -> "ShardWriter":
         self._temporary = self._replacing.__enter__()
@@ -130,10 +130,10 @@ class ShardWriter:
         self._values[rows] = values
         self._written[rows] = True
 
-    def refuse(self, rows: np.ndarray) -> None:
+    def refuse(self, rows: np.ndarray, reason: str) -> None:
         """Leave rows (counted from the shard's start) without values: NaN, named in the header."""
-        self._values[rows] = np.nan
-        self._written[rows] = self._refused[rows] = True
+        self._values[rows], self._written[rows] = np.nan, True
+        self._refused.setdefault(reason, []).extend((rows + self._first).tolist())
 
     def __exit__(self, kind, error, trace) -> bool | None:
         if kind is None and not self._written.all():
@@ -144,16 +144,15 @@ class ShardWriter:
         if isinstance(self._values, np.memmap):
             self._values.flush()
         del self._values
-        if kind is None and self._refused.any():
+        if kind is None and any(self._refused.values()):
             self._name_refused()
         return self._replacing.__exit__(kind, error, trace)
 
     def _name_refused(self) -> None:
         """Write the shard once more, with a header that names the refused rows."""
-        rows = np.flatnonzero(self._refused) + self._first
-        header = _encode_header(
-            self.shape, self.dtype, self._metadata | {REFUSED: json.dumps(rows.tolist())}
-        )
+        rows = {reason: sorted(rows) for reason, rows in self._refused.items()}
+        metadata = self._metadata | {REFUSED: json.dumps(rows)}
+        header = _encode_header(self.shape, self.dtype, metadata)
         old = self._temporary.with_suffix(".old")
         self._temporary.rename(old)
         try:
@@ -220,8 +219,9 @@ class ShardedArray:
     @property
     def refused(self) -> np.ndarray:
         """Rows without values, int64 ascending: samples that the model refused."""
-        rows = [row for header in self.metadata for row in json.loads(header.get(REFUSED, "[]"))]
-        return np.array(sorted(rows), dtype=np.int64)
+        named = [json.loads(header.get(REFUSED, "{}")) for header in self.metadata]
+        rows = [row for reasons in named for own in reasons.values() for row in own]
+        return np.unique(np.array(rows, dtype=np.int64))
 
     def path_of(self, row: int) -> Path:
         """Return the path of the shard that holds a row."""

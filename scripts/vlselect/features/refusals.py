@@ -25,6 +25,7 @@ from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 
+NOT_FINITE = "not_finite"  # reason of samples whose values a pass cannot store
 COLUMNS = {  # of the tables of checked samples
     "part": "str",
     "row": "int64",
@@ -75,14 +76,12 @@ def check(
     return pd.DataFrame(found, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def rows_to_run(
-    rows: range, left_out: np.ndarray, writers: Iterable[ShardWriter] = ()
-) -> list[int]:
+def rows_to_run(rows: range, left_out: np.ndarray, writers: Iterable[ShardWriter]) -> list[int]:
     """Return the rows of a shard that a pass has to run on; refuse the others in its writers."""
     own = left_out[(left_out >= rows.start) & (left_out < rows.stop)]
     if len(own):
         for writer in writers:
-            writer.refuse(own - rows.start)
+            writer.refuse(own - rows.start, "left_out")
     return sorted(set(rows) - set(own.tolist()))
 
 
@@ -99,7 +98,7 @@ def write_batch(
         names = [name for name in sample_ids if name not in faults]
         writer.write(places[~bad], values[kind][~bad], names)
         if bad.any():
-            writer.refuse(places[bad])
+            writer.refuse(places[bad], NOT_FINITE)
 
 
 def settle(faults: Mapping[str, str], on_refused: str) -> None:
@@ -109,7 +108,7 @@ def settle(faults: Mapping[str, str], on_refused: str) -> None:
     """
     if not faults:
         return
-    table = pd.DataFrame({"reason": "not_finite", "message": list(faults.values())})
+    table = pd.DataFrame({"reason": NOT_FINITE, "message": list(faults.values())})
     what = f"{len(faults)} samples have no values that can be stored: {describe(table)}"
     if on_refused == "error":
         cure = "`on_refused: reject` leaves them out; or name them in `pool.exclude`"

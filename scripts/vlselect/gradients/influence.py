@@ -137,7 +137,7 @@ def compute(
             writer.write(rows, product)
     table[pool.refused] = np.nan
     for writer in matrices:
-        writer.refuse(pool.refused)
+        writer.refuse(pool.refused, "left_out")
     return table
 
 
