@@ -28,7 +28,7 @@ def bad_records():
     records = [talk(f"long-{i:02d}", f"is there a {LONG} ?") for i in range(60)]
     records[10] = talk("own-token", "is there a <IMG> ?")
     records[20] = talk("late-image", f"{LONG} <image>", image="1.png")
-    return [*records, talk(SPOILT, "is there a no ?")]
+    return [*records, talk(SPOILT, "<image>\nis there a no ?", image="2.png")]
 
 
 REASONS = {"no_response": 58, "image_token": 1, "image_cut": 1}
@@ -122,4 +122,4 @@ def test_other_methods_may_choose_them_and_finetuning_does_not_see_them(rejected
 
 def test_the_mode_alone_reruns_only_what_decides_by_it(rejected, folder, mini_run):
     done = run(folder, mini_run, "error", "-n", "subsets")
-    assert jobs(succeeded(done)) == {"admit_samples", "subsets"}
+    assert jobs(succeeded(done)) == {"admit_samples"}
