@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from tiny_inputs import make_records, prepare
+from tiny_inputs import WORDS, make_records, prepare
+from transformers import CLIPImageProcessorPil
 from usual_flags import usual
 
+from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
 from vlselect.models import loading
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
@@ -165,3 +167,19 @@ def test_a_missing_library_is_no_refusal(tiny_vlm, tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "load_without_weights", load)
     with pytest.raises(ImportError, match="num2words"):
         run(tiny_vlm, pool, tmp_path / "t.parquet")
+
+
+def test_a_clip_checks_text_and_images(tiny_pool, tmp_path, monkeypatch):
+    processor = build_clip_processor(WORDS, 32)
+    build_clip(processor, vision_config(32, 16, hidden=32, layers=2, heads=2)).save_pretrained(
+        tmp_path / "clip"
+    )
+    processor.save_pretrained(tmp_path / "clip")
+    (tmp_path / "clip/model.safetensors").unlink()
+    table = run(tmp_path / "clip", tiny_pool, tmp_path / "t.parquet")
+    assert (table["reason"] == "").all() and table["tokens"].between(3, 64).all()
+    monkeypatch.setattr(CLIPImageProcessorPil, "__call__", lambda *args, **options: 1 / 0)
+    table = run(tmp_path / "clip", tiny_pool, tmp_path / "t.parquet")
+    n_images = Samples(tiny_pool / "samples.parquet").frame(["n_images"])["n_images"]
+    assert ((table["reason"] == "processor") == (n_images > 0)).all()
+    assert "sample 'sample-000': ZeroDivisionError" in table["message"][0]

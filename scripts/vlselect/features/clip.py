@@ -21,7 +21,6 @@ from vlselect.core import log
 from vlselect.core.errors import InputError
 from vlselect.core.half import to_stored
 from vlselect.core.store import BLOCK
-from vlselect.models.chat import Refused
 from vlselect.models.loading import explained, prepare_device
 from vlselect.models.weights import load_pretrained
 from vlselect.pool import images
@@ -88,21 +87,12 @@ class CLIP:
         return cls(model, processor, str(arguments.model), arguments.revision or "")
 
     def count(self, record: Record, pictures: Sequence[Image.Image]) -> tuple[int, int]:
-        """Return the tokens of a sample's text, and 0 (a CLIP has no responses).
-
-        Raises Refused if the processor fails on the text or an image.
-        """
-        try:
-            text = self.processor.tokenizer(
-                conversation_text(record), truncation=True, max_length=self.max_length
-            )
-            if pictures:
-                self.processor.image_processor(images=list(pictures), return_tensors="pt")
-        except (ImportError, MemoryError):
-            raise
-        except Exception as error:  # a library's own, for a sample that it was not made for
-            what = f"model {self.path}, sample {record.sample_id!r}: {error}"
-            raise Refused("processor", what) from error
+        """Return the tokens of a sample's text, and 0 (a CLIP has no responses)."""
+        text = self.processor.tokenizer(
+            conversation_text(record), truncation=True, max_length=self.max_length
+        )
+        if pictures:
+            self.processor.image_processor(images=list(pictures), return_tensors="pt")
         return len(text["input_ids"]), 0
 
     @property

@@ -18,7 +18,7 @@ from vlselect.core import log
 from vlselect.core.errors import InputError
 from vlselect.core.refused import ON_REFUSED, POOL, describe
 from vlselect.core.store import BLOCK, ShardWriter
-from vlselect.models.chat import Refused
+from vlselect.models.chat import PROCESSOR, Refused
 from vlselect.pool import images
 from vlselect.pool.records import Record
 from vlselect.pool.samples import Samples
@@ -59,8 +59,9 @@ def check(
     """Encode samples one by one; return a row of `COLUMNS` for each.
 
     `count` encodes a record with its images, and returns its tokens and those of its responses, or
-    raises `Refused`, whose reason and message are kept; both are empty for the others, and a
-    refused sample has no tokens.
+    raises `Refused`, whose reason and message are kept. Any other error of a library is taken for a
+    refusal too, unless the library itself or memory is missing. Reason and message of accepted
+    samples are empty; a refused one has no tokens.
     """
     found = []
     rows = list(rows)
@@ -72,6 +73,11 @@ def check(
                 outcome = (*count(record, pictures), "", "")
             except Refused as refusal:
                 outcome = (0, 0, refusal.reason, str(refusal))
+            except (ImportError, MemoryError):
+                raise
+            except Exception as error:  # noqa: BLE001 (whatever libraries raise for one sample)
+                what = f"sample {record.sample_id!r}: {type(error).__name__}: {error}"
+                outcome = (0, 0, PROCESSOR, what)
             found.append((part, row, record.sample_id, *outcome))
     return pd.DataFrame(found, columns=list(COLUMNS)).astype(COLUMNS)
 

@@ -19,6 +19,8 @@ _TALK = [
     for i, role in enumerate(("user", "assistant", "user", "assistant"))
 ]
 
+PROCESSOR = "processor"  # reason of a refusal that is none of the known ones
+
 Span = tuple[int, int]  # first character, one past the last
 Render = Callable[[list[dict]], str]
 

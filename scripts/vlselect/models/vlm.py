@@ -17,7 +17,7 @@ from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
 from vlselect.models import chat, collation
-from vlselect.models.chat import MaskError, Refused, Span
+from vlselect.models.chat import PROCESSOR, MaskError, Refused, Span
 from vlselect.models.collation import SEQUENCES, Batch, Encoded
 from vlselect.pool.records import IMAGE_MARKER, Record, Turn
 
@@ -236,12 +236,9 @@ class VLM:
                 return_text_replacement_offsets=True,
                 **first,
             )
-        except (ImportError, MemoryError):
-            raise
-        except Exception as error:  # a library's own, for a sample that it was not made for
-            ratio = "aspect ratio" in str(error)
-            what = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            raise self._refusal(record, "aspect_ratio" if ratio else "processor", what) from error
+        except ValueError as error:
+            reason = "aspect_ratio" if "aspect ratio" in str(error) else PROCESSOR
+            raise self._refusal(record, reason, error) from error
         shifts = output.pop("text_replacement_offsets", [[]])[0]
         shifts = shifts if len(shifts) else []  # no images may result in an empty tensor
         again = self.tokenizer(chat.expand(text, shifts), return_offsets_mapping=True, **first)
