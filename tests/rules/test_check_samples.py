@@ -1,6 +1,7 @@
 """scripts/check_samples.py: tokens as finetuning sees them, without weights, and all refusals."""
 
 import shutil
+from pathlib import Path
 
 import check_samples
 import numpy as np
@@ -15,6 +16,8 @@ from vlselect.digits.architecture import build_clip, build_clip_processor, visio
 from vlselect.models import loading
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
+
+PUBLISHED = Path(__file__).parents[3] / "shared/data/processors/qwen2.5-vl-7b-instruct"
 
 
 def run(model, pool, out, *more):
@@ -183,3 +186,15 @@ def test_a_clip_checks_text_and_images(tiny_pool, tmp_path, monkeypatch):
     n_images = Samples(tiny_pool / "samples.parquet").frame(["n_images"])["n_images"]
     assert ((table["reason"] == "processor") == (n_images > 0)).all()
     assert "sample 'sample-000': ZeroDivisionError" in table["message"][0]
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="no files of published checkpoints")
+def test_a_published_processor_refuses_what_it_was_not_made_for(tmp_path):
+    records = make_records(6)
+    records[3]["conversations"][0]["value"] += " <|video_pad|>"
+    records[5]["conversations"][0]["value"] += " <|image_pad|>"
+    pool = prepare(tmp_path / "pool", records)
+    Image.fromarray(np.zeros((1, 300, 3), np.uint8)).save(pool / "images/b/1-0.png")
+    table = run(PUBLISHED, pool, tmp_path / "t.parquet")
+    assert table["reason"].tolist() == ["", "aspect_ratio", "", "video_token", "", "image_token"]
+    assert "smaller than 200" in table["message"][1] and "'sample-001'" in table["message"][1]
