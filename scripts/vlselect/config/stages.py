@@ -4,13 +4,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 DATA_STAGES = ("pool", "tasks", "features", "gradients", "influence", "votes", "clusters")
-UNCHARGED = (
-    "digits",
-    "make_task",
-    "pool",
-    "tasks",
-    "check_samples",
-)  # prepared alike for all methods
+# Prepared alike for all methods.
+UNCHARGED = ("digits", "make_task", "pool", "tasks", "check_samples")
 
 
 def rule_files(config: Mapping) -> list[str]:
