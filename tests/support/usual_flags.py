@@ -22,6 +22,7 @@ USUAL = {
     "--n-probe": "16",
     "--net-learning-rate": "2e-5",
     "--nonzeros": "3",
+    "--on-refused": "error",
     "--on-collapse": "error",
     "--parameters": "{}",
     "--points-per-centroid": "256",

@@ -52,7 +52,8 @@ def limited(mini_input, tmp_path_factory):
 
 def test_only_what_is_asked_for_is_made(limited):
     _, output = limited
-    made = {"prepare_pool", "extract_features", "find_near_duplicates", "count_tokens"}
+    made = {"prepare_pool", "extract_features", "find_near_duplicates", "check_samples"}
+    made |= {"list_refused", "admit_samples"}
     made |= {"cluster_activations", "summarise_clusters", "score_semdedup"}
     made |= {"check_budgets"} | {f"select_{method}" for method in METHODS}
     made |= {"subsets", "tabulate_budgets", "tabulate_subsets", "plot_overlap"}
@@ -91,7 +92,7 @@ def test_every_subset_keeps_the_constraints(limited, method, budget):
 
 def test_tables_know_each_budget_by_its_share(limited):
     results, _ = limited
-    shards = (results / "pool/tokens/counter").glob("*.parquet")
+    shards = (results / "features/counter/checked").glob("*.parquet")
     tokens = pd.concat([pd.read_parquet(path) for path in shards]).sort_values("row")
     assert tokens["row"].tolist() == list(range(330)) and (tokens["response_tokens"] > 0).all()
     budgets = pd.read_csv(results / "tables/budgets.csv").set_index("budget")

@@ -160,6 +160,7 @@ def extract_attended(
     *,
     layer: int,
     mass: float,
+    faults: dict[str, str] | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Average, after an early layer, the visual tokens that the instruction attends to.
 
@@ -175,6 +176,8 @@ def extract_attended(
         Decoder layer, counted from 1: layer 1 is ``decoder_layers[0]``. Later layers do not run.
     mass : float
         Share of the attention, see `attended_tokens`.
+    faults : dict, optional
+        Takes up, by sample id, what cannot be stored; see `half.to_stored`.
 
     Returns
     -------
@@ -199,5 +202,6 @@ def extract_attended(
         model(**batch.inputs, use_cache=False)
     if len(recorder.features) != len(batch):
         raise RuntimeError(f"the forward pass did not reach decoder layer {layer}")
-    features = to_finite(torch.stack(recorder.features), np.float16, "attended", batch.sample_ids)
+    stacked = torch.stack(recorder.features)
+    features = to_finite(stacked, np.float16, "attended", batch.sample_ids, faults)
     return features, [batch.sample_ids[b] for b in recorder.unattended]

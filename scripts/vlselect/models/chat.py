@@ -26,12 +26,22 @@ _STRINGS = (  # roles whose turns may be strings, in the order in which they are
 _SAID = {"system": "the system prompt", "user": "the question", "assistant": "the response"}
 _THOUGHT = "</think>"
 
+PROCESSOR = "processor"  # reason of a refusal that is none of the known ones
+
 Span = tuple[int, int]  # first character, one past the last
 Render = Callable[[list[dict]], str]
 
 
 class MaskError(InputError):
     """The responses of a sample cannot be located in the output of the chat template."""
+
+
+class Refused(MaskError):  # noqa: N818 (an outcome, not always an error)
+    """A model cannot take this one sample; `reason` is a code of refused.csv (docs/models.md)."""
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)

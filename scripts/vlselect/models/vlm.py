@@ -16,12 +16,13 @@ from jinja2 import TemplateError
 from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
-from vlselect.core.errors import LIBRARY_ERRORS, InputError, one_line
+from vlselect.core.errors import LIBRARY_ERRORS, one_line
 from vlselect.models import chat, collation
-from vlselect.models.chat import MaskError, Span
+from vlselect.models.chat import PROCESSOR, MaskError, Refused, Span
 from vlselect.models.collation import SEQUENCES, Batch, Encoded
 from vlselect.pool.records import IMAGE_MARKER, Record, Turn
 
+MEDIA = {"image_token": "image", "boi_token": "image", "video_token": "video"}  # of processors
 TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")  # by which some models recognise image tokens
 
 logger = logging.getLogger(__name__)
@@ -77,9 +78,11 @@ class VLM:
         if "cross_attention_mask" in self._arguments:
             raise MaskError(f"{path}: {type(model).__name__} has no image tokens in its sequence")
         self._image_id = image_token_id(model, path)
-        tokens = {self.tokenizer.convert_ids_to_tokens(self._image_id)}
-        tokens |= {getattr(processor, name, None) for name in ("image_token", "boi_token")}
-        self._image_tokens = sorted(tokens - {None, IMAGE_MARKER})
+        tokens = {self.tokenizer.convert_ids_to_tokens(self._image_id): "image"}
+        for name, medium in MEDIA.items():
+            tokens.setdefault(getattr(processor, name, None), medium)
+        known = sorted(tokens.keys() - {None, IMAGE_MARKER})
+        self._media = {token: tokens[token] for token in known}
         self._special = frozenset(special_tokens(self.tokenizer).values())
         self._strings = chat.string_roles(self._apply_template)
         self._closings, self._end = self._find_closings()
@@ -114,10 +117,9 @@ class VLM:
 
         Raises
         ------
-        MaskError
-            If the chat template hides or alters the responses, or no response token is left.
-        ValueError
-            If the sample is longer than the model's number of positions.
+        Refused
+            If the chat template hides or alters the responses, the processor fails, no response
+            token is left to predict, or the sample has more tokens than the model has positions.
         """
         text, spans = self._write(record)
         encoded = self._tokenise(record, text, images, spans["assistant"], spans["user"])
@@ -125,8 +127,8 @@ class VLM:
             logger.info("sample %r is cut from %d tokens", record.sample_id, len(encoded))
             encoded = encoded.first(self.max_length)
         self._require_positions(encoded)
-        if not encoded.response.any():
-            raise self._refusal(record, "no token of its responses is left")
+        if not encoded.response[1:].any():
+            raise self._refusal(record, "no_response", "no token of its responses is left")
         return encoded
 
     def encode_prompt(self, record: Record, images: Sequence[Image.Image]) -> Encoded:
@@ -165,14 +167,15 @@ class VLM:
 
     def _require_positions(self, sample: Encoded) -> None:
         if self.positions is not None and len(sample) > self.positions:
-            raise InputError(
+            raise Refused(
+                "too_long",
                 f"sample {sample.sample_id!r} has {len(sample)} tokens, but {self.path} has "
                 f"positions for {self.positions}; a max_length in the model's config cuts longer "
-                "samples"
+                "samples",
             )
 
-    def _refusal(self, record: Record, reason: object) -> MaskError:
-        return MaskError(f"model {self.path}, sample {record.sample_id!r}: {reason}")
+    def _refusal(self, record: Record, reason: str, what: object) -> Refused:
+        return Refused(reason, f"model {self.path}, sample {record.sample_id!r}: {what}")
 
     def _find_closings(self) -> tuple[list[str], str]:
         """Return the tokens with which the template closes turns, and the one for open turns."""
@@ -199,7 +202,7 @@ class VLM:
         try:
             return chat.locate_texts(record, self._render, self._closings, self._end)
         except MaskError as error:
-            raise self._refusal(record, error) from error
+            raise self._refusal(record, "chat_template", error) from error
 
     def _render(self, messages: list[dict]) -> str:
         return self._apply_template(chat.with_strings(messages, self._strings))
@@ -218,11 +221,12 @@ class VLM:
         responses: Sequence[Span],
         instructions: Sequence[Span],
     ) -> Encoded:
-        for token in self._image_tokens:
+        for token, medium in self._media.items():
             if any(token in turn.text for turn in record.turns):
-                what = f"its text contains {token!r}, which stands for an image"
+                thing = {"image": "an image", "video": "a video"}[medium]
+                what = f"its text contains {token!r}, which stands for {thing}"
                 cure = f"`pool.forbidden: [{token!r}]` rejects such records"
-                raise self._refusal(record, f"{what}; {cure}")
+                raise self._refusal(record, f"{medium}_token", f"{what}; {cure}")
         bos = self.tokenizer.bos_token
         first = {"add_special_tokens": not (bos and text.startswith(bos))}
         try:
@@ -237,18 +241,20 @@ class VLM:
         except LIBRARY_ERRORS as error:
             sizes = ", ".join(f"{image.width}x{image.height}" for image in images[:10])
             what = f"its processor fails on it{f' and its images of {sizes}' if sizes else ''}"
-            raise self._refusal(record, f"{what}: {one_line(error)}") from error
+            reason = "aspect_ratio" if "aspect ratio" in str(error) else PROCESSOR
+            raise self._refusal(record, reason, f"{what}: {one_line(error)}") from error
         name = type(self.processor).__name__
         if images and "text_replacement_offsets" not in output:
             what = "does not say what it puts in an image's place, so masks cannot be found"
             cure = "choose another model (Idefics3 or SmolVLM in place of Idefics2)"
-            raise self._refusal(record, f"{name} {what}; {cure}")
+            raise self._refusal(record, PROCESSOR, f"{name} {what}; {cure}")
         shifts = output.pop("text_replacement_offsets", [[]])[0]
         shifts = shifts if len(shifts) else []  # no images may result in an empty tensor
         again = self.tokenizer(chat.expand(text, shifts), return_offsets_mapping=True, **first)
         ids = output["input_ids"][0].numpy()
         if again["input_ids"] != (tokens := ids.tolist()):
-            raise self._refusal(record, f"{name} changes the text that the chat template wrote")
+            what = f"{name} changes the text that the chat template wrote"
+            raise self._refusal(record, "changed_text", what)
         offsets = np.asarray(again["offset_mapping"])  # (T, 2)
         image = ids == self._image_id
         special = np.array([token in self._special for token in tokens], dtype=bool)

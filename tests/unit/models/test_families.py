@@ -22,7 +22,7 @@ from vlselect.core.errors import InputError
 from vlselect.features.attended import extract_attended, instruction_rows
 from vlselect.features.forward_pass import KINDS, extract_features
 from vlselect.gradients.per_sample import PerSampleGradients, response_losses
-from vlselect.models.chat import MaskError
+from vlselect.models.chat import MaskError, Refused
 from vlselect.pool.records import Record, Turn
 
 RNG = np.random.default_rng(0)
@@ -322,6 +322,15 @@ def test_idefics2_is_refused_with_a_model_in_its_place():
     vlm = make_vlm(*reversed(idefics2(TEXTS, 2, 32)), "idefics2")
     with pytest.raises(MaskError, match="'single': Idefics2Processor does not say.*Idefics3"):
         encode(vlm, SINGLE)
+
+
+def test_a_text_that_holds_a_video_token_is_refused_with_names(vlm):
+    token = getattr(vlm.processor, "video_token", None)
+    if token is None:
+        pytest.skip("no videos")
+    with pytest.raises(Refused, match=re.escape(f"{token!r}, which stands for a video")) as caught:
+        vlm.encode(talk("film", f"what happens in {token} ?", "yes"), [])
+    assert caught.value.reason == "video_token" and "'film'" in str(caught.value)
 
 
 def test_paligemma_is_refused_with_and_without_a_template():
