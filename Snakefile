@@ -34,6 +34,7 @@ if not config["cached"]:
 
 include: "rules/figures.smk"
 include: "rules/workarounds.smk"
+include: "rules/screen.smk"
 include: "rules/console.smk"
 
 

@@ -29,6 +29,11 @@ range, and a name that nothing defines stop the run before any job. Where a rule
 in brackets, it is the one that reads the key. Budgets (`ratios`, `samples`, `tokens`) and `seeds`
 hold for every experiment that names none of its own.
 """
+TABLES_HEAD = """# Tables and their columns
+
+CSV files in `results/<run>/tables/`; `refused.csv` and `refused_tasks.csv` are in
+`results/<run>/features/<model>/`.
+"""
 HEADER = "| key | value | default | meaning |\n|---|---|---|---|\n"
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
@@ -61,7 +66,7 @@ def config_page() -> str:
 
 def tables_page() -> str:
     """Return the columns of every table in results/<run>/tables/."""
-    parts = ["# Tables and their columns\n\nCSV files in `results/<run>/tables/`.\n"]
+    parts = [TABLES_HEAD]
     for table, columns in TABLES.items():
         rows = [
             f"| `{name}` | {kind} | {escaped(text)} |" for name, (kind, text) in columns.items()

@@ -12,9 +12,9 @@ rule finetune_model:
     input:
         code=code("finetune_model.py"),
         samples="<results>/pool/samples.parquet",
-        accepted=pool_checks(),
         subset="<results>/subsets/{method}/{budget}_seed-{seed}.parquet",
         model=model_files,
+        left_out=left_out,
     output:
         directory("<results>/checkpoints/{model}/{method}/{budget}_seed-{seed}"),
     log:
@@ -45,6 +45,7 @@ rule finetune_model:
     shell:
         "{params.launch} {input.code[0]:q} --samples {input.samples:q} --subset {input.subset:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --left-out {input.left_out:q}"
         " --settings {params.settings:q} --cache-mb {resources.cache_mb}"
         " --workers {resources.workers} --save-steps {resources.save_steps}"
         " --seed {wildcards.seed} {params.model}"

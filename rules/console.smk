@@ -1,89 +1,17 @@
-"""What a run prints: a line for each job, and at its end what came of it and how to resume.
+"""What a run says when it ends: where its results are, what was rejected, what failed, how to resume.
 
-With -p, --verbose or --debug-dag, Snakemake prints as it does. Its own log, .snakemake/log/, has all
-that it would print. Reads pool/summary.json, tables/contamination.csv and the names of the run's folders; writes nothing.
+Reads pool/summary.json, tables/contamination.csv, features/<model>/refused.csv and the names of the
+run's folders; writes nothing.
 """
 
 import csv
-import logging
-import time
+from collections import Counter
 
-from snakemake.logging import DefaultFormatter
-from snakemake_interface_executor_plugins.settings import ExecMode
-from snakemake_interface_logger_plugins.common import LogEvent
-from vlselect.core import screen
+from vlselect.plan import screen
 from vlselect.tables.contamination import POOL, sentences
 
-EARLY = {  # rules that check what later jobs depend on: where one fails, no other job is begun
-    *("accept_pool", "check_budgets", "check_tests", "make_task", "prepare_pool"),
-    "prepare_task",
-}
-UNSHOWN = {LogEvent.JOB_FINISHED, LogEvent.RESOURCES_INFO, LogEvent.WORKFLOW_STARTED}
-SCHEDULING = ("Select jobs to execute", "Execute ")  # messages without an event
 SENTENCES = 5  # of the copies of held-out records
 SHOWN = ("pool", "subsets", "exports", "checkpoints", "tables", "figures")
-
-
-class OneLine(DefaultFormatter):
-    """A line for each job that begins; of a job that fails, its log's last lines."""
-
-    def format_job_info(self, msg):
-        reason = msg["reason"] if workflow.dryrun else ""
-        line = screen.job_line(msg["rule_name"], msg["wildcards"], reason)
-        return f"    {line}" if msg["indent"] else line
-
-    def format_job_error(self, msg):
-        return screen.failure(msg["rule_name"], msg["log"])
-
-    def format_group_error(self, msg):
-        jobs = msg["job_error_info"]
-        return "\n".join(screen.failure(job["rule_name"], job["log"]) for job in jobs)
-
-    def format_progress(self, msg):
-        return f"[{time.strftime('%H:%M:%S')}] {super().format_progress(msg)}"
-
-
-def is_shown(record):
-    """Return whether a message goes to the screen: what comes with every job does not."""
-    event, text = getattr(record, "event", None), str(record.msg)
-    of_shell = event == LogEvent.ERROR and "returned non-zero exit status" in text
-    return not (event in UNSHOWN or of_shell or text.startswith(SCHEDULING))
-
-
-class Watch(logging.Handler):
-    """Ends a run that asks for GPUs in vain; begins no more jobs once a check has failed."""
-
-    def __init__(self):
-        super().__init__()
-        self.failed = set()
-
-    def emit(self, record):
-        event = getattr(record, "event", None)
-        if event == LogEvent.RUN_INFO and not config["cached"]:  # all jobs are known
-            check_gpus()
-        if event == LogEvent.JOB_ERROR and record.rule_name in EARLY:
-            self.failed.add(record.jobid)
-        elif event == LogEvent.JOB_FINISHED and record.job_id in self.failed:
-            self.failed.remove(record.job_id)
-        else:
-            return
-        keep_going = workflow.execution_settings.keep_going
-        workflow.scheduler.keepgoing = keep_going and not self.failed
-
-
-def set_screen():
-    """Make Snakemake show a line for each job, unless more was asked for."""
-    manager, settings = workflow.logger_manager, workflow.output_settings
-    if workflow.exec_mode == ExecMode.REMOTE:
-        return
-    if workflow.is_main_process:
-        manager.logger.addHandler(Watch())
-    if settings.printshellcmds or settings.verbose or settings.debug_dag:
-        return
-    for handler in manager.logger.handlers:
-        if handler.name == "DefaultStreamHandler":
-            handler.setFormatter(OneLine(settings.quiet, settings.show_failed_logs))
-            handler.addFilter(is_shown)
 
 
 def intake_lines(results):
@@ -136,6 +64,16 @@ def contamination_lines(results):
     return [f"WARNING: contamination: {'; '.join(lines)}{why}"] if lines else []
 
 
+def refused_lines(results):
+    """Return how many samples each model refuses, and why; nothing of those that refuse none."""
+    for path in sorted(results.glob("features/*/refused*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            counts = Counter(row["reason"] for row in csv.DictReader(file))
+        reasons = ", ".join(f"{n} {why}" for why, n in counts.most_common())
+        if counts:
+            yield f"{path.parent.name} refuses {counts.total()} samples ({reasons}; see {path})"
+
+
 def final_message():
     """Return the folders of the run, each with its number of files."""
     results = Path(RESULTS)
@@ -143,6 +81,7 @@ def final_message():
         *intake_lines(results),
         *task_lines(results),
         *contamination_lines(results),
+        *refused_lines(results),
     ]
     for folder in filter(Path.is_dir, map(results.joinpath, SHOWN)):
         count = sum(path.is_file() for path in folder.rglob("*"))
@@ -187,6 +126,3 @@ onsuccess:
 
 onerror:
     print(failure_message(), file=sys.stderr)
-
-
-set_screen()

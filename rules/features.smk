@@ -12,8 +12,8 @@ rule extract_features:
     input:
         code=code("extract_features.py"),
         samples="<results>/pool/samples.parquet",
-        accepted=pool_checks(),
         model=model_files,
+        left_out=left_out,
     output:
         activations="<results>/features/{model}/activations/shard-{scatteritem}.safetensors",
         last_token="<results>/features/{model}/last_token/shard-{scatteritem}.safetensors",
@@ -30,6 +30,7 @@ rule extract_features:
         mem_mb=growing(16000),
         runtime=growing(480),
         gpu=gpus,
+        on_refused=config["on_refused"],
         workers=workers,
     params:
         run=header_run(),
@@ -41,6 +42,7 @@ rule extract_features:
     shell:
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
         " --shard {params.shard} {params.model} --workers {resources.workers} {params.activations}"
         " --activations {output.activations:q} --last-token {output.last_token:q}"
         " --mean-hidden {output.mean_hidden:q} --likelihood {output.likelihood:q} 2> {log:q}"
@@ -51,8 +53,8 @@ rule extract_attention:
     input:
         code=code("extract_attention.py"),
         samples="<results>/pool/samples.parquet",
-        accepted=pool_checks(),
         model=model_files,
+        left_out=left_out,
     output:
         attended="<results>/features/{model}/attended/shard-{scatteritem}.safetensors",
     log:
@@ -66,6 +68,7 @@ rule extract_attention:
         mem_mb=growing(16000),
         runtime=growing(240),
         gpu=gpus,
+        on_refused=config["on_refused"],
         workers=workers,
     params:
         run=header_run(),
@@ -77,6 +80,7 @@ rule extract_attention:
     shell:
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
         " --shard {params.shard} {params.model} --workers {resources.workers}"
         " {params.attention} --attended {output.attended:q} 2> {log:q}"
 
@@ -86,8 +90,8 @@ rule extract_clip:
     input:
         code=code("extract_clip.py"),
         samples="<results>/pool/samples.parquet",
-        accepted=pool_checks(),
         model=model_files,
+        left_out=left_out,
     output:
         clip="<results>/features/{model}/clip/shard-{scatteritem}.safetensors",
     log:
@@ -101,6 +105,7 @@ rule extract_clip:
         mem_mb=growing(8000),
         runtime=growing(240),
         gpu=gpus,
+        on_refused=config["on_refused"],
     params:
         run=header_run(),
         shard="{scatteritem}",
@@ -110,4 +115,5 @@ rule extract_clip:
     shell:
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
         " --shard {params.shard} {params.model} --clip {output.clip:q} 2> {log:q}"

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from vlselect.checkpoints.training_job import (
@@ -17,6 +18,7 @@ from vlselect.checkpoints.training_job import (
     train_and_save,
 )
 from vlselect.core.errors import InputError
+from vlselect.core.refused import read_left_out
 from vlselect.models import loading
 from vlselect.pool.samples import Samples
 
@@ -57,7 +59,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = read_settings(arguments)
     logger.info("seed %d, %s", arguments.seed, settings)
     samples = Samples(arguments.samples)
-    rows = subset_rows(arguments.subset, samples)
+    chosen = subset_rows(arguments.subset, samples)
+    rows = np.setdiff1d(chosen, read_left_out(arguments.left_out)).tolist()
+    if len(rows) < len(chosen):
+        refused = (len(chosen) - len(rows), len(chosen))
+        logger.warning("%d of %d chosen samples are not trained on: see refused.csv", *refused)
     model = loading.load_from_arguments(arguments)
     train_and_save(model, samples, rows, settings, arguments)
 

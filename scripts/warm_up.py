@@ -17,6 +17,7 @@ from vlselect.checkpoints.training_job import (
 )
 from vlselect.core import ordering
 from vlselect.core.errors import InputError
+from vlselect.core.refused import accepted, read_left_out
 from vlselect.models import loading
 from vlselect.pool.samples import Samples
 
@@ -44,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError("the warm-up trains a LoRA adapter; its settings name another one")
     samples = Samples(arguments.samples)
     pool = samples.frame(["row", "sample_id", "source"])
-    rows = draw_rows(pool["sample_id"].tolist(), arguments.fraction, arguments.seed)
+    kept = accepted(len(pool), read_left_out(arguments.left_out))
+    ids = pool["sample_id"].to_numpy(object)[kept].tolist()
+    rows = kept[draw_rows(ids, arguments.fraction, arguments.seed)]
     logger.info("%d of %d samples, seed %d, %s", len(rows), len(samples), arguments.seed, settings)
     model = loading.load_from_arguments(arguments)
     train_and_save(model, samples, rows, settings, arguments, {"rows.csv": pool.iloc[rows]})

@@ -28,7 +28,7 @@ def model_files(wildcards_or_name):
     return sorted(map(str, files)) or [model["path"]]
 
 
-PROCESSOR = ("path", "revision", "max_length", "trust_remote_code")
+PROCESSOR = ("path", "revision", "max_length", "template_date", "trust_remote_code")
 WEIGHTS = ("dtype", "device", "attention", "quantisation")
 BATCHES = ("batch_size", "batch_tokens")
 

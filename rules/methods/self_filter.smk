@@ -95,6 +95,7 @@ rule train_score_net:
             model=config["methods"]["self_filter"]["clip"],
         ),
         model=model_files(config["methods"]["self_filter"]["model"]),
+        left_out=left_out(config["methods"]["self_filter"]["model"]),
     output:
         scores="<results>/scores/self_filter/seed-{seed}.parquet",
         steps="<results>/scores/self_filter/training_log_seed-{seed}.csv",
@@ -126,6 +127,7 @@ rule train_score_net:
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --clip {input.clip:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --left-out {input.left_out:q}"
         " --fraction {params.fraction} {params.net}"
         " --settings {params.settings:q} --cache-mb {resources.cache_mb}"
         " --workers {resources.workers} --save-steps {resources.save_steps}"

@@ -31,14 +31,14 @@ MODELS = ("model", "clip", "other")
 class Work:
     """What Snakemake would do.
 
-    first : frozenset of (str, str)
-        Rule and wildcards' values of the jobs that a change reaches first: no job that it
+    first : frozenset of (str, frozenset of (str, str))
+        Rule and wildcards of the jobs that a change reaches first: no job that it
         changes stands before them. All others follow from these.
     count, total : int
         Jobs to be done, and jobs that there are.
     """
 
-    first: frozenset[tuple[str, str]]
+    first: frozenset[tuple[str, frozenset[tuple[str, str]]]]
     count: int
     total: int
 
@@ -110,8 +110,9 @@ def inspect(workflow) -> Work:
     to_do = {job for job in dag.needrun_jobs() if job.output}
     expected = changed | after | following(dag, provenance)
     assert to_do == expected, sorted(job.rule.name for job in to_do ^ expected)
-    first = frozenset((job.rule.name, str(job.wildcards)) for job in changed - provenance - after)
-    return Work(first, len(to_do), len(jobs))
+    first = changed - provenance - after
+    named = ((job.rule.name, frozenset(job.wildcards_dict.items())) for job in first)
+    return Work(frozenset(named), len(to_do), len(jobs))
 
 
 def following(dag, jobs: set) -> set:

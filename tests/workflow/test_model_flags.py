@@ -12,6 +12,7 @@ GIVEN = {
     "batch_tokens": 900,
     "max_length": 300,
     "attention": "eager",
+    "template_date": "2031-05-04",
 }
 
 

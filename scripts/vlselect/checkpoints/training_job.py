@@ -31,6 +31,8 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings_arguments(parser)
     parser.add_argument("--seed", type=int, required=True, help="of everything random")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to write")
+    about = "Parquet: part, row of samples that the model refuses, not trained on"
+    parser.add_argument("--left-out", type=Path, help=about)
     parser.add_argument(
         "--partial", type=Path, help="folder for states to resume from after a kill (save_steps)"
     )

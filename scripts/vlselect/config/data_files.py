@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vlselect.config.checks import ConfigError
-from vlselect.config.record_files import by_part, image_location, is_table, record_files
+from vlselect.config.record_files import SPLITS, by_part, image_location, is_table, record_files
 
-SPLITS = ("validation", "test")
 LEFT_OUT = ("excluded", "contaminated")  # reasons of rejection that the config asks for
 
 

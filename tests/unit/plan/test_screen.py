@@ -1,6 +1,6 @@
 """What a run shows of its jobs is short: a line for each, and the errors at the ends of logs."""
 
-from vlselect.core import screen
+from vlselect.plan import screen
 
 
 def write(tmp_path, *lines):
