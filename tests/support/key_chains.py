@@ -36,19 +36,22 @@ def below(section: str, keys: str) -> str:
     return " ".join(f"{section}.{key}" for key in keys.split())
 
 
+SCORED = "answer_by_majority run_benchmarks run_benchmarks_pretrained"
+
 # What a change reaches first: the keys that reach it, in the order in which they are changed.
 MAIN = [
     # What decides on no result.
     ("", "container models.target.workers"),
     ("prepare_pool", "pool.records pool.forbidden pool.repeated_ids"),
+    ("check_budgets", "pool.max_rejected"),
     ("prepare_pool prepare_task", "pool.source_key pool.max_pixels pool.images"),
     (
         "extract_features extract_attention extract_clip check_samples collect_gradients",
         "pool.shards",
     ),
     ("prepare_task", "tasks.alpha.validation tasks.alpha.test tasks.alpha.images"),
-    ("answer_by_majority run_benchmarks run_benchmarks_pretrained", "tasks.alpha.metric"),
-    ("answer_by_majority run_benchmarks run_benchmarks_pretrained", "tasks.alpha.metric_options"),
+    (f"check_tests {SCORED}", "tasks.alpha.metric"),
+    (f"check_tests {SCORED}", "tasks.alpha.metric_options"),
     ("run_benchmarks run_benchmarks_pretrained", "tasks.alpha.max_new_tokens"),
     ("run_benchmarks run_benchmarks_pretrained", "generate.max_new_tokens"),
     ("compute_influence", "tasks.left.group methods.icons.keep_matrix"),
