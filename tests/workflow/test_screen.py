@@ -66,7 +66,7 @@ def test_a_pool_that_lost_too_much_ends_a_run(begin, share):
 def test_a_job_is_a_line_and_a_loss_a_warning(begin):
     shares = {"pool__max_rejected": 0.01, "methods": {"random": {}}}
     shares["experiments"] = {"main": {"methods": ["random"]}}
-    said = succeeded(begin("--cores", "1", "--", "subsets", **shares))
+    said = succeeded(begin("--cores", "1", "-R", "select_random", "--", "subsets", **shares))
     lines = said.splitlines()
     assert lines.count("rule select_random: method=random, budget=ratio-0.2, seed=0") == 1
     assert any(re.fullmatch(r"\[[\d:]{8}\] \d+ of \d+ steps \(100%\) done", line) for line in lines)
