@@ -101,8 +101,10 @@ TRAINING = [
     ("train_score_net", below("methods.self_filter.finetune", FINETUNE)),
 ]
 CHOICE = [
-    ("extract_features", "models.reference.path models.reference.dtype models.hub.revision"),
-    ("extract_clip", "models.clip.path models.clip.dtype"),
+    ("check_samples", "models.reference.path models.hub.revision"),
+    ("extract_features", "models.reference.dtype"),
+    ("list_refused", "models.clip.path"),  # which has been checked as `reference`
+    ("extract_clip", "models.clip.dtype"),
     ("extract_features", "features.variant features.layers"),
     ("extract_attention", below("features.attention", "instruction layer mass")),
     ("warm_up", "gradients.warm_up.fraction gradients.warm_up.seed"),
