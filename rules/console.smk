@@ -8,6 +8,7 @@ import csv
 from collections import Counter
 
 from vlselect.plan import screen
+from vlselect.pool.rejection import lost_records
 from vlselect.tables.contamination import POOL, sentences
 
 SENTENCES = 5  # of the copies of held-out records
@@ -24,7 +25,7 @@ def intake_lines(results):
     why = f" (rejected: {reasons}; see pool/rejected.csv)" if reasons else ""
     taken = found.get("taken", found["read"])
     lines = [f"{found['accepted']} of {taken} records are in the pool{why}"]
-    if data_files.lost_records(found):
+    if lost_records(found):
         lines[0] = f"WARNING: {lines[0]}"
     if urls := found["rejected_by_reason"].get("image_url"):
         lines.append(

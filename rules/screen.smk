@@ -7,9 +7,8 @@ it. Reads the logs of jobs that fail; writes nothing.
 import logging
 import time
 
-from snakemake.logging import DefaultFormatter
-from snakemake_interface_executor_plugins.settings import ExecMode
-from snakemake_interface_logger_plugins.common import LogEvent
+from snakemake.logging import DefaultFormatter, LogEvent
+from snakemake.workflow import ExecMode
 from vlselect.plan import screen
 
 EARLY = {  # rules that check what later jobs depend on: where one fails, no other job is begun

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
-from vlselect.pool.intake import require_few_rejected
+from vlselect.pool.rejection import require_few_rejected
 from vlselect.pool.samples import Samples
 from vlselect.subsets import budget, signals
 from vlselect.subsets.constraints import Constraints, read_constraints

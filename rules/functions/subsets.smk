@@ -96,7 +96,7 @@ def check_flags(wildcards, input):
     again what depends on the check.
     """
     budgets = ["--budgets", *experiments.chosen_budgets(RUNS)]
-    script = os.path.relpath(Path(workflow.basedir) / "scripts/check_budgets.py")
+    script = os.path.relpath(Path(workflow.basedir, "scripts", "check_budgets.py"))
     return shlex.join([script, *budgets]) + f" {pool_limits()}"
 
 

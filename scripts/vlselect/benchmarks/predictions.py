@@ -12,7 +12,6 @@ import pandas as pd
 from vlselect.benchmarks.majority import last_question
 from vlselect.benchmarks.metrics.evaluation import Evaluation, Example
 from vlselect.benchmarks.metrics.units import unit_scores
-from vlselect.config.metric_checks import check_options
 from vlselect.core import registry, store
 from vlselect.core.errors import InputError
 from vlselect.pool.samples import Samples
@@ -55,7 +54,7 @@ class Benchmark:
         if not isinstance(parsed, dict):
             raise InputError(f"task {task!r}: metric options {options!r} are not a JSON object")
         try:
-            check_options(metric, parsed)
+            registry.check_options(metric, parsed)
         except InputError as error:
             raise InputError(f"task {task!r}: {error}") from error
         return cls(task, metric, parsed, Path(test))

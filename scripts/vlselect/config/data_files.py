@@ -9,8 +9,6 @@ from pathlib import Path
 from vlselect.config.checks import ConfigError
 from vlselect.config.record_files import SPLITS, by_part, image_location, is_table, record_files
 
-LEFT_OUT = ("excluded", "contaminated")  # reasons of rejection that the config asks for
-
 
 def parts(pool: Mapping) -> dict[str | None, dict]:
     """Return records, images and keys of each part of the pool; under None if it has no parts.
@@ -55,12 +53,6 @@ def task_images(config: Mapping, task: str, split: str) -> str:
     if is_table(settings[split]):
         return image_location(settings[split])
     return parts(config["pool"])[None]["images"]
-
-
-def lost_records(summary: Mapping) -> int:
-    """Count the rejected records of pool/summary.json that the config did not ask to leave out."""
-    reasons = summary["rejected_by_reason"]
-    return sum(count for reason, count in reasons.items() if reason not in LEFT_OUT)
 
 
 def check_data(config: Mapping) -> None:

@@ -6,7 +6,7 @@ digests of their ids. Images are decoded in threads, which affects speed only.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,7 +14,6 @@ from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 
-from vlselect.config.data_files import lost_records
 from vlselect.config.record_files import image_location, is_table, record_files
 from vlselect.core.errors import InputError
 from vlselect.core.json_stream import read_records
@@ -190,32 +189,6 @@ def require_key(outcomes: Iterator[Outcome], key: str) -> Iterator[Outcome]:
         yield outcome
     if read and not found:
         raise InputError(f"no record has {key!r}, the key of ids in the config (id_key)")
-
-
-def require_few_rejected(summary: Mapping, share: float) -> None:
-    """Check that no more than a share of the pool's records was rejected.
-
-    Parameters
-    ----------
-    summary : mapping
-        From `Tally.summary`, as pool/summary.json has it. Records that the config leaves out do not
-        count (`lost_records`).
-    share : float
-        Of the records that were read, or taken in a trial.
-
-    Raises
-    ------
-    InputError
-        With the numbers and reasons.
-    """
-    n, lost = summary.get("taken", summary["read"]), lost_records(summary)
-    if lost > share * n:
-        reasons = summary["rejected_by_reason"].items()
-        counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
-        raise InputError(
-            f"{lost} of {n} records were rejected ({counts}; pool/rejected.csv has them all), more "
-            f"than the share of {share:g} that the config allows (pool.max_rejected)"
-        )
 
 
 class _Ids:

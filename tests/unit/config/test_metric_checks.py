@@ -3,7 +3,8 @@
 import pytest
 
 from vlselect.config.checks import ConfigError
-from vlselect.config.metric_checks import check_metrics, check_options
+from vlselect.config.metric_checks import check_metrics
+from vlselect.core.registry import check_options
 
 JUDGE = {"protocol": "graded", "base_url": "http://a", "model": "m", "cache": "c"}
 

@@ -11,8 +11,8 @@ examples : sequence of mapping
     record, for fields that only one benchmark has.
 
 Options have default values, unless the config has to give them, and types, by which
-`config.metric_checks` checks them before any job runs: bool, int, float, str, dict or a Literal of
-the allowed texts.
+`core.registry.check_options` checks them before any job runs: bool, int, float, str, dict or a
+Literal of the allowed texts.
 
 It raises InputError if there is no sample, if the numbers of predictions and examples differ, if a
 sample has no answer or lacks a field that the metric needs, or if an option is wrong.
