@@ -34,12 +34,12 @@ if not config["cached"]:
 
 include: "rules/figures.smk"
 include: "rules/workarounds.smk"
+include: "rules/screen.smk"
 include: "rules/console.smk"
 
 
-checked(check_references, config, NEEDS_VALIDATION)
-if not config["cached"]:
-    checked(check_models, config)
+check_declared()
+refuse()
 
 
 wildcard_constraints:

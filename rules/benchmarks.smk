@@ -2,15 +2,40 @@
 
 Reads tasks/<task>/…, checkpoints/… and the images. Writes <task>.parquet (predictions) and
 <task>.json (score) of each task to benchmarks/<model>/<method>/<budget>_seed-<s>/, to
-benchmarks/<model>/pretrained/ratio-0.0_seed-0/ and to benchmarks/majority/.
+benchmarks/<model>/pretrained/ratio-0.0_seed-0/ and to benchmarks/majority/; first of all
+benchmarks/tests.json (samples of each task's test).
 """
+
+
+rule check_tests:
+    """Check that all tests can be scored, before any model is trained."""
+    input:
+        code=benchmark_code("check_tests.py"),
+        tests=benchmark_tests,
+    output:
+        "<results>/benchmarks/tests.json",
+    log:
+        "<logs>/check_tests.log",
+    benchmark:
+        "<costs>/check_tests/all.jsonl"
+    priority: 100
+    conda:
+        "../envs/pool.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        tasks=metric_flags,
+    shell:
+        "python {input.code[0]:q} {params.tasks} --out {output:q} 2> {log:q}"
 
 
 rule run_benchmarks:
     """Answer all tests with one checkpoint, in one load of the model."""
     input:
         code=benchmark_code("run_benchmarks.py"),
-        tests=benchmark_tests,
+        tests=checked_tests,
         model=model_files,
         accepted=left_out_tasks,
         checkpoint="<results>/checkpoints/{model}/{method}/{budget}_seed-{seed}",
@@ -47,7 +72,7 @@ rule run_benchmarks_pretrained:
     """Answer all tests with the model as it comes: what finetuning starts from."""
     input:
         code=benchmark_code("run_benchmarks.py"),
-        tests=benchmark_tests,
+        tests=checked_tests,
         model=model_files,
         accepted=left_out_tasks,
     output:

@@ -13,6 +13,7 @@ rule check_samples:
     input:
         code=code("check_samples.py"),
         samples="<results>/pool/samples.parquet",
+        accepted=pool_checks(),
         model=model_files,
     output:
         checked="<results>/features/{model}/checked/shard-{scatteritem}.parquet",

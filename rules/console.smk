@@ -1,19 +1,21 @@
-"""What a run prints when it ends: where its results are, what was rejected, how to resume.
+"""What a run says when it ends: where its results are, what was rejected, what failed, how to resume.
 
-Reads pool/summary.json, tables/contamination.csv, features/<model>/refused.csv and the names of the run's
-folders; writes nothing.
+Reads pool/summary.json, tables/contamination.csv, features/<model>/refused.csv and the names of the
+run's folders; writes nothing.
 """
 
 import csv
 from collections import Counter
 
+from vlselect.plan import screen
+from vlselect.pool.rejection import lost_records
 from vlselect.tables.contamination import POOL, sentences
 
 SENTENCES = 5  # of the copies of held-out records
 SHOWN = ("pool", "subsets", "exports", "checkpoints", "tables", "figures")
 
 
-def intake_line(results):
+def intake_lines(results):
     """Return how many records became samples; nothing where there is no pool."""
     summary = results / "pool/summary.json"
     if not summary.is_file():
@@ -23,11 +25,28 @@ def intake_line(results):
     why = f" (rejected: {reasons}; see pool/rejected.csv)" if reasons else ""
     taken = found.get("taken", found["read"])
     lines = [f"{found['accepted']} of {taken} records are in the pool{why}"]
+    if lost_records(found):
+        lines[0] = f"WARNING: {lines[0]}"
     if urls := found["rejected_by_reason"].get("image_url"):
         lines.append(
             f"{urls} records name images by URLs, which are not downloaded: save these images below"
             " the pool's `images` and put their paths into the records"
         )
+    return lines
+
+
+def task_lines(results):
+    """Return how many records each task lost; nothing where none did."""
+    lines = []
+    for name in config["tasks"]:
+        table = results / f"tasks/{name}/rejected.csv"
+        if table.is_file():
+            with table.open(encoding="utf-8", newline="") as stream:
+                lost = sum(1 for _ in csv.DictReader(stream))
+            if lost:
+                lines.append(
+                    f"WARNING: {lost} records of task {name} are lost (see {table})"
+                )
     return lines
 
 
@@ -59,37 +78,29 @@ def refused_lines(results):
 def final_message():
     """Return the folders of the run, each with its number of files."""
     results = Path(RESULTS)
-    lines = [*intake_line(results), *contamination_lines(results)]
-    lines += refused_lines(results)
+    lines = [
+        *intake_lines(results),
+        *task_lines(results),
+        *contamination_lines(results),
+        *refused_lines(results),
+    ]
     for folder in filter(Path.is_dir, map(results.joinpath, SHOWN)):
         count = sum(path.is_file() for path in folder.rglob("*"))
         lines.append(f"{count:6d} files in {folder}/")
     return "\n".join(["Done.", *lines])
 
 
-def complaint(log, made):
-    """Return why a check failed; other jobs have run since this was first printed."""
-    if not log.is_file() or made.is_file():
-        return ""
-    lines = log.read_text().split("ERROR vlselect.core.log: ")[-1].strip()
-    return f"{lines}\n" if lines else ""
-
-
-def complaints(results):
-    """Return why budgets cannot be met, and which samples models refuse."""
-    found = complaint(results / "logs/check_budgets.log", results / "pool/budgets.json")
-    for log in sorted((results / "logs/admit_samples").glob("*/*.log")):
-        made = results / f"features/{log.parent.name}/{log.stem}.parquet"
-        found += complaint(log, made)
-    return found
-
-
 def failure_message():
-    """Return where to look, and that the same command resumes the run."""
+    """Return the last lines of the failed jobs' logs, and that the same command resumes the run."""
+    failed = getattr(workflow.scheduler, "failed", [])
+    jobs = sorted(
+        (job.rule.name, list(job.log)) for job in failed if not job.is_group()
+    )
+    jobs += [(j.rule.name, list(j.log)) for g in failed if g.is_group() for j in g]
+    lines = "\n".join(screen.failures(jobs))
     return (
-        f"{complaints(Path(RESULTS))}Not finished. The ends of the logs of failed jobs are above; all logs are in"
-        f" {RESULTS}/logs/. What is finished stays: correct what is wrong and repeat"
-        " the same command again. docs/operations.md says more."
+        f"{lines}\nNot finished. All logs are in {RESULTS}/logs/. What is finished stays: correct"
+        " what is wrong and repeat the same command again. docs/operations.md says more."
     )
 
 

@@ -11,6 +11,8 @@ rule check_budgets:
     input:
         code=code("check_budgets.py"),
         samples="<results>/pool/samples.parquet",
+        accepted=pool_checks(),
+        summary=pool_summary(),
         ids=[path for _, path in id_files()],
     output:
         "<results>/pool/budgets.json",
@@ -27,10 +29,10 @@ rule check_budgets:
         runtime=growing(10),
     params:
         budgets=experiments.chosen_budgets(RUNS),
-        limits=shlex.join([*(t for pair in id_files() for t in pair), *bound_flags()]),
+        limits=pool_limits(),
     shell:
-        "python {input.code[0]:q} --samples {input.samples:q} --budgets {params.budgets:q}"
-        " {params.limits} --out {output:q} 2> {log:q}"
+        "python {input.code[0]:q} --samples {input.samples:q} --summary {input.summary:q}"
+        " --budgets {params.budgets:q} {params.limits} --out {output:q} 2> {log:q}"
 
 
 rule tabulate_budgets:
@@ -90,7 +92,7 @@ if (config["constraints"]["duplicates"] or {}).get("model"):
 
 
 if unlimited_methods():
-    raise WorkflowError(
-        f"The config is not right:\nconstraints, tokens: the rules of {', '.join(unlimited_methods())}"
+    PROBLEMS.append(
+        f"constraints, tokens: the rules of {', '.join(unlimited_methods())}"
         " do not pass them on (input and parameter `limits`, see docs/add_a_method.md)"
     )

@@ -14,7 +14,7 @@ rule run_lmms_eval:
     """Answer all tests with one merged checkpoint, by lmms_eval on local task files."""
     input:
         code=benchmark_code("run_lmms_eval.py"),
-        tests=benchmark_tests,
+        tests=checked_tests,
         model="<results>/merged/{model}/{method}/{budget}_seed-{seed}",
     output:
         expand(
@@ -49,7 +49,7 @@ rule run_lmms_eval_pretrained:
     """Answer all tests with the model as it comes, by lmms_eval."""
     input:
         code=benchmark_code("run_lmms_eval.py"),
-        tests=benchmark_tests,
+        tests=checked_tests,
         files=model_files,
     output:
         expand(

@@ -4,7 +4,7 @@ Reads the records and images that config.pool names; writes pool/samples.parquet
 pool/rejected.csv (the others, each with its reason) and pool/summary.json (counts). Records are
 JSON, Parquet or saved datasets; images are in folders, in tars, or in the records' tables. Where
 copies of held-out records are not just counted (contamination.smk), it reads tasks/<task>/ too and
-writes tables/contamination.csv.
+writes tables/contamination.csv. Passes over the pool wait for pool/accepted.json.
 """
 
 
@@ -42,3 +42,26 @@ rule prepare_pool:
         " {params.options} {params.held_out} --trial {params.trial:q} --workers {threads}"
         " --samples {output.samples:q} --rejected {output.rejected:q} --summary {output.summary:q}"
         " --contamination {output.contamination:q} 2> {log:q}"
+
+
+rule accept_pool:
+    """Check a new pool before any model is run on it; check_budgets looks at changes of the config."""
+    input:
+        samples="<results>/pool/samples.parquet",
+        summary="<results>/pool/summary.json",
+    output:
+        "<results>/pool/accepted.json",
+    log:
+        "<logs>/accept_pool.log",
+    priority: 100
+    conda:
+        "../envs/selection.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(10),
+    params:
+        check=check_flags,
+    shell:
+        "python {params.check} --samples {input.samples:q} --summary {input.summary:q}"
+        " --out {output:q} 2> {log:q}"

@@ -1,4 +1,4 @@
-"""Check that the pool can meet the budgets and constraints, before anything else runs.
+"""Check that the pool lost few records, and can meet budgets and constraints, before any pass.
 
 Writes JSON: the number of samples of each budget; for a budget in tokens, the fewest samples that
 the constraints require. Near-duplicates are not known yet and not considered.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
+from vlselect.pool.rejection import require_few_rejected
 from vlselect.pool.samples import Samples
 from vlselect.subsets import budget, signals
 from vlselect.subsets.constraints import Constraints, read_constraints
@@ -22,7 +23,10 @@ logger = logging.getLogger(__name__)
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
-    parser.add_argument("--budgets", nargs="+", required=True, help="as in the paths")
+    parser.add_argument("--budgets", nargs="*", required=True, help="as in the paths")
+    parser.add_argument("--summary", type=Path, nargs="?", help="pool/summary.json")
+    what = "share of the records that may be rejected; absent: any"
+    parser.add_argument("--max-rejected", type=float, nargs="?", help=what)
     parser.add_argument("--keep", type=Path, help="ids; see samples.read_ids")
     parser.add_argument("--exclude", type=Path, help="ids")
     about = "JSON: minimum, maximum, quota: source to count or share"
@@ -55,6 +59,8 @@ def sizes(
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
+    if args.summary and args.max_rejected is not None:
+        require_few_rejected(json.loads(args.summary.read_text()), args.max_rejected)
     samples = Samples(args.samples)
     pool = signals.read_pool(samples)
     constraints = read_constraints(

@@ -12,7 +12,7 @@ from vlselect.core import log
 from vlselect.core.errors import InputError
 from vlselect.core.folders import replacing_directory
 from vlselect.models import loading
-from vlselect.models.checkpoint import load_checkpoint, merge_adapter
+from vlselect.models.checkpoint import load_checkpoint, merge_adapter, open_to_readers
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with replacing_directory(arguments.out) as directory:
         vlm.model.save_pretrained(directory)
         vlm.processor.save_pretrained(directory)
+        open_to_readers(directory)
     logger.info("%d weights in %s", vlm.model.num_parameters(), arguments.out)
 
 

@@ -103,6 +103,7 @@ def draw(cost: pd.DataFrame, performance: pd.DataFrame, key: Key) -> Figure:
             left.set_box_aspect(0.85)  # the bars are higher
             left.set_anchor("N")
     text = NOTE if joined["selection"].notna().all() else PUBLISHED
+    text += f" {style.mean_note(performance)}."
     text += " Each method's marker stands beside its bars."
     style.note(figure, text + (f" Vertical lines: {interval}." if interval else ""))
     style.settle(figure)

@@ -120,7 +120,7 @@ def draw(performance: pd.DataFrame, seeds: pd.DataFrame, key: Key) -> Figure:
         axes.set_title(style.model_title(model, room.width))
     trained = seeds.loc[~seeds["method"].isin(declarations.UNTRAINED), "seed"]
     used = style.interval_note(trained, "vertical lines", interval)
-    style.note(figure, f"Mean over {performance['task'].nunique() - 1} benchmarks; {used}")
+    style.note(figure, f"{style.mean_note(performance)}; {used}")
     return figure
 
 

@@ -84,7 +84,7 @@ def small_print(
     questions = f" ({n.sum():,} questions)" if n.all() else ""
     trained = seeds.loc[~seeds["method"].isin(UNTRAINED), "seed"]
     used = style.interval_note(trained, "lines", interval)
-    return f"Mean over {performance['task'].nunique() - 1} benchmarks{questions}; {used}"
+    return f"{style.mean_note(performance, questions)}; {used}"
 
 
 def draw(

@@ -4,6 +4,7 @@ No rules here: these are included before any rule, in this order. Last, the imag
 """
 
 
+include: "checks.smk"
 include: "common.smk"
 include: "models.smk"
 include: "pool.smk"

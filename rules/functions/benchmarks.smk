@@ -8,7 +8,8 @@ def benchmark_files():
     """Return the scores of every experiment's checkpoints on every task, and what the pool has of the tests."""
     path = "<results>/benchmarks/{model}/{method}/{budget}_seed-{seed}/{task}.json"
     scores = [path.format(**run, task=task) for run in RUNS for task in TESTED]
-    return [*scores, *contamination_table()]
+    checks = ["<results>/benchmarks/tests.json"] if scores else []
+    return [*checks, *scores, *contamination_table()]
 
 
 def benchmark_names():
@@ -42,6 +43,11 @@ def benchmark_tests(wildcards):
     return [*tests, *(contamination_table() if strict else [])]
 
 
+def checked_tests(wildcards):
+    """Return the test sets, and what says that they can be scored."""
+    return [*benchmark_tests(wildcards), "<results>/benchmarks/tests.json"]
+
+
 def benchmark_validations(wildcards):
     """Return the validation sets of the tested tasks that have one."""
     tasks = [task for task in TESTED if task in VALIDATED]
@@ -57,8 +63,13 @@ def benchmark_flags(wildcards):
     return shlex.join(flags)
 
 
+def metric_flags(wildcards):
+    """Return a --task flag for each test set, with its metric."""
+    return shlex.join(part for task in TESTED for part in task_flag(task))
+
+
 def majority_flags(wildcards):
-    """Return a --task flag for each test set, and a --validation flag where there is one."""
+    """Return the same, and a --validation flag for each validation set."""
     flags = [part for task in TESTED for part in task_flag(task)]
     for task in TESTED:
         if task in VALIDATED:

@@ -1,4 +1,4 @@
-"""Methods: their declaration, their parameters and signals as flags, their seeds of selection.
+"""Methods: their parameters and signals as flags, their seeds of selection.
 
 Functions only. What a method chooses by is made with the seed of the run, or with the one that the
 config fixes in a section: `gradients`, or the method's own (vlselect/config/selection_seeds.py).
@@ -6,27 +6,7 @@ config fixes in a section: `gradients`, or the method's own (vlselect/config/sel
 
 from vlselect.config.selection_seeds import GRADIENTS, selection_seed, selection_seeds
 
-NEEDS_VALIDATION = set()  # methods that read validation gradients
 NO_SIGNALS = ("code", "samples", "limits")  # inputs of all methods
-
-
-def declare_method(name, parameters, needs_validation=False):
-    """Declare a selection method: called at the top of rules/methods/<name>.smk.
-
-    parameters: JSON schema of each key of its config entry; `$ref` may name the config's $defs.
-    """
-    if needs_validation:
-        NEEDS_VALIDATION.add(name)
-    schema = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": parameters,
-        "$defs": SCHEMA["$defs"],
-    }
-    if config["methods"][name] is None:
-        config["methods"][name] = {}
-    checked(check, config["methods"][name], schema, f"methods.{name}")
-    trial.scale(config["methods"][name], schema, TRIAL_SHARE)
 
 
 def parameters(method, *keys, **more):

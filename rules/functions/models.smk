@@ -1,7 +1,9 @@
 """Models: their files as inputs, the flags that load them, what their jobs ask for.
 
-Functions only. Each takes a model's name, or the wildcards of a job that has one.
+Functions only. Most take a model's name, or the wildcards of a job that has one.
 """
+
+from vlselect.models.visible_gpus import visible_gpus
 
 
 def model_settings(wildcards_or_name):
@@ -9,6 +11,7 @@ def model_settings(wildcards_or_name):
     name = getattr(wildcards_or_name, "model", wildcards_or_name)
     if name not in config["models"]:
         checked(check_references, config)  # says which key names it
+        refuse()
     return config["models"][name]
 
 
@@ -74,6 +77,39 @@ def model_threads(wildcards_or_name):
 def gpus(wildcards_or_name):
     """Return the GPUs that a job with a model asks for: one where its device says cuda."""
     return int(model_settings(wildcards_or_name)["device"].startswith("cuda"))
+
+
+def runs_here():
+    """Return whether jobs run on this machine, and not on a cluster's nodes."""
+    if (
+        workflow.dryrun
+    ):  # its executor stands in for another, which needs threads if it is remote
+        return not workflow.execution_settings.use_threads
+    return workflow.local_exec
+
+
+def check_gpus():
+    """End a run, or a dry run, whose jobs ask this machine for GPUs that it lacks.
+
+    On the way to a cluster it warns, since nodes may have what this machine has not.
+    """
+    jobs = [] if workflow.touch else workflow.dag.needrun_jobs()
+    asked = [job for job in jobs if not job.is_group() and job.resources.get("gpu")]
+    devices = {name: model["device"] for name, model in config["models"].items()}
+    numbers = (
+        [int(d.partition(":")[2] or 0) + 1 for d in devices.values()] if asked else []
+    )
+    wanted = max([*(job.resources["gpu"] for job in asked), *numbers], default=0)
+    if wanted <= (found := visible_gpus()):
+        return
+    rules = ", ".join(sorted({job.rule.name for job in asked}))
+    message = (
+        f"{rules}: they take {wanted} GPU(s) by the config (device, processes), and this machine"
+        f" shows {found}"
+    )
+    if runs_here():
+        raise WorkflowError(f"{message}. `device: auto` takes what there is")
+    print(f"WARNING: {message}; nodes of the cluster may", file=sys.stderr)
 
 
 def header_run():

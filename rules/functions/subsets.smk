@@ -64,6 +64,42 @@ def id_files():
     return [(f"--{key}", settings[key]) for key in ("keep", "exclude") if settings[key]]
 
 
+def pool_summary():
+    """Return the counts of the pool's records; none where the pool is given."""
+    return [] if "pool" in config["given"] else ["<results>/pool/summary.json"]
+
+
+def pool_limits():
+    """Return the flags of all that the pool has to meet beside the budgets."""
+    flags = [part for pair in id_files() for part in pair] + bound_flags()
+    limit = config["pool"]["max_rejected"]
+    return shlex.join(
+        [*flags, *([] if limit is None else ["--max-rejected", str(limit)])]
+    )
+
+
+def pool_checks():
+    """Return what says that models may see the pool, which begins with check_samples.
+
+    Not with --cache: what runs share may not depend on the budgets of one of them.
+    """
+    caches = workflow.workflow_settings.cache is not None
+    return (
+        [] if caches or "pool" in config["given"] else ["<results>/pool/accepted.json"]
+    )
+
+
+def check_flags(wildcards, input):
+    """Return the flags of check_budgets.
+
+    A function of the inputs, which Snakemake does not record: other budgets are no reason to make
+    again what depends on the check.
+    """
+    budgets = ["--budgets", *experiments.chosen_budgets(RUNS)]
+    script = os.path.relpath(Path(workflow.basedir, "scripts", "check_budgets.py"))
+    return shlex.join([script, *budgets]) + f" {pool_limits()}"
+
+
 def bound_flags():
     """Return the flags of the bounds of sources."""
     settings = config["constraints"]

@@ -41,3 +41,20 @@ def test_unknown_ids_are_named(tmp_path, key):
     (tmp_path / "ids.txt").write_text("s1\nx9\n")
     with pytest.raises(ValueError, match=f"constraints.{key}: 1 ids are not in the pool: 'x9'"):
         run(tmp_path, "--budgets", "samples-2", f"--{key}", tmp_path / "ids.txt")
+
+
+def test_a_pool_that_lost_more_than_its_share_is_refused(tmp_path):
+    reasons = {"missing_image": 19, "excluded": 30, "no_id": 1}
+    summary = {"read": 60, "accepted": 10, "rejected": 50, "rejected_by_reason": reasons}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    flags = ["--budgets", "samples-7", "--summary", tmp_path / "summary.json", "--max-rejected"]
+    assert run(tmp_path, *flags) == {"samples-7": 7}  # any
+    (tmp_path / "budgets.json").unlink()
+    assert run(tmp_path, *flags, 0.34) == {"samples-7": 7}
+    (tmp_path / "budgets.json").unlink()
+    with pytest.raises(ValueError, match=r"^20 of 60 records were rejected \(19 missing_image, "):
+        run(tmp_path, *flags, 0.33)
+    (tmp_path / "summary.json").write_text(json.dumps(summary | {"taken": 40}))
+    with pytest.raises(ValueError, match="20 of 40 .* more than the share of 0.4 .*max_rejected"):
+        run(tmp_path, *flags, 0.4)
+    assert not (tmp_path / "budgets.json").exists()

@@ -8,7 +8,15 @@ import numpy as np
 import plot_task_agreement
 import plot_votes
 import pytest
-from example_tables import CHOOSERS, ELEVEN, write_costs, write_subsets, write_tables, write_votes
+from example_tables import (
+    CHOOSERS,
+    ELEVEN,
+    TASKS,
+    write_costs,
+    write_subsets,
+    write_tables,
+    write_votes,
+)
 from figure_programs import FIGURES, draw
 from figure_tables import write_tables as write_any
 from matplotlib.text import Text
@@ -22,6 +30,8 @@ CASES = {
     "three ratios": {"ratios": ("0.05", "0.1", "0.2")},
     "two models": {"models": ("target", "reference"), "ratios": ("0.1", "0.2")},
     "one seed": {"seeds": ("7",)},
+    "full at zero": {"zero": ("position",)},
+    "full at zero everywhere": {"zero": tuple(TASKS)},
     "eleven methods": {"ratios": ("0.05", "0.1", "0.2"), "choosers": tuple(ELEVEN)},
 }
 
@@ -78,6 +88,19 @@ def test_relative_performance_names_every_method_and_says_n_and_seeds(tmp_path):
         assert f"{METHOD_NAMES.get(method, method.replace('_', ' '))}, 20 %" in seen
     for part in ("full pool", "no finetuning", "majority answer", "600 questions", "0, 1 and 2"):
         assert part in seen
+
+
+@pytest.mark.parametrize(
+    "script", ["plot_relative_performance", "plot_performance_by_ratio", "plot_cost"]
+)
+def test_a_mean_over_fewer_benchmarks_says_so(script, folders):
+    seen = words(draw(script, folders("one ratio"))).replace("\n", " ")
+    assert "Mean over 3 benchmarks" in seen and "scores 0" not in seen
+    seen = words(draw(script, folders("full at zero"))).replace("\n", " ")
+    assert "over 2 for target, whose full pool scores 0 on position" in seen
+    seen = words(draw(script, folders("full at zero everywhere"))).replace("\n", " ")
+    assert "over 0 for target, whose full pool scores 0 on recognition, position and" in seen
+    assert "nan" not in seen
 
 
 def test_relative_performance_claims_no_win_where_the_interval_holds_zero(tmp_path):

@@ -132,7 +132,8 @@ def test_a_cancelled_job_was_submitted_again(outputs):
 
 def test_a_job_over_its_memory_was_submitted_with_more(folder, outputs):
     assert "Trying to restart job" in outputs[1]
-    asked = re.findall(r"rule extract_attention:.*?mem_mb=(\d+)", outputs[1], re.DOTALL)
+    log = max((folder / ".snakemake/log").glob("*.log"), key=lambda path: path.name)
+    asked = re.findall(r"rule extract_attention:.*?mem_mb=(\d+)", log.read_text(), re.DOTALL)
     assert {"250", "2000"} <= set(asked)
 
 

@@ -25,14 +25,14 @@ N = 200
 
 
 def write_tables(
-    folder, ratios=("0.2",), models=("target",), seeds=("0", "1", "2"), choosers=CHOOSERS
+    folder, ratios=("0.2",), models=("target",), seeds=("0", "1", "2"), choosers=CHOOSERS, zero=()
 ):
-    """Write every table into `folder`; return the folder."""
+    """Write every table into `folder`, `full` scoring zero on some tasks; return the folder."""
     runs = [Run(model, "full", "1.0", seed) for model in models for seed in seeds]
     runs += [
         Run(model, c, r, s) for model in models for c in choosers for r in ratios for s in seeds
     ]
-    write_benchmarks(folder, runs, models)
+    write_benchmarks(folder, runs, models, zero)
     write_subsets(folder, list(dict.fromkeys(Run("", r.method, r.ratio, r.seed) for r in runs)))
     write_votes(folder, ratios, seeds=seeds)
     write_clusters(folder, ratios, seeds)
@@ -40,7 +40,7 @@ def write_tables(
     return folder
 
 
-def write_benchmarks(folder, runs, models):
+def write_benchmarks(folder, runs, models, zero=()):
     """Write scores that grow with the ratio, for easy and hard questions, and derived tables."""
     rng = np.random.default_rng(0)
     untrained = [Run(model, "pretrained", "0.0", "0") for model in models]
@@ -50,7 +50,8 @@ def write_benchmarks(folder, runs, models):
         level = 40.0 + 50.0 * float(run.ratio or 0) ** 0.5
         for task in TASKS:
             chance = (rng.normal(level, 3.0) + difficulty[task]) / 100
-            questions[run, task] = pd.Series(100.0 * (rng.random(N) < chance))
+            right = (rng.random(N) < chance) & (run.method != "full" or task not in zero)
+            questions[run, task] = pd.Series(100.0 * right)
         names = {"model": run.model, "method": run.method, "ratio": run.ratio, "seed": run.seed}
         rows += [
             names

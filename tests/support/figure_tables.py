@@ -81,6 +81,7 @@ def _write_performance(write, rng, models, chosen, tasks, seeds):
     each = seeded.merge(pd.DataFrame({"task": list(tasks)}), how="cross")
     write("benchmark_scores", each.assign(metric="exact_match", n=200), uniform={"score": 100})
     tasks = pd.DataFrame({"task": [*tasks, declarations.MEAN]})
+    tasks["n_tasks"] = [*[1] * (len(tasks) - 1), len(tasks) - 1]
     by_seed = seeded.merge(tasks, how="cross").assign(score=50.0)
     write("relative_by_seed", by_seed, uniform={"relative": 110})
     means = runs.merge(tasks, how="cross").assign(n_seeds=len(seeds), score=50.0)
@@ -93,6 +94,7 @@ def _write_performance(write, rng, models, chosen, tasks, seeds):
     write("relative_performance", means.assign(**ends, **facts), optional=("relative", *INTERVAL))
     others = runs[runs["ratio"].isin([r for _, r in chosen]) & ~runs["method"].isin(["full"])]
     others = others.assign(n_seeds=2, n_seeds_random=2, p=0.01, p_holm=0.02, **facts)
+    others["n_tasks"] = len(tasks) - 1
     others["difference"] = rng.uniform(-30, 30, len(others))
     ends = {name: others["difference"] + by for name, by in around.items()}
     others = others.assign(verdict="lower", **ends)

@@ -41,6 +41,7 @@ def below(section: str, keys: str) -> str:
 MAIN = [
     # What decides on no result.
     ("", "container models.target.workers on_refused"),
+    ("check_budgets", "pool.max_rejected"),
     (
         "prepare_pool",
         "pool.records pool.forbidden pool.repeated_ids pool.id_key pool.exclude",
@@ -51,8 +52,8 @@ MAIN = [
     ),
     ("check_samples", "pool.shards"),
     ("prepare_task", "tasks.alpha.validation tasks.alpha.test tasks.alpha.images"),
-    ("answer_by_majority run_benchmarks run_benchmarks_pretrained", "tasks.alpha.metric"),
-    ("answer_by_majority run_benchmarks run_benchmarks_pretrained", "tasks.alpha.metric_options"),
+    ("check_tests answer_by_majority", "tasks.alpha.metric"),
+    ("check_tests answer_by_majority", "tasks.alpha.metric_options"),
     ("run_benchmarks run_benchmarks_pretrained", "tasks.alpha.max_new_tokens"),
     ("run_benchmarks run_benchmarks_pretrained", "generate.max_new_tokens"),
     ("compute_influence", "tasks.left.group methods.icons.keep_matrix"),

@@ -53,7 +53,7 @@ def test_built_tasks_feed_the_stages_and_follow_their_files(folder):
     assert "make_task" not in jobs(succeeded(snakemake(folder, config, "-n", *targets)))
     annotations = folder / "vqa/v2_mscoco_val2014_annotations.json"
     annotations.write_text(annotations.read_text().replace('"grey"', '"gray"'))
-    output = succeeded(snakemake(folder, config, "-n", *targets))
+    output = succeeded(snakemake(folder, config, "-n", "-p", *targets))
     assert output.count("results/mini/tasks_built/vqa/validation.json") > 0
     assert "tasks_built/mmbench" not in output
 

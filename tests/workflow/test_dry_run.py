@@ -100,6 +100,37 @@ def test_wrong_keys_and_values_are_named_together(tmp_path):
     assert "config.ratios.1: 1.5" in output
 
 
+def test_all_that_is_wrong_is_said_in_one_run(tmp_path):
+    config = mini(ratios=[0.2, 1.5], export=["csv"], constraints={"keep": "data/best.txt"})
+    config["tasks"]["alpha"] |= {"metric": "anls", "metric_options": {"treshold": 0.5}}
+    config["tasks"]["beta"]["metric_options"] = {"variant": "vqa2"}
+    config["tasks"] |= {"gamma": {"test": "data/alpha_test.json", "metric": "accuracy"}}
+    config["methods"] |= {"icons": {"top_percent": 120}, "coincide": {"n_clusters": 0}, "magic": {}}
+    config["models"]["other"] = {"path": "data/none"}
+    config["finetune"] |= {"processes": 3}
+    config["experiments"]["main"]["models"] = ["target", "nobody"]
+    del config["methods"]["scalselect"]["model"]
+    stand_in(tmp_path, config)
+    (tmp_path / "data/none").rmdir()
+    (tmp_path / "data/beta_test.json").unlink()
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    done = snakemake(tmp_path, path, "-n")
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    complaints = (
+        *("config.ratios.1: 1.5", "export: no format 'csv'", "tasks.gamma.metric: no metric"),
+        *("tasks.alpha.metric_options: ", "tasks.beta.metric_options: variant 'vqa2'"),
+        *("methods.icons.top_percent: 120", "methods.coincide.n_clusters: 0"),
+        *("methods.magic: no rules/", "methods.coincide.model: no model 'reference'"),
+        *("models.other.path: no directory data/none", "finetune: finetune.processes 3"),
+        *("experiments.main.models: no 'nobody'", "tasks.gamma.validation: missing, but"),
+        *("tasks.beta.test: no file data/beta_test.json", "constraints.keep: no file data/best"),
+    )
+    lines = done.stdout.splitlines()
+    for complaint in complaints:
+        assert len([line for line in lines if line.startswith(complaint)]) == 1, complaint
+
+
 def test_a_methods_own_keys_and_values_are_named(tmp_path):
     config = mini()
     config["methods"]["icons"] = {"top_percent": 120, "percentage": 5}

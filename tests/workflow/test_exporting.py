@@ -52,7 +52,7 @@ def test_subsets_are_exported_and_only_what_changed_again(folder):
     module = root / "scripts/vlselect/subsets/exports/trl.py"
     module.write_text(module.read_text() + "\n# changed\n")
     planned = run("exports", "-n")
-    assert jobs(planned) == {"export_subset", "exports"} and planned.count("trl.log") == 1
+    assert jobs(planned) == {"export_subset", "exports"} and planned.count("format=trl") == 1
 
 
 def test_exports_are_part_of_everything_that_is_asked_for(folder):

@@ -53,7 +53,7 @@ def limited(mini_input, tmp_path_factory):
 def test_only_what_is_asked_for_is_made(limited):
     _, output = limited
     made = {"prepare_pool", "extract_features", "find_near_duplicates", "check_samples"}
-    made |= {"list_refused", "admit_samples"}
+    made |= {"list_refused", "admit_samples", "accept_pool"}
     made |= {"cluster_activations", "summarise_clusters", "score_semdedup"}
     made |= {"check_budgets"} | {f"select_{method}" for method in METHODS}
     made |= {"subsets", "tabulate_budgets", "tabulate_subsets", "plot_overlap"}

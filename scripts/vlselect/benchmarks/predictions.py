@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vlselect.benchmarks.majority import last_question
-from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, check_options
+from vlselect.benchmarks.metrics.evaluation import Evaluation, Example
 from vlselect.benchmarks.metrics.units import unit_scores
 from vlselect.core import registry, store
 from vlselect.core.errors import InputError
@@ -54,7 +54,7 @@ class Benchmark:
         if not isinstance(parsed, dict):
             raise InputError(f"task {task!r}: metric options {options!r} are not a JSON object")
         try:
-            check_options(metric, parsed)
+            registry.check_options(metric, parsed)
         except InputError as error:
             raise InputError(f"task {task!r}: {error}") from error
         return cls(task, metric, parsed, Path(test))
@@ -72,6 +72,26 @@ def read_examples(test: Path) -> pd.DataFrame:
         question=[last_question(record) for record in samples.records(rows)],
         record=[json.loads(raw) for raw in samples.raw(rows)],
     )
+
+
+def check_test(benchmark: Benchmark) -> int:
+    """Check that a test set has what its metric needs, and return the number of its samples.
+
+    Empty answers are scored, unless the metric has a function ``check_examples(examples,
+    **options)`` for it.
+
+    Raises
+    ------
+    InputError
+        Naming the sample that cannot be scored.
+    """
+    metric = registry.load("metric", benchmark.metric)
+    examples = read_examples(benchmark.test).to_dict("records")
+    if hasattr(metric, "check_examples"):
+        metric.check_examples(examples, **benchmark.options)
+    else:
+        metric.evaluate([""] * len(examples), examples, **benchmark.options)
+    return len(examples)
 
 
 def score_task(

@@ -26,15 +26,15 @@ class ConfigError(InputError):
     """Something in the config is wrong; the message names the key."""
 
 
-def check_names(config: Mapping) -> None:
-    """Check that no key has the name that it had in an earlier version.
+def check_names(config: dict) -> None:
+    """Check that no key has the name that it had in an earlier version, and take such keys out.
 
     Raises
     ------
     ConfigError
         Naming every such key and what it is called now.
     """
-    problems = [f"{old}: {now}" for old, now in RENAMED.items() if _holds(config, old)]
+    problems = [f"{old}: {now}" for old, now in RENAMED.items() if _removed(config, old)]
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -116,24 +116,6 @@ def check_references(config: Mapping, needs_validation: set[str] = frozenset()) 
         raise ConfigError("\n".join(problems))
 
 
-def check_metrics(tasks: Mapping) -> None:
-    """Check that the metrics of all tasks exist: modules of benchmarks/metrics/ with an evaluate().
-
-    Raises
-    ------
-    ConfigError
-        Naming the key, its value and the known metrics.
-    """
-    known = registry.names("metric")
-    problems = [
-        f"tasks.{name}.metric: no metric {task['metric']!r}; there are {', '.join(known)}"
-        for name, task in tasks.items()
-        if task["metric"] not in known
-    ]
-    if problems:
-        raise ConfigError("\n".join(problems))
-
-
 def check_formats(formats: Iterable[str]) -> None:
     """Check that the export formats exist: modules of vlselect/subsets/exports/ with a write().
 
@@ -189,11 +171,14 @@ def _constraint_problems(config: Mapping) -> Iterator[str]:
                 yield f"constraints.quota.{source}: also in constraints.{other}"
 
 
-def _holds(config: object, path: str) -> bool:
-    for key in path.split("."):
-        if not isinstance(config, Mapping) or key not in config:
-            return False
-        config = config[key]
+def _removed(config: object, path: str) -> bool:
+    """Take a key out; return whether it was there."""
+    *sections, last = path.split(".")
+    for key in sections:
+        config = config.get(key) if isinstance(config, Mapping) else None
+    if not isinstance(config, Mapping) or last not in config:
+        return False
+    del config[last]
     return True
 
 

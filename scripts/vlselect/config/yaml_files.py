@@ -16,7 +16,10 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     def get_single_node(self) -> yaml.Node | None:
         """Return the file's node, checked before what is merged (<<) adds to its mappings."""
         root = super().get_single_node()
+        self._problems: list[str] = []
         self._check(root, set())
+        if self._problems:
+            raise ConfigError("\n".join(self._problems))
         return root
 
     def _check(self, node: yaml.Node | None, seen: set[int]) -> None:
@@ -37,12 +40,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             line, kind = key.start_mark.line + 1, key.tag.rpartition(":")[2]
             written = key.value if isinstance(key, yaml.ScalarNode) else "this"
             if kind not in ("str", "merge"):
-                raise ConfigError(
+                self._problems.append(
                     f"line {line}: a key is a text, but YAML reads {written} as {kind}; "
                     f'write it in quotes: "{written}"'
                 )
-            if written in lines:
-                raise ConfigError(
+            elif written in lines:
+                self._problems.append(
                     f"line {line}: the key {written!r} is in line {lines[written]} already; "
                     "YAML would take the last and drop the others"
                 )
@@ -56,11 +59,15 @@ def read_yaml(path: str | Path) -> object:
     ------
     ConfigError
         If a mapping has a key twice, or one that YAML does not read as text, such as ``yes``,
-        ``on`` or a number; or if the file cannot be read. It names file, line and key.
+        ``on`` or a number; or if the file cannot be read. It names file, line and key of each.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
         json = text.lstrip().startswith("{")  # where tabs are blanks
         return yaml.load(text.replace("\t", " ") if json else text, _Loader)
-    except (ConfigError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except ConfigError as error:
+        raise ConfigError(
+            "\n".join(f"{path}: {line}" for line in str(error).splitlines())
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from error

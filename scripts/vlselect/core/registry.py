@@ -6,8 +6,11 @@ metric. Imported by the workflow, so it uses the standard library only.
 
 import ast
 import importlib
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, UnionType
+from typing import Literal, get_args, get_origin
 
 from vlselect.core.errors import InputError
 
@@ -17,6 +20,10 @@ KINDS = {  # package of the modules, and the function that each defines
     "method": ("vlselect.methods", "select"),
     "metric": ("vlselect.benchmarks.metrics", "evaluate"),
 }
+
+# What the values of options are called
+KIND_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+KIND_NAMES |= {dict: "a mapping", type(None): "null"}
 
 
 def names(kind: str) -> list[str]:
@@ -33,6 +40,60 @@ def load(kind: str, name: str) -> ModuleType:
     if name not in known:
         raise InputError(f"no {kind} {name!r}; there are {', '.join(known)}")
     return importlib.import_module(f"{KINDS[kind][0]}.{name}")
+
+
+def needs_options(metric: str) -> bool:
+    """Return whether a metric has options without a default, without importing it."""
+    package, function = KINDS["metric"]
+    folders = importlib.import_module(package).__path__
+    path = next(p for f in folders if (p := Path(f, f"{metric}.py")).is_file())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    (found,) = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == function)
+    return None in found.args.kw_defaults
+
+
+def check_options(name: str, options: Mapping[str, object]) -> None:
+    """Check a metric's options.
+
+    They have to be arguments of its `evaluate`, of the types there (``Literal`` lists the values);
+    what else they have to fulfil a metric may check in a function ``check_options(**options)``.
+
+    Raises
+    ------
+    InputError
+        If there is no such metric, or an option is unknown, missing or wrong.
+    """
+    metric = load("metric", name)
+    signature = inspect.signature(metric.evaluate)
+    try:
+        signature.bind([], [], **options)
+    except TypeError as error:
+        raise InputError(f"options of metric {name!r}: {error}") from error
+    for key, value in options.items():
+        kinds = _kinds(signature.parameters[key].annotation)
+        if not any(_fits(value, kind) for kind in kinds):
+            allowed = " or ".join(map(_describe, kinds))
+            raise InputError(f"{key} {value!r} is not {allowed}: an option of metric {name!r}")
+    if hasattr(metric, "check_options"):
+        metric.check_options(**options)
+
+
+def _kinds(annotation: object) -> tuple:
+    return get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+
+
+def _fits(value: object, kind: object) -> bool:
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if kind in (int, float):
+        return isinstance(value, (int, kind)) and not isinstance(value, bool)
+    return kind is inspect.Parameter.empty or isinstance(value, kind)
+
+
+def _describe(kind: object) -> str:
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(repr, get_args(kind)))}"
+    return KIND_NAMES.get(kind, str(kind))
 
 
 def _defines(path: Path, function: str) -> bool:

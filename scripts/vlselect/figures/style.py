@@ -22,6 +22,7 @@ from matplotlib.transforms import Bbox
 
 from vlselect.core import store
 from vlselect.figures import fonts, words
+from vlselect.tables.declarations import MEAN
 
 logger = logging.getLogger(__name__)
 
@@ -149,6 +150,17 @@ def shown_intervals(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     questions = rows.assign(low=rows["question_low"], high=rows["question_high"])
     known = questions["low"].notna().any()
     return questions, "95 % interval over questions (these checkpoints only)" if known else ""
+
+
+def mean_note(performance: pd.DataFrame, questions: str = "") -> str:
+    """Return over how many benchmarks the means of ``relative_performance.csv`` are, and why."""
+    tasks = performance[performance["task"] != MEAN]
+    n = tasks["task"].nunique()
+    text = f"Mean over {n} benchmarks{questions}"
+    for model, own in tasks[tasks["n_tasks"] == 0].groupby("model", sort=False):
+        zero = list(dict.fromkeys(own["task"]))
+        text += f", over {n - len(zero)} for {model}, whose full pool scores 0 on {listing(zero)}"
+    return text
 
 
 def interval_note(seeds: Iterable[str], lines: str, interval: str) -> str:

@@ -30,6 +30,14 @@ def save_checkpoint(model: "PreTrainedModel | PeftModel", directory: str | Path)
     """
     model.save_pretrained(directory)
     (Path(directory) / "README.md").unlink(missing_ok=True)  # peft's empty model card
+    open_to_readers(directory)
+
+
+def open_to_readers(directory: str | Path) -> None:
+    """Give a new directory's files the permissions of the umask: safetensors are their owner's."""
+    allowed = Path(directory).stat().st_mode & 0o666
+    for file in filter(Path.is_file, Path(directory).rglob("*")):
+        file.chmod(allowed)
 
 
 def merge_adapter(vlm: VLM) -> VLM:

@@ -1,11 +1,13 @@
-"""Rejected records: the exception, and how its details describe a wrong JSON value."""
+"""Rejected records: the exception, how it describes a wrong JSON value, how many there may be."""
 
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from vlselect.core.errors import InputError
+
+LEFT_OUT = ("excluded", "contaminated")  # reasons of rejection that the config asks for
 
 # Keys for which null says that there is none. So does NaN, as pandas writes what is missing.
 MAY_BE_NAN = ("conversations", "messages", "texts", "image", "images")
@@ -136,3 +138,35 @@ _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 _MARKING_DECODER = json.JSONDecoder(
     parse_float=_marked, parse_int=_marked_integer, parse_constant=_marked
 )
+
+
+def lost_records(summary: Mapping) -> int:
+    """Count the rejected records of pool/summary.json that the config did not ask to leave out."""
+    reasons = summary["rejected_by_reason"]
+    return sum(count for reason, count in reasons.items() if reason not in LEFT_OUT)
+
+
+def require_few_rejected(summary: Mapping, share: float) -> None:
+    """Check that no more than a share of the pool's records was rejected.
+
+    Parameters
+    ----------
+    summary : mapping
+        From `Tally.summary`, as pool/summary.json has it. Records that the config leaves out do not
+        count (`lost_records`).
+    share : float
+        Of the records that were read, or taken in a trial.
+
+    Raises
+    ------
+    InputError
+        With the numbers and reasons.
+    """
+    n, lost = summary.get("taken", summary["read"]), lost_records(summary)
+    if lost > share * n:
+        reasons = summary["rejected_by_reason"].items()
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
+        raise InputError(
+            f"{lost} of {n} records were rejected ({counts}; pool/rejected.csv has them all), more "
+            f"than the share of {share:g} that the config allows (pool.max_rejected)"
+        )

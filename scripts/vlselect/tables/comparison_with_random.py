@@ -59,8 +59,8 @@ def comparison_with_random(
         method and ratio at which ``random`` was run.
     """
     means = by_seed[by_seed["task"] == MEAN]
-    cells = means.groupby(["model", "method", "ratio"], sort=False)["relative"].agg(
-        ["mean", "size"]
+    cells = means.groupby(["model", "method", "ratio"], sort=False).agg(
+        mean=("relative", "mean"), size=("relative", "size"), tasks=("n_tasks", "first")
     )
     rows = []
     for (model, method, ratio), own in cells.iterrows():
@@ -73,6 +73,7 @@ def comparison_with_random(
         ends = interval.columns(difference)
         names = {"model": model, "method": method, "ratio": ratio}
         numbers = {"n_seeds": int(own["size"]), "n_seeds_random": int(random["size"])}
+        numbers["n_tasks"] = int(own["tasks"])
         shown = {"p": interval.p(difference), "verdict": verdict(ends["low"], ends["high"])}
         rows.append(names | numbers | {"difference": difference} | ends | shown)
     for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):

@@ -35,6 +35,10 @@ _INTERVAL = {
 _SEED = ("text", "seed of selection and finetuning; empty where it was not published")
 _SELECTION = ("text", "seed in the paths of its inputs; 0 where those are not random")
 
+_N_TASKS = (
+    "integer",
+    f"benchmarks that `relative` is over: those on which `{REFERENCE}` scores above zero",
+)
 TABLES = {
     "benchmark_scores": {
         "model": ("text", "name of the model in the config; empty for `majority`"),
@@ -53,6 +57,7 @@ TABLES = {
         "seed": _SEED,
         "task": ("text", f"benchmark (a group of subtasks counts as one), or `{MEAN}` of them all"),
         "score": ("real", "score on the test set; for the mean, mean of the scores"),
+        "n_tasks": _N_TASKS,
         "relative": ("real", f"100 score / score of `{REFERENCE}`; for the mean, mean of these"),
     },
     "relative_performance": {
@@ -62,6 +67,7 @@ TABLES = {
         "task": ("text", f"benchmark (a group of subtasks counts as one), or `{MEAN}` of them all"),
         "n_seeds": ("integer", "number of seeds behind the row"),
         "score": ("real", "score, mean over seeds"),
+        "n_tasks": _N_TASKS,
         "relative": ("real", f"100 score / score of `{REFERENCE}` (its mean over seeds)"),
         "low": ("real", "lower end of its 95 % interval, for other seeds and other questions"),
         "high": ("real", "upper end of that interval"),
@@ -73,6 +79,7 @@ TABLES = {
         "ratio": _RATIO,
         "n_seeds": ("integer", "number of seeds of the method"),
         "n_seeds_random": ("integer", "number of seeds of `random`"),
+        "n_tasks": _N_TASKS,
         "difference": ("real", "points of `relative`: method − `random`, means over their seeds"),
         "low": ("real", "lower end of its 95 % interval, for other seeds and other questions"),
         "high": ("real", "upper end of that interval"),

@@ -38,12 +38,13 @@ def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         ``relative_by_seed.csv``: for each run the benchmarks in the order of `scores`, then
         ``mean``. Where `full` scores zero, `relative` is NaN and left out of the mean, with a
-        warning.
+        warning; `n_tasks` counts what is in. On a model whose `full` scores zero everywhere, all
+        are NaN.
 
     Raises
     ------
     InputError
-        If there is no run of `full`, it scores zero on every task, or a run lacks a task.
+        If there is no run of `full`, or a run lacks a task.
     """
     parts = []
     for model in [name for name in dict.fromkeys(scores["model"]) if name]:
@@ -57,6 +58,7 @@ def relative_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
             relative = 100.0 * raw[tasks] / full
             part = pd.DataFrame({"task": [*tasks, MEAN]})
             part["score"] = [*raw[tasks], raw.mean()]
+            part["n_tasks"] = [*relative.notna().astype(int), relative.count()]
             part["relative"] = [*relative, relative.mean()]
             for column, value in zip(["seed", "ratio", "method", "model"], key[::-1], strict=True):
                 part.insert(0, column, value)
@@ -73,13 +75,11 @@ def _reference(own: pd.DataFrame, model: str, tasks: list[str]) -> pd.Series:
     if missing:
         raise InputError(f"model {model}: no score of {REFERENCE!r} on task(s) {missing}")
     zero = [task for task in tasks if not full[task] > 0.0]
-    if zero == tasks:
-        raise InputError(f"model {model}: {REFERENCE!r} scores zero on every task: {tasks}")
     if zero:
         logger.warning(
-            "model %s: %r scores zero on task(s) %s; performance relative to it is undefined there "
-            "and left out of the mean",
-            *(model, REFERENCE, ", ".join(zero)),
+            "model %s: %r scores zero on task(s) %s; performance relative to it is undefined "
+            "there: the mean is over %d of %d tasks",
+            *(model, REFERENCE, ", ".join(zero), len(tasks) - len(zero), len(tasks)),
         )
     return full[tasks].where(full[tasks] > 0.0)
 
@@ -97,6 +97,7 @@ def relative_performance(by_seed: pd.DataFrame, contrasts: Mapping[str, Contrast
         of_model, relative = contrasts[model], float(seeds["relative"].mean())
         weights = of_model.relative(method, ratio, None if task == MEAN else task)
         numbers = {"n_seeds": len(seeds), "score": float(seeds["score"].mean())}
+        numbers["n_tasks"] = int(seeds["n_tasks"].iloc[0])
         ends = of_model.interval(weights).columns(relative)
         rows.append(dict(zip(keys, key, strict=True)) | numbers | {"relative": relative} | ends)
     return pd.DataFrame(rows)

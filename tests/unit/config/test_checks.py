@@ -8,7 +8,6 @@ from config_defaults import FINETUNE, GOOD, SCHEMA
 from vlselect.config.checks import (
     ConfigError,
     check,
-    check_metrics,
     check_names,
     check_references,
     resolve,
@@ -236,8 +235,3 @@ def test_every_key_of_the_schema_is_described():
             walk(schema["additionalProperties"], f"{where}.*")
 
     walk(SCHEMA, "config")
-
-
-def test_a_metric_without_a_module_is_named():
-    with pytest.raises(ConfigError, match=r"tasks.a.metric: no metric 'bleu'; there are anls"):
-        check_metrics({"a": {"metric": "bleu"}, "b": {"metric": "exact_match"}})

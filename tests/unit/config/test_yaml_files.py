@@ -53,6 +53,16 @@ def test_a_key_that_is_no_text_to_yaml_is_refused(file, key):
     assert str(path) in str(error.value)
 
 
+def test_all_such_keys_of_a_file_are_named(file):
+    path = file("run: a\nrun: b\ntasks:\n  yes: {test: a}\n  no: {test: b, test: c}\n")
+    with pytest.raises(ConfigError) as error:
+        read_yaml(path)
+    lines = str(error.value).splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [
+        *([str(path), f"line {number}"] for number in (2, 4, 5, 5)),
+    ]
+
+
 def test_what_is_merged_or_named_twice_by_an_alias_is_no_second_key(file):
     read = read_yaml(file(MERGED))
     assert read["other"] == {"batch_size": 16, "dtype": "bfloat16"}

@@ -1,4 +1,6 @@
 import json
+import os
+import stat
 from functools import partial
 
 import pytest
@@ -84,6 +86,20 @@ def test_a_directory_is_replaced_whole(tmp_path):
         (directory / "new").touch()
         assert (tmp_path / "out/old").exists()
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "new"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_files_have_the_permissions_of_the_umask(umask, mode, tiny_vlm, tmp_path):
+    model = load_vlm(tiny_vlm).model
+    before = os.umask(umask)
+    try:
+        with replacing_directory(tmp_path / "checkpoint") as directory:
+            save_checkpoint(model, directory)
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "checkpoint").rglob("*") if path.is_file()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {mode}
+    assert {path.suffix for path in files} >= {".safetensors", ".json"}
 
 
 def test_an_error_leaves_the_old_directory(tmp_path):

@@ -14,6 +14,7 @@ ROW = {
     "task": "mean",
     "n_seeds": 3,
     "score": 66.66666666,
+    "n_tasks": 7,
     "relative": 80.0,
     "low": float("nan"),
     "high": float("nan"),

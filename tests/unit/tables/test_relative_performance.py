@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from vlselect.tables import contrasts
+from vlselect.tables.comparison_with_random import comparison_with_random
+from vlselect.tables.declarations import UNDECIDED
 from vlselect.tables.relative_performance import (
     merge_groups,
     relative_by_seed,
@@ -153,11 +155,32 @@ def test_a_task_on_which_full_scores_zero_is_named_and_left_out_of_the_mean(capl
         ("full", "1.0", "0"): {"x": 50.0, "reading": 0.0},
         ("a", "0.2", "0"): {"x": 20.0, "reading": 1.0},
     }
-    table = relative_by_seed(make_scores(runs)).set_index(["method", "task"])["relative"]
+    by_seed = relative_by_seed(make_scores(runs))
+    table = by_seed.set_index(["method", "task"])["relative"]
     assert np.isnan(table["a", "reading"]) and table["a", "mean"] == pytest.approx(40.0)
-    assert "reading" in caplog.text
-    with pytest.raises(ValueError, match="scores zero on every task"):
-        relative_by_seed(make_scores({("full", "1.0", "0"): {"x": 0.0}}))
+    assert "on task(s) reading; " in caplog.text and "over 1 of 2 tasks" in caplog.text
+    over_seeds = performance(make_scores(runs))
+    for found in (by_seed, over_seeds):
+        counts = found[found["method"] == "a"].set_index("task")["n_tasks"]
+        assert counts.to_dict() == {"x": 1, "reading": 0, "mean": 1}
+
+
+def test_where_full_scores_zero_on_all_tasks_nothing_is_relative_to_it(caplog):
+    runs = {
+        ("full", "1.0", "0"): {"x": 0.0, "y": 0.0},
+        ("random", "0.2", "0"): {"x": 20.0, "y": 1.0},
+        ("a", "0.2", "0"): {"x": 30.0, "y": 1.0},
+    }
+    scores = make_scores(runs)
+    by_seed = relative_by_seed(scores)
+    of_models = contrasts.by_model(scores)
+    table = relative_performance(by_seed, of_models)
+    assert table["relative"].isna().all() and not table["n_tasks"].any()
+    assert table["low"].isna().all() and (table["score"] > 0).any()
+    (row,) = comparison_with_random(by_seed, of_models).to_dict("records")
+    assert np.isnan(row["difference"]) and np.isnan(row["p"]) and row["verdict"] == UNDECIDED
+    assert row["n_tasks"] == 0
+    assert "the mean is over 0 of 2 tasks" in caplog.text
 
 
 def test_missing_reference_and_missing_task_are_named():

@@ -10,17 +10,19 @@ examples : sequence of mapping
     the task's table, `question` (the last user turn), and `record`, the parsed JSON of the original
     record, for fields that only one benchmark has.
 
+Options have default values, unless the config has to give them, and types, by which
+`core.registry.check_options` checks them before any job runs: bool, int, float, str, dict or a
+Literal of the allowed texts.
+
 It raises InputError if there is no sample, if the numbers of predictions and examples differ, if a
 sample has no answer or lacks a field that the metric needs, or if an option is wrong.
 """
 
-import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vlselect.core import registry
 from vlselect.core.errors import InputError
 
 Example = Mapping[str, object]
@@ -130,23 +132,3 @@ def option_letter(example: Example, answer: str, n_options: int = 26) -> str:
 def percentages(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Average the scores of each group into a percentage; groups in alphabetical order."""
     return {name: 100 * float(np.mean(scores[name])) for name in sorted(scores)}
-
-
-def check_options(name: str, options: Mapping[str, object]) -> None:
-    """Check a metric's options before anything long runs.
-
-    They have to be arguments of its `evaluate`; what else they have to fulfil a metric may check
-    in a function ``check_options(**options)`` of its own.
-
-    Raises
-    ------
-    InputError
-        If there is no such metric, or an option is unknown, missing or wrong.
-    """
-    metric = registry.load("metric", name)
-    try:
-        inspect.signature(metric.evaluate).bind([], [], **options)
-    except TypeError as error:
-        raise InputError(f"options of metric {name!r}: {error}") from error
-    if hasattr(metric, "check_options"):
-        metric.check_options(**options)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -29,7 +30,7 @@ def evaluate(
     predictions: Sequence[str],
     examples: Sequence[Example],
     *,
-    protocol: str,
+    protocol: Literal[*PROTOCOLS],
     base_url: str,
     model: str,
     cache: str,
@@ -87,13 +88,11 @@ def evaluate(
     MM-Vet, ICML 2024 (arXiv 2308.02490).
     """
     options = {"base_url": base_url, "model": model, "timeout": timeout, "retries": retries}
-    check_options(
-        protocol=protocol, api_key_env=api_key_env, workers=workers, request=request, **options
-    )
+    check_options(protocol=protocol, workers=workers, request=request, **options)
     client = ChatClient(
         **options,
         cache=Path(cache),
-        api_key=os.environ[api_key_env].strip() if api_key_env else "",
+        api_key=_api_key(api_key_env),
         request={"max_tokens": 1024} if request is None else dict(request),
         wait=wait,
     )
@@ -115,28 +114,47 @@ def check_options(
     *,
     protocol: str,
     base_url: str,
-    api_key_env: str | None = None,
     request: dict | None = None,
     timeout: float = 60.0,
     retries: int = 5,
     workers: int = 1,
     **_: object,
 ) -> None:
-    """Check the options before the run.
-
-    ValueError if one is out of its range, or the key's environment variable is empty.
-    """
+    """Check the options before the run: InputError if one is out of its range."""
     if protocol not in PROTOCOLS:
         raise InputError(f"judge: protocol {protocol!r} is not one of {sorted(PROTOCOLS)}")
     address = urlsplit(base_url)
     if address.scheme not in ("http", "https") or not address.hostname:
         raise InputError(f"judge: base_url {base_url!r} is not an http or https address")
-    if api_key_env is not None and not os.environ.get(api_key_env, "").strip():
-        raise InputError(f"judge: the environment variable {api_key_env!r} (api_key_env) is empty")
     if fixed := {"model", "messages", "temperature", "stream"} & set(request or {}):
         raise InputError(f"judge: request may not set {', '.join(sorted(fixed))}")
     if timeout <= 0 or retries < 0 or workers < 1:
         raise InputError("judge: timeout must be positive, retries 0 or more, workers 1 or more")
+
+
+def check_examples(
+    examples: Sequence[Example],
+    *,
+    protocol: str,
+    prompt: str | None = None,
+    api_key_env: str | None = None,
+    **_: object,
+) -> None:
+    """Check, without a request, that samples can be judged, and that the endpoint's key is there.
+
+    InputError names the sample or the environment variable.
+    """
+    _api_key(api_key_env)
+    for _text, answers, example in pairs([""] * len(examples), examples):
+        _prompt(PROTOCOLS[protocol], prompt, "", answers[0], example)
+
+
+def _api_key(variable: str | None) -> str:
+    if variable is None:
+        return ""
+    if not (key := os.environ.get(variable, "").strip()):
+        raise InputError(f"judge: the environment variable {variable!r} (api_key_env) is empty")
+    return key
 
 
 def _prompt(

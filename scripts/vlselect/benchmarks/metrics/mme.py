@@ -6,6 +6,7 @@ percent; perception sums ten subtasks (at most 2000 points) and cognition four (
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -25,7 +26,10 @@ SUBTASKS = {
 
 
 def evaluate(
-    predictions: Sequence[str], examples: Sequence[Example], *, total: str = "perception"
+    predictions: Sequence[str],
+    examples: Sequence[Example],
+    *,
+    total: Literal[*SUBTASKS, "both"] = "perception",
 ) -> Evaluation:
     """Score 1 if the prediction's yes or no is right; summarise by subtask and in total.
 

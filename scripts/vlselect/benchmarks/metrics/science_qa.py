@@ -7,6 +7,7 @@ question's options count as wrong and unparsed. (Early versions of LLaVA's scrip
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -27,7 +28,7 @@ _STATED = re.compile("The answer is ([A-Z]).")  # any one character must follow
 
 
 def evaluate(
-    predictions: Sequence[str], examples: Sequence[Example], *, subset: str = "all"
+    predictions: Sequence[str], examples: Sequence[Example], *, subset: Literal[*SUBSETS] = "all"
 ) -> Evaluation:
     """Score 1 if a prediction has the right option's letter, else 0.
 

@@ -8,6 +8,7 @@ before it.
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 from vlselect.benchmarks.metrics.evaluation import Evaluation, Example, pairs, summarise
 from vlselect.benchmarks.metrics.vqa_normalisation import normalise_textvqa, normalise_vqa
@@ -17,7 +18,7 @@ VARIANTS = ("vqa", "official", "textvqa", "aokvqa")
 
 
 def evaluate(
-    predictions: Sequence[str], examples: Sequence[Example], *, variant: str = "vqa"
+    predictions: Sequence[str], examples: Sequence[Example], *, variant: Literal[*VARIANTS] = "vqa"
 ) -> Evaluation:
     """Score each prediction by how many annotators agree with it.
 

@@ -1,14 +1,12 @@
 import pytest
 
 from vlselect.benchmarks.metrics.evaluation import (
-    check_options,
     field,
     option_letter,
     pairs,
     percentages,
     summarise,
 )
-from vlselect.config.checks import ConfigError, check_metrics
 
 
 def test_summary_is_the_mean_in_percent():
@@ -66,33 +64,3 @@ def test_an_answer_that_is_no_option_is_named(answer, choices):
 
 def test_percentages_are_in_alphabetical_order():
     assert list(percentages({"b": [1, 0], "a": [1]}).items()) == [("a", 100), ("b", 50)]
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "complaint"),
-    [
-        ("exact_match", {"colour": 1}, "'exact_match'.*'colour'"),
-        ("judge", {"protocol": "graded"}, "'judge'.*'base_url'"),
-        (
-            "judge",
-            {"protocol": "none", "base_url": "http://a", "model": "m", "cache": "c"},
-            "protocol 'none'",
-        ),
-    ],
-)
-def test_wrong_options_are_refused_before_anything_runs(name, options, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        check_options(name, options)
-
-
-def test_right_options_pass():
-    check_options("vqa_accuracy", {"variant": "textvqa"})
-    check_options("exact_match", {})
-
-
-def test_a_config_may_name_just_these():
-    check_metrics({"a": {"metric": "exact_match"}, "b": {"metric": "judge"}})
-    with pytest.raises(ConfigError, match=r"tasks\.b\.metric: no metric 'bleu'; there are anls, "):
-        check_metrics({"a": {"metric": "pope"}, "b": {"metric": "bleu"}})
-    with pytest.raises(ConfigError, match="no metric 'evaluation'"):
-        check_metrics({"a": {"metric": "evaluation"}})

@@ -1,0 +1,55 @@
+"""What a run shows of its jobs: one line for each, and the last lines of those that failed."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+TAIL = 1 << 16  # bytes that are read of a log
+LINES, WIDTH = 24, 400  # shown of a log, at most
+ERROR = " ERROR "  # in the line of a log with which an error begins (`core.log.start`)
+SHOWN = 5  # failed jobs whose lines are repeated; of others the logs are named
+
+
+def job_line(rule: str, wildcards: Mapping[str, str], reason: str = "") -> str:
+    """Return the line of a job: its rule, its wildcards and, in short, why it is run."""
+    values = ", ".join(f"{name}={value}" for name, value in wildcards.items())
+    causes = "; ".join(part.partition(":")[0] for part in reason.split("; ") if part)
+    return " ".join(filter(None, [f"rule {rule}:", values, causes and f"({causes})"]))
+
+
+def last_lines(path: str | Path) -> list[str]:
+    """Return what a log says of its job's end: the last error, from its first line, or the end.
+
+    Of long errors the beginning is shown, long lines are cut.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, stream.tell() - TAIL))
+            lines = stream.read().decode("utf-8", errors="replace").splitlines()
+    except OSError as error:
+        return [f"(no log: {error.strerror})"]
+    lines = [line for line in lines if line.strip()]
+    begin = max((i for i, line in enumerate(lines) if ERROR in line), default=None)
+    lines = lines[-LINES:] if begin is None else lines[begin:]
+    left = len(lines) - LINES
+    more = [f"(and {left} lines more)"] if left > 0 else []
+    return [_cut(line) for line in lines[:LINES]] + more or ["(the log is empty)"]
+
+
+def failure(rule: str, logs: Sequence[str]) -> str:
+    """Return the name of a failed job, its logs and their last lines."""
+    parts = [f"Error in rule {rule}: {', '.join(map(str, logs)) or 'it has no log'}"]
+    parts += [f"    {line}" for path in logs for line in last_lines(path)]
+    return "\n".join(parts)
+
+
+def failures(jobs: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """Return what is said at the end of the jobs (rule, logs) that failed: of all, the logs."""
+    shown = [failure(*job) for job in jobs[:SHOWN]]
+    rest = [f"Error in rule {rule}: {', '.join(map(str, logs))}" for rule, logs in jobs[SHOWN:]]
+    return shown + rest
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH else f"{line[:WIDTH]} …"

@@ -1,0 +1,53 @@
+"""What a run shows of its jobs is short: a line for each, and the errors at the ends of logs."""
+
+from vlselect.plan import screen
+
+
+def write(tmp_path, *lines):
+    path = tmp_path / "job.log"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_job_is_a_line():
+    assert screen.job_line("prepare_pool", {}) == "rule prepare_pool:"
+    wildcards = {"model": "target", "scatteritem": "1-of-3"}
+    reason = "Missing output files: a, b, c; Code has changed since last execution"
+    assert screen.job_line("extract_features", wildcards, reason) == (
+        "rule extract_features: model=target, scatteritem=1-of-3"
+        " (Missing output files; Code has changed since last execution)"
+    )
+
+
+def test_an_error_is_shown_from_its_first_line(tmp_path):
+    lines = ["10:00:00 INFO a: 3 samples", "10:00:01 ERROR a: first", "10:00:02 WARNING a: b"]
+    error = ["10:00:03 ERROR vlselect.core.log: budgets that cannot be met:", "samples-8: no"]
+    assert screen.last_lines(write(tmp_path, *lines, *error)) == error
+
+
+def test_of_a_long_error_the_beginning_is_shown_and_long_lines_are_cut(tmp_path):
+    error = ["10:00:03 ERROR a: missing:", *(f"file {i}" for i in range(99)), "x" * 9000]
+    shown = screen.last_lines(write(tmp_path, *error))
+    assert shown[:2] == error[:2] and len(shown) == screen.LINES + 1
+    assert shown[-1] == f"(and {101 - screen.LINES} lines more)"
+    (line,) = screen.last_lines(write(tmp_path, "y" * 9000))
+    assert len(line) == screen.WIDTH + 2 and line.endswith(" …")
+
+
+def test_without_an_error_the_end_of_the_log_is_shown(tmp_path):
+    lines = ["Traceback (most recent call last):", *(f"line {i}" for i in range(99)), "KeyError: 3"]
+    assert screen.last_lines(write(tmp_path, *lines)) == lines[-screen.LINES :]
+    assert screen.last_lines(tmp_path / "none.log") == ["(no log: No such file or directory)"]
+    assert screen.last_lines(write(tmp_path, "", " ")) == ["(the log is empty)"]
+
+
+def test_only_the_end_of_a_large_log_is_read(tmp_path):
+    path = write(tmp_path, "10:00:00 ERROR a: ä", *("ä" * 50 for _ in range(5000)), "the end")
+    assert screen.last_lines(path)[-1] == "the end"
+
+
+def test_of_many_failures_all_logs_are_named(tmp_path):
+    path = write(tmp_path, "ValueError: 7")
+    found = screen.failures([("count_tokens", [str(path)])] * 8)
+    assert len(found) == 8 and all(f"Error in rule count_tokens: {path}" in job for job in found)
+    assert sum("    ValueError: 7" in job for job in found) == screen.SHOWN
