@@ -53,9 +53,9 @@ def table_flags(wildcards, input):
     )
 
 
-def tables_of(files):
+def tables_of(inputs):
     """Return the name and the path of each table that only this figure reads."""
-    return [pair for pair in files.items() if pair[0] not in ("code", "budgets")]
+    return [pair for pair in inputs.items() if pair[0] not in ("code", "budgets")]
 
 
 def shown_methods():

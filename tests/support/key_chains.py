@@ -178,7 +178,7 @@ RUNS = [
     ("check_tasks list_refused", "gradients.model"),
     ("check_tasks finetune_model plot_score_distribution", "experiments.small.models"),
 ]
-MIXTURE = [("prepare_pool", below("pool.sources.one", "records images source_key"))]
+MIXTURE = [("prepare_pool", below("pool.sources.one", "records images source_key id_key"))]
 LMMS_EVAL = [
     (
         "run_lmms_eval run_lmms_eval_pretrained",
@@ -308,6 +308,7 @@ VALUES = {  # where the schema does not say what another value could be
     "pool.sources.one.records": "data/more.json",
     "pool.sources.one.images": "data/pictures",
     "pool.sources.one.source_key": "kind",
+    "pool.sources.one.id_key": "sample_id",
     "evaluation.lmms_eval.adapter": "other",
     "evaluation.lmms_eval.arguments": {"batch": 1},
     "evaluation.lmms_eval.python": "/opt/python",
