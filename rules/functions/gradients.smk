@@ -84,14 +84,17 @@ def chosen_influence(method):
     return [] if chooser(method) in others else influence_paths(VOTERS)
 
 
-def chosen_gradients(method):
-    """Return the shards of the pool's gradients where single validation samples choose."""
+def pool_gradients():
+    """Return the shards of the pool's gradients, {seed} left in them."""
     path = (
         "<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors"
     )
-    model = config["gradients"]["model"]
-    shards = gather.pool(path, model=model, allow_missing=True)
-    return shards if chooser(method) in BY_VALIDATION_SAMPLES else []
+    return gather.pool(path, model=config["gradients"]["model"], allow_missing=True)
+
+
+def chosen_gradients(method):
+    """Return the shards of the pool's gradients where single validation samples choose."""
+    return pool_gradients() if chooser(method) in BY_VALIDATION_SAMPLES else []
 
 
 def chosen_validation(method):
