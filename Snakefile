@@ -38,6 +38,8 @@ include: "rules/console.smk"
 
 
 checked(check_references, config, NEEDS_VALIDATION)
+if not config["cached"]:
+    checked(check_models, config)
 
 
 wildcard_constraints:

@@ -9,13 +9,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from yaml import safe_load
-
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "rules"
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from vlselect.config.checks import resolve  # noqa: E402
+from vlselect.config.yaml_files import read_yaml  # noqa: E402
 from vlselect.tables.declarations import TABLES  # noqa: E402
 
 DECLARATION = re.compile(r"^declare_method\(.*?\)$(?=\n\n)", re.DOTALL | re.MULTILINE)
@@ -29,6 +28,11 @@ Names in angle brackets are yours to choose. An unknown key, a value of another 
 range, and a name that nothing defines stop the run before any job. Where a rule or a file stands
 in brackets, it is the one that reads the key. Budgets (`ratios`, `samples`, `tokens`) and `seeds`
 hold for every experiment that names none of its own.
+"""
+TABLES_HEAD = """# Tables and their columns
+
+CSV files in `results/<run>/tables/`; `refused.csv` and `refused_tasks.csv` are in
+`results/<run>/features/<model>/`.
 """
 HEADER = "| key | value | default | meaning |\n|---|---|---|---|\n"
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
@@ -62,7 +66,7 @@ def config_page() -> str:
 
 def tables_page() -> str:
     """Return the columns of every table in results/<run>/tables/."""
-    parts = ["# Tables and their columns\n\nCSV files in `results/<run>/tables/`.\n"]
+    parts = [TABLES_HEAD]
     for table, columns in TABLES.items():
         rows = [
             f"| `{name}` | {kind} | {escaped(text)} |" for name, (kind, text) in columns.items()
@@ -79,7 +83,7 @@ def root_page(name: str) -> str:
 
 def read_schema() -> dict:
     """Read the config's JSON schema."""
-    return resolve(safe_load((RULES / "schemas/config.schema.yaml").read_text(encoding="utf-8")))
+    return resolve(read_yaml(RULES / "schemas/config.schema.yaml"))
 
 
 def declared_methods() -> dict[str, tuple[str, dict]]:

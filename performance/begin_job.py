@@ -20,7 +20,7 @@ def load(loader: str, path: str) -> None:
     arguments = parser.parse_args(
         [
             *("--model", path, "--device", "auto", "--dtype", "float32"),
-            *("--batch-size", "64", "--threads", "1"),
+            *("--batch-size", "64", "--threads", "1", "--template-date", "2025-01-01"),
         ]
     )
     if loader == "clip":

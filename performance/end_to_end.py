@@ -46,7 +46,9 @@ PARTS = {  # functions of loading, tokenising and writing, and of the model
 def ours(subject: Subject, kind: str, dim: int, out: Path) -> torch.Tensor:
     """Write a shard as collect_gradients does and read it: float16 values, normalised."""
     path, n = out / f"{kind}.safetensors", len(subject.samples)
-    arguments = Namespace(shard="1-of-1", keep_norms=[], max_pixels=50_000_000)
+    arguments = Namespace(
+        shard="1-of-1", keep_norms=[], max_pixels=50_000_000, left_out=None, on_refused="error"
+    )
     part = ("pool", str(subject.folder / "samples.parquet"), str(subject.root), str(path))
     with PerSampleGradients(subject.vlm.model) as per_sample:
         phi = make_projection(kind, per_sample.size, dim)

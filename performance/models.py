@@ -108,12 +108,38 @@ def make(name: str, folder: Path, n: int) -> Subject:
     processor.save_pretrained(folder / "model")
     (folder / "records.json").write_text(json.dumps(records), encoding="utf-8")
     _prepare(folder)
-    vlm = load_vlm(str(folder / "model"), dtype="float32", device="cpu")
-    vlm.model = attach_lora(vlm.model, rank=8, alpha=16, seed=0).eval()
+    vlm = _load(folder / "model")
+    vlm.model = attach_lora(
+        vlm.model,
+        rank=8,
+        alpha=16,
+        dropout=0.0,
+        target_modules=None,
+        modules_to_save=(),
+        seed=0,
+    ).eval()
     _spread(vlm.model)
     vlm.model.save_pretrained(folder / "adapter")
     samples = Samples(folder / "samples.parquet")
     return Subject(name, vlm, samples, folder / "images", folder)
+
+
+def _load(folder: Path) -> VLM:
+    """Load a model on the CPU, in float32, with the workflow's other settings."""
+    return load_vlm(
+        str(folder),
+        revision=None,
+        dtype="float32",
+        device="cpu",
+        attention=None,
+        quantisation=None,
+        trust_remote_code=False,
+        batch_size=64,
+        batch_tokens=None,
+        max_length=None,
+        workers=0,
+        template_date="2025-01-01",
+    )
 
 
 def _digits(n: int, folder: Path) -> list[dict]:

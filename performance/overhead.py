@@ -22,11 +22,11 @@ from pathlib import Path
 from statistics import median
 
 import plot_overhead
-import yaml
 from clocks import write_table
 from finished_run import Job, Run, read_run
 from running import ROOT, snakemake, stand_in, succeeded
 
+from vlselect.config.yaml_files import read_yaml
 from vlselect.core import log
 
 logger = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ def dry_run(config: Path, rounds: int) -> dict:
     """Return a row: the jobs that a dry run of a config plans, and its median seconds."""
     taken = []
     with tempfile.TemporaryDirectory() as folder:
-        stand_in(Path(folder), yaml.safe_load(config.read_text(encoding="utf-8")))
+        stand_in(Path(folder), read_yaml(config))
         for _ in range(rounds):
             clock = time.perf_counter()
             output = succeeded(snakemake(Path(folder), config, "-n", "--quiet", "rules"))

@@ -12,6 +12,7 @@ rule run_benchmarks:
         code=benchmark_code("run_benchmarks.py"),
         tests=benchmark_tests,
         model=model_files,
+        accepted=left_out_tasks,
         checkpoint="<results>/checkpoints/{model}/{method}/{budget}_seed-{seed}",
     output:
         expand(
@@ -48,6 +49,7 @@ rule run_benchmarks_pretrained:
         code=benchmark_code("run_benchmarks.py"),
         tests=benchmark_tests,
         model=model_files,
+        accepted=left_out_tasks,
     output:
         expand(
             "<results>/benchmarks/{{model}}/pretrained/ratio-0.0_seed-0/{task}.{suffix}",

@@ -14,6 +14,7 @@ rule finetune_model:
         samples="<results>/pool/samples.parquet",
         subset="<results>/subsets/{method}/{budget}_seed-{seed}.parquet",
         model=model_files,
+        left_out=left_out,
     output:
         directory("<results>/checkpoints/{model}/{method}/{budget}_seed-{seed}"),
     log:
@@ -32,16 +33,22 @@ rule finetune_model:
         runtime=growing(1440),
         gpu=finetune_gpus,
         processes=config["finetune"]["processes"],
+        cache_mb=config["finetune"]["cache_mb"],
+        workers=config["finetune"]["workers"],
+        save_steps=config["finetune"]["save_steps"],
     params:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         launch=launcher(config["finetune"]),
-        settings=json.dumps(config["finetune"], sort_keys=True),
-        model=model_flags,
+        settings=training_settings(config["finetune"]),
+        model=loading_flags,
     shell:
         "{params.launch} {input.code[0]:q} --samples {input.samples:q} --subset {input.subset:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --settings {params.settings:q} --seed {wildcards.seed} {params.model}"
+        " --left-out {input.left_out:q}"
+        " --settings {params.settings:q} --cache-mb {resources.cache_mb}"
+        " --workers {resources.workers} --save-steps {resources.save_steps}"
+        " --seed {wildcards.seed} {params.model}"
         " --partial {output:q}.partial --out {output:q} 2> {log:q}"
 
 

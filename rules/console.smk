@@ -1,9 +1,11 @@
 """What a run prints when it ends: where its results are, what was rejected, how to resume.
 
-Reads pool/summary.json, tables/contamination.csv and the names of the run's folders; writes nothing.
+Reads pool/summary.json, tables/contamination.csv, features/<model>/refused.csv and the names of the run's
+folders; writes nothing.
 """
 
 import csv
+from collections import Counter
 
 from vlselect.tables.contamination import POOL, sentences
 
@@ -44,30 +46,48 @@ def contamination_lines(results):
     return [f"WARNING: contamination: {'; '.join(lines)}{why}"] if lines else []
 
 
+def refused_lines(results):
+    """Return how many samples each model refuses, and why; nothing of those that refuse none."""
+    for path in sorted(results.glob("features/*/refused*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            counts = Counter(row["reason"] for row in csv.DictReader(file))
+        reasons = ", ".join(f"{n} {why}" for why, n in counts.most_common())
+        if counts:
+            yield f"{path.parent.name} refuses {counts.total()} samples ({reasons}; see {path})"
+
+
 def final_message():
     """Return the folders of the run, each with its number of files."""
     results = Path(RESULTS)
     lines = [*intake_line(results), *contamination_lines(results)]
+    lines += refused_lines(results)
     for folder in filter(Path.is_dir, map(results.joinpath, SHOWN)):
         count = sum(path.is_file() for path in folder.rglob("*"))
         lines.append(f"{count:6d} files in {folder}/")
     return "\n".join(["Done.", *lines])
 
 
-def budget_complaint(results):
-    """Return why budgets cannot be met; other jobs have run since this was first printed."""
-    log = results / "logs/check_budgets.log"
-    if not log.is_file() or (results / "pool/budgets.json").is_file():
+def complaint(log, made):
+    """Return why a check failed; other jobs have run since this was first printed."""
+    if not log.is_file() or made.is_file():
         return ""
     lines = log.read_text().split("ERROR vlselect.core.log: ")[-1].strip()
     return f"{lines}\n" if lines else ""
 
 
+def complaints(results):
+    """Return why budgets cannot be met, and which samples models refuse."""
+    found = complaint(results / "logs/check_budgets.log", results / "pool/budgets.json")
+    for log in sorted((results / "logs/admit_samples").glob("*/*.log")):
+        made = results / f"features/{log.parent.name}/{log.stem}.parquet"
+        found += complaint(log, made)
+    return found
+
+
 def failure_message():
     """Return where to look, and that the same command resumes the run."""
-    complaint = budget_complaint(Path(RESULTS))
     return (
-        f"{complaint}Not finished. The ends of the logs of failed jobs are above; all logs are in"
+        f"{complaints(Path(RESULTS))}Not finished. The ends of the logs of failed jobs are above; all logs are in"
         f" {RESULTS}/logs/. What is finished stays: correct what is wrong and repeat"
         " the same command again. docs/operations.md says more."
     )

@@ -1,8 +1,7 @@
 """Whether budgets and constraints can be met, and what they need to know of the pool.
 
-Reads pool/samples.parquet, the images, a model's processor, and features; writes
-pool/budgets.json (samples of each budget) and, only where they are asked for,
-pool/tokens/<model>/shard-….parquet (row, tokens, response_tokens), duplicates.parquet
+Reads pool/samples.parquet, features/<model>/checked/ (tokens) and features; writes
+pool/budgets.json (samples of each budget) and, only where they are asked for, duplicates.parquet
 (row_a, row_b, cosine) and tables/budgets.csv.
 """
 
@@ -32,35 +31,6 @@ rule check_budgets:
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --budgets {params.budgets:q}"
         " {params.limits} --out {output:q} 2> {log:q}"
-
-
-rule count_tokens:
-    """Count the tokens of every sample, text and images, as a model sees them; without its weights."""
-    input:
-        code=code("count_tokens.py"),
-        samples="<results>/pool/samples.parquet",
-        model=model_files,
-    output:
-        "<results>/pool/tokens/{model}/shard-{scatteritem}.parquet",
-    log:
-        "<logs>/count_tokens/{model}/{scatteritem}.log",
-    benchmark:
-        "<costs>/count_tokens/{model}/{scatteritem}.jsonl"
-    conda:
-        "../envs/models.yaml"
-    threads: config["threads"]
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(480),
-    params:
-        shard="{scatteritem}",
-        images=image_locations(),
-        max_pixels=config["pool"]["max_pixels"],
-        model=model_flags,
-    shell:
-        "python {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
-        " --max-pixels {params.max_pixels} --shard {params.shard} {params.model}"
-        " --out {output:q} 2> {log:q}"
 
 
 rule tabulate_budgets:

@@ -13,6 +13,7 @@ rule extract_features:
         code=code("extract_features.py"),
         samples="<results>/pool/samples.parquet",
         model=model_files,
+        left_out=left_out,
     output:
         activations="<results>/features/{model}/activations/shard-{scatteritem}.safetensors",
         last_token="<results>/features/{model}/last_token/shard-{scatteritem}.safetensors",
@@ -29,6 +30,7 @@ rule extract_features:
         mem_mb=growing(16000),
         runtime=growing(480),
         gpu=gpus,
+        on_refused=config["on_refused"],
         workers=workers,
     params:
         run=header_run(),
@@ -40,6 +42,7 @@ rule extract_features:
     shell:
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
         " --shard {params.shard} {params.model} --workers {resources.workers} {params.activations}"
         " --activations {output.activations:q} --last-token {output.last_token:q}"
         " --mean-hidden {output.mean_hidden:q} --likelihood {output.likelihood:q} 2> {log:q}"
@@ -51,6 +54,7 @@ rule extract_attention:
         code=code("extract_attention.py"),
         samples="<results>/pool/samples.parquet",
         model=model_files,
+        left_out=left_out,
     output:
         attended="<results>/features/{model}/attended/shard-{scatteritem}.safetensors",
     log:
@@ -64,18 +68,20 @@ rule extract_attention:
         mem_mb=growing(16000),
         runtime=growing(240),
         gpu=gpus,
+        on_refused=config["on_refused"],
         workers=workers,
     params:
         run=header_run(),
         shard="{scatteritem}",
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
-        model=model_flags,
+        model=eager_flags,
         attention=attention_flags(),
     shell:
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --shard {params.shard} {params.model} --workers {resources.workers} --attention eager"
+        " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
+        " --shard {params.shard} {params.model} --workers {resources.workers}"
         " {params.attention} --attended {output.attended:q} 2> {log:q}"
 
 
@@ -85,6 +91,7 @@ rule extract_clip:
         code=code("extract_clip.py"),
         samples="<results>/pool/samples.parquet",
         model=model_files,
+        left_out=left_out,
     output:
         clip="<results>/features/{model}/clip/shard-{scatteritem}.safetensors",
     log:
@@ -98,6 +105,7 @@ rule extract_clip:
         mem_mb=growing(8000),
         runtime=growing(240),
         gpu=gpus,
+        on_refused=config["on_refused"],
     params:
         run=header_run(),
         shard="{scatteritem}",
@@ -107,4 +115,5 @@ rule extract_clip:
     shell:
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
         " --shard {params.shard} {params.model} --clip {output.clip:q} 2> {log:q}"

@@ -1,7 +1,7 @@
 """Figures, each as PNG and SVG, drawn from tables alone.
 
-Reads tables/<table>.csv; writes figures/<figure>.{png,svg}. No rule upstream of the tables is
-needed: where the config says that a run is cached, there is none. The first rule is spelled out;
+Reads tables/<table>.csv, budgets.csv only where some budget is no ratio; writes figures/<figure>.{png,svg}. No rule
+upstream of the tables is needed: where the config says that a run is cached, there is none. The first rule is spelled out;
 the others differ from it in what they read and write.
 """
 
@@ -10,6 +10,7 @@ rule plot_composition:
     """What the subsets are made of."""
     input:
         code=code("plot_composition.py"),
+        budgets=budget_tables(),
         composition="<results>/tables/subset_composition.csv",
     output:
         png=report(
@@ -29,14 +30,17 @@ rule plot_composition:
         runtime=growing(10),
     params:
         tables=table_flags,
+        methods=shown_methods(),
         facts=experiments.describe_runs(RUNS),
     shell:
-        "python {input.code[0]:q} {params.tables} --png {output.png:q} --svg {output.svg:q} 2> {log:q}"
+        "python {input.code[0]:q} {params.tables} --budgets {input.budgets:q} --methods {params.methods:q}"
+        " --png {output.png:q} --svg {output.svg:q} 2> {log:q}"
 
 
 use rule plot_composition as plot_overlap with:
     input:
         code=code("plot_overlap.py"),
+        budgets=budget_tables(),
         overlap="<results>/tables/subset_overlap.csv",
     output:
         png=report(
@@ -53,6 +57,7 @@ use rule plot_composition as plot_overlap with:
 use rule plot_composition as plot_score_distribution with:
     input:
         code=code("plot_score_distribution.py"),
+        budgets=budget_tables(),
         distribution="<results>/tables/score_distribution.csv",
     output:
         png=report(
@@ -69,6 +74,7 @@ use rule plot_composition as plot_score_distribution with:
 use rule plot_composition as plot_relative_performance with:
     input:
         code=code("plot_relative_performance.py"),
+        budgets=budget_tables(),
         performance="<results>/tables/relative_performance.csv",
         seeds="<results>/tables/relative_by_seed.csv",
         scores="<results>/tables/benchmark_scores.csv",
@@ -88,6 +94,7 @@ use rule plot_composition as plot_relative_performance with:
 use rule plot_composition as plot_performance_by_ratio with:
     input:
         code=code("plot_performance_by_ratio.py"),
+        budgets=budget_tables(),
         performance="<results>/tables/relative_performance.csv",
         seeds="<results>/tables/relative_by_seed.csv",
     output:
@@ -105,6 +112,7 @@ use rule plot_composition as plot_performance_by_ratio with:
 use rule plot_composition as plot_cost with:
     input:
         code=code("plot_cost.py"),
+        budgets=budget_tables(),
         cost="<results>/tables/cost.csv",
         performance="<results>/tables/relative_performance.csv",
     output:
@@ -122,6 +130,7 @@ use rule plot_composition as plot_cost with:
 use rule plot_composition as plot_votes with:
     input:
         code=code("plot_votes.py"),
+        budgets=budget_tables(),
         histogram="<results>/tables/votes_histogram.csv",
     output:
         png=report(
@@ -138,6 +147,7 @@ use rule plot_composition as plot_votes with:
 use rule plot_composition as plot_task_agreement with:
     input:
         code=code("plot_task_agreement.py"),
+        budgets=budget_tables(),
         agreement="<results>/tables/task_agreement.csv",
     output:
         png=report(
@@ -154,6 +164,7 @@ use rule plot_composition as plot_task_agreement with:
 use rule plot_composition as plot_contact_sheet with:
     input:
         code=code("plot_contact_sheet.py"),
+        budgets=budget_tables(),
         extremes="<results>/tables/vote_extremes.csv",
     output:
         png=report(
@@ -170,6 +181,7 @@ use rule plot_composition as plot_contact_sheet with:
 use rule plot_composition as plot_clusters with:
     input:
         code=code("plot_clusters.py"),
+        budgets=budget_tables(),
         clusters="<results>/tables/clusters.csv",
     output:
         png=report(

@@ -14,6 +14,7 @@ if config.get("gradients"):
             code=code("warm_up.py"),
             samples="<results>/pool/samples.parquet",
             model=model_files,
+            left_out=left_out,
         output:
             directory("<results>/gradients/{model}/seed-{seed}/warm_up"),
         log:
@@ -32,20 +33,23 @@ if config.get("gradients"):
             runtime=growing(480),
             gpu=warm_up_gpus,
             processes=config["gradients"]["warm_up"]["finetune"]["processes"],
+            cache_mb=config["gradients"]["warm_up"]["finetune"]["cache_mb"],
+            workers=config["gradients"]["warm_up"]["finetune"]["workers"],
+            save_steps=config["gradients"]["warm_up"]["finetune"]["save_steps"],
         params:
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
             fraction=config["gradients"]["warm_up"]["fraction"],
             seed="{seed}",
             launch=launcher(config["gradients"]["warm_up"]["finetune"]),
-            settings=json.dumps(
-                config["gradients"]["warm_up"]["finetune"], sort_keys=True
-            ),
-            model=model_flags,
+            settings=training_settings(config["gradients"]["warm_up"]["finetune"]),
+            model=loading_flags,
         shell:
             "{params.launch} {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
             " --max-pixels {params.max_pixels} --fraction {params.fraction} --seed {params.seed}"
-            " --settings {params.settings:q} {params.model}"
+            " --left-out {input.left_out:q}"
+            " --settings {params.settings:q} --cache-mb {resources.cache_mb}"
+            " --workers {resources.workers} --save-steps {resources.save_steps} {params.model}"
             " --partial {output:q}.partial --out {output:q} 2> {log:q}"
 
     rule collect_gradients:
@@ -54,6 +58,7 @@ if config.get("gradients"):
             code=code("collect_gradients.py"),
             samples="<results>/pool/samples.parquet",
             model=model_files,
+            left_out=left_out,
             adapter="<results>/gradients/{model}/seed-{seed}/warm_up",
         output:
             "<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors",
@@ -70,6 +75,7 @@ if config.get("gradients"):
             mem_mb=growing(24000),
             runtime=growing(1440),
             gpu=gpus,
+            on_refused=config["on_refused"],
             workers=workers,
         params:
             run=header_run(),
@@ -81,6 +87,7 @@ if config.get("gradients"):
         shell:
             "python {input.code[0]:q} --run {params.run:q} --names pool --samples {input.samples:q}"
             " --images {params.images:q} --max-pixels {params.max_pixels}"
+            " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
             " --shard {params.shard} --adapter {input.adapter:q} {params.projection}"
             " {params.model} --workers {resources.workers} --out {output:q} 2> {log:q}"
 
@@ -93,6 +100,7 @@ if config.get("gradients") and VALIDATED:
             code=code("collect_gradients.py"),
             samples=collect("<results>/tasks/{task}/validation.parquet", task=VALIDATED),
             model=model_files(config["gradients"]["model"]),
+            left_out=left_out_tasks(config["gradients"]["model"]),
             adapter=f"<results>/gradients/{config['gradients']['model']}/seed-{{seed}}/warm_up",
         output:
             **validation_gradients(),
@@ -111,6 +119,7 @@ if config.get("gradients") and VALIDATED:
             mem_mb=growing(24000),
             runtime=growing(480),
             gpu=gpus(config["gradients"]["model"]),
+            on_refused=config["on_refused"],
             workers=workers(config["gradients"]["model"]),
         params:
             run=header_run(),
@@ -123,6 +132,7 @@ if config.get("gradients") and VALIDATED:
         shell:
             "python {input.code[0]:q} --run {params.run:q} --names {params.names:q}"
             " --samples {input.samples:q} --images {params.images:q}"
+            " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
             " --max-pixels {params.max_pixels} --adapter {input.adapter:q} {params.projection}"
             " --keep-norms {params.keep_norms:q} {params.model} --workers {resources.workers}"
             " --out {output:q} 2> {log:q}"

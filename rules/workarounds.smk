@@ -56,7 +56,7 @@ onstart:
 # instead of leaving the file out of what it takes from the cache: with `--cache` these rules have none.
 # https://github.com/snakemake/snakemake/issues/2238 (open)
 SHARED = {
-    *("extract_features", "extract_attention", "extract_clip", "count_tokens"),
+    *("extract_features", "extract_attention", "extract_clip", "check_samples"),
     *("warm_up", "collect_gradients", "collect_validation_gradients"),
 }
 

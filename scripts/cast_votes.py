@@ -12,6 +12,7 @@ import pandas as pd
 
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
+from vlselect.core.refused import accepted, naming, refused_in, spread
 from vlselect.gradients import voting
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_influences(paths: list[Path]) -> tuple[list[str], np.ndarray]:
-    """Read the tasks' names from the file names, and their influences: (N, T) float32.
+def read_influences(paths: list[Path]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Read the tasks' names from the file names, their influences (N, T), and the refused rows.
 
     Raises
     ------
@@ -52,13 +53,16 @@ def read_influences(paths: list[Path]) -> tuple[list[str], np.ndarray]:
     for path, frame in zip(paths, frames, strict=True):
         if not np.array_equal(frame["row"], np.arange(len(frames[0]))):
             raise InputError(f"{path} does not hold rows 0 to {len(frames[0]) - 1} in order")
-    return tasks, np.column_stack([frame["influence"].to_numpy() for frame in frames])
+    table = np.column_stack([frame["influence"].to_numpy() for frame in frames])
+    return tasks, table, refused_in(frames)
 
 
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
-    tasks, table = read_influences(args.influence)
+    tasks, table, refused = read_influences(args.influence)
+    n, kept = len(table), accepted(len(table), refused)
+    table = table[kept]
     with log.timed("votes"):
         voting.require_informative(table, tasks)
         votes = voting.cast_votes(table, args.top_percent)
@@ -68,11 +72,10 @@ def main(argv: list[str] | None = None) -> None:
         "%d samples, %d tasks, top %g percent; samples by number of votes: %s",
         *(len(table), len(tasks), args.top_percent, np.bincount(total).tolist()),
     )
-    columns = dict(zip(tasks, votes.T, strict=True))
-    frame = pd.DataFrame(
-        {"row": np.arange(len(table)), **columns, "votes": total, "mean_rank": ranks}
-    )
-    store.write_parquet(frame, args.out)
+    columns = dict(zip(tasks, spread(votes, kept, n, 0).T, strict=True))
+    columns |= {"votes": spread(total, kept, n, 0), "mean_rank": spread(ranks, kept, n, np.nan)}
+    frame = pd.DataFrame({"row": np.arange(n), **columns})
+    store.write_parquet(naming(frame, refused), args.out)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from vlselect.clusters import kmeans
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
+from vlselect.core.refused import naming, spread, without_refused
 from vlselect.core.sources import code_digest, imported_sources
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,8 @@ def centroid_header(
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
-    array = store.ShardedArray(args.activations)
+    whole = store.ShardedArray(args.activations)
+    array, kept = without_refused(whole)
     n, width = array.shape
     asked = args.n_clusters or kmeans.default_count(n)
     rows = kmeans.training_rows(
@@ -100,7 +102,7 @@ def main(argv: list[str] | None = None) -> None:
     with threadpool_limits(args.threads):
         with log.timed("k-means"):
             sample = array[rows]
-            kmeans.require_finite(sample, rows)
+            kmeans.require_finite(sample, kept[rows])
             centroids = kmeans.train(sample, asked, args.iterations, args.seed, args.device)
             del sample
         with log.timed("assignment"):
@@ -112,8 +114,10 @@ def main(argv: list[str] | None = None) -> None:
     header = centroid_header(args, array, seen, asked, len(rows))
     with store.ShardWriter(args.out_centroids, centroids.shape, np.float32, header) as writer:
         writer.write(slice(None), centroids)
-    frame = pd.DataFrame({"row": np.arange(n), "cluster": cluster, "distance": distance})
-    store.write_parquet(frame, args.out_assignments)
+    columns = {"cluster": spread(cluster, kept, len(whole), -1)}
+    columns |= {"distance": spread(distance, kept, len(whole), np.nan)}
+    frame = pd.DataFrame({"row": np.arange(len(whole)), **columns})
+    store.write_parquet(naming(frame, whole.refused), args.out_assignments)
 
 
 if __name__ == "__main__":

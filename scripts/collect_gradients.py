@@ -13,7 +13,15 @@ import numpy as np
 
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
+from vlselect.core.half import to_stored
+from vlselect.core.refused import POOL, read_left_out
 from vlselect.core.sources import code_digest, imported_sources
+from vlselect.features.refusals import (
+    add_refusal_arguments,
+    rows_to_run,
+    settle,
+    write_batch,
+)
 from vlselect.gradients import fingerprint, projection
 from vlselect.gradients.per_sample import (
     PerSampleGradients,
@@ -49,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--implementation", choices=projection.IMPLEMENTATIONS, required=True)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
+    add_refusal_arguments(parser)
     loading.add_model_arguments(parser)
     return parser
 
@@ -78,25 +87,31 @@ def write_shard(
     model: vlm.VLM,
 ) -> None:
     name, samples_path, images, out = part
+    left_out = read_left_out(arguments.left_out, name if name == POOL else f"{name}/validation")
     samples = Samples(samples_path)
     rows = store.shard_rows(len(samples), arguments.shard)
     normalised = name not in arguments.keep_norms
     own = {"part": name, "rows": f"{rows.start}:{rows.stop}", "normalised": str(normalised).lower()}
     logger.info("%s: rows %s of %d", name, own["rows"], len(samples))
+    faults: dict[str, str] = {}
     with (
         log.timed(f"gradients of {name}"),
         store.ShardWriter(out, (len(rows), phi.dim), np.float16, header | own) as writer,
     ):
+        kept = rows_to_run(rows, left_out, [writer])
         for batch, losses, projected in project_gradients(
-            *(model, samples, rows, images, per_sample, phi), max_pixels=arguments.max_pixels
+            *(model, samples, kept, images, per_sample, phi), max_pixels=arguments.max_pixels
         ):
-            found = (projected.cpu().numpy(), losses.cpu().numpy(), batch.sample_ids)
+            values = projected.cpu().numpy()
+            found = (values, losses.cpu().numpy(), batch.sample_ids, faults)
             if normalised:
                 values = normalise(*found)
             else:
                 require_norms(*found)
-                values = found[0]
-            writer.write(batch.rows - rows.start, values, batch.sample_ids)
+            values = to_stored(values, np.float16, "gradients", batch.sample_ids, faults)
+            places = batch.rows - rows.start
+            write_batch({"": writer}, places, {"": values}, batch.sample_ids, faults)
+        settle(faults, arguments.on_refused)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
+from vlselect.core.refused import naming
 from vlselect.core.sources import code_digest, imported_sources
 from vlselect.core.store import ShardedArray, ShardWriter
 from vlselect.gradients import influence
@@ -80,14 +81,14 @@ def main(argv: list[str] | None = None) -> None:
     with log.timed("influence"), threadpool_limits(args.threads), ExitStack() as stack:
         writers = []
         for path, task in zip(args.out_matrices, tasks, strict=False):
-            shape = (len(pool), len(tasks[task]))
+            shape = (len(pool), len(tasks[task]) - len(tasks[task].refused))
             writer = ShardWriter(path, shape, np.float16, matrix_header(pool, task))
             writers.append(stack.enter_context(writer))
         table = influence.compute(pool, list(tasks.values()), writers)
     columns = influence.with_groups(dict(zip(tasks, table.T, strict=True)), groups)
     for name, path in outputs.items():
         frame = pd.DataFrame({"row": np.arange(len(pool)), "influence": columns[name]})
-        store.write_parquet(frame, path)
+        store.write_parquet(naming(frame, pool.refused), path)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from vlselect.core import log, store
+from vlselect.core.refused import read_left_out
 from vlselect.core.sources import code_digest, imported_sources
 from vlselect.features.attended import INSTRUCTIONS, UNATTENDED, extract_attended, instruction_rows
 from vlselect.features.forward_pass import require_images, shard_header, token_width
+from vlselect.features.refusals import (
+    add_refusal_arguments,
+    rows_to_run,
+    settle,
+    write_batch,
+)
 from vlselect.models import loading
 from vlselect.models.batching import batches
 from vlselect.pool.samples import Samples, add_samples_arguments
@@ -37,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="share of attention that the chosen tokens have to exceed",
     )
     parser.add_argument("--attended", type=Path, required=True, help="shard to write")
+    add_refusal_arguments(parser)
     loading.add_model_arguments(parser)
     parser.set_defaults(attention="eager")
     return parser
@@ -48,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     samples = Samples(arguments.samples)
     rows = store.shard_rows(len(samples), arguments.shard)
     n_images = samples.frame(["n_images"])["n_images"].to_numpy()
+    left_out = read_left_out(arguments.left_out)
     model = loading.load_from_arguments(arguments)
     parameters = {"layer": arguments.layer, "mass": arguments.mass}
     fixed = {"kind": "attended", "instruction": arguments.instruction}
@@ -58,23 +67,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     without_image = int(np.sum(n_images[rows.start : rows.stop] == 0))
     logger.info("rows %d:%d of %d", rows.start, rows.stop, len(samples))
     logger.info("%d of them without an image: rows of zeros", without_image)
-    blind: list[str] = []
+    blind, faults = [], {}
     with (
         log.timed("attended features"),
         store.ShardWriter(arguments.attended, shape, np.float16, header) as writer,
     ):
+        kept = rows_to_run(rows, left_out, [writer])
         for batch in batches(
-            *(model, samples, rows, arguments.images),
+            *(model, samples, kept, arguments.images),
             max_pixels=arguments.max_pixels,
             description="attended features",
         ):
             require_images(batch, n_images[batch.rows])
             attending = instruction_rows(batch, arguments.instruction, model.special)
             values, unattended = extract_attended(
-                model.model, model.language_layers, batch, attending, **parameters
+                *(model.model, model.language_layers, batch, attending),
+                **parameters,
+                faults=faults,
             )
-            writer.write(batch.rows - rows.start, values)
+            places, own = batch.rows - rows.start, {"attended": values}
+            write_batch({"attended": writer}, places, own, batch.sample_ids, faults)
             blind += unattended
+        settle(faults, arguments.on_refused)
     logger.info("wrote attended %s, parameters %s", shape, parameters)
     if blind:
         logger.warning(

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from vlselect.core import log, store
+from vlselect.core.refused import read_left_out
 from vlselect.core.sources import code_digest, imported_sources
 from vlselect.features.activations import VARIANTS
 from vlselect.features.forward_pass import (
@@ -17,6 +18,12 @@ from vlselect.features.forward_pass import (
     token_width,
 )
 from vlselect.features.likelihood import SIGNALS
+from vlselect.features.refusals import (
+    add_refusal_arguments,
+    rows_to_run,
+    settle,
+    write_batch,
+)
 from vlselect.models import loading, vlm
 from vlselect.models.batching import batches
 from vlselect.models.layers import choose_layers
@@ -40,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     for kind in KINDS:
         flag = "--" + kind.replace("_", "-")
         parser.add_argument(flag, type=Path, required=True, help=f"shard of {kind} to write")
+    add_refusal_arguments(parser)
     loading.add_model_arguments(parser)
     return parser
 
@@ -73,17 +81,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     samples = Samples(arguments.samples)
     rows = store.shard_rows(len(samples), arguments.shard)
     n_images = samples.frame(["n_images"])["n_images"].to_numpy()
+    left_out = read_left_out(arguments.left_out)
     model = loading.load_from_arguments(arguments)
     depth = len(model.language_layers)
     layers = choose_layers(depth, arguments.layers)
     logger.info("rows %d:%d of %d", rows.start, rows.stop, len(samples))
     logger.info("layers %s of %d, variant %s", layers, depth, arguments.variant)
+    faults: dict[str, str] = {}
     with ExitStack() as stack, log.timed("features"):
         writers = shard_writers(arguments, rows, model, layers)
         for writer in writers.values():
             stack.enter_context(writer)
+        kept = rows_to_run(rows, left_out, writers.values())
         for batch in batches(
-            *(model, samples, rows, arguments.images),
+            *(model, samples, kept, arguments.images),
             max_pixels=arguments.max_pixels,
             description="features",
         ):
@@ -92,9 +103,10 @@ def main(argv: Sequence[str] | None = None) -> None:
                 *(model.model, model.language_layers, batch),
                 layers=layers,
                 variant=arguments.variant,
+                faults=faults,
             )
-            for kind, writer in writers.items():
-                writer.write(batch.rows - rows.start, values[kind])
+            write_batch(writers, batch.rows - rows.start, values, batch.sample_ids, faults)
+        settle(faults, arguments.on_refused)
     for kind, writer in writers.items():
         logger.info("wrote %s %s", kind, writer.shape)
 

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from vlselect.clusters import near_duplicates
 from vlselect.clusters.embeddings import Embeddings
 from vlselect.core import log, store
+from vlselect.core.refused import without_refused
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -49,12 +50,13 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     ids = Samples(args.samples).frame(["sample_id"])["sample_id"].to_numpy(object)
-    embeddings = Embeddings(store.ShardedArray(args.features), ids, normalise=True)
+    array, kept = without_refused(store.ShardedArray(args.features))
+    embeddings = Embeddings(array, ids[kept], normalise=True)
     settings = {"index": args.index, "n_lists": None, "n_probe": args.n_probe}
     settings |= {"memory_gb": args.memory_gb, "seed": 0}
     with threadpool_limits(args.threads), log.timed("near-duplicates"):
         places, cosines, recall = near_duplicates.find_pairs(embeddings, args.cosine, **settings)
-    table = pair_table(embeddings.rows[places], cosines)
+    table = pair_table(kept[embeddings.rows[places]], cosines)
     table.attrs = {"cosine": args.cosine, "recall": recall}
     touched = len(np.unique(table[["row_a", "row_b"]]))
     logger.info("%d of %d samples have a near-duplicate", touched, len(ids))

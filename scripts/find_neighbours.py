@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from vlselect.clusters import neighbours
 from vlselect.clusters.embeddings import Embeddings
 from vlselect.core import log, store
+from vlselect.core.refused import naming, spread, without_refused
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -39,11 +40,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def neighbour_table(
-    embeddings: Embeddings, places: np.ndarray, squared: np.ndarray
+    embeddings: Embeddings, places: np.ndarray, squared: np.ndarray, kept: np.ndarray, n_pool: int
 ) -> pd.DataFrame:
-    """Convert neighbours from places of the embeddings, (N, k), to rows of the pool."""
-    found = embeddings.rows[places][embeddings.places]
-    distances = squared[embeddings.places]
+    """Convert neighbours from places of the embeddings, (n, k), to rows of the pool.
+
+    `kept` are the pool's rows of the embeddings. Each other row is its own neighbour.
+    """
+    found = np.repeat(np.arange(n_pool)[:, None], places.shape[1], axis=1)
+    found[kept] = kept[embeddings.rows[places][embeddings.places]]
+    distances = spread(squared[embeddings.places], kept, n_pool, 0)
     columns = {"row": np.arange(len(found), dtype=np.int64)}
     columns |= {f"neighbour_{j}": column.astype(np.int32) for j, column in enumerate(found.T, 1)}
     columns |= {f"squared_{j}": column for j, column in enumerate(distances.T, 1)}
@@ -55,13 +60,15 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     ids = Samples(args.samples).frame(["sample_id"])["sample_id"].to_numpy(object)
     settings = json.loads(args.parameters)
-    array = store.ShardedArray(args.features)
-    embeddings = Embeddings(array, ids, normalise=settings.pop("normalise"))
+    features = store.ShardedArray(args.features)
+    array, kept = without_refused(features)
+    embeddings = Embeddings(array, ids[kept], normalise=settings.pop("normalise"))
     logger.info("features %s, parameters %s, seed %d", array.shape, args.parameters, args.seed)
     with threadpool_limits(args.threads), log.timed("neighbours"):
         places, squared = neighbours.nearest(embeddings, seed=args.seed, **settings)
     logger.info("squared distances: median %.4g, largest %.4g", np.median(squared), squared.max())
-    store.write_parquet(neighbour_table(embeddings, places, squared), args.out)
+    table = neighbour_table(embeddings, places, squared, kept, len(features))
+    store.write_parquet(naming(table, features.refused), args.out)
 
 
 if __name__ == "__main__":

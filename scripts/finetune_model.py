@@ -4,16 +4,21 @@ Writes the LoRA adapter (or the whole model) as safetensors, and training_log.cs
 """
 
 import argparse
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from vlselect.checkpoints.training_job import add_training_arguments, start_logging, train_and_save
-from vlselect.config.finetune_settings import Settings
+from vlselect.checkpoints.training_job import (
+    add_training_arguments,
+    read_settings,
+    start_logging,
+    train_and_save,
+)
 from vlselect.core.errors import InputError
+from vlselect.core.refused import read_left_out
 from vlselect.models import loading
 from vlselect.pool.samples import Samples
 
@@ -51,10 +56,14 @@ def subset_rows(path: Path, samples: Samples) -> list[int]:
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     start_logging()
-    settings = Settings.from_mapping(json.loads(arguments.settings))
+    settings = read_settings(arguments)
     logger.info("seed %d, %s", arguments.seed, settings)
     samples = Samples(arguments.samples)
-    rows = subset_rows(arguments.subset, samples)
+    chosen = subset_rows(arguments.subset, samples)
+    rows = np.setdiff1d(chosen, read_left_out(arguments.left_out)).tolist()
+    if len(rows) < len(chosen):
+        refused = (len(chosen) - len(rows), len(chosen))
+        logger.warning("%d of %d chosen samples are not trained on: see refused.csv", *refused)
     model = loading.load_from_arguments(arguments)
     train_and_save(model, samples, rows, settings, arguments)
 

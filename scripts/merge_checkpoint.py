@@ -21,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="from finetune_model.py")
     parser.add_argument("--out", type=Path, required=True, help="model directory to write")
-    loading.add_model_arguments(parser)
+    loading.add_loading_arguments(parser)
     return parser
 
 

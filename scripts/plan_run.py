@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from vlselect.config import trial
+from vlselect.config.checks import ConfigError
+from vlselect.config.yaml_files import read_yaml
 from vlselect.core import store
 from vlselect.models.hub_cache import has_weights
 from vlselect.plan.extrapolation import Estimate, extrapolate, measure
@@ -119,7 +120,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(
             f"a plan needs --trial {SMALLER * SMALLEST} or more: its smaller trial is a quarter"
         )
-    config = yaml.safe_load(configfile.read_text(encoding="utf-8"))
+    try:
+        config = read_yaml(configfile)
+    except ConfigError as error:
+        raise SystemExit(str(error)) from error
     if config.get("cached") or config.get("given"):
         dry_run(configfile, "--config", f"trial={n}")  # says why there is none
     run = dry_run(configfile)

@@ -11,16 +11,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vlselect.figures import style
-from vlselect.tables import declarations
+from vlselect.figures import program, style
+from vlselect.figures.key import Key
 
+METHOD = "coincide"
 SMALLEST, LARGEST = 12.0, 320.0  # marker area, points²
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clusters", type=Path, required=True)
-    style.add_outputs(parser)
+    program.add_arguments(parser)
     return parser
 
 
@@ -41,10 +42,10 @@ def size_legend(figure: Figure, axes: Axes, largest: int) -> None:
     figure.legend(handles=handles, fontsize=8, loc="outside upper right", ncols=len(handles))
 
 
-def draw(clusters: pd.DataFrame) -> Figure:
-    """Draw a panel for each ratio (its first seed)."""
+def draw(clusters: pd.DataFrame, key: Key) -> Figure:
+    """Draw a panel for each budget (its first seed)."""
     clusters = style.first_seed(clusters)
-    ratios = sorted(dict.fromkeys(clusters["ratio"]), key=declarations.ratio_order)
+    ratios = key.in_order(clusters["ratio"])
     figure = style.new_figure(0.7 + 4.0 * len(ratios))
     panels = figure.subplots(len(ratios), 1, squeeze=False)[:, 0]
     largest = int(clusters["size"].max())
@@ -66,7 +67,7 @@ def draw(clusters: pd.DataFrame) -> Figure:
         bar = figure.colorbar(marks, ax=axes, pad=0.02)
         bar.set_label("selected share of the cluster, %")
         bar.outline.set_visible(False)
-        axes.set_title(f"COINCIDE, {style.percent(ratio)}: {own['allocated'].sum():,} samples")
+        axes.set_title(f"{key.subset(METHOD, ratio)}: {own['allocated'].sum():,} samples")
         axes.set_xlabel("density (mean kernel value inside the cluster)")
         axes.set_ylabel("transferability (mean cosine to the other centroids)")
         style.grid(axes, "both")
@@ -82,10 +83,8 @@ def draw(clusters: pd.DataFrame) -> Figure:
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = build_parser().parse_args(argv)
-    clusters = declarations.read_table(args.clusters, "clusters")
-    with style.applied():
-        style.save(draw(clusters), args.png, args.svg)
+    tables = {"clusters": "clusters"}
+    program.write(draw, build_parser().parse_args(argv), tables)
 
 
 if __name__ == "__main__":

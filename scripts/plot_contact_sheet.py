@@ -4,48 +4,44 @@ Reads vote_extremes.csv, which contains the thumbnails.
 """
 
 import argparse
-import textwrap
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from vlselect.figures import style
-from vlselect.pool.thumbnails import decode_thumbnail, shorten
-from vlselect.tables import declarations
+from vlselect.figures import program, style, words
+from vlselect.figures.key import Key
+from vlselect.pool.thumbnails import decode_thumbnail
 
 COLUMNS = 6
-HEAD, CHARACTERS, QUESTION_LINES, ANSWER_LINES = 28, 24, 4, 2
+WIDTH = 9.0  # inches
+HEAD, TEXT, QUESTION_LINES, ANSWER_LINES = 6.5, 7, 4, 2  # sizes in points, lines at most
+ROOM = 72 * WIDTH / COLUMNS - 6  # points for a line of a cell
 TITLES = {"most": "Most votes", "least": "Fewest votes"}
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--extremes", type=Path, required=True)
-    style.add_outputs(parser)
+    program.add_arguments(parser)
     return parser
 
 
-def wrapped(text: str, lines: int) -> str:
-    """Wrap a text into at most `lines` lines, ending with an ellipsis if it is longer."""
-    return "\n".join(textwrap.wrap(text, CHARACTERS, max_lines=lines, placeholder=" …"))
-
-
-def cell(image: Axes, words: Axes, row: dict) -> None:
+def cell(image: Axes, text_axes: Axes, row: dict) -> None:
     """Draw one sample: its image, and below it votes, source, question and answer."""
     image.imshow(decode_thumbnail(row["thumbnail"]), interpolation="nearest")
-    for axes in (image, words):
+    for axes in (image, text_axes):
         axes.set_axis_off()
-    votes = f"{row['votes']} vote" + ("" if row["votes"] == 1 else "s")
-    head = shorten(f"{votes} · {row['source']}", HEAD)
-    question = wrapped(row["question"], QUESTION_LINES)
-    at = {"va": "top", "ha": "center", "transform": words.transAxes, "linespacing": 1.15}
-    words.text(0.5, 1.0, head, fontsize=6.5, color=style.GREY, **at)
-    words.text(0.5, 0.86, question, fontsize=7, **at)
+    votes = f"{row['votes']} vote{'' if row['votes'] == 1 else 's'} · "
+    source = words.fitted([row["source"]], ROOM - words.width(votes, HEAD), HEAD)[0]
+    question = words.wrapped(row["question"], ROOM, TEXT, QUESTION_LINES)
+    answer = words.wrapped(row["answer"], ROOM, TEXT, ANSWER_LINES, "bold")
+    at = {"va": "top", "ha": "center", "transform": text_axes.transAxes, "linespacing": 1.15}
+    text_axes.text(0.5, 1.0, votes + source, fontsize=HEAD, color=style.GREY, **at)
+    text_axes.text(0.5, 0.86, question, fontsize=TEXT, **at)
     lower = 0.86 - 0.155 * (question.count("\n") + 1) - 0.03
-    answer = wrapped(row["answer"], ANSWER_LINES)
-    words.text(0.5, lower, answer, fontsize=7, fontweight="bold", **at)
+    text_axes.text(0.5, lower, answer, fontsize=TEXT, fontweight="bold", **at)
 
 
 def sheet(part: Figure | SubFigure, rows: list[dict]) -> None:
@@ -63,7 +59,7 @@ def sheet(part: Figure | SubFigure, rows: list[dict]) -> None:
             words.set_axis_off()
 
 
-def draw(extremes: pd.DataFrame) -> Figure:
+def draw(extremes: pd.DataFrame, key: Key) -> Figure:
     """Draw the samples with the most votes above those with the fewest, for the first seed."""
     extremes = style.first_seed(extremes)
     groups = {
@@ -71,7 +67,7 @@ def draw(extremes: pd.DataFrame) -> Figure:
     }
     groups = {extreme: rows for extreme, rows in groups.items() if rows}
     lines = [-(-len(rows) // COLUMNS) for rows in groups.values()]
-    figure = style.new_figure(sum(0.5 + 2.0 * count for count in lines) or 2.0, width=9.0)
+    figure = style.new_figure(sum(0.5 + 2.0 * count for count in lines) or 2.0, width=WIDTH)
     if not groups:
         style.empty(figure, "No sample has an image.")
         return figure
@@ -89,10 +85,8 @@ def draw(extremes: pd.DataFrame) -> Figure:
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = build_parser().parse_args(argv)
-    extremes = declarations.read_table(args.extremes, "vote_extremes")
-    with style.applied():
-        style.save(draw(extremes), args.png, args.svg)
+    tables = {"extremes": "vote_extremes"}
+    program.write(draw, build_parser().parse_args(argv), tables)
 
 
 if __name__ == "__main__":

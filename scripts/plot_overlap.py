@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vlselect.figures import style
+from vlselect.figures import program, style
+from vlselect.figures.key import Key
 from vlselect.tables import declarations
 
 NUMBERS_UP_TO = 16  # methods; more would not be readable
@@ -21,7 +22,7 @@ COLUMNS = 2
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--overlap", type=Path, required=True)
-    style.add_outputs(parser)
+    program.add_arguments(parser)
     return parser
 
 
@@ -35,25 +36,32 @@ def triangle(overlap: pd.DataFrame, methods: list[str]) -> np.ndarray:
     return values
 
 
-def by_chance(overlap: pd.DataFrame) -> float:
-    """Return the Jaccard index expected for two random subsets of these sizes; NaN if unknown."""
+def by_chance(overlap: pd.DataFrame) -> str:
+    """Return the Jaccard index expected for two random subsets, of the sizes of each pair here.
+
+    "" if no pair has a sample in common, since the table then does not tell their sizes.
+    """
     known = overlap[(overlap["jaccard"] > 0) & (overlap["n_common"] > 0)]
     if known.empty:
-        return float("nan")
-    row = known.iloc[0]
-    sizes = row["n_common"] / row["jaccard"] + row["n_common"]  # |A ∪ B| + |A ∩ B| = |A| + |B|
-    return float(row["expected_by_chance"] / (sizes - row["expected_by_chance"]))
+        return ""
+    sizes = (
+        known["n_common"] / known["jaccard"] + known["n_common"]
+    )  # |A ∪ B| + |A ∩ B| = |A| + |B|
+    expected = known["expected_by_chance"] / (sizes - known["expected_by_chance"])
+    low, high = f"{expected.min():.2f}", f"{expected.max():.2f}"
+    return f"by chance {low}" if low == high else f"by chance {low} to {high}"
 
 
-def heat_map(axes: Axes, methods: list[str], values: np.ndarray, top: float) -> None:
+def heat_map(
+    axes: Axes, methods: list[str], values: np.ndarray, top: float, names: list[str]
+) -> None:
     """Draw squares below the diagonal, with their numbers."""
-    axes.imshow(values[1:, :-1], cmap="Oranges", vmin=0.0, vmax=top)
+    image = axes.imshow(values[1:, :-1], cmap="Oranges", vmin=0.0, vmax=top)
     for (a, b), value in np.ndenumerate(values[1:, :-1]):
         if len(methods) <= NUMBERS_UP_TO and np.isfinite(value):
-            colour = "white" if value > 0.6 * top else style.INK
+            colour = style.readable_on(image.cmap(image.norm(value)))
             text = f"{value:.2f}".removeprefix("0") if value < 0.995 else "1"
             axes.text(b, a, text, ha="center", va="center", fontsize=7.5, color=colour)
-    names = [style.method_name(method) for method in methods]
     upright = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(range(len(methods) - 1), names[:-1], **upright)
     axes.set_yticks(range(len(methods) - 1), names[1:])
@@ -62,40 +70,39 @@ def heat_map(axes: Axes, methods: list[str], values: np.ndarray, top: float) -> 
         side.set_visible(False)
 
 
-def draw(overlap: pd.DataFrame) -> Figure:
-    """Draw a panel for each ratio, all on the same scale."""
+def draw(overlap: pd.DataFrame, key: Key) -> Figure:
+    """Draw a panel for each budget, all on the same scale."""
     overlap = overlap[~overlap[["method_a", "method_b"]].isin([declarations.REFERENCE]).any(axis=1)]
-    ratios = sorted(dict.fromkeys(overlap["ratio"]), key=declarations.ratio_order)
+    ratios = key.in_order(overlap["ratio"])
     if not ratios:
         figure = style.new_figure(2.0)
-        style.empty(figure, "No two methods have the same ratio and seed.")
+        style.empty(figure, "No two methods have the same budget and seed.")
         return figure
-    pairs = overlap[["method_a", "method_b"]].to_numpy().ravel()
-    count, top = len(set(pairs)), max(0.2, float(overlap["jaccard"].max()))
-    side = max(2.0, (0.36 if count <= NUMBERS_UP_TO else 0.22) * (count - 1))
+    count = len(set(overlap[["method_a", "method_b"]].to_numpy().ravel()))
+    top = float(np.nanmax([0.2, *overlap["jaccard"]]))
+    side = max(2.4, (0.36 if count <= NUMBERS_UP_TO else 0.22) * (count - 1))
     columns = min(COLUMNS, len(ratios))
     rows = -(-len(ratios) // columns)
-    figure = style.new_figure(rows * (side + 1.4) + 0.3, width=columns * (side + 1.3) + 0.9)
+    figure = style.new_figure(rows * (side + 1.6) + 0.3, width=columns * (side + 1.3) + 0.9)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels[len(ratios) :]:
         axes.set_visible(False)
     for axes, ratio in zip(panels, ratios, strict=False):
         own = overlap[overlap["ratio"] == ratio]
         methods = list(dict.fromkeys([*own["method_a"], *own["method_b"]]))
-        heat_map(axes, methods, triangle(own, methods), top)
-        axes.set_title(f"{style.percent(ratio)} (by chance {by_chance(own):.2f})")
+        names = [key.method(method) for method in methods]
+        heat_map(axes, methods, triangle(own, methods), top, names)
+        axes.set_title("\n".join([key.budget(ratio), by_chance(own)]).rstrip())
     bar = figure.colorbar(panels[0].images[0], ax=panels.tolist(), shrink=0.6, pad=0.02)
     bar.outline.set_visible(False)
-    seeds = style.seed_list(overlap["seed"])
-    style.note(figure, f"Jaccard index: samples in both / in either subset.\nSelection {seeds}.")
+    seeds = style.over_seeds(overlap["seed"])
+    style.note(figure, f"Jaccard index: samples in both / in either subset; {seeds}.")
     return figure
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = build_parser().parse_args(argv)
-    overlap = declarations.read_table(args.overlap, "subset_overlap")
-    with style.applied():
-        style.save(draw(overlap), args.png, args.svg)
+    tables = {"overlap": "subset_overlap"}
+    program.write(draw, build_parser().parse_args(argv), tables)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vlselect.figures import differences, style
+from vlselect.figures import differences, program, style
+from vlselect.figures.key import Key
 from vlselect.tables import declarations
 from vlselect.tables.declarations import UNTRAINED
+
+NUMBERS = 40.0  # points from a panel to the right edge of the column of means
+TITLE = 230.0  # points for a panel's title
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -22,18 +26,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=Path, required=True)
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--comparison", type=Path, required=True)
-    style.add_outputs(parser)
+    program.add_arguments(parser)
     return parser
-
-
-def label(method: str, ratio: str) -> str:
-    """Return the name of a row: the method, with its ratio if it has one."""
-    name = style.method_name(method)
-    return (
-        name
-        if method in (*UNTRAINED, declarations.REFERENCE)
-        else f"{name}, {style.percent(ratio)}"
-    )
 
 
 def trained_first(means: pd.DataFrame) -> pd.DataFrame:
@@ -42,9 +36,9 @@ def trained_first(means: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([means[~untrained], means[untrained]], ignore_index=True)
 
 
-def draw_row(axes: Axes, y: int, row: dict, own: pd.DataFrame) -> None:
-    """Draw one method at one ratio: bar, mean, interval and seeds."""
-    colour, modest = style.method_colour(row["method"]), row["method"] in UNTRAINED
+def draw_row(axes: Axes, y: int, row: dict, own: pd.DataFrame, key: Key) -> None:
+    """Draw one method at one budget: bar, mean, interval and seeds, and the mean as a number."""
+    colour, modest = key.colour(row["method"]), row["method"] in UNTRAINED
     if not modest:
         axes.barh(y, row["relative"], height=0.62, color=colour, alpha=0.25, linewidth=0)
     if row["low"] == row["low"]:
@@ -54,27 +48,30 @@ def draw_row(axes: Axes, y: int, row: dict, own: pd.DataFrame) -> None:
     if len(own) > 1:
         ring = {"s": 13, "color": "white", "edgecolor": colour, "linewidth": 0.9, "zorder": 5}
         axes.scatter(own["relative"], [y + 0.2] * len(own), **ring)
-    right = max([row["relative"], *own["relative"], *[row["high"]] * (row["high"] > 0)])
-    ground = {"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 0.6}
-    at = {"textcoords": "offset points", "va": "center", "bbox": ground}
-    axes.annotate(f"{row['relative']:.1f}", (right, y), (6, 0), fontsize=8, **at)
+    known = row["relative"] == row["relative"]
+    text = f"{row['relative']:.1f}" if known else "unknown"
+    at = {"textcoords": "offset points", "va": "center", "ha": "right", "fontsize": 8}
+    side = axes.get_yaxis_transform()  # x in shares of the panel's width, y in rows
+    axes.annotate(text, (1, y), (NUMBERS, 0), side, color=style.INK if known else style.GREY, **at)
 
 
 def draw_model(
-    axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame, compared: pd.DataFrame
+    axes: Axes, means: pd.DataFrame, seeds: pd.DataFrame, compared: pd.DataFrame, key: Key
 ) -> None:
     """Draw one model's methods, a row each."""
     rows = trained_first(means).to_dict("records")
     axes.axvline(100.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     for y, row in enumerate(rows):
         same = (seeds["method"] == row["method"]) & (seeds["ratio"] == row["ratio"])
-        draw_row(axes, y, row, seeds[same])
+        draw_row(axes, y, row, seeds[same], key)
+    head = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
+    axes.annotate("mean", (1, 1), (NUMBERS, 3), fontsize=8, color=style.GREY, **head)
     if len(compared):
-        differences.write_beside(axes, rows, compared)
-    axes.set_yticks(range(len(rows)), [label(row["method"], row["ratio"]) for row in rows])
+        differences.write_beside(axes, rows, compared, key, start=NUMBERS + 14)
+    axes.set_yticks(range(len(rows)), [key.subset(row["method"], row["ratio"]) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, None)
-    axes.margins(x=0.08)
+    axes.margins(x=0.02)
     axes.set_xlabel("relative performance, % of finetuning on the full pool")
     style.grid(axes, "x")
 
@@ -91,7 +88,11 @@ def small_print(
 
 
 def draw(
-    performance: pd.DataFrame, seeds: pd.DataFrame, scores: pd.DataFrame, compared: pd.DataFrame
+    performance: pd.DataFrame,
+    seeds: pd.DataFrame,
+    scores: pd.DataFrame,
+    compared: pd.DataFrame,
+    key: Key,
 ) -> Figure:
     """Draw a panel for each model."""
     means, interval = style.shown_intervals(performance[performance["task"] == declarations.MEAN])
@@ -99,26 +100,26 @@ def draw(
     seeds = seeds[seeds["task"] == declarations.MEAN]
     models = list(dict.fromkeys(means["model"]))
     rows = [int((means["model"] == model).sum()) for model in models]
-    height = 0.9 + sum(0.36 * count + 0.5 for count in rows)
+    height = 0.9 + sum(0.36 * count + 0.6 for count in rows)
     figure = style.new_figure(height, width=9.0 if len(compared) else style.WIDTH)
     panels = figure.subplots(len(models), 1, squeeze=False, height_ratios=rows)[:, 0]
     for axes, model in zip(panels, models, strict=True):
         own = (table[table["model"] == model] for table in (means, seeds, compared))
-        draw_model(axes, *own)
-        axes.set_title(f"model: {model}")
+        draw_model(axes, *own, key)
+        axes.set_title(style.model_title(model, TITLE))
     text = small_print(performance, seeds, scores, interval)
     style.note(figure, text + differences.note(compared, of_difference))
     return figure
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = build_parser().parse_args(argv)
-    performance = declarations.read_table(args.performance, "relative_performance")
-    seeds = declarations.read_table(args.seeds, "relative_by_seed")
-    scores = declarations.read_table(args.scores, "benchmark_scores")
-    compared = declarations.read_table(args.comparison, "comparison_with_random")
-    with style.applied():
-        style.save(draw(performance, seeds, scores, compared), args.png, args.svg)
+    tables = {
+        "performance": "relative_performance",
+        "seeds": "relative_by_seed",
+        "scores": "benchmark_scores",
+        "comparison": "comparison_with_random",
+    }
+    program.write(draw, build_parser().parse_args(argv), tables)
 
 
 if __name__ == "__main__":

@@ -10,65 +10,91 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from vlselect.figures import style
-from vlselect.tables import declarations
+from vlselect.figures import program, style, words
+from vlselect.figures.key import Key
 
 MOST = 16  # sources shown; smaller ones are left out, and a note says so
 COLUMNS = 2
+SIZE = 7.5  # points of numbers
+LONGEST = 120.0  # points of a source's name
+PANEL = 2.7  # inches of a panel without its numbers, at least
+DECADES = 30  # a score this many times the median makes the axis logarithmic
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--distribution", type=Path, required=True)
-    style.add_outputs(parser)
+    program.add_arguments(parser)
     return parser
 
 
 def boxes(axes: Axes, facts: pd.DataFrame, colour: str) -> None:
     """Draw a box for every source: 5 to 95 % (line), 25 to 75 % (box), median (tick)."""
-    for y, row in enumerate(facts.to_dict("records")):
-        if row["n_scored"] == 0:
-            at = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 7}
-            axes.text(0.02, y, "no score", color=style.GREY, **at)
-            continue
-        axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.0)
-        width = row["three_quarters"] - row["quarter"]
-        box = {"color": colour, "alpha": 0.35, "linewidth": 0}
-        axes.barh(y, width, left=row["quarter"], height=0.62, **box)
-        axes.scatter(row["median"], y, marker="|", s=80, color=colour, linewidth=2, zorder=3)
+    known = facts[facts["n_scored"] > 0]
+    axes.hlines(known.index, known["low"], known["high"], color=colour, linewidth=1.0)
+    width, box = known["three_quarters"] - known["quarter"], {"alpha": 0.35, "linewidth": 0}
+    axes.barh(known.index, width, left=known["quarter"], height=0.62, color=colour, **box)
+    tick = {"marker": "|", "s": 80, "linewidth": 2, "zorder": 3}
+    axes.scatter(known["median"], known.index, color=colour, **tick)
+    at = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 7}
+    for y in facts.index.difference(known.index):
+        axes.text(0.02, y, "no score", color=style.GREY, **at)
 
 
-def shares(axes: Axes, own: pd.DataFrame, sources: list[str]) -> None:
-    """Write the chosen share of each source to the right, a column for each ratio."""
-    side = {"textcoords": "offset points", "ha": "right", "fontsize": 7.5}
-    for i, ratio in enumerate(dict.fromkeys(own["ratio"])):
-        chosen = own[own["ratio"] == ratio].groupby("source")["chosen"].mean()
-        x = 28 + 27 * i
-        name, grey = style.percent(ratio).replace(" ", ""), {"color": style.GREY}
-        axes.annotate(name, (1, 1), (x, 3), xycoords="axes fraction", **side, **grey)
+def shares(axes: Axes, own: pd.DataFrame, sources: list[str], key: Key) -> None:
+    """Write the chosen share of each source to the right, a column for each budget.
+
+    The columns' heads, which are as far to the right, make room for them in the layout.
+    """
+    side = {"textcoords": "offset points", "ha": "right", "fontsize": SIZE}
+    right = 0.0
+    for ratio in dict.fromkeys(own["ratio"]):
+        right += column_width(ratio, key)
+        subset = own[own["ratio"] == ratio]
+        whole = (subset["chosen"] * subset["n"]).sum() / subset["n"].sum()
+        chosen = subset.groupby("source")["chosen"].mean()
+        head = {"xycoords": "axes fraction", "color": style.GREY, **side}
+        axes.annotate(key.budget_lines(ratio), (1, 1), (right, 3), **head)
         for y, source in enumerate(sources):
-            skewed = not 0.5 <= chosen[source] / float(ratio) <= 2.0
+            skewed = not 0.5 * whole <= chosen[source] <= 2.0 * whole
             look = {"va": "center", "fontweight": "bold" if skewed else "normal"}
-            row = (1, y), (x, 0), axes.get_yaxis_transform()
-            axes.annotate(f"{100 * chosen[source]:.0f}", *row, **side, **look)
+            row = (1, y), (right, 0), axes.get_yaxis_transform()
+            axes.annotate(f"{100 * chosen[source]:.0f}", *row, in_layout=False, **side, **look)
 
 
-def draw_method(axes: Axes, own: pd.DataFrame, sources: list[str]) -> None:
+def column_width(ratio: str, key: Key) -> float:
+    """Return the width in points of a budget's column of numbers."""
+    return max(27.0, 9.0 + words.width(key.budget_lines(ratio), SIZE))
+
+
+def spans_decades(facts: pd.DataFrame) -> bool:
+    """Return whether scores are positive and some are far above most, as on a logarithmic axis."""
+    return bool(facts["low"].min() > 0 and facts["high"].max() > DECADES * facts["median"].median())
+
+
+def draw_method(axes: Axes, own: pd.DataFrame, sources: list[str], key: Key) -> None:
     method = own["method"].iloc[0]
-    facts = style.first_seed(own).drop_duplicates("source").set_index("source")
-    boxes(axes, facts.loc[sources].reset_index(), style.method_colour(method))
-    shares(axes, own, sources)
-    axes.set_yticks(range(len(sources)), sources)
+    facts = style.first_seed(own).drop_duplicates("source").set_index("source").loc[sources]
+    if spans_decades(facts):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(numticks=6))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.locator_params(axis="x", nbins=5)
+    boxes(axes, facts.reset_index(), key.colour(method))
+    shares(axes, own, sources, key)
+    axes.set_yticks(range(len(sources)), words.fitted(sources, LONGEST))
     axes.set_ylim(len(sources) - 0.4, -0.6)
-    axes.set_title(style.method_name(method), color=style.method_colour(method), pad=14)
+    axes.set_title(key.method(method), color=key.colour(method))
     axes.margins(x=0.04)
-    axes.locator_params(axis="x", nbins=5)
-    axes.tick_params(axis="x", labelsize=7.5)
+    axes.tick_params(axis="x", labelsize=SIZE)
     style.grid(axes, "x")
 
 
-def draw(distribution: pd.DataFrame) -> Figure:
+def draw(distribution: pd.DataFrame, key: Key) -> Figure:
     """Draw a panel for each method."""
     methods = list(dict.fromkeys(distribution["method"]))
     every = list(dict.fromkeys(distribution["source"]))
@@ -79,15 +105,15 @@ def draw(distribution: pd.DataFrame) -> Figure:
         return figure
     columns = min(COLUMNS, len(methods))
     rows = -(-len(methods) // columns)
-    figure = style.new_figure(
-        0.7 + rows * (0.75 + 0.21 * len(sources)), width=7.2 if columns == 1 else 9.0
-    )
+    beside = sum(column_width(ratio, key) for ratio in dict.fromkeys(distribution["ratio"])) / 72
+    width = max(style.WIDTH if columns == 1 else 9.0, 1.9 + columns * (PANEL + beside))
+    figure = style.new_figure(1.0 + rows * (0.75 + 0.21 * len(sources)), width=width)
     panels = figure.subplots(rows, columns, squeeze=False)
     for i, axes in enumerate(panels.flat):
         if i >= len(methods):
             axes.set_visible(False)
             continue
-        draw_method(axes, distribution[distribution["method"] == methods[i]], sources)
+        draw_method(axes, distribution[distribution["method"] == methods[i]], sources, key)
         if i % columns:
             axes.set_yticklabels([])
     style.note(figure, _small_print(len(every) - len(sources)))
@@ -98,17 +124,16 @@ def _small_print(left_out: int) -> str:
     """Return a note that explains boxes and numbers."""
     text = (
         "Scores of the pool's samples by source, of the first seed: median, 25 to 75 % (box), "
-        "5 to 95 % (line).\nNumbers: % of the source's samples that the method takes at the ratio "
-        "above, mean over seeds;\nbold: less than half or more than twice the ratio."
+        "5 to 95 % (line).\nNumbers: % of the source's samples that the method takes within the "
+        "budget above, mean over seeds;\nbold: less than half or more than twice the share that "
+        "it takes of the whole pool."
     )
     return f"{text}\nThe {left_out} smallest sources are left out." if left_out else text
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = build_parser().parse_args(argv)
-    distribution = declarations.read_table(args.distribution, "score_distribution")
-    with style.applied():
-        style.save(draw(distribution), args.png, args.svg)
+    tables = {"distribution": "score_distribution"}
+    program.write(draw, build_parser().parse_args(argv), tables)
 
 
 if __name__ == "__main__":

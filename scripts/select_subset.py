@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 
 from vlselect.core import log, registry, store
+from vlselect.core.errors import InfeasibleError
+from vlselect.core.refused import naming, read_left_out
 from vlselect.core.selection import Selection
 from vlselect.pool.samples import Samples
 from vlselect.subsets import budget, signals, token_budget
@@ -31,6 +33,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--budget", required=True, help=about)
     about = "tables of the pool's tokens, all shards, for a budget in tokens"
     parser.add_argument("--tokens", type=Path, nargs="+", default=[], help=about)
+    about = "Parquet: part, row of samples that the model which counts tokens refuses"
+    parser.add_argument("--left-out", type=Path, help=about)
     parser.add_argument("--keep", type=Path, help="ids that are chosen first; see samples.read_ids")
     parser.add_argument("--exclude", type=Path, help="ids that are never chosen")
     about = "JSON: minimum, maximum, quota: source to count or share"
@@ -46,25 +50,32 @@ def build_parser() -> argparse.ArgumentParser:
 
 def choose(
     args: argparse.Namespace, samples: Samples, pool: pd.DataFrame, tokens: np.ndarray | None
-) -> Selection:
-    """Fill the budget by the method."""
+) -> tuple[Selection, np.ndarray]:
+    """Fill the budget by the method; return its choice, and the rows that models refused."""
     method = registry.load("method", args.method)  # before its libraries' threads are limited
     given = signals.read_signals(args.signal, args.tables, len(pool))
+    refused = np.union1d(signals.refused_rows(given), read_left_out(args.left_out)).astype(np.int64)
     constraints = read_constraints(
         *(samples, pool, args.keep, args.exclude, args.bounds, args.duplicates),
         part_of_pool=args.part_of_pool,
+        refused=refused,
     )
     parameters = json.loads(args.parameters)
-    ask = MethodRunner(method, pool, given, args.seed, parameters, args.threads)
-    everything = np.arange(len(pool))
+    ask = MethodRunner(method, pool, given, args.seed, parameters, args.threads, refused)
 
     def some(n: int) -> Selection:
-        return ask(everything, n) if constraints is None else constraints.choose(ask, n)
+        if n > len(ask.rows):
+            raise InfeasibleError(
+                f"{n} samples are wanted, but of {len(pool)} samples {len(refused)} are refused by "
+                f"models that method {args.method!r} reads"
+            )
+        return ask(ask.rows, n) if constraints is None else constraints.choose(ask, n)
 
     if tokens is None:
-        return some(budget.samples(len(pool), args.budget))
+        return some(budget.samples(len(pool), args.budget)), refused
     least = 1 if constraints is None else constraints.smallest()
-    return token_budget.fill(some, tokens, int(budget.parse(args.budget)[1]), least)
+    limit = int(budget.parse(args.budget)[1])
+    return token_budget.fill(some, tokens, limit, least), refused
 
 
 def chosen_table(
@@ -106,9 +117,9 @@ def main(argv: list[str] | None = None) -> None:
         *(args.method, args.budget, len(pool), args.seed, args.parameters),
     )
     with log.timed(f"selection by {args.method}"):
-        selection = choose(args, samples, pool, tokens)
-    table = chosen_table(pool, selection, tokens)
-    logger.info("%d samples chosen", len(table))
+        selection, refused = choose(args, samples, pool, tokens)
+    table = naming(chosen_table(pool, selection, tokens), refused)
+    logger.info("%d samples chosen; %d could not be: refused by a model", len(table), len(refused))
     with store.replacing(args.out_records) as records, store.replacing(args.out_rows) as rows:
         write_records(samples.raw(table["row"].to_numpy()), records)
         store.write_parquet(table, rows)

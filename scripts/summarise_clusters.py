@@ -40,17 +40,21 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def read_members(path: Path, n_rows: int, n_clusters: int) -> list[np.ndarray]:
-    """Read the rows of each cluster, ascending; InputError if they do not match the arrays."""
+    """Read the rows of each cluster, ascending; InputError if they do not match the arrays.
+
+    Refused samples are in no cluster: theirs is -1.
+    """
     frame = pd.read_parquet(path)
     if not np.array_equal(frame["row"], np.arange(n_rows)):
         raise InputError(f"{path} does not hold rows 0 to {n_rows - 1} in order")
     cluster = frame["cluster"].to_numpy()
-    sizes = np.bincount(cluster, minlength=n_clusters)
+    sizes = np.bincount(cluster[cluster >= 0], minlength=n_clusters)
     if len(sizes) > n_clusters or not sizes.all():
         raise InputError(
             f"{path} and {n_clusters} centroids do not match: every cluster needs a sample"
         )
-    return np.split(np.argsort(cluster, kind="stable"), np.cumsum(sizes)[:-1])
+    order = np.argsort(cluster, kind="stable")[(cluster < 0).sum() :]
+    return np.split(order, np.cumsum(sizes)[:-1])
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vlselect.core import log
+from vlselect.core.refused import accepted, refused_in
 from vlselect.pool import images
 from vlselect.pool.image_roots import add_images_argument
 from vlselect.pool.records import Record
@@ -64,6 +65,7 @@ def extremes(args: argparse.Namespace, votes: pd.DataFrame) -> list[dict]:
     """Return the rows of ``vote_extremes.csv`` of one seed."""
     samples = Samples(args.samples)
     has_image = samples.frame(columns=["n_images"])["n_images"].to_numpy() > 0
+    has_image[refused_in([votes])] = False
     counts = votes["votes"].to_numpy(np.int64)
     chosen = extreme_rows(counts, votes["mean_rank"].to_numpy(), has_image, args.count)
     rows = []
@@ -93,7 +95,8 @@ def histogram(args: argparse.Namespace, votes: dict[str, pd.DataFrame]) -> pd.Da
 def pairs(votes: pd.DataFrame, paths: list[str]) -> pd.DataFrame:
     """Return the rows of ``task_agreement.csv`` of one seed."""
     influence = {Path(path).stem: pd.read_parquet(path)["influence"] for path in paths}
-    return task_agreement(pd.DataFrame(influence)[voters(votes)], votes)
+    kept = accepted(len(votes), refused_in([votes]))
+    return task_agreement(pd.DataFrame(influence)[voters(votes)].iloc[kept], votes.iloc[kept])
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -5,7 +5,6 @@ weighted loss of every training step.
 """
 
 import argparse
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from vlselect.checkpoints import score_net
-from vlselect.config.finetune_settings import Settings
+from vlselect.checkpoints.training_job import add_settings_arguments, read_settings
 from vlselect.core import log, ordering, store
 from vlselect.core.errors import InputError
+from vlselect.core.refused import accepted, naming, read_left_out, refused_in
 from vlselect.models import loading
 from vlselect.pool.samples import Samples, add_samples_arguments
 
@@ -27,15 +27,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     add_samples_arguments(parser)
     parser.add_argument("--clip", type=Path, nargs="+", required=True, help="CLIP feature shards")
+    about = "Parquet: part, row of samples that the model refuses"
+    parser.add_argument("--left-out", type=Path, help=about)
     parser.add_argument("--fraction", required=True, help="of the pool to train on, in (0, 1]")
     parser.add_argument("--net-learning-rate", type=float, required=True, help="of the score net")
     parser.add_argument("--initial-spread", type=float, required=True, help="of the net's weights")
     parser.add_argument("--variant", choices=score_net.VARIANTS, required=True)
-    parser.add_argument("--settings", required=True, help="finetuning settings, as JSON")
+    add_settings_arguments(parser)
     parser.add_argument("--seed", type=int, required=True, help="of the draw and of training")
     parser.add_argument("--out", type=Path, required=True, help="Parquet: row, score")
     parser.add_argument("--log", type=Path, required=True, help="CSV: a row for each step")
-    loading.add_model_arguments(parser)
+    loading.add_loading_arguments(parser)
     return parser
 
 
@@ -45,13 +47,18 @@ def draw_rows(sample_ids: Sequence[str], fraction: float | str, seed: int) -> np
     return np.sort(ordering.draw(sample_ids, count, seed, "self_filter"))
 
 
-def train(arguments: argparse.Namespace, features: store.ShardedArray, samples: Samples):
-    """Draw the training samples, load the VLM, train both; return the score net."""
-    settings = Settings.from_mapping(json.loads(arguments.settings))
+def train(
+    arguments: argparse.Namespace,
+    features: store.ShardedArray,
+    samples: Samples,
+    kept: np.ndarray,
+) -> score_net.ScoreNet:
+    """Draw the training samples among `kept` rows, load the VLM, train both; return the net."""
+    settings = read_settings(arguments)
     if settings.adapter != "lora":
         raise InputError("the score net is trained beside a LoRA adapter; use adapter: lora")
-    sample_ids = samples.frame(["sample_id"])["sample_id"].tolist()
-    rows = draw_rows(sample_ids, arguments.fraction, arguments.seed)
+    sample_ids = samples.frame(["sample_id"])["sample_id"].to_numpy(object)[kept].tolist()
+    rows = kept[draw_rows(sample_ids, arguments.fraction, arguments.seed)]
     logger.info("%d of %d samples, seed %d, %s", len(rows), len(samples), arguments.seed, settings)
     model = loading.load_from_arguments(arguments)
     with store.replacing(arguments.log) as log_path, log.timed("joint training"):
@@ -69,14 +76,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
     samples, features = Samples(arguments.samples), store.ShardedArray(arguments.clip)
-    scores = score_net.difficulties(train(arguments, features, samples), features)
+    left_out = read_left_out(arguments.left_out)
+    refused = np.union1d(left_out, refused_in([features])).astype(np.int64)
+    kept = accepted(len(samples), refused)
+    scores = score_net.difficulties(train(arguments, features, samples, kept), features)
+    scores[refused] = np.nan
+    found = scores[kept]
     logger.info(
         "difficulty: %.4g to %.4g, mean %.4g, standard deviation %.4g, %d of %d below 0",
-        *(scores.min(), scores.max(), scores.mean(), scores.std(), (scores < 0).sum()),
-        len(scores),
+        *(found.min(), found.max(), found.mean(), found.std(), (found < 0).sum()),
+        len(found),
     )
     frame = pd.DataFrame({"row": np.arange(len(scores), dtype=np.int64), "score": scores})
-    store.write_parquet(frame, arguments.out)
+    store.write_parquet(naming(frame, refused), arguments.out)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,20 @@ Writes the adapter (safetensors), training_log.csv, and rows.csv with the sample
 """
 
 import argparse
-import json
 import logging
 from collections.abc import Sequence
 
 import numpy as np
 
-from vlselect.checkpoints.training_job import add_training_arguments, start_logging, train_and_save
-from vlselect.config.finetune_settings import Settings
+from vlselect.checkpoints.training_job import (
+    add_training_arguments,
+    read_settings,
+    start_logging,
+    train_and_save,
+)
 from vlselect.core import ordering
 from vlselect.core.errors import InputError
+from vlselect.core.refused import accepted, read_left_out
 from vlselect.models import loading
 from vlselect.pool.samples import Samples
 
@@ -36,12 +40,14 @@ def draw_rows(sample_ids: Sequence[str], fraction: float, seed: int) -> np.ndarr
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     start_logging()
-    settings = Settings.from_mapping(json.loads(arguments.settings))
+    settings = read_settings(arguments)
     if settings.adapter != "lora":
         raise InputError("the warm-up trains a LoRA adapter; its settings name another one")
     samples = Samples(arguments.samples)
     pool = samples.frame(["row", "sample_id", "source"])
-    rows = draw_rows(pool["sample_id"].tolist(), arguments.fraction, arguments.seed)
+    kept = accepted(len(pool), read_left_out(arguments.left_out))
+    ids = pool["sample_id"].to_numpy(object)[kept].tolist()
+    rows = kept[draw_rows(ids, arguments.fraction, arguments.seed)]
     logger.info("%d of %d samples, seed %d, %s", len(rows), len(samples), arguments.seed, settings)
     model = loading.load_from_arguments(arguments)
     train_and_save(model, samples, rows, settings, arguments, {"rows.csv": pool.iloc[rows]})

@@ -15,6 +15,7 @@ import pandas as pd
 
 from vlselect.core import log, registry, store
 from vlselect.core.digests import file_digest
+from vlselect.core.refused import refused_in
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -76,8 +77,16 @@ tags: [vlselect, data-selection, instruction-tuning, {method}]
 ---"""
 
 
-def card(args: argparse.Namespace, pool: pd.DataFrame, rows: pd.Series, made: Mapping) -> str:
-    """Return the card; `made` is the run's provenance."""
+def refusals(n: int) -> str:
+    """Return a sentence on the samples that could not be chosen; nothing where there are none."""
+    what = "could not be chosen: a model that the method reads refuses them, see `refused.csv`"
+    return f"\n{n:,} records of the pool {what}.\n" if n else ""
+
+
+def card(
+    args: argparse.Namespace, pool: pd.DataFrame, rows: pd.Series, made: Mapping, refused: int
+) -> str:
+    """Return the card; `made` is the run's provenance, `refused` a number of samples."""
     config, chosen = made["config"], pool.loc[rows]
     purpose = registry.load("method", args.method).__doc__.splitlines()[0]
     used = json.dumps(settings(config, args.method, args.sections), indent=2, ensure_ascii=False)
@@ -101,7 +110,7 @@ several, {(chosen["n_turns"] > 1).sum():,} several turns. Images: {chosen["n_ima
 ## How it was chosen
 Budget `{args.budget}`, seed {args.seed}, also where a `seed` below is null. Records and their order
 are those of the source files.
-
+{refusals(refused)}
 ```json
 {used}
 ```
@@ -130,10 +139,11 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     pool = Samples(args.samples).frame(["source", "n_images", "n_turns"])
-    rows = pd.read_parquet(args.rows, columns=["row"])["row"]
+    table = pd.read_parquet(args.rows, columns=["row"])
+    rows, refused = table["row"], len(refused_in([table]))
     made = json.loads(args.provenance.read_text(encoding="utf-8"))
     with store.replacing(args.out) as path:
-        path.write_text(card(args, pool, rows, made), encoding="utf-8")
+        path.write_text(card(args, pool, rows, made, refused), encoding="utf-8")
     logger.info("%d records of %s in the card %s", len(rows), args.method, args.out)
 
 

@@ -8,6 +8,7 @@ include: "common.smk"
 include: "models.smk"
 include: "pool.smk"
 include: "tasks.smk"
+include: "check_samples.smk"
 include: "features.smk"
 include: "gradients.smk"
 include: "clusters.smk"
@@ -28,6 +29,7 @@ def everything():
         return figure_files()
     return [
         *subset_files(),
+        *matrix_files(),
         *export_files(),
         *benchmark_files(),
         *table_files(),

@@ -4,11 +4,18 @@ Functions only.
 """
 
 from vlselect.checkpoints.launching import launch_command
+from vlselect.config.finetune_settings import NO_EFFECT
 
 
 def launcher(settings):
     """Return the program that starts a training script: Python, or accelerate for processes."""
     return shlex.join(launch_command(settings["processes"], config["threads"]))
+
+
+def training_settings(settings):
+    """Return the settings that a result depends on, as JSON; jobs have the others as resources."""
+    kept = {key: value for key, value in settings.items() if key not in NO_EFFECT}
+    return json.dumps(kept, sort_keys=True)
 
 
 def training_threads(settings):
@@ -29,7 +36,7 @@ def unquantised_flags(wildcards):
             f"models.{wildcards.model}.quantisation is {quantisation}: an adapter cannot be merged "
             "into quantised weights. Name the same model a second time without it"
         )
-    return model_flags(wildcards)
+    return loading_flags(wildcards)
 
 
 def checkpoint_names():

@@ -17,15 +17,15 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from vlselect.config import data_files, experiments, trial
 from vlselect.config.budgets import counts_tokens
 from vlselect.config.checks import ConfigError, check, check_formats, check_metrics
-from vlselect.config.checks import check_names, check_references, resolve
+from vlselect.config.checks import check_names, check_references, nearest, resolve
 from vlselect.config.home import expand_home
 from vlselect.config.model_checks import check_models
 from vlselect.config.stages import UNCHARGED, counts_contamination, rule_files
 from vlselect.config.stages import screens_pool, stage_of
 from vlselect.config.task_builds import expand_builds, name_metrics
 from vlselect.config.task_groups import task_groups, voting_tasks
+from vlselect.config.yaml_files import read_yaml
 from vlselect.core.sources import imported_sources
-from yaml import safe_load
 
 RULES = Path(workflow.basedir) / "rules"
 
@@ -38,11 +38,23 @@ def checked(action, *arguments):
         raise WorkflowError(f"The config is not right:\n{error}")
 
 
+def check_config_files():
+    """Check what Snakemake does not: of a key that is there twice, it keeps the last."""
+    for path in workflow.configfiles:
+        read_yaml(path)
+
+
 def check_rule_files(methods):
     """Check that every method of the config has a rule file."""
-    for method in methods:
-        if not (RULES / f"methods/{method}.smk").is_file():
-            raise ConfigError(f"methods.{method}: no rules/methods/{method}.smk")
+    known = [path.stem for path in (RULES / "methods").glob("*.smk")]
+    unknown = [name for name in methods if name not in known]
+    if unknown:
+        raise ConfigError(
+            "\n".join(
+                f"methods.{name}: no rules/methods/{name}.smk{nearest(name, known)}"
+                for name in unknown
+            )
+        )
 
 
 def one_of(names):
@@ -81,7 +93,8 @@ def folder_of(stage):
     return folder
 
 
-SCHEMA = resolve(safe_load((RULES / "schemas/config.schema.yaml").read_text()))
+checked(check_config_files)
+SCHEMA = resolve(read_yaml(RULES / "schemas/config.schema.yaml"))
 checked(check_names, config)
 name_metrics(config)
 checked(check, config, SCHEMA)
@@ -93,9 +106,9 @@ checked(check_references, config)  # before rules are made of these names
 checked(check_metrics, config["tasks"])
 checked(check_formats, config["export"])
 checked(check_rule_files, config["methods"])
+if not (config["cached"] or workflow.storage_settings.default_storage_provider):
+    checked(data_files.check_files, config)
 TRIAL_SHARE = checked(trial.begin, config, SCHEMA)  # of the pool; 1 for the run itself
-if not config["cached"]:
-    checked(check_models, config)
 
 RESULTS = f"results/{config['run']}"
 RUNS = experiments.experiment_runs(config)  # each a model, method, budget and seed

@@ -3,6 +3,8 @@
 Functions only.
 """
 
+import csv
+
 
 def figure_files():
     """Return the figures that the config has something to draw in."""
@@ -33,7 +35,7 @@ def cached_figures():
     """Return the figures of which a cached run holds all tables: those that the plot rule reads."""
     names = []
     for known in workflow.rules:
-        tables = [path for name, path in known.input.items() if name != "code"]
+        tables = [path for _, path in tables_of(known.input)]
         if known.name.startswith("plot_") and all(map(os.path.isfile, tables)):
             names.append(known.name.removeprefix("plot_"))
     if not names:
@@ -46,8 +48,30 @@ def cached_figures():
 
 def table_flags(wildcards, input):
     """Return the tables among a figure's inputs, as flags named like them."""
-    pairs = [(f"--{name}", path) for name, path in input.items() if name != "code"]
-    return shlex.join([part for pair in pairs for part in pair])
+    return shlex.join(
+        [p for name, path in tables_of(input) for p in (f"--{name}", path)]
+    )
+
+
+def tables_of(files):
+    """Return the name and the path of each table that only this figure reads."""
+    return [pair for pair in files.items() if pair[0] not in ("code", "budgets")]
+
+
+def shown_methods():
+    """Return the run's methods, in the order in which those that are not known get their looks.
+
+    The tables of a cached run name them if its config does not.
+    """
+    names = METHODS
+    if config["cached"] and not names:
+        for path in sorted(Path(RESULTS, "tables").glob("*.csv")):
+            with path.open(encoding="utf-8", newline="") as file:
+                names = [
+                    *names,
+                    *(row.get("method", "") for row in csv.DictReader(file)),
+                ]
+    return [name for name in dict.fromkeys(names) if name]
 
 
 def figure_labels(wildcards, output):

@@ -59,6 +59,15 @@ def matrix_tasks():
     return VALIDATED if icons.get("keep_matrix") else []
 
 
+def matrix_files():
+    """Return those influences for every run of ICONS: nothing else asks for them."""
+    if "influence" in config["given"]:
+        return []
+    path = "<results>/influence/seed-{seed}/{task}_matrix.safetensors"
+    paths = expand(path, task=matrix_tasks(), allow_missing=True)
+    return of_runs("icons", paths)
+
+
 def top_percent(wildcards):
     """Return the share of the pool that each task votes for; its default is in ICONS' own file."""
     return config["methods"]["icons"]["top_percent"]

@@ -7,6 +7,8 @@ Functions only. Each takes a model's name, or the wildcards of a job that has on
 def model_settings(wildcards_or_name):
     """Return the config entry of a model."""
     name = getattr(wildcards_or_name, "model", wildcards_or_name)
+    if name not in config["models"]:
+        checked(check_references, config)  # says which key names it
     return config["models"][name]
 
 
@@ -23,17 +25,40 @@ def model_files(wildcards_or_name):
     return sorted(map(str, files)) or [model["path"]]
 
 
-def model_flags(wildcards_or_name):
-    """Return the flags that load a model (see loading.add_model_arguments)."""
-    model = model_settings(wildcards_or_name)
-    flags = ["--model", model["path"], "--dtype", model["dtype"]]
-    flags += ["--device", model["device"], "--batch-size", str(model["batch_size"])]
-    flags += ["--threads", str(config["threads"])]
-    for key in "revision batch_tokens max_length attention quantisation".split():
+PROCESSOR = ("path", "revision", "max_length", "template_date", "trust_remote_code")
+WEIGHTS = ("dtype", "device", "attention", "quantisation")
+BATCHES = ("batch_size", "batch_tokens")
+
+
+def flags_of(model, *keys):
+    """Return these keys of a model's config entry as flags: a job has those that it depends on."""
+    flags = ["--threads", str(config["threads"])]
+    for key in keys:
+        flag = "--model" if key == "path" else f"--{key.replace('_', '-')}"
         if model[key]:
-            flags += [f"--{key.replace('_', '-')}", str(model[key])]
-    flags += ["--trust-remote-code"] if model["trust_remote_code"] else []
+            flags += [flag] if model[key] is True else [flag, str(model[key])]
     return shlex.join(flags)
+
+
+def processor_flags(wildcards):
+    """Return the flags of a model that only encodes (see loading.add_processor_arguments)."""
+    return flags_of(model_settings(wildcards), *PROCESSOR)
+
+
+def loading_flags(wildcards_or_name):
+    """Return the flags of a model that is not run on batches (loading.add_loading_arguments)."""
+    return flags_of(model_settings(wildcards_or_name), *PROCESSOR, *WEIGHTS)
+
+
+def model_flags(wildcards_or_name):
+    """Return the flags of a model that is run on batches (loading.add_model_arguments)."""
+    return flags_of(model_settings(wildcards_or_name), *PROCESSOR, *WEIGHTS, *BATCHES)
+
+
+def eager_flags(wildcards):
+    """Return the same of a model whose attention is read: no other implementation shows it."""
+    model = model_settings(wildcards) | {"attention": "eager"}
+    return flags_of(model, *PROCESSOR, *WEIGHTS, *BATCHES)
 
 
 def workers(wildcards_or_name):

@@ -31,17 +31,22 @@ def budget_checks():
 
 def budget_tables():
     """Return the table of each budget's share of the pool; none where all are ratios."""
+    if config["cached"]:
+        known = os.path.isfile(f"{RESULTS}/tables/budgets.csv")
+        return ["<results>/tables/budgets.csv"] if known else []
     budgets = experiments.distinct(RUNS, "budget")
     ratios = all(budget.startswith("ratio-") for budget in budgets)
     return [] if ratios else ["<results>/tables/budgets.csv"]
 
 
+def token_model():
+    """Return the model that counts tokens."""
+    return config["token_model"] or next(iter(config["models"]))
+
+
 def token_shards():
     """Return the tokens of the pool's samples, as the model sees them that counts."""
-    model = config["token_model"] or next(iter(config["models"]))
-    return gather.pool(
-        "<results>/pool/tokens/{model}/shard-{scatteritem}.parquet", model=model
-    )
+    return checked_shards(token_model())
 
 
 def duplicate_shards():
@@ -77,6 +82,7 @@ def limit_parts(wildcards):
         yield "--duplicates", ["<results>/duplicates.parquet"] if compared else []
     if wildcards.budget.startswith("tokens-"):
         yield "--tokens", token_shards()
+        yield "--left-out", [f"<results>/features/{token_model()}/left_out.parquet"]
 
 
 def limit_files(wildcards):

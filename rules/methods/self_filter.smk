@@ -50,8 +50,19 @@ declare_method(
             "default": 0.02,
         },
         "finetune": {
-            "description": "settings of the VLM's training, keys and defaults as in the section `finetune`; adapter is always lora, batch_size (from 2) is that of the softmax (train_score_net)",
+            "description": "settings of the VLM's training, keys and defaults as in the section `finetune`; adapter is always lora, batch_size (from 2) is that of the softmax; one process, without workers and saved states (train_score_net)",
             "$ref": "#/$defs/finetune",
+            "allOf": [
+                {
+                    "properties": {
+                        "adapter": {"const": "lora"},
+                        "batch_size": {"minimum": 2},
+                        "workers": {"const": 0},
+                        "save_steps": {"const": 0},
+                        "processes": {"const": 1},
+                    }
+                }
+            ],
         },
         "gamma": {
             "description": "strength of the penalty on neighbours of a chosen sample (select_self_filter)",
@@ -84,6 +95,7 @@ rule train_score_net:
             model=config["methods"]["self_filter"]["clip"],
         ),
         model=model_files(config["methods"]["self_filter"]["model"]),
+        left_out=left_out(config["methods"]["self_filter"]["model"]),
     output:
         scores="<results>/scores/self_filter/seed-{seed}.parquet",
         steps="<results>/scores/self_filter/training_log_seed-{seed}.csv",
@@ -102,20 +114,24 @@ rule train_score_net:
         mem_mb=growing(24000),
         runtime=growing(1440),
         gpu=gpus(config["methods"]["self_filter"]["model"]),
+        cache_mb=config["methods"]["self_filter"]["finetune"]["cache_mb"],
+        workers=config["methods"]["self_filter"]["finetune"]["workers"],
+        save_steps=config["methods"]["self_filter"]["finetune"]["save_steps"],
     params:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         fraction=config["methods"]["self_filter"]["fraction"],
         net=score_net_flags(),
-        settings=json.dumps(
-            config["methods"]["self_filter"]["finetune"], sort_keys=True
-        ),
-        model=model_flags(config["methods"]["self_filter"]["model"]),
+        settings=training_settings(config["methods"]["self_filter"]["finetune"]),
+        model=loading_flags(config["methods"]["self_filter"]["model"]),
     shell:
         "python {input.code[0]:q} --samples {input.samples:q} --clip {input.clip:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --left-out {input.left_out:q}"
         " --fraction {params.fraction} {params.net}"
-        " --settings {params.settings:q} --seed {wildcards.seed} {params.model}"
+        " --settings {params.settings:q} --cache-mb {resources.cache_mb}"
+        " --workers {resources.workers} --save-steps {resources.save_steps}"
+        " --seed {wildcards.seed} {params.model}"
         " --out {output.scores:q} --log {output.steps:q} 2> {log:q}"
 
 

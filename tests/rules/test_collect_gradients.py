@@ -9,11 +9,11 @@ from closeness import assert_close_vectors, chain, rounding
 from safetensors import safe_open
 from tiny_inputs import make_records, write_images
 from usual_flags import usual
+from usual_models import attach_lora, load_vlm
 
 from vlselect.core.store import ShardedArray
 from vlselect.gradients import fingerprint, projection
-from vlselect.models.loading import load_vlm
-from vlselect.models.lora import attach_lora, load_adapter
+from vlselect.models.lora import load_adapter
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
 

@@ -8,10 +8,10 @@ import pytest
 from closeness import assert_close_vectors, chain
 from tiny_inputs import make_records, prepare
 from usual_flags import usual
+from usual_models import load_vlm
 
 from vlselect.core.store import ShardedArray
 from vlselect.features.forward_pass import KINDS
-from vlselect.models.loading import load_vlm
 from vlselect.pool.samples import Samples
 
 

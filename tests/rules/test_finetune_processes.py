@@ -9,10 +9,10 @@ from closeness import assert_close_vectors, chain, rounding
 from config_defaults import finetune_settings
 from finetune_runs import SCRIPT, finetune_flags, start
 from safetensors.torch import load_file
+from usual_models import load_vlm
 
 from vlselect.checkpoints.finetune import train
 from vlselect.checkpoints.launching import launch_command
-from vlselect.models.loading import load_vlm
 from vlselect.pool.samples import Samples
 
 train = partial(train, max_pixels=10**7)

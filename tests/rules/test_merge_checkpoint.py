@@ -8,9 +8,9 @@ from closeness import assert_close_vectors, chain
 from finetune_runs import finetune_flags
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from usual_flags import usual
+from usual_models import load_vlm
 
 from vlselect.models.checkpoint import load_checkpoint
-from vlselect.models.loading import load_vlm
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
 

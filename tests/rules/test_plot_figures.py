@@ -2,37 +2,21 @@
 
 import functools
 import importlib
+import re
 
+import numpy as np
 import plot_task_agreement
 import plot_votes
 import pytest
 from example_tables import CHOOSERS, ELEVEN, write_costs, write_subsets, write_tables, write_votes
+from figure_programs import FIGURES, draw
+from figure_tables import write_tables as write_any
 from matplotlib.text import Text
 
-from vlselect.figures import style
+from vlselect.figures.key import METHOD_NAMES, Key
 from vlselect.tables import declarations
 from vlselect.tables.declarations import Run
 
-FIGURES = {  # script: flags and their tables, in the order of draw()
-    "plot_relative_performance": {
-        "performance": "relative_performance",
-        "seeds": "relative_by_seed",
-        "scores": "benchmark_scores",
-        "comparison": "comparison_with_random",
-    },
-    "plot_performance_by_ratio": {
-        "performance": "relative_performance",
-        "seeds": "relative_by_seed",
-    },
-    "plot_composition": {"composition": "subset_composition"},
-    "plot_overlap": {"overlap": "subset_overlap"},
-    "plot_score_distribution": {"distribution": "score_distribution"},
-    "plot_votes": {"histogram": "votes_histogram"},
-    "plot_task_agreement": {"agreement": "task_agreement"},
-    "plot_clusters": {"clusters": "clusters"},
-    "plot_cost": {"cost": "cost", "performance": "relative_performance"},
-    "plot_contact_sheet": {"extremes": "vote_extremes"},
-}
 CASES = {
     "one ratio": {},
     "three ratios": {"ratios": ("0.05", "0.1", "0.2")},
@@ -51,15 +35,6 @@ def folders(tmp_path_factory):
         return write_tables(tmp_path_factory.mktemp("tables"), **CASES[case])
 
     return write
-
-
-def draw(script, folder):
-    """Return the figure of a script, laid out."""
-    content = [declarations.read_table(folder / f"{t}.csv", t) for t in FIGURES[script].values()]
-    with style.applied():
-        figure = importlib.import_module(script).draw(*content)
-        figure.draw_without_rendering()
-    return figure
 
 
 def assert_nothing_cut(figure):
@@ -82,6 +57,7 @@ def test_writes_the_same_png_and_svg_twice(script, folders, tmp_path):
     flags = [str(p) for k, t in FIGURES[script].items() for p in (f"--{k}", folder / f"{t}.csv")]
     for name in "ab":
         outputs = ["--png", str(tmp_path / f"{name}.png"), "--svg", str(tmp_path / f"{name}.svg")]
+        outputs += ["--methods", *CHOOSERS]
         importlib.import_module(script).main([*flags, *outputs])
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (tmp_path / "a.svg").read_bytes()
@@ -99,7 +75,7 @@ def test_relative_performance_names_every_method_and_says_n_and_seeds(tmp_path):
     figure = draw("plot_relative_performance", write_tables(tmp_path))
     seen = words(figure)
     for method in CHOOSERS:
-        assert f"{style.method_name(method)}, 20 %" in seen
+        assert f"{METHOD_NAMES.get(method, method.replace('_', ' '))}, 20 %" in seen
     for part in ("full pool", "no finetuning", "majority answer", "600 questions", "0, 1 and 2"):
         assert part in seen
 
@@ -128,11 +104,61 @@ def test_a_published_total_is_drawn_without_its_parts(tmp_path):
     assert "pale bars" in words(figure) and "ICONS, 20 %" in words(figure)
 
 
+def test_cost_is_hatched_only_where_the_axis_says_so(tmp_path):
+    folder = write_tables(tmp_path)
+    assert "selection (hatched)" in words(draw("plot_cost", folder))
+    cost = declarations.read_table(folder / "cost.csv", "cost")
+    published = cost[cost["level"] == "total"]
+    declarations.write_table(published, "cost", folder / "cost.csv")
+    assert "hatched" not in words(draw("plot_cost", folder))
+
+
+def test_means_are_written_beside_the_panel_and_not_over_its_lines(tmp_path):
+    figure = draw("plot_relative_performance", write_tables(tmp_path))
+    (axes,) = figure.axes
+    numbers = [t for t in axes.texts if re.fullmatch(r"\d+\.\d", t.get_text())]
+    assert len(numbers) == 3 + len(CHOOSERS)
+    assert all(t.get_window_extent().x0 > axes.get_window_extent().x1 for t in numbers)
+
+
+def test_scores_over_decades_are_drawn_on_a_logarithmic_axis(tmp_path):
+    figure = draw("plot_score_distribution", write_any(tmp_path, ["perplexity", "el2n", "icons"]))
+    scales = {axes.get_title(loc="left"): axes.get_xscale() for axes in figure.axes}
+    assert scales["perplexity"] == "log" and scales["EL2N"] == scales["ICONS"] == "linear"
+    assert "$" not in words(figure)  # plain numbers, since names are no formulas
+
+
+def test_a_budget_in_tokens_is_named_as_such_with_the_samples_that_it_takes(tmp_path):
+    write_any(tmp_path, ["icons", "random"])
+    votes = declarations.read_table(tmp_path / "votes_histogram.csv", "votes_histogram")
+    own = votes[votes["ratio"] == "0.182133"]
+    share = 100 * own["selected"].sum() / votes.drop_duplicates("votes")["n"].sum()
+    size = f"{own['selected'].sum():,} samples ({share:.3g} % of the pool)"
+    assert f"250,000 tokens: {size}" in words(draw("plot_votes", tmp_path))
+    for script in FIGURES.keys() - {"plot_votes", "plot_task_agreement", "plot_contact_sheet"}:
+        seen = words(draw(script, tmp_path)).replace("\n", " ")
+        assert "250,000 tokens" in seen and "18.2" not in seen, script
+
+
+def test_shares_are_bold_by_what_the_subset_takes_of_all_samples(tmp_path):
+    rows = [
+        {"source": source, "n": 100, "n_scored": 0, "chosen": chosen}
+        for source, chosen in {"many": 0.6, "most": 0.5, "few": 0.1}.items()
+    ]
+    names = {"method": "el2n", "ratio": "0.1", "seed": "0"}  # 0.4 of all samples, 0.1 of tokens
+    quantiles = dict.fromkeys(("low", "quarter", "median", "three_quarters", "high"), np.nan)
+    table = [names | quantiles | row for row in rows]
+    declarations.write_table(table, "score_distribution", tmp_path / "score_distribution.csv")
+    figure = draw("plot_score_distribution", tmp_path)
+    looks = {t.get_text(): t.get_fontweight() for t in figure.axes[0].texts}
+    assert [looks[number] for number in ("60", "50", "10")] == ["normal", "normal", "bold"]
+
+
 def test_overlap_names_every_pair_and_what_chance_would_give(tmp_path):
     figure = draw("plot_overlap", write_tables(tmp_path))
     numbers = [text for axes in figure.axes for text in axes.texts]
     assert len(numbers) == len(CHOOSERS) * (len(CHOOSERS) - 1) // 2
-    assert "20 % (by chance 0.11)" in words(figure)  # 8 of 72 for two of 40 in 200
+    assert "20 %\nby chance 0.11" in words(figure)  # 8 of 72 for two of 40 in 200
 
 
 def test_a_run_without_scores_or_pairs_says_so(tmp_path):
@@ -181,7 +207,7 @@ def test_without_images_the_contact_sheet_says_so(tmp_path):
 
 def test_the_same_colour_for_a_method_in_every_figure(tmp_path):
     write_tables(tmp_path)
-    expected = style.method_colour("my_own_method")
+    expected = Key(CHOOSERS).colour("my_own_method")
     for script in ("plot_relative_performance", "plot_performance_by_ratio", "plot_cost"):
         figure = draw(script, tmp_path)
         drawn = [part.get_color() for axes in figure.axes for part in axes.lines]

@@ -10,6 +10,7 @@ from config_defaults import usual_parameters
 from usual_flags import usual
 
 from vlselect import methods
+from vlselect.core.refused import naming
 from vlselect.methods import icons
 
 RECORDS = [
@@ -213,3 +214,19 @@ def test_bad_input_is_refused(tmp_path, samples):
         run(tmp_path, samples, "icons", 0.3, "--tables", "influence", whole, whole)
     with pytest.raises(ValueError, match="'votes' is given twice"):
         run(tmp_path, samples, "icons", 0.3, *("--signal", "votes", whole) * 2)
+
+
+def test_refused_samples_are_not_chosen_and_counted(tmp_path, samples, capsys):
+    scores = pd.DataFrame({"row": range(10), "score": np.arange(10, dtype=np.float32)})
+    scores.loc[[8, 9], "score"] = np.nan
+    naming(scores, np.array([8, 9])).to_parquet(tmp_path / "scores.parquet")
+    left_out = pd.DataFrame({"part": "pool", "row": [7], "sample_id": ["s-05"]})
+    left_out.to_parquet(tmp_path / "left_out.parquet")
+    flags = ["--signal", "scores", str(tmp_path / "scores.parquet")]
+    flags += ["--left-out", str(tmp_path / "left_out.parquet"), "--parameters", '{"keep": "top"}']
+    _, rows = run(tmp_path, samples, "el2n", 0.3, *flags)
+    table = pd.read_parquet(rows)
+    assert table["row"].tolist() == [4, 5, 6] and table.attrs["refused"] == [7, 8, 9]
+    assert "3 samples chosen; 3 could not be: refused by a model" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="8 samples are wanted, but of 10 samples 3 are refused"):
+        run(tmp_path, samples, "el2n", 0.8, *flags)

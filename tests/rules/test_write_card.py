@@ -3,17 +3,21 @@
 import hashlib
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import write_card
 
+from vlselect.core.refused import naming
+
 SOURCES = ["plain"] * 6 + ["a|b <i>`"] * 4
 
 
-def run(folder, method="icons", **constraints):
+def run(folder, method="icons", refused=(), **constraints):
     pool = {"source": SOURCES, "n_images": [0, 1] * 5, "n_turns": [1] * 9 + [3]}
     pd.DataFrame(pool).to_parquet(folder / "samples.parquet")
-    pd.DataFrame({"row": [1, 2, 9]}).to_parquet(folder / "rows.parquet")
+    rows = naming(pd.DataFrame({"row": [1, 2, 9]}), np.array(refused, dtype=np.int64))
+    rows.to_parquet(folder / "rows.parquet")
     (folder / "ratio-0.3_seed-1.json").write_text("[]\n")
     config = {
         "methods": {"icons": {"top_percent": 20}, "coincide": {"model": "small"}},
@@ -64,3 +68,10 @@ def test_front_matter_is_yaml_and_sources_are_text(tmp_path):
     fields = yaml.safe_load(card.split("---\n")[1])
     assert fields["license"] == "unknown" and fields["size_categories"] == ["n<1K"]
     assert "| a&#124;b &lt;i&gt;&#96; | 1 |" in card and "<i>" not in card
+
+
+def test_samples_that_could_not_be_chosen_are_counted(tmp_path):
+    plain = run(tmp_path)
+    assert "could not be chosen" not in plain
+    said = "2 records of the pool could not be chosen: a model that the method reads refuses them"
+    assert f"\n\n{said}, see `refused.csv`.\n\n```json" in run(tmp_path, refused=[4, 5])

@@ -5,8 +5,8 @@ import numpy as np
 from vlselect.core import store
 
 
-def write_shards(folder, values, shards=1, **metadata):
-    """Write an array as shards; return their paths, the last one first."""
+def write_shards(folder, values, shards=1, refused=(), **metadata):
+    """Write an array as shards, with rows refused; return their paths, the last one first."""
     paths = []
     for number in range(1, shards + 1):
         shard = f"{number}-of-{shards}"
@@ -16,6 +16,9 @@ def write_shards(folder, values, shards=1, **metadata):
         shape = (len(rows), *values.shape[1:])
         with store.ShardWriter(path, shape, values.dtype, header) as writer:
             writer.write(slice(None), values[rows.start : rows.stop])
+            own = [row - rows.start for row in refused if row in rows]
+            if own:
+                writer.refuse(np.array(own), "left_out")
         paths.append(path)
     return paths[::-1]
 

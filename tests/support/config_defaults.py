@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable
 
 from running import ROOT
-from yaml import safe_load
 
 from vlselect.config.checks import resolve
 from vlselect.config.finetune_settings import Settings
+from vlselect.config.yaml_files import read_yaml
 
-SCHEMA = resolve(safe_load((ROOT / "rules/schemas/config.schema.yaml").read_text()))
+SCHEMA = resolve(read_yaml(ROOT / "rules/schemas/config.schema.yaml"))
 FINETUNE = {k: v["default"] for k, v in SCHEMA["$defs"]["finetune"]["properties"].items()}
 
 GOOD = {

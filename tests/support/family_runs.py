@@ -1,16 +1,19 @@
-"""The model families that slow tests run with: a few, or all with ``--all-families``.
+"""The models that slow tests run with: a few, or all with ``--all-families``.
 
 A plugin of conftest.py. The adapter's unit tests always run with all families.
 """
 
 import pytest
 from model_families import FAMILIES
+from published_models import FOLDER, PUBLISHED
 
-USUAL = {
-    # those that differ most from LLaVA and each other
-    "workflow_family": ("qwen2_5_vl", "smolvlm", "gemma3"),
+GLM, QWEN2, QWEN3 = "glm-4.1v-9b-thinking", "qwen2.5-vl-7b-instruct", "qwen3-vl-instruct"
+USUAL = {  # all of them, and those that a usual run takes
+    # those that differ most from LLaVA and each other, and from published ones where these run
+    "workflow_family": (FAMILIES, ("gemma3",) if FOLDER.is_dir() else ("qwen2_5_vl", "gemma3")),
+    "published_model": (PUBLISHED, (GLM, QWEN2, QWEN3, "smolvlm-256m-instruct")),
     # one whose loss counts the tokens of a step, and one whose loss does not
-    "launched_family": ("llava", "qwen2_5_vl"),
+    "launched_family": (FAMILIES, ("llava", "qwen2_5_vl")),
 }
 
 
@@ -21,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrise tests that take a family."""
-    for argument, usual in USUAL.items():
+    for argument, (every, usual) in USUAL.items():
         if argument in metafunc.fixturenames:
-            families = FAMILIES if metafunc.config.getoption("--all-families") else usual
-            metafunc.parametrize(argument, families)
+            chosen = every if metafunc.config.getoption("--all-families") else usual
+            metafunc.parametrize(argument, chosen)

@@ -11,6 +11,7 @@ import torch
 import transformers as hf
 from family_tokenizers import byte_level, chatml, fast, sentence_piece
 from templates import CHATML, GEMMA, INTERNVL, MISTRAL, QWEN, SMOLVLM, VICUNA
+from usual_models import make_vlm
 
 from vlselect.models.processors import NoVideos, load_processor, without_videos
 from vlselect.models.vlm import VLM
@@ -266,29 +267,6 @@ def internvl(texts: Iterable[str], layers: int, hidden: int):
     return processor, hf.InternVLForConditionalGeneration(config)
 
 
-def paligemma(texts: Iterable[str], layers: int, hidden: int):
-    """PaliGemma: no conversations; its processor writes into the text. The adapter refuses it."""
-    tokenizer = fast(
-        sentence_piece(texts, ["<eos>", "<pad>", "<image>"], "<bos>", prefix=False),
-        pad_token="<pad>",
-        bos_token="<bos>",
-        eos_token="<eos>",
-        image_token="<image>",
-    )
-    images = hf.SiglipImageProcessorPil(size=SQUARE)
-    images.image_seq_length = 4
-    processor = hf.PaliGemmaProcessor(image_processor=images, tokenizer=tokenizer)
-    config = hf.PaliGemmaConfig(
-        vision_config=hf.SiglipVisionConfig(**VISION, vision_use_head=False, projection_dim=hidden),
-        text_config=hf.GemmaConfig(
-            **text_settings(tokenizer, layers, hidden), head_dim=hidden // 4
-        ),
-        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
-        projection_dim=hidden,
-    )
-    return processor, hf.PaliGemmaForConditionalGeneration(config)
-
-
 FAMILIES = {
     "llava": llava,
     "llava_next": llava_next,
@@ -314,4 +292,4 @@ def save_family(
 def open_family(folder: Path, attention: str | None = None) -> VLM:
     """Load a saved family as `loading.load_vlm` does."""
     model = hf.AutoModelForImageTextToText.from_pretrained(folder, attn_implementation=attention)
-    return VLM(model, load_processor(str(folder)), path=str(folder))
+    return make_vlm(model, load_processor(str(folder)), str(folder))

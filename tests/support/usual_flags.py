@@ -8,6 +8,7 @@ from config_defaults import FINETUNE
 
 USUAL = {
     "--batch-size": "64",
+    "--cache-mb": "1024",
     "--device": "cpu",
     "--dtype": "float32",
     "--fraction": "1",
@@ -21,17 +22,21 @@ USUAL = {
     "--n-probe": "16",
     "--net-learning-rate": "2e-5",
     "--nonzeros": "3",
+    "--on-refused": "error",
     "--on-collapse": "error",
     "--parameters": "{}",
     "--points-per-centroid": "256",
     "--projection": "sjlt",
     "--projection-seed": "0",
     "--repeated-ids": "reject",
+    "--save-steps": "0",
     "--seed": "0",
     "--settings": json.dumps(FINETUNE),
     "--sigma": "1.0",
+    "--template-date": "2025-01-01",
     "--threads": "1",
     "--variant": "released",
+    "--workers": "0",
 }
 
 

@@ -10,6 +10,7 @@ from running import HERE, ROOT, copy_program, jobs, snakemake, stand_in, succeed
 
 METHODS = sorted(path.stem for path in (ROOT / "rules/methods").glob("*.smk"))
 FREE = {"prepare_pool", "prepare_task"}
+FREE |= {"check_samples", "check_tasks", "list_refused", "admit_samples"}
 COSTS = "results/mini/costs/"
 BLOCK = re.compile(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", re.MULTILINE)
 LINE = re.compile(r"^    (\w+): (.*)$", re.MULTILINE)
@@ -119,7 +120,7 @@ def test_models_and_proxies_are_charged_to_those_that_use_them(plain):
 
 def test_what_constraints_look_at_is_charged_to_who_keeps_them(limited):
     found = {"/".join(n.split("/")[:2]) for n in limited[1]["random/tokens-2000_seed-0"]}
-    looked_at = {"extract_features/target", "find_near_duplicates/all", "count_tokens/clip"}
+    looked_at = {"extract_features/target", "find_near_duplicates/all"}
     assert found == {"select_random/{subset}"} | looked_at
 
 

@@ -104,7 +104,7 @@ def test_a_methods_own_keys_and_values_are_named(tmp_path):
     config = mini()
     config["methods"]["icons"] = {"top_percent": 120, "percentage": 5}
     output = refused(tmp_path, config)
-    assert "methods.icons: unknown key 'percentage'; known keys: aggregator, " in output
+    assert "methods.icons: unknown key 'percentage' (did you mean 'top_percent'?); known" in output
     assert "methods.icons.top_percent: 120" in output
 
 
@@ -137,6 +137,57 @@ def test_what_a_method_needs_by_its_rule_file_is_named(tmp_path):
 
 def test_a_method_without_rules_is_named(tmp_path):
     config = mini()
-    config["methods"]["magic"] = {}
+    config["methods"] |= {"magic": {}, "icon": {}}
     output = refused(tmp_path, config)
-    assert "methods.magic: no rules/methods/magic.smk" in output
+    assert "methods.magic: no rules/methods/magic.smk\n" in output
+    assert "methods.icon: no rules/methods/icon.smk (did you mean 'icons'?)\n" in output
+
+
+def test_settings_of_a_methods_own_training_are_checked_before_any_job(tmp_path):
+    config = mini(experiments={"main": {"methods": ["self_filter"]}})
+    config["methods"]["self_filter"] = {"finetune": {"batch_size": 1}, "clip": "target"}
+    output = refused(tmp_path, config)
+    assert "methods.self_filter.finetune.batch_size: 1 is less than the minimum of 2" in output
+    config["methods"]["self_filter"]["finetune"] = {"processes": 2, "warmup_ratio": 1}
+    output = refused(tmp_path, config)
+    for key in ("processes: 1 was expected", "warmup_ratio: 1 is"):
+        assert f"methods.self_filter.finetune.{key}" in output
+
+
+def test_a_model_that_a_method_has_by_default_is_named(tmp_path):
+    methods = {"self_filter": {"clip": "other"}}
+    config = mini(methods=methods, experiments={"main": {"methods": ["self_filter"]}})
+    config |= {"models": {"other": config["models"]["target"]}, "gradients": {"model": "other"}}
+    assert "methods.self_filter.model: no model 'target' in `models`" in refused(tmp_path, config)
+
+
+def test_files_that_are_not_there_are_named_together_by_their_keys(tmp_path):
+    config = mini(constraints={"exclude": "data/bad.txt"})
+    stand_in(tmp_path, config)
+    (tmp_path / "data/beta_test.json").unlink()
+    (tmp_path / "data/mixture.json").unlink()
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    done = snakemake(tmp_path, path, "-n")
+    assert done.returncode != 0 and "MissingInput" not in done.stdout
+    for key in ("pool.records", "tasks.beta.test", "constraints.exclude"):
+        assert f"{key}: no file data/" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "complaint"),
+    [
+        ("ratios: [0.2]", "ratios: [0.2]\nratios: [0.3]", "the key 'ratios' is in line "),
+        ("  alpha: {", "  yes: {", "YAML reads yes as bool"),
+    ],
+)
+def test_keys_that_yaml_would_drop_or_misread_are_refused(tmp_path, before, after, complaint):
+    text = (HERE / "mini.yaml").read_text()
+    assert text.count(before) == 1
+    stand_in(tmp_path, mini())
+    path = tmp_path / "my config.yaml"
+    path.write_text(text.replace(before, after))
+    done = snakemake(tmp_path, path, "-n")
+    (line,) = [line for line in done.stdout.splitlines() if complaint in line]
+    assert done.returncode != 0 and line.startswith(f"{path}: line ")
+    assert "Traceback" not in done.stdout

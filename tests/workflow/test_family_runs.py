@@ -1,4 +1,7 @@
-"""The workflow with a model of every family: subsets of three methods, a checkpoint, its scores."""
+"""The workflow with a model of every family: subsets of three methods, a checkpoint, its scores.
+
+With the files of published checkpoints, to the subsets.
+"""
 
 import json
 
@@ -8,6 +11,7 @@ import pytest
 from mini_input import make_record, write
 from model_families import TEXTS, save_family
 from PIL import Image
+from published_models import FOLDER, save_published
 from running import HERE, jobs, snakemake, succeeded
 from safetensors.numpy import load_file
 
@@ -15,10 +19,9 @@ METHODS = ("icons", "coincide", "scalselect")
 N_POOL, N_CHOSEN = 70, 14
 SHAPES = [(40, 40), (96, 32), (30, 90), (64, 64)]
 BENCHMARK = "results/families/benchmarks/target/icons/ratio-0.2_seed-0/alpha.json"
-WITH_MODEL = {
+TO_SUBSETS = {
     *("extract_features", "extract_attention", "warm_up", "collect_gradients"),
-    *("collect_validation_gradients", "finetune_model", "run_benchmarks"),
-    *(f"select_{method}" for method in METHODS),
+    *("collect_validation_gradients", *(f"select_{method}" for method in METHODS)),
 }
 
 
@@ -48,13 +51,15 @@ def first_image(record):
     return images[0] if isinstance(images, list) else images
 
 
-def test_from_the_pool_to_scores(folder, workflow_family):
-    family = workflow_family
-    save_family(family, folder / f"data/{family}", TEXTS, layers=2)
-    config = folder / f"{family}.yaml"
-    config.write_text((HERE / "families.yaml").read_text().replace("MODEL", family))
-    output = succeeded(snakemake(folder, config, "--cores", "2", "subsets", BENCHMARK))
-    assert jobs(output) >= WITH_MODEL
+def run(folder, model, *targets):
+    """Run the workflow with a model of data/; return the rules that ran."""
+    config = folder / f"{model}.yaml"
+    config.write_text((HERE / "families.yaml").read_text().replace("MODEL", model))
+    return jobs(succeeded(snakemake(folder, config, "--cores", "2", *targets)))
+
+
+def check_subsets(folder):
+    """Check subsets, and features that say something of every sample."""
     results = folder / "results/families"
     for method in METHODS:
         rows = pd.read_parquet(results / f"subsets/{method}/ratio-0.2_seed-0.parquet")
@@ -66,6 +71,21 @@ def test_from_the_pool_to_scores(folder, workflow_family):
         (shard,) = (results / f"features/target/{kind}").glob("*.safetensors")
         values = load_file(shard)["values"]
         assert len(values) == N_POOL and len(np.unique(values, axis=0)) >= distinct
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="no files of published checkpoints")
+def test_from_the_pool_to_subsets(folder, published_model):
+    save_published(published_model, folder / f"data/{published_model}", TEXTS)
+    assert run(folder, published_model, "subsets") >= TO_SUBSETS
+    check_subsets(folder)
+
+
+def test_from_the_pool_to_scores(folder, workflow_family):
+    save_family(workflow_family, folder / f"data/{workflow_family}", TEXTS, layers=2)
+    ran = run(folder, workflow_family, "subsets", BENCHMARK)
+    assert ran >= TO_SUBSETS | {"finetune_model", "run_benchmarks"}
+    check_subsets(folder)
+    results = folder / "results/families"
     checkpoint = results / "checkpoints/target/icons/ratio-0.2_seed-0"
     losses = pd.read_csv(checkpoint / "training_log.csv")["loss"]
     assert losses.iloc[-1] < losses.iloc[0] and np.isfinite(losses).all()

@@ -45,17 +45,25 @@ def limited(mini_input, tmp_path_factory):
     config["methods"] |= {"semdedup": {"model": "target", "n_clusters": 6}}
     del config["gradients"], config["methods"]["icons"], config["methods"]["scalselect"]
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    wanted = ["subsets", *(f"results/mini/tables/{t}.csv" for t in ("budgets", "subset_overlap"))]
+    wanted = ["subsets", "results/mini/tables/budgets.csv", "results/mini/figures/overlap.svg"]
     done = snakemake(folder, folder / "config.yaml", "--cores", "2", *wanted)
     return folder / "results/mini", succeeded(done)
 
 
 def test_only_what_is_asked_for_is_made(limited):
     _, output = limited
-    made = {"prepare_pool", "extract_features", "find_near_duplicates", "count_tokens"}
+    made = {"prepare_pool", "extract_features", "find_near_duplicates", "check_samples"}
+    made |= {"list_refused", "admit_samples"}
     made |= {"cluster_activations", "summarise_clusters", "score_semdedup"}
     made |= {"check_budgets"} | {f"select_{method}" for method in METHODS}
-    assert jobs(output) == made | {"subsets", "tabulate_budgets", "tabulate_subsets"}
+    made |= {"subsets", "tabulate_budgets", "tabulate_subsets", "plot_overlap"}
+    assert jobs(output) == made
+
+
+def test_figures_name_budgets_as_the_config_does(limited):
+    results, _ = limited
+    drawn = (results / "figures/overlap.svg").read_text(encoding="utf-8")  # texts in comments
+    assert all(f"<!-- {name} -->" in drawn for name in ("20 %", "40 samples", "3,000 tokens"))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -84,7 +92,7 @@ def test_every_subset_keeps_the_constraints(limited, method, budget):
 
 def test_tables_know_each_budget_by_its_share(limited):
     results, _ = limited
-    shards = (results / "pool/tokens/counter").glob("*.parquet")
+    shards = (results / "features/counter/checked").glob("*.parquet")
     tokens = pd.concat([pd.read_parquet(path) for path in shards]).sort_values("row")
     assert tokens["row"].tolist() == list(range(330)) and (tokens["response_tokens"] > 0).all()
     budgets = pd.read_csv(results / "tables/budgets.csv").set_index("budget")

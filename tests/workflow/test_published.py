@@ -51,6 +51,17 @@ def test_figures_are_drawn_from_the_tables_and_nothing_else_runs(copy):
     assert not jobs(again)
 
 
+def test_tables_name_the_methods_and_budgets_of_a_cached_run(copy):
+    output = succeeded(snakemake(copy, CONFIG, "--cores", "1", "--dry-run", "-p", "figures"))
+    methods = list(pd.read_csv(TABLES / "benchmark_scores.csv")["method"].unique())
+    assert f"--budgets  --methods {' '.join(methods)} " in output
+    row = {"budget": "samples-133060", "amount": 133060, "pool": 665298, "ratio": "0.2"}
+    path = copy / "results/published/tables/budgets.csv"
+    declarations.write_table([row], "budgets", path)
+    output = succeeded(snakemake(copy, CONFIG, "--cores", "1", "--dry-run", "-p", "figures"))
+    assert output.count("--budgets results/published/tables/budgets.csv") == len(FIGURES)
+
+
 def test_only_figures_whose_tables_are_there(copy):
     (copy / "results/published/tables/cost.csv").unlink()
     output = succeeded(snakemake(copy, CONFIG, "--cores", "1", "--dry-run", "figures"))

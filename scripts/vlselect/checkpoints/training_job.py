@@ -1,6 +1,7 @@
 """Training jobs of rules: flags in, a checkpoint directory out, written by one process."""
 
 import argparse
+import json
 import logging
 import os
 import shutil
@@ -13,7 +14,7 @@ import pandas as pd
 from vlselect.checkpoints import processes
 from vlselect.checkpoints.finetune import train
 from vlselect.checkpoints.training_log import LOG_NAME
-from vlselect.config.finetune_settings import Settings
+from vlselect.config.finetune_settings import NO_EFFECT, Settings
 from vlselect.core import log
 from vlselect.core.folders import replacing_directory
 from vlselect.models import loading
@@ -27,13 +28,29 @@ logger = logging.getLogger(__name__)
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags for model, samples, settings and output."""
     add_samples_arguments(parser)
-    parser.add_argument("--settings", required=True, help="finetuning settings, as JSON")
+    add_settings_arguments(parser)
     parser.add_argument("--seed", type=int, required=True, help="of everything random")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to write")
+    about = "Parquet: part, row of samples that the model refuses, not trained on"
+    parser.add_argument("--left-out", type=Path, help=about)
     parser.add_argument(
         "--partial", type=Path, help="folder for states to resume from after a kill (save_steps)"
     )
-    loading.add_model_arguments(parser)
+    loading.add_loading_arguments(parser)
+
+
+def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags for finetuning settings; those that no result depends on have their own."""
+    parser.add_argument("--settings", required=True, help="finetuning settings, as JSON")
+    for name in NO_EFFECT:
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=int, required=True, help=f"{name}, if not in --settings")
+
+
+def read_settings(arguments: argparse.Namespace) -> Settings:
+    """Return the settings that the flags of `add_settings_arguments` hold."""
+    own = {name: getattr(arguments, name) for name in NO_EFFECT}
+    return Settings.from_mapping(own | json.loads(arguments.settings))
 
 
 def start_logging() -> None:

@@ -4,6 +4,8 @@ Read by the workflow, so beside the standard library it imports jsonschema only,
 does the same.
 """
 
+import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 import jsonschema
@@ -15,6 +17,9 @@ RENAMED = {  # keys of earlier versions, and what to write now
     "methods.icons.percentile": "is called methods.icons.top_percent now",
     "plan": "is gone; `make plan TRIAL=<n>` measures with a trial run on n samples",
 }
+
+
+NUMBER = re.compile(r"([+-]?\d+)(\.\d*)?(?:[eE]([+-]?)(\d+))?")  # as people write it
 
 
 class ConfigError(InputError):
@@ -216,11 +221,30 @@ def _path(where: str, error: jsonschema.ValidationError) -> str:
     return ".".join([where, *(str(part) for part in error.absolute_path)])
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a question after the known name that a wrong one may stand for, or nothing."""
+    found = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
+
+
 def _say(error: jsonschema.ValidationError) -> str:
     """Return one line on what is wrong, with the schema's own description of the key."""
     if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
         known = sorted(error.schema.get("properties", {}))
         unknown = sorted(map(str, error.instance.keys() - set(known)))
-        return f"unknown key {', '.join(map(repr, unknown))}; known keys: {', '.join(known)}"
+        named = ", ".join(f"{key!r}{nearest(key, known)}" for key in unknown)
+        return f"unknown key {named}; known keys: {', '.join(known)}"
     about = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
-    return f"{error.message}" + (f" ({about})" if about else "")
+    return f"{error.message}{_as_number(error)}" + (f" ({about})" if about else "")
+
+
+def _as_number(error: jsonschema.ValidationError) -> str:
+    """Return how to write a text that stands for a number; to YAML 2e-5 is none."""
+    refused = error.validator in ("type", "anyOf") and isinstance(error.instance, str)
+    if not refused or not (match := NUMBER.fullmatch(error.instance)):
+        return ""
+    whole, fraction, sign, exponent = match.groups()
+    if exponent is None:
+        return f"; in quotes this is text: write {error.instance}"
+    fraction = fraction if fraction not in (None, ".") else ".0"
+    return f"; to YAML this is text: write {whole}{fraction}e{sign or '+'}{exponent}"

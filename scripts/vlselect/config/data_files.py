@@ -4,6 +4,7 @@ Read by the workflow, so it imports the standard library and what of ours does t
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from vlselect.config.checks import ConfigError
 from vlselect.config.record_files import by_part, image_location, is_table, record_files
@@ -66,6 +67,42 @@ def check_data(config: Mapping) -> None:
     """
     if "pool" in config and (problems := list(_problems(config))):
         raise ConfigError("\n".join(problems))
+
+
+def check_files(config: Mapping) -> None:
+    """Check that the files of records and of sample ids exist, but for those that the run makes.
+
+    Raises
+    ------
+    ConfigError
+        Naming every key whose file does not exist.
+    """
+    made_here = Path("results", config["run"])
+    problems = [
+        f"{key}: no file {file} in {Path.cwd()}"
+        for key, files in _named_files(config)
+        for file in files
+        if not (Path(file).exists() or Path(file).is_relative_to(made_here))
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _named_files(config: Mapping) -> Iterator[tuple[str, list[str]]]:
+    """Yield the files that a run reads by the keys that name them.
+
+    Where a stage is given, the tasks may be needed no more, and their files be elsewhere.
+    """
+    pool, given = config["pool"], config["given"]
+    if "pool" not in given:
+        for name, part in parts(pool).items():
+            key = "pool" if name is None else f"pool.sources.{name}"
+            yield f"{key}.records", record_files(part["records"])
+    for name, task in config["tasks"].items() if not given else ():
+        yield from ((f"tasks.{name}.{split}", task_files(task, split)) for split in SPLITS)
+    for key in ("keep", "exclude"):
+        if config["constraints"][key]:
+            yield f"constraints.{key}", [config["constraints"][key]]
 
 
 def _problems(config: Mapping) -> Iterator[str]:

@@ -18,7 +18,8 @@ def check_models(config: Mapping) -> None:
     Parameters
     ----------
     config : mapping
-        A config that passed `check_references`, with its experiments completed.
+        A config that passed `check_references`, with its experiments completed and its methods'
+        defaults filled in.
 
     Raises
     ------
@@ -82,3 +83,6 @@ def _sections(config: Mapping) -> Iterator[tuple[str, Mapping, list[str]]]:
             gradients["warm_up"]["finetune"],
             [gradients["model"]],
         )
+    for name, parameters in config["methods"].items():
+        if "finetune" in parameters:
+            yield f"methods.{name}.finetune", parameters["finetune"], [parameters["model"]]

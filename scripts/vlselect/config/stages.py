@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 DATA_STAGES = ("pool", "tasks", "features", "gradients", "influence", "votes", "clusters")
-UNCHARGED = ("digits", "make_task", "pool", "tasks")  # prepared alike for all methods
+# Prepared alike for all methods.
+UNCHARGED = ("digits", "make_task", "pool", "tasks", "check_samples")
 
 
 def rule_files(config: Mapping) -> list[str]:
@@ -16,6 +17,7 @@ def rule_files(config: Mapping) -> list[str]:
     return [
         *(["digits"] if "digits" in config else []),
         *(["make_task"] if built else []),
+        "check_samples",
         *(stage for stage in DATA_STAGES if stage not in config["given"]),
         *(["contamination"] if counts_contamination(config) and not screens_pool(config) else []),
         "subsets",

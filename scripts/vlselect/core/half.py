@@ -20,13 +20,18 @@ _INFINITE, _MINUS_INFINITE = np.int16(0x7C00), np.uint16(0xFC00)
 
 
 def to_stored(
-    values: np.ndarray, dtype: type | np.dtype, kind: str, names: Sequence[str | int]
+    values: np.ndarray,
+    dtype: type | np.dtype,
+    kind: str,
+    names: Sequence[str | int],
+    faults: dict[str | int, str] | None = None,
 ) -> np.ndarray:
     """Cast rows of floats (n, …) to the dtype they are stored in.
 
     `kind` says what the rows are and `names` are their sample ids or row numbers, for the error: a
     ValueError if a row is not finite, overflows, or becomes all zero by the cast. Single values may
-    round to zero, and rows of zeros are allowed.
+    round to zero, and rows of zeros are allowed. With `faults`, such rows become NaN instead, and
+    what is wrong with them is added there under their names.
     """
     with np.errstate(over="ignore", under="ignore"):
         stored = values.astype(dtype)
@@ -35,13 +40,18 @@ def to_stored(
     vanished = values.any(axis=axes) & ~stored.any(axis=axes)
     if not (infinite | vanished).any():
         return stored
-    bad = int(np.argmax(infinite | vanished))
-    name, largest = names[bad], np.abs(values[bad]).max()
-    what = f"{kind} of sample {name!r}" if isinstance(name, str) else f"{kind} of row {name}"
-    if not np.isfinite(largest):
-        raise InputError(f"{what} is not finite as {np.dtype(dtype)}")
-    fault = "overflows" if infinite[bad] else "underflows to zero"
-    raise InputError(f"{what} {fault} as {np.dtype(dtype)}: its largest value is {largest:.3g}")
+    for bad in np.flatnonzero(infinite | vanished):
+        name, largest = names[bad], np.abs(values[bad]).max()
+        what = f"{kind} of sample {name!r}" if isinstance(name, str) else f"{kind} of row {name}"
+        fault = "overflows" if infinite[bad] else "underflows to zero"
+        end = f"{fault} as {np.dtype(dtype)}: its largest value is {largest:.3g}"
+        if not np.isfinite(largest):
+            end = f"is not finite as {np.dtype(dtype)}"
+        if faults is None:
+            raise InputError(f"{what} {end}")
+        faults.setdefault(name, f"{what} {end}")
+    stored[infinite | vanished] = np.nan
+    return stored
 
 
 def finite_rows(values: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ within blocks, so no result depends on the number of shards.
 
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ from vlselect.core.half import to_stored
 
 BLOCK = 64
 TENSOR = "values"
-OWN = {"rows", "run", "code"}  # header keys that may differ between the shards of one array
+REFUSED = "refused"  # header key: rows of the whole array without values by reason, as JSON
+OWN = {"rows", "run", "code", REFUSED}  # header keys that may differ between an array's shards
 GATHERED = 1 << 30  # bytes of scattered rows that are read in one pass
 PAGE = 4096  # bytes; reading one page brings several rows if they are narrower
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
@@ -95,8 +97,10 @@ class ShardWriter:
         self._replacing = replacing(path)
         self._first = int(metadata.get("rows", "0:").partition(":")[0])
         self._kind = metadata.get("kind", TENSOR)
+        self._metadata = dict(metadata)
         self._header = _encode_header(self.shape, self.dtype, metadata)
         self._written = np.zeros(self.shape[0], dtype=bool)
+        self._refused: dict[str, list[int]] = {}
 
     def __enter__(self) -> "ShardWriter":
         self._temporary = self._replacing.__enter__()
@@ -126,6 +130,11 @@ class ShardWriter:
         self._values[rows] = values
         self._written[rows] = True
 
+    def refuse(self, rows: np.ndarray, reason: str) -> None:
+        """Leave rows (counted from the shard's start) without values: NaN, named in the header."""
+        self._values[rows], self._written[rows] = np.nan, True
+        self._refused.setdefault(reason, []).extend((rows + self._first).tolist())
+
     def __exit__(self, kind, error, trace) -> bool | None:
         if kind is None and not self._written.all():
             missing = int(np.argmin(self._written))
@@ -135,7 +144,24 @@ class ShardWriter:
         if isinstance(self._values, np.memmap):
             self._values.flush()
         del self._values
+        if kind is None and any(self._refused.values()):
+            self._name_refused()
         return self._replacing.__exit__(kind, error, trace)
+
+    def _name_refused(self) -> None:
+        """Write the shard once more, with a header that names the refused rows."""
+        rows = {reason: sorted(rows) for reason, rows in self._refused.items()}
+        metadata = self._metadata | {REFUSED: json.dumps(rows)}
+        header = _encode_header(self.shape, self.dtype, metadata)
+        old = self._temporary.with_suffix(".old")
+        self._temporary.rename(old)
+        try:
+            with old.open("rb") as source, self._temporary.open("wb") as file:
+                file.write(header)
+                source.seek(len(self._header))
+                shutil.copyfileobj(source, file)
+        finally:
+            old.unlink()
 
 
 class ShardedArray:
@@ -189,6 +215,13 @@ class ShardedArray:
             here = order[owner == part]
             self._shards[part].read(rows[here] - self._starts[part], here, out)
         return out
+
+    @property
+    def refused(self) -> np.ndarray:
+        """Rows without values, int64 ascending: samples that the model refused."""
+        named = [json.loads(header.get(REFUSED, "{}")) for header in self.metadata]
+        rows = [row for reasons in named for own in reasons.values() for row in own]
+        return np.unique(np.array(rows, dtype=np.int64))
 
     def path_of(self, row: int) -> Path:
         """Return the path of the shard that holds a row."""

@@ -12,7 +12,12 @@ import torch
 from torch import nn
 
 from vlselect.core.errors import InputError
-from vlselect.models.layers import attention_module, first_tensor, hidden_argument
+from vlselect.models.layers import (
+    attention_module,
+    first_tensor,
+    hidden_argument,
+    require_attention,
+)
 
 VARIANTS = ("released", "paper")
 VISUAL, TEXT = 0, 1
@@ -95,6 +100,7 @@ class ActivationRecorder:
     ):
         if variant not in VARIANTS:
             raise InputError(f"variant {variant!r} is not one of {list(VARIANTS)}")
+        require_attention(decoder_layers, chosen, key="features.layers", first=0)
         self._layers = {index: decoder_layers[index] for index in chosen}
         self._masks, self._variant = masks, variant
         self._residuals: dict[int, torch.Tensor] = {}

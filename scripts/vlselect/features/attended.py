@@ -15,7 +15,7 @@ from torch import nn
 
 from vlselect.core.errors import InputError
 from vlselect.features.forward_pass import to_finite, token_width
-from vlselect.models.layers import attention_module, first_tensor
+from vlselect.models.layers import attention_module, first_tensor, require_attention
 from vlselect.models.vlm import Batch
 
 UNATTENDED = "mean of all visual tokens"
@@ -160,6 +160,7 @@ def extract_attended(
     *,
     layer: int,
     mass: float,
+    faults: dict[str, str] | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Average, after an early layer, the visual tokens that the instruction attends to.
 
@@ -175,6 +176,8 @@ def extract_attended(
         Decoder layer, counted from 1: layer 1 is ``decoder_layers[0]``. Later layers do not run.
     mass : float
         Share of the attention, see `attended_tokens`.
+    faults : dict, optional
+        Takes up, by sample id, what cannot be stored; see `half.to_stored`.
 
     Returns
     -------
@@ -192,11 +195,13 @@ def extract_attended(
     """
     if not 1 <= layer <= len(decoder_layers):
         raise InputError(f"layer {layer} is not one of 1 to {len(decoder_layers)}")
+    require_attention(decoder_layers, [layer], key="features.attention.layer", first=1)
     if not batch.image.any():
         return np.zeros((len(batch), token_width(model)), np.float16), []
     with AttendedRecorder(decoder_layers[layer - 1], rows, batch.image, mass) as recorder:
         model(**batch.inputs, use_cache=False)
     if len(recorder.features) != len(batch):
         raise RuntimeError(f"the forward pass did not reach decoder layer {layer}")
-    features = to_finite(torch.stack(recorder.features), np.float16, "attended", batch.sample_ids)
+    stacked = torch.stack(recorder.features)
+    features = to_finite(stacked, np.float16, "attended", batch.sample_ids, faults)
     return features, [batch.sample_ids[b] for b in recorder.unattended]

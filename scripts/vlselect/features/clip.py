@@ -21,7 +21,8 @@ from vlselect.core import log
 from vlselect.core.errors import InputError
 from vlselect.core.half import to_stored
 from vlselect.core.store import BLOCK
-from vlselect.models.loading import explained, prepare_device
+from vlselect.models.failures import explained
+from vlselect.models.loading import prepare_device
 from vlselect.models.weights import load_pretrained
 from vlselect.pool import images
 from vlselect.pool.records import IMAGE_MARKER, Record
@@ -64,7 +65,7 @@ class CLIP:
         where = {"revision": revision or "main", "trust_remote_code": arguments.trust_remote_code}
         options = {"dtype": getattr(torch, arguments.dtype)}
         options |= {"attn_implementation": arguments.attention}
-        with explained(path, revision):
+        with explained(path, revision, own_code=arguments.trust_remote_code):
             processor = AutoProcessor.from_pretrained(path, **where)
             kind = AutoConfig.from_pretrained(path, **where).model_type
             if kind != CLIPModel.config_class.model_type:
@@ -73,6 +74,27 @@ class CLIP:
         model = model.to(device).eval()
         logger.info("loaded %s (%s parameters) on %s", path, model.num_parameters(), model.device)
         return cls(model, processor, str(path), revision or "", arguments.batch_size)
+
+    @classmethod
+    def load_without_weights(cls, arguments: argparse.Namespace) -> "CLIP":
+        """Load processor and architecture only, for `count`; the model is known to be a CLIP."""
+        where = {"revision": arguments.revision or "main"}
+        where |= {"trust_remote_code": arguments.trust_remote_code}
+        with explained(arguments.model, arguments.revision):
+            processor = AutoProcessor.from_pretrained(arguments.model, **where)
+            config = AutoConfig.from_pretrained(arguments.model, **where)
+        with torch.device("meta"):
+            model = AutoModel.from_config(config)
+        return cls(model, processor, str(arguments.model), arguments.revision or "")
+
+    def count(self, record: Record, pictures: Sequence[Image.Image]) -> tuple[int, int]:
+        """Return the tokens of a sample's text, and 0 (a CLIP has no responses)."""
+        text = self.processor.tokenizer(
+            conversation_text(record), truncation=True, max_length=self.max_length
+        )
+        if pictures:
+            self.processor.image_processor(images=list(pictures), return_tensors="pt")
+        return len(text["input_ids"]), 0
 
     @property
     def width(self) -> int:
@@ -126,10 +148,12 @@ def extract_clip(
     image_root: str | Path,
     *,
     max_pixels: int,
+    faults: dict[str, str] | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Embed the images and the text of samples, in blocks cut on absolute multiples of 64 rows.
 
-    `rows` must be ascending; `image_root` and `max_pixels` as for `images.load`.
+    `rows` must be ascending; `image_root` and `max_pixels` as for `images.load`. `faults` takes up,
+    by sample id, what cannot be stored; see `half.to_stored`.
 
     Yields
     ------
@@ -142,7 +166,8 @@ def extract_clip(
     Raises
     ------
     ValueError
-        If an embedding is not finite, or images cancel each other out; names the sample.
+        Without `faults`, if an embedding is not finite, or images cancel each other out; names the
+        sample.
     """
     blocks = [np.array(list(block)) for _, block in groupby(rows, key=lambda row: row // BLOCK)]
     for block in log.progress(blocks, description="clip embeddings"):
@@ -153,18 +178,20 @@ def extract_clip(
         means.index_add_(0, torch.from_numpy(owners), clip.embed_images(pictures))
         texts = clip.embed_texts([conversation_text(record) for record in records])
         values = torch.stack([normalize(means, dim=-1), texts], dim=1)  # (n, image or text, d)
-        _require_unit(values, records)
+        _require_unit(values, records, faults)
         sample_ids = [record.sample_id for record in records]
-        yield block, to_stored(values.flatten(1).numpy(), np.float16, "clip", sample_ids)
+        yield block, to_stored(values.flatten(1).numpy(), np.float16, "clip", sample_ids, faults)
 
 
-def _require_unit(values: Tensor, records: Sequence[Record]) -> None:
+def _require_unit(values: Tensor, records: Sequence[Record], faults: dict[str, str] | None) -> None:
     """Check that embeddings (n, 2, d) have unit length, except for samples without images."""
     expected = torch.tensor([[float(bool(record.images)), 1.0] for record in records])
     sound = (values.norm(dim=-1) - expected).abs() < 1e-3  # NaN is not
-    if not sound.all():
-        wrong = records[int((~sound.all(dim=1)).nonzero()[0])]
-        raise InputError(f"the CLIP embeddings of sample {wrong.sample_id!r} have no direction")
+    for wrong in (~sound.all(dim=1)).nonzero().flatten().tolist():
+        name = records[wrong].sample_id
+        if faults is None:
+            raise InputError(f"the CLIP embeddings of sample {name!r} have no direction")
+        faults[name] = f"the CLIP embeddings of sample {name!r} have no direction"
 
 
 def _chunks(items: Sequence, size: int) -> Iterator[Sequence]:

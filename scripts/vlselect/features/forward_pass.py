@@ -32,13 +32,17 @@ def last_hidden(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Ten
 
 
 def to_finite(
-    values: torch.Tensor, dtype: type, kind: str, sample_ids: Sequence[str]
+    values: torch.Tensor,
+    dtype: type,
+    kind: str,
+    sample_ids: Sequence[str],
+    faults: dict[str, str] | None = None,
 ) -> np.ndarray:
     """Copy a batch of vectors to the host in the dtype they are stored in.
 
-    Raises ValueError, naming kind and sample, if it cannot hold a vector (`half.to_stored`).
+    What happens to a vector that it cannot hold is up to `faults`, see `half.to_stored`.
     """
-    return to_stored(values.float().cpu().numpy(), dtype, kind, sample_ids)
+    return to_stored(values.float().cpu().numpy(), dtype, kind, sample_ids, faults)
 
 
 def require_tokens(mask: torch.Tensor, what: str, sample_ids: Sequence[str]) -> None:
@@ -93,6 +97,7 @@ def extract_features(
     *,
     layers: Sequence[int],
     variant: str,
+    faults: dict[str, str] | None = None,
 ) -> dict[str, np.ndarray]:
     """Run one forward pass over a batch and reduce it to a few vectors per sample.
 
@@ -106,6 +111,8 @@ def extract_features(
         Layers of the activations, counted from 0.
     variant : {"released", "paper"}
         Form of the activations, see `activations.pool_attention`.
+    faults : dict, optional
+        Takes up, by sample id, what cannot be stored; see `half.to_stored`.
 
     Returns
     -------
@@ -117,7 +124,8 @@ def extract_features(
     Raises
     ------
     ValueError
-        If a sample has no response token or its values are not finite; names the sample.
+        If a sample has no response token or, without `faults`, its values are not finite; names
+        the sample.
     """
     require_tokens(batch.response[:, 1:], "response", batch.sample_ids)
     text = batch.instruction | batch.response
@@ -139,6 +147,6 @@ def extract_features(
         ),
     }
     return {
-        kind: to_finite(values[kind], dtype, kind, batch.sample_ids)
+        kind: to_finite(values[kind], dtype, kind, batch.sample_ids, faults)
         for kind, dtype in KINDS.items()
     }

@@ -6,10 +6,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from vlselect.figures import style
+from vlselect.figures.key import Key
 from vlselect.tables.declarations import HIGHER, LOWER
 
 SURE = 0.05  # of p after Holm's correction: the triangle is filled
-HEADING = "difference from random\nat the same ratio, points"
+HEADING = "difference from random\nat the same budget, points"
 
 
 def note(compared: pd.DataFrame, interval: str) -> str:
@@ -39,15 +40,19 @@ def difference(row: dict) -> tuple[str, str]:
     The triangle points up or down where the interval excludes zero. It is filled if p after Holm's
     correction for all comparisons of the table is below 0.05 too.
     """
+    if pd.isna(row["difference"]):
+        return "", "unknown"
     text = signed(row["difference"])
-    if row["low"] == row["low"]:
+    if pd.notna(row["low"] + row["high"]):
         text += f" [{signed(row['low'], plus=False)}, {signed(row['high'], plus=False)}]"
     sure = row["p_holm"] <= SURE
     up, down = ("\u25b2", "\u25bc") if sure else ("\u25b3", "\u25bd")
     return {HIGHER: up, LOWER: down}.get(row["verdict"], ""), text
 
 
-def write_beside(axes: Axes, rows: Sequence[dict], compared: pd.DataFrame) -> None:
+def write_beside(
+    axes: Axes, rows: Sequence[dict], compared: pd.DataFrame, key: Key, start: float
+) -> None:
     """Write the differences from random selection as a column of text to the right of a panel.
 
     Parameters
@@ -58,6 +63,10 @@ def write_beside(axes: Axes, rows: Sequence[dict], compared: pd.DataFrame) -> No
         Method and ratio of each row; rows without a comparison stay empty.
     compared : DataFrame
         The rows of ``comparison_with_random.csv`` of the panel's model.
+    key : Key
+        The key to the methods.
+    start : float
+        Where the column starts, in points to the right of the panel.
     """
     numbers = compared.set_index(["method", "ratio"]).to_dict("index")
     at = {"textcoords": "offset points", "va": "center", "fontsize": 8}
@@ -65,12 +74,9 @@ def write_beside(axes: Axes, rows: Sequence[dict], compared: pd.DataFrame) -> No
     for y, row in enumerate(rows):
         if (row["method"], row["ratio"]) in numbers:
             mark, text = difference(numbers[row["method"], row["ratio"]])
-            axes.annotate(
-                mark, (1, y), (14, 0), side, color=style.method_colour(row["method"]), **at
-            )
-            axes.annotate(
-                text, (1, y), (28, 0), side, color=style.INK if mark else style.GREY, **at
-            )
+            colour = style.INK if mark else style.GREY
+            axes.annotate(mark, (1, y), (start, 0), side, color=key.colour(row["method"]), **at)
+            axes.annotate(text, (1, y), (start + 14, 0), side, color=colour, **at)
     title = {"fontsize": 8, "color": style.GREY, "va": "bottom", "linespacing": 1.1}
     place = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    axes.annotate(HEADING, (1.0, 1.0), (14, 3), **title, **place)
+    axes.annotate(HEADING, (1.0, 1.0), (start, 3), **title, **place)

@@ -1,65 +1,37 @@
-"""The look of every figure: one colour and name for each method, fonts, sizes, how it is saved.
+"""The look of every figure: fonts, sizes, notes, labels, how it is saved.
 
 Figures are drawn without pyplot and saved without dates, versions or random ids, so that the same
 tables give the same bytes. In each ``plot_*.py``, `draw` makes the figure from its tables.
 """
 
-import argparse
-import colorsys
-import hashlib
-import textwrap
+import logging
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
 from vlselect.core import store
+from vlselect.figures import fonts, words
+
+logger = logging.getLogger(__name__)
 
 WIDTH = 8.0  # inches
-RESOLUTION = 150  # dots per inch of the PNG
-NOTE_LETTERS = 16  # letters of a note in an inch
-INK, GREY, FAINT = "#222222", "#767676", "#e3e3e3"
+PASSES = 8  # of the layout, at most
+MOST_PIXELS = 2**16 - 1  # of a side, that matplotlib draws
+NOTE_SIZE, NAME_SIZE, TITLE_SIZE = 7.5, 9.0, 10.0  # points
+INK, GREY, FAINT, BAND = "#222222", "#767676", "#e3e3e3", "#f4f4f4"
 
-# Okabe and Ito's palette for colour-blind readers, for the methods shown most often; the other
-# colours are as far from these and from each other as possible, also for red-green blindness.
-METHOD_COLOURS = {
-    "full": "#222222",
-    "pretrained": "#767676",
-    "majority": "#a6a6a6",
-    "random": "#56b4e9",
-    "icons": "#d55e00",
-    "coincide": "#009e73",
-    "scalselect": "#cc79a7",
-    "clip_score": "#0072b2",
-    "el2n": "#e69f00",
-    "perplexity": "#2b5815",
-    "semdedup": "#b3043d",
-    "d2_pruning": "#0c05ce",
-    "self_sup": "#b61cfd",
-    "self_filter": "#670976",
-}
-MARKERS = "oDs^vPX<>phd*8"  # beside the colours: 13 lines in one plot need more than colour
-METHOD_NAMES = {
-    "full": "full pool",
-    "pretrained": "no finetuning",
-    "majority": "majority answer",
-    "icons": "ICONS",
-    "coincide": "COINCIDE",
-    "scalselect": "ScalSelect",
-    "clip_score": "CLIP-Score",
-    "el2n": "EL2N",
-    "semdedup": "SemDeDup",
-    "d2_pruning": "D2-Pruning",
-    "self_sup": "Self-Sup",
-    "self_filter": "Self-Filter",
-}
+MARKERS = "oDs^vPX<>phd*8"  # beside the colours: many lines in one plot need more than colour
 SOURCE_COLOURS = [  # Paul Tol's muted scheme; further sources reuse it with hatching
     "#88ccee",
     "#cc6677",
@@ -87,11 +59,10 @@ _SETTINGS = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
-    "axes.titlesize": 10,
+    "axes.titlesize": TITLE_SIZE,
     "axes.titleweight": "bold",
-    "figure.dpi": RESOLUTION,
-    "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
-    "font.size": 9,
+    "figure.dpi": words.RESOLUTION,
+    "font.size": NAME_SIZE,
     "grid.color": FAINT,
     "hatch.linewidth": 0.6,
     "legend.frameon": False,
@@ -108,35 +79,18 @@ _SETTINGS = {
 
 
 @contextmanager
-def applied() -> Iterator[None]:
-    """Draw and save in the project's style inside this block, ignoring the user's matplotlibrc."""
-    with matplotlib.rc_context():
+def applied(tables: Sequence[pd.DataFrame] = ()) -> Iterator[None]:
+    """Draw and save in the project's style inside this block, ignoring the user's matplotlibrc.
+
+    The tables' texts decide which fonts are used beside matplotlib's own (see `fonts.families`).
+    """
+    families = fonts.families(fonts.characters(tables))
+    with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
+        matplotlib.rcParams.update(_SETTINGS | {"font.family": families})
+        if tables:  # characters without a font were named together
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
-
-
-def method_colour(method: str) -> str:
-    """Return a method's colour, the same in every figure; for an unknown one, from its name."""
-    if method in METHOD_COLOURS:
-        return METHOD_COLOURS[method]
-    digest = hashlib.sha256(method.encode()).digest()
-    hue, depth = digest[0] / 256, 0.26 + 0.14 * digest[1] / 256
-    red, green, blue = colorsys.hls_to_rgb(hue, depth, 0.65)
-    return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
-
-
-def method_marker(method: str) -> str:
-    """Return a method's marker, the same in every figure; for an unknown one, from its name."""
-    known = list(METHOD_COLOURS)
-    digest = hashlib.sha256(method.encode()).digest()
-    place = known.index(method) if method in known else digest[2]
-    return MARKERS[place % len(MARKERS)]
-
-
-def method_name(method: str) -> str:
-    """Return a method's name as shown in figures."""
-    return METHOD_NAMES.get(method, method.replace("_", " "))
 
 
 def source_styles(sources: Sequence[str]) -> dict[str, dict]:
@@ -150,11 +104,6 @@ def source_styles(sources: Sequence[str]) -> dict[str, dict]:
             "edgecolor": "white",
         }
     return styles
-
-
-def percent(label: str) -> str:
-    """Format a ratio label as a percentage: "0.2" as "20 %"."""
-    return f"{100 * float(label):g} %"
 
 
 def listing(items: Sequence[str]) -> str:
@@ -211,13 +160,23 @@ def interval_note(seeds: Iterable[str], lines: str, interval: str) -> str:
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
     """Return an empty figure of a size in inches whose layout cuts nothing off."""
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)  # measures texts far faster than a figure that has no canvas
+    return figure
+
+
+def model_title(model: str, most: float) -> str:
+    """Return the title of a model's panel, at most that many points wide."""
+    start = "model: "
+    room = most - words.width(start, TITLE_SIZE, "bold")
+    return start + words.fitted([model], room, TITLE_SIZE, "bold")[0]
 
 
 def note(figure: Figure, text: str) -> None:
     """Put a note (n, seeds, model) below a figure, in lines that fit its width."""
-    lines = textwrap.wrap(text, int(figure.get_figwidth() * NOTE_LETTERS))
-    figure.supxlabel("\n".join(lines), fontsize=7.5, color=GREY, x=0.005, ha="left")
+    room = 72 * figure.get_figwidth() - 12
+    lines = [words.wrapped(part, room, NOTE_SIZE) for part in text.split("\n")]
+    figure.supxlabel("\n".join(lines), fontsize=NOTE_SIZE, color=GREY, x=0.005, ha="left")
 
 
 def grid(axes: Axes, axis: str) -> None:
@@ -231,36 +190,53 @@ def halo() -> list[withStroke]:
     return [withStroke(linewidth=2.5, foreground="white")]
 
 
-def legend_below(axes: Axes, methods: Iterable[str]) -> None:
-    """Show the methods' colours and markers below a panel, in space left free for them."""
-    for method in dict.fromkeys(methods):
-        look = {"color": method_colour(method), "marker": method_marker(method), "linewidth": 0.8}
-        axes.plot([], [], label=method_name(method), **look)
-    box = axes.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.19), ncols=3, fontsize=8)
-    box.set_in_layout(False)
+def readable_on(colour: tuple[float, ...]) -> str:
+    """Return the text colour, dark or white, with the higher contrast to a colour (RGB, 0 to 1)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]  # WCAG 2
+    return "white" if luminance < 0.21 else INK  # INK's own luminance is 0.016
 
 
 def label_points(axes: Axes, labels: Sequence[tuple[float, float, str, str]]) -> None:
-    """Write labels, (x, y, text, colour), where they overlap the fewest other labels and points.
+    """Write labels, (x, y, text, colour), where they cover the fewest points and no other label.
 
-    Call it last, since it depends on the final layout. Earlier labels choose first.
+    A label without such a place is left out. Places depend on the final layout, so the figure must
+    have been laid out. Earlier labels choose first.
     """
-    axes.get_figure(root=True).draw_without_rendering()
     frame = axes.get_window_extent()
     points = axes.transData.transform([(x, y) for x, y, *_ in labels])
-    taken = [Bbox.from_extents(x - 8, y - 8, x + 8, y + 8) for x, y in points]
+    marks = [Bbox.from_extents(x - 8, y - 8, x + 8, y + 8) for x, y in points]
+    taken = []
     for i, (x, y, text, colour) in enumerate(labels):
-        others = [box for j, box in enumerate(taken) if j != i]
         label = axes.annotate(text, (x, y), (0, 0), textcoords="offset points")
         label.set(color=colour, fontsize=8, in_layout=False, path_effects=halo())
-        faults = []
+        covered = {}
         for place in _PLACES:
             _move(label, place)
             box = label.get_window_extent()
-            outside = not (frame.x0 <= box.x0 and box.x1 <= frame.x1)
-            faults.append(len(labels) * outside + sum(box.overlaps(other) for other in others))
-        _move(label, _PLACES[faults.index(min(faults))])
-        taken.append(label.get_window_extent())
+            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
+            if inside and not any(box.overlaps(other) for other in taken):
+                covered[place] = sum(box.overlaps(mark) for mark in marks[:i] + marks[i + 1 :])
+        if covered:
+            _move(label, min(covered, key=covered.get))
+            taken.append(label.get_window_extent())
+        else:
+            label.remove()
+
+
+def settle(figure: Figure) -> None:
+    """Lay out a figure until nothing moves by a pixel, and keep that layout.
+
+    One pass is not enough where panels have square cells: their labels then need other margins.
+    """
+    before = None
+    for _ in range(PASSES):
+        figure.draw_without_rendering()
+        now = np.array([axes.get_position().extents for axes in figure.axes])
+        if before is not None and np.allclose(now, before, atol=1 / max(figure.bbox.size)):
+            break
+        before = now
+    figure.set_layout_engine("none")
 
 
 def _move(label: Annotation, place: tuple[int, int, str, str]) -> None:
@@ -274,17 +250,14 @@ def empty(figure: Figure, text: str) -> None:
     figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
 
 
-def add_outputs(parser: argparse.ArgumentParser) -> None:
-    """Add the two output flags of a plot script."""
-    parser.add_argument("--png", type=Path, required=True, help="the figure as PNG")
-    parser.add_argument("--svg", type=Path, required=True, help="the same as SVG")
-
-
 def save(figure: Figure, png: Path, svg: Path) -> None:
     """Write a figure as PNG and as SVG without dates, each whole or not at all."""
+    dpi = min(words.RESOLUTION, MOST_PIXELS / max(figure.get_size_inches()))
+    if dpi < words.RESOLUTION:
+        logger.warning("%s is drawn with %d dots per inch; the SVG shows it sharply", png, dpi)
     with store.replacing(png) as temporary:
         metadata = {"Software": None}
-        figure.savefig(temporary, format="png", dpi=RESOLUTION, metadata=metadata)
+        figure.savefig(temporary, format="png", dpi=dpi, metadata=metadata)
     with store.replacing(svg) as temporary:
         metadata = {"Date": None, "Creator": None}
         figure.savefig(temporary, format="svg", metadata=metadata)

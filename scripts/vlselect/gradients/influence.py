@@ -68,12 +68,16 @@ def mean_gradient(gradients: ShardedArray) -> np.ndarray:
     total = np.zeros(gradients.shape[1], dtype=np.float64)
     for _, block in _finite_blocks(gradients, "validation"):
         total += block.sum(axis=0, dtype=np.float64)
-    return (total / len(gradients)).astype(np.float32)
+    return (total / (len(gradients) - len(gradients.refused))).astype(np.float32)
 
 
 def all_gradients(gradients: ShardedArray) -> np.ndarray:
-    """Read a task's gradients as one float32 array (n_val, k); rows must be finite."""
-    return np.concatenate([block.copy() for _, block in _finite_blocks(gradients, "validation")])
+    """Read a task's gradients as one float32 array (n_val, k), without refused samples.
+
+    Its rows must be finite.
+    """
+    blocks = [block.copy() for _, block in _finite_blocks(gradients, "validation")]
+    return np.delete(np.concatenate(blocks), gradients.refused, axis=0)
 
 
 def products(
@@ -112,8 +116,14 @@ def compute(
     tasks : sequence of ShardedArray, shapes (n_val, k)
         Projected gradients of each task's validation samples.
     matrices : sequence of ShardWriter, shapes (N, n_val), optional
-        One writer per task, for the single inner products. All validation gradients are then held
-        in memory; the result has the same bits.
+        One writer per task, for the single inner products with the validation samples that the
+        model did not refuse. All validation gradients are then held in memory; the result has the
+        same bits.
+
+    Returns
+    -------
+    float32 array (N, T)
+        NaN for samples of the pool that the model refused.
     """
     means = np.stack([mean_gradient(gradients) for gradients in tasks])
     wide = [all_gradients(gradients) for gradients in tasks] if matrices else []
@@ -125,6 +135,9 @@ def compute(
         table[rows] = influences
         for writer, product in zip(matrices, inner, strict=True):
             writer.write(rows, product)
+    table[pool.refused] = np.nan
+    for writer in matrices:
+        writer.refuse(pool.refused, "left_out")
     return table
 
 
@@ -147,10 +160,12 @@ def with_groups(
 def _finite_blocks(array: ShardedArray, what: str) -> Iterator[tuple[int, np.ndarray]]:
     """Iterate over an array in float32 blocks of `ROWS` rows, all of which must be finite.
 
-    Each block is valid until the next one, which overwrites it.
+    Those of refused samples are zero. Each block is valid until the next one, which overwrites it.
     """
+    refused = array.refused
     buffer = np.empty((min(ROWS, len(array)), array.shape[1]), dtype=np.float32)
     for start, stored in _read_ahead(array.blocks(ROWS)):
+        stored[refused[(refused >= start) & (refused < start + len(stored))] - start] = 0
         finite = half.finite_rows(stored)
         if not finite.all():
             row = start + int(np.argmin(finite))

@@ -280,27 +280,42 @@ def project_gradients(
         )
 
 
-def require_norms(values: np.ndarray, losses: np.ndarray, sample_ids: Sequence[str]) -> np.ndarray:
+def require_norms(
+    values: np.ndarray,
+    losses: np.ndarray,
+    sample_ids: Sequence[str],
+    faults: dict[str, str] | None = None,
+) -> np.ndarray:
     """Return the L2 norms, float64 (n,), of projected gradients (n, k); all must have a direction.
 
     Raises ValueError, naming the sample, if a gradient is not finite, or is zero although the loss
-    is not. A sample whose loss is exactly 0 may have a zero gradient, with a warning.
+    is not; with `faults`, the norm is NaN instead, and the message is added there. A sample whose
+    loss is exactly 0 may have a zero gradient, with a warning.
     """
     norms = np.linalg.norm(values.astype(np.float64), axis=1)
     for i in np.flatnonzero(~np.isfinite(norms) | (norms == 0)):
         if norms[i] != 0 or losses[i] != 0:
-            raise InputError(
+            what = (
                 f"the gradient of sample {sample_ids[i]!r} has norm {norms[i]} at a loss of "
                 f"{losses[i]:.6g}: it has no direction"
             )
+            if faults is None:
+                raise InputError(what)
+            faults[sample_ids[i]], norms[i] = what, np.nan
+            continue
         logger.warning("sample %r has loss 0 and a zero gradient, kept as zeros", sample_ids[i])
     return norms
 
 
-def normalise(values: np.ndarray, losses: np.ndarray, sample_ids: Sequence[str]) -> np.ndarray:
+def normalise(
+    values: np.ndarray,
+    losses: np.ndarray,
+    sample_ids: Sequence[str],
+    faults: dict[str, str] | None = None,
+) -> np.ndarray:
     """Divide projected gradients (n, k) by their norms (see `require_norms`), to float32 (n, k).
 
     Rows of zeros, from samples whose loss is exactly 0, stay zero.
     """
-    norms = require_norms(values, losses, sample_ids)
+    norms = require_norms(values, losses, sample_ids, faults)
     return (values / np.where(norms == 0, 1, norms)[:, None]).astype(np.float32)

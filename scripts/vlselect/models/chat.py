@@ -4,7 +4,7 @@ Torch-free: this module handles characters and masks only; `vlm` makes tensors o
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,15 @@ _TALK = [
     {"role": role, "content": [{"type": "text", "text": f"\ue000{i}\ue001"}]}
     for i, role in enumerate(("user", "assistant", "user", "assistant"))
 ]
+_INTRODUCED = [{"role": "system", "content": [{"type": "text", "text": "\ue0004\ue001"}]}, *_TALK]
+_STRINGS = (  # roles whose turns may be strings, in the order in which they are tried
+    *((), ("system",), ("system", "user", "assistant"), ("system", "assistant"), ("assistant",)),
+    *(("user", "assistant"), ("system", "user"), ("user",)),
+)
+_SAID = {"system": "the system prompt", "user": "the question", "assistant": "the response"}
+_THOUGHT = "</think>"
+
+PROCESSOR = "processor"  # reason of a refusal that is none of the known ones
 
 Span = tuple[int, int]  # first character, one past the last
 Render = Callable[[list[dict]], str]
@@ -25,6 +34,14 @@ Render = Callable[[list[dict]], str]
 
 class MaskError(InputError):
     """The responses of a sample cannot be located in the output of the chat template."""
+
+
+class Refused(MaskError):  # noqa: N818 (an outcome, not always an error)
+    """A model cannot take this one sample; `reason` is a code of refused.csv (docs/models.md)."""
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -74,7 +91,8 @@ def locate_texts(
     plain = chat_messages(record)
     text = render(plain)
     marked, texts = _mark(plain)
-    pieces = _MARK.split(render(marked))  # literal, number, literal, …, number, literal
+    shown = render(marked)
+    pieces = _MARK.split(shown)  # literal, number, literal, …, number, literal
     numbers = [int(number) for number in pieces[1::2]]
     said = [i for i, part in enumerate(texts) if part.role != "system"]
     if [i for i in numbers if texts[i].role != "system"] != said:
@@ -88,7 +106,7 @@ def locate_texts(
         part = texts[number]
         stop = _end(text, place, part.text, literal)
         if place < 0 or stop < 0:
-            raise _refusal(f"does not render {part.text[:40]!r} as it is")
+            raise _alteration(plain, shown, render)
         start, place, left_open = place, stop + len(literal), False
         if part.role == "assistant" and part.last:
             closing = close.match(text, stop)
@@ -99,16 +117,25 @@ def locate_texts(
             stop, place = stop + len(end), place + len(end)
         spans[part.role].append((start, stop))
     if place != len(text):
-        raise _refusal("ends differently with other texts")
+        raise _alteration(plain, shown, render)
     return text[:stop] if left_open and end and not text[stop:].strip() else text, spans
 
 
-def shows_texts(render: Render) -> bool:
-    """Return whether a template renders every text of a short conversation unchanged."""
-    try:
-        return _MARK.findall(render(_TALK)) == ["0", "1", "2", "3"]
-    except MaskError:
-        return False
+def string_roles(render: Render) -> frozenset[str]:
+    """Return the roles whose turns a template takes as one string only, not as a list of parts.
+
+    The first choice that lets the template show each text of a short conversation once and in
+    order: with a system prompt, or without one where the template has no place for it.
+    """
+    for talk, order in ((_INTRODUCED, "40123"), (_TALK, "0123")):
+        for roles in _STRINGS:
+            try:
+                shown = _MARK.findall(render(with_strings(talk, roles)))
+            except MaskError:
+                continue
+            if shown == list(order):
+                return frozenset(roles)
+    return frozenset()
 
 
 def turn_closings(render: Render, tokens: Sequence[str], end: str | None = None) -> list[str]:
@@ -161,13 +188,16 @@ def chat_messages(record: Record) -> list[dict]:
     return chat
 
 
-def with_strings(messages: list[dict]) -> list[dict]:
-    """Turn messages with a single text into string content, for templates that need it.
+def with_strings(messages: list[dict], roles: Container[str]) -> list[dict]:
+    """Turn messages of some roles with a single text into string content, see `string_roles`.
 
     Texts next to images stay parts; some templates read them under ``content``.
     """
     given = []
     for message in messages:
+        if message["role"] not in roles:
+            given.append(message)
+            continue
         parts = [
             part | {"content": part["text"]} if part["type"] == "text" else part
             for part in message["content"]
@@ -178,8 +208,10 @@ def with_strings(messages: list[dict]) -> list[dict]:
     return given
 
 
-def _mark(messages: list[dict]) -> tuple[list[dict], list[_Text]]:
-    """Replace each text by a numbered private-use mark; return the messages and the texts."""
+def _mark(messages: list[dict], keep: int = -1) -> tuple[list[dict], list[_Text]]:
+    """Replace each text, except number `keep`, by a numbered private-use mark; return the messages
+    and the texts.
+    """
     texts: list[_Text] = []
     marked = []
     for message in messages:
@@ -189,7 +221,8 @@ def _mark(messages: list[dict]) -> tuple[list[dict], list[_Text]]:
                 rest = message["content"][place:]
                 last = all(other["type"] != "text" for other in rest)
                 texts.append(_Text(message["role"], part["text"], last, not rest))
-                part = {"type": "text", "text": f"\ue000{len(texts) - 1}\ue001"}
+                if len(texts) - 1 != keep:
+                    part = {"type": "text", "text": f"\ue000{len(texts) - 1}\ue001"}
             content.append(part)
         marked.append({"role": message["role"], "content": content})
     return marked, texts
@@ -197,10 +230,33 @@ def _mark(messages: list[dict]) -> tuple[list[dict], list[_Text]]:
 
 def _end(text: str, start: int, part: str, literal: str) -> int:
     """Return where a text at `start`, trimmed or not, ends before `literal`; -1 if absent."""
-    for form in (part, part.rstrip(), part.lstrip(), part.strip()):
+    for form in _forms(part):
         if text.startswith(form + literal, max(start, 0)):
             return start + len(form)
     return -1
+
+
+def _forms(part: str) -> tuple[str, ...]:
+    """Return a text as templates may write it: as it is, or trimmed."""
+    return part, part.rstrip(), part.lstrip(), part.strip()
+
+
+def _alteration(messages: list[dict], shown: str, render: Render) -> MaskError:
+    """Name the first text that a template alters, or that changes what stands around it.
+
+    Each text is rendered among marks for the others; `shown` is the conversation of marks only.
+    """
+    for number, part in enumerate(_mark(messages)[1]):
+        alone = render(_mark(messages, keep=number)[0])
+        mark = f"\ue000{number}\ue001"
+        if alone in {shown.replace(mark, form) for form in _forms(part.text)}:
+            continue
+        what = f"does not render {_SAID[part.role]} {part.text[:40]!r} as it is"
+        if _THOUGHT in part.text:
+            what += f" (to it, {_THOUGHT!r} ends a thought that it moves or drops; "
+            what += f"`pool.forbidden: [{_THOUGHT!r}]` rejects such records)"
+        return _refusal(what)
+    return _refusal("renders the texts otherwise together than alone")
 
 
 def _refusal(what: str) -> MaskError:

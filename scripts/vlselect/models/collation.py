@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from vlselect.core.errors import InputError
+from vlselect.models.chat import Refused
 
 IGNORED = -100  # label of tokens that do not count in the loss
 SEQUENCES = frozenset({"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"})
@@ -37,12 +37,11 @@ class Encoded:
     def first(self, length: int) -> "Encoded":
         """Return the sample cut to its first tokens.
 
-        Raises ValueError, naming the sample, if image tokens would be cut off.
+        Raises Refused, naming the sample, if image tokens would be cut off.
         """
         if self.image[length:].any():
-            raise InputError(
-                f"sample {self.sample_id!r} has image tokens beyond max_length {length}"
-            )
+            what = f"sample {self.sample_id!r} has image tokens beyond max_length {length}"
+            raise Refused("image_cut", what)
         inputs = {
             name: value[:length] if name in SEQUENCES else value
             for name, value in self.inputs.items()

@@ -70,6 +70,24 @@ def attention_module(layer: nn.Module) -> nn.Module:
     )
 
 
+def require_attention(
+    decoder_layers: Sequence[nn.Module], chosen: Sequence[int], *, key: str, first: int
+) -> None:
+    """Check that decoder layers have self-attention; not all of hybrid models (Qwen3.5) do.
+
+    `chosen` counts from `first`, as the config's `key` does. Raises InputError, naming the key and
+    the layers that it may name.
+    """
+    named = [{name for name, _ in layer.named_children()} for layer in decoder_layers]
+    having = [i for i, names in enumerate(named, first) if not names.isdisjoint(ATTENTION_NAMES)]
+    without = sorted(set(chosen) - set(having))
+    if without:
+        raise InputError(
+            f"decoder layers {without} have no self-attention, which is read here; set `{key}` in "
+            f"the config to layers that have it, of this model: {having}"
+        )
+
+
 def first_tensor(output: torch.Tensor | tuple) -> torch.Tensor:
     """Return the hidden states from a module's output, a tensor or a tuple that starts with one."""
     return output if isinstance(output, torch.Tensor) else output[0]

@@ -7,49 +7,62 @@ import argparse
 import importlib.util
 import logging
 import os
-import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     BitsAndBytesConfig,
+    ProcessorMixin,
 )
 
-from vlselect.core.errors import InputError, MissingFileError
+from vlselect.core.errors import InputError
 from vlselect.core.kept_memory import keep_freed_memory
-from vlselect.models.processors import load_processor
+from vlselect.models.dates import fix_date
+from vlselect.models.failures import explained, require_plain
+from vlselect.models.processors import load_processor, require_image_tokens
 from vlselect.models.vlm import VLM
 from vlselect.models.weights import load_pretrained
 
 logger = logging.getLogger(__name__)
 
 QUANTISATIONS = ("4bit", "8bit")
+NO_BATCHES = {"batch_size": None, "batch_tokens": None, "workers": 0}
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say which model to load, where and how."""
+def add_processor_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say which model encodes samples: no more than `load_without_weights`."""
     parser.add_argument("--model", required=True, help="local directory, or hub id with --revision")
     parser.add_argument("--revision", help="commit of the hub repository; absent for a directory")
-    parser.add_argument("--dtype", required=True, choices=["float32", "bfloat16", "float16"])
-    parser.add_argument("--device", required=True, help="auto, cpu, cuda or cuda:<n>")
-    parser.add_argument("--attention", help="eager, sdpa or flash_attention_2")
-    parser.add_argument("--quantisation", choices=QUANTISATIONS, help="needs bitsandbytes")
-    parser.add_argument("--batch-size", type=int, required=True, help="samples in a batch")
-    parser.add_argument("--batch-tokens", type=int, help="most tokens in a batch, with padding")
     parser.add_argument("--max-length", type=int, help="tokens of a sample; longer ones are cut")
-    what = "processes that encode samples while the model runs"
-    parser.add_argument("--workers", type=int, default=0, help=what)
+    what = "day that chat templates take for today, YYYY-MM-DD"
+    parser.add_argument("--template-date", required=True, help=what)
     parser.add_argument("--threads", type=int, required=True, help="CPU threads; sums depend on it")
     parser.add_argument("--trust-remote-code", action="store_true", help="run the hub's own code")
 
 
+def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say which model to load, where and how."""
+    add_processor_arguments(parser)
+    parser.add_argument("--dtype", required=True, choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--device", required=True, help="auto, cpu, cuda or cuda:<n>")
+    parser.add_argument("--attention", help="eager, sdpa or flash_attention_2")
+    parser.add_argument("--quantisation", choices=QUANTISATIONS, help="needs bitsandbytes")
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a model that is run on batches of samples."""
+    add_loading_arguments(parser)
+    parser.add_argument("--batch-size", type=int, required=True, help="samples in a batch")
+    parser.add_argument("--batch-tokens", type=int, help="most tokens in a batch, with padding")
+    what = "processes that encode samples while the model runs"
+    parser.add_argument("--workers", type=int, default=0, help=what)
+
+
 def load_from_arguments(arguments: argparse.Namespace) -> VLM:
-    """Load the model that the flags of `add_model_arguments` name; see `prepare_device`."""
+    """Load the model that the flags name, those for batches if there are; see `prepare_device`."""
     device = prepare_device(arguments)
+    batches = {key: getattr(arguments, key, value) for key, value in NO_BATCHES.items()}
     return load_vlm(
         arguments.model,
         revision=arguments.revision,
@@ -58,10 +71,9 @@ def load_from_arguments(arguments: argparse.Namespace) -> VLM:
         attention=arguments.attention,
         quantisation=arguments.quantisation,
         trust_remote_code=arguments.trust_remote_code,
-        batch_size=arguments.batch_size,
-        batch_tokens=arguments.batch_tokens,
         max_length=arguments.max_length,
-        workers=arguments.workers,
+        template_date=arguments.template_date,
+        **batches,
     )
 
 
@@ -91,16 +103,17 @@ def pick_device(device: str) -> torch.device:
 def load_vlm(
     path: str,
     *,
-    revision: str | None = None,
-    dtype: str = "float32",
-    device: str = "auto",
-    attention: str | None = None,
-    quantisation: str | None = None,
-    trust_remote_code: bool = False,
-    batch_size: int = 64,
-    batch_tokens: int | None = None,
-    max_length: int | None = None,
-    workers: int = 0,
+    revision: str | None,
+    dtype: str,
+    device: str,
+    attention: str | None,
+    quantisation: str | None,
+    trust_remote_code: bool,
+    batch_size: int | None,
+    batch_tokens: int | None,
+    max_length: int | None,
+    workers: int,
+    template_date: str,
 ) -> VLM:
     """Load model and processor from a local directory, or from the hub at a fixed revision.
 
@@ -110,20 +123,23 @@ def load_vlm(
         A directory without a revision, or a hub id and a commit.
     dtype, device, attention : str
         As in `add_model_arguments`.
-    quantisation : {"4bit", "8bit"}, optional
+    quantisation : {"4bit", "8bit"} or None
         Hold the weights of linear layers in NF4 or LLM.int8; all others keep `dtype`.
     trust_remote_code : bool
         Run code that comes with the model.
     batch_size, batch_tokens, max_length, workers
-        See `VLM`.
+        See `VLM`; a model that is not run on batches needs no size.
+    template_date : str
+        Day that chat templates take for today, YYYY-MM-DD.
 
     Raises
     ------
     MissingFileError
         If there is no such directory and no revision, or the hub's files are not available.
     InputError
-        If the model needs code of its own and the config does not allow it, or if quantisation is
-        requested and bitsandbytes is not installed.
+        If the model cannot be loaded: it needs code of its own and the config does not allow it,
+        files are broken, the architecture is another kind of model, the processor's settings are
+        not those of the model, or quantisation is not as asked for or needs bitsandbytes.
     WeightsError
         If weights are missing or do not belong to the model.
 
@@ -137,7 +153,9 @@ def load_vlm(
         options["quantization_config"] = _quantisation_config(quantisation, options["dtype"])
         options["device_map"] = {"": target}
     where = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
-    with explained(path, revision):
+    with explained(path, revision, own_code=trust_remote_code):
+        if not quantisation:
+            require_plain(path, AutoConfig.from_pretrained(path, **where))
         processor = load_processor(path, **where)
         model = load_pretrained(AutoModelForImageTextToText, path, **options, **where)
     if bool(quantisation) != is_quantised(model):
@@ -145,6 +163,7 @@ def load_vlm(
             f"model {path!r} {'stayed' if quantisation else 'is saved'} "
             f"{'un' if quantisation else ''}quantised, but `quantisation` is {quantisation!r}"
         )
+    _prepare_processor(processor, model, path, template_date)
     model = model if quantisation else model.to(target)
     logger.info("loaded %s (%s parameters) on %s", path, model.num_parameters(), model.device)
     return VLM(
@@ -162,53 +181,32 @@ def load_vlm(
 def load_without_weights(arguments: argparse.Namespace) -> VLM:
     """Load processor and architecture only: enough to encode samples, not to run the model.
 
-    Flags and errors as for `load_from_arguments`; dtype, device and quantisation are ignored.
+    Flags as `add_processor_arguments` adds them, errors as of `load_from_arguments`.
     """
     torch.set_num_threads(arguments.threads)
     path, revision = arguments.model, arguments.revision
     trust = {"trust_remote_code": arguments.trust_remote_code}
-    with explained(path, revision):
+    with explained(path, revision, own_code=arguments.trust_remote_code):
         processor = load_processor(path, revision=revision or "main", **trust)
         config = AutoConfig.from_pretrained(path, revision=revision or "main", **trust)
         with torch.device("meta"):
             model = AutoModelForImageTextToText.from_config(config, **trust)
+    _prepare_processor(processor, model, path, arguments.template_date)
     return VLM(
         *(model, processor),
         path=path,
         revision=revision or "",
-        batch_size=arguments.batch_size,
-        batch_tokens=arguments.batch_tokens,
         max_length=arguments.max_length,
+        **NO_BATCHES,
     )
 
 
-@contextmanager
-def explained(path: str, revision: str | None) -> Iterator[None]:
-    """Convert errors of transformers in the block to those of `load_vlm`, which say what to do."""
-    if revision is None and not Path(path).is_dir():
-        raise MissingFileError(
-            f"model {path!r} is not a directory; a hub id needs a `revision` in the config"
-        )
-    try:
-        yield
-    except OSError as error:
-        if revision is None:
-            raise MissingFileError(f"cannot load the model in {path!r}: {error}") from error
-        command = f"hf download {shlex.quote(path)} --revision {shlex.quote(revision)}"
-        raise MissingFileError(
-            f"cannot load model {path!r} at revision {revision!r}: {error}. Without a network, run "
-            f"`{command}` on a machine that has one and shares this machine's Hugging Face cache "
-            f"(HF_HOME); or run `{command} --local-dir <folder>`, copy the folder here, and set "
-            "`path` to it and `revision` to null"
-        ) from error
-    except ValueError as error:
-        if "trust_remote_code" not in str(error):
-            raise
-        raise InputError(
-            f"model {path!r} needs its own Python code, which is not run by default: its "
-            "architecture is not in transformers. If you have read and trust that code, set "
-            "`trust_remote_code: true` in this model's entry under `models` in the config"
-        ) from error
+def _prepare_processor(
+    processor: ProcessorMixin, model: torch.nn.Module, path: str, template_date: str
+) -> None:
+    """Check a processor's settings against its model's, and fix the date of its template."""
+    require_image_tokens(processor, model, path)
+    fix_date(processor, template_date)
 
 
 def is_quantised(model: torch.nn.Module) -> bool:

@@ -22,13 +22,14 @@ from peft import (
 from peft.utils.transformers_weight_conversion import (
     convert_peft_adapter_state_dict_for_transformers,
 )
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from vlselect.core.digests import file_digest
-from vlselect.core.errors import InputError, MissingFileError
+from vlselect.core.errors import InputError, MissingFileError, one_line
 from vlselect.models.vlm import VLM
-from vlselect.models.weights import require_same
+from vlselect.models.weights import WeightsError, require_same
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -38,9 +39,9 @@ def attach_lora(
     *,
     rank: int,
     alpha: float,
-    dropout: float = 0.0,
-    target_modules: str | Sequence[str] | None = None,
-    modules_to_save: Sequence[str] = (),
+    dropout: float,
+    target_modules: str | Sequence[str] | None,
+    modules_to_save: Sequence[str],
     seed: int,
 ) -> PeftModel:
     """Wrap a model with a new LoRA adapter, in float32, and freeze everything else.
@@ -53,9 +54,9 @@ def attach_lora(
         The update of a weight is alpha / rank · B A.
     dropout : float
         On the adapter's inputs, during training.
-    target_modules : str or sequence of str, optional
-        A regular expression that matches whole module names, or suffixes of module names; by
-        default every linear layer of the language model.
+    target_modules : str, sequence of str or None
+        A regular expression that matches whole module names, or suffixes of module names; None
+        adapts every linear layer of the language model.
     modules_to_save : sequence of str
         Suffixes of names of modules that are fully trained and saved with the adapter.
     seed : int
@@ -120,13 +121,17 @@ def load_adapter(vlm: VLM, folder: str | Path) -> VLM:
     MissingFileError
         If the folder has no safetensors adapter (peft would unpickle another format).
     WeightsError
-        If weights are missing or do not belong to the adapter.
+        If weights are missing, broken, or do not belong to the adapter.
     """
     path = _require_adapter(folder)
     config = PeftConfig.from_pretrained(str(folder))
     config.inference_mode = True  # frozen
     model = PeftModel(vlm.model, config)
-    given = load_file(path, device=str(vlm.device))
+    try:
+        given = load_file(path, device=str(vlm.device))
+    except SafetensorError as error:
+        cure = "delete it to train it again, or copy it again"
+        raise WeightsError(f"{path} is broken or cut off ({one_line(error)}): {cure}") from error
     embeddings = any(".base_layer." in name for name in given)  # peft saves adapted embeddings
     own = get_peft_model_state_dict(model, save_embedding_layers=embeddings)
     require_same(path, convert_peft_adapter_state_dict_for_transformers(model, config, given), own)

@@ -5,9 +5,12 @@ soon as they are loaded. This pipeline has no videos: without torchvision, a sta
 video processor, and everything else is loaded as usual.
 """
 
+import json
 import logging
+import re
 from typing import Any
 
+from torch import nn
 from transformers import (
     PROCESSOR_MAPPING,
     AutoConfig,
@@ -19,9 +22,15 @@ from transformers import (
 )
 from transformers.utils import PushToHubMixin, is_torchvision_available
 
+from vlselect.core.errors import InputError, MissingLibraryError, one_line
+
 logger = logging.getLogger(__name__)
 
 _LOADERS = {"tokenizer": AutoTokenizer, "image_processor": AutoImageProcessor}
+_STRATEGY = "vision_feature_select_strategy"
+_CURE = (
+    "`pip install -r envs/requirements-families.txt` installs what processors of some models need"
+)
 
 
 class NoVideos(BaseVideoProcessor, PushToHubMixin):
@@ -57,17 +66,30 @@ def without_videos(kind: type[ProcessorMixin]) -> type[ProcessorMixin]:
 def load_processor(path: str, **where: Any) -> ProcessorMixin:
     """Load the processor of a model, with or without torchvision.
 
-    `where` is revision and trust_remote_code. Raises ImportError, naming the library, if the
-    processor needs another optional library, or torchvision for more than videos.
+    `where` is revision and trust_remote_code. Raises MissingLibraryError, naming the library, if
+    the processor needs another optional library, or torchvision for more than videos.
     """
     try:
         return AutoProcessor.from_pretrained(path, **where)
     except ImportError as error:
-        kind = PROCESSOR_MAPPING.get(type(AutoConfig.from_pretrained(path, **where)), None)
-        parts = kind.get_attributes() if kind is not None else []
-        known = {*_LOADERS, "video_processor"}
-        if is_torchvision_available() or "video_processor" not in parts or set(parts) - known:
-            raise ImportError(f"the processor of {path!r} cannot be loaded: {error}") from error
+        try:
+            processor = _load_for_images(path, **where)
+        except ImportError as other:
+            raise _missing(path, other) from other
+        except AttributeError as other:  # it reads settings that only a video processor knows
+            raise _missing(path, ImportError(f"it needs torchvision: {other}")) from other
+        if processor is None:
+            raise _missing(path, error) from error
+        return processor
+
+
+def _load_for_images(path: str, **where: Any) -> ProcessorMixin | None:
+    """Load a processor with a stand-in for its video processor; None if it lacks something else."""
+    kind = PROCESSOR_MAPPING.get(type(AutoConfig.from_pretrained(path, **where)), None)
+    parts = kind.get_attributes() if kind is not None else []
+    known = {*_LOADERS, "video_processor"}
+    if is_torchvision_available() or "video_processor" not in parts or set(parts) - known:
+        return None
     settings, _ = kind.get_processor_dict(path, **where)
     loaded = [
         NoVideos(settings.get(part, {}))
@@ -77,3 +99,38 @@ def load_processor(path: str, **where: Any) -> ProcessorMixin:
     ]
     logger.info("torchvision is not installed: %s accepts images only", kind.__name__)
     return without_videos(kind).from_args_and_dict(loaded, settings)
+
+
+def require_image_tokens(processor: ProcessorMixin, model: nn.Module, path: str) -> None:
+    """Check that a processor of the LLaVA family counts an image's tokens as its model does.
+
+    Older files lack some of the settings by which it counts. Raises InputError with the right ones.
+    """
+    vision = getattr(model.config, "vision_config", None)
+    if "llava" not in model.config.model_type or not hasattr(vision, "patch_size"):
+        return
+    parts = {name.rpartition(".")[2] for name, _ in model.named_parameters()}
+    right = {
+        "patch_size": vision.patch_size,
+        "num_image_tokens": (vision.image_size // vision.patch_size) ** 2,
+        "num_additional_image_tokens": int(not parts.isdisjoint(("class_embedding", "cls_token"))),
+        _STRATEGY: getattr(model.config, _STRATEGY, None),
+    }
+    wrong = {
+        name: value
+        for name, value in right.items()
+        if value is not None and getattr(processor, name, value) != value
+    }
+    if wrong:
+        raise InputError(
+            f"{path}: by its processor's settings, which older files lack in part, an image has "
+            f"another number of tokens than the model makes of it; write {json.dumps(wrong)[1:-1]} "
+            "into processor_config.json"
+        )
+
+
+def _missing(path: str, error: ImportError) -> MissingLibraryError:
+    text = one_line(error)
+    short = re.match(r"\w+ requires the \w+ library", text)
+    reason = f"{short[0]}, which is not installed" if short else text
+    return MissingLibraryError(f"the processor of {path!r} cannot be loaded: {reason}. {_CURE}")

@@ -16,12 +16,13 @@ from jinja2 import TemplateError
 from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
-from vlselect.core.errors import InputError
+from vlselect.core.errors import LIBRARY_ERRORS, one_line
 from vlselect.models import chat, collation
-from vlselect.models.chat import MaskError, Span
+from vlselect.models.chat import PROCESSOR, MaskError, Refused, Span
 from vlselect.models.collation import SEQUENCES, Batch, Encoded
 from vlselect.pool.records import IMAGE_MARKER, Record, Turn
 
+MEDIA = {"image_token": "image", "boi_token": "image", "video_token": "video"}  # of processors
 TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")  # by which some models recognise image tokens
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class VLM:
         In evaluation mode, on `device`.
     processor : ProcessorMixin
         Its chat template renders every conversation.
-    batch_size, batch_tokens : int, int or None
+    batch_size, batch_tokens : int or None
         Most samples and tokens (padding and images included) in a batch; None sets no limit.
     workers : int
         Processes that read and encode samples while the model runs; with 0, this process does.
@@ -55,11 +56,11 @@ class VLM:
         processor,
         *,
         path: str,
-        revision: str = "",
-        batch_size: int = 64,
-        batch_tokens: int | None = None,
-        max_length: int | None = None,
-        workers: int = 0,
+        revision: str,
+        batch_size: int | None,
+        batch_tokens: int | None,
+        max_length: int | None,
+        workers: int,
     ):
         self.model, self.processor = model.eval(), processor
         self.path, self.revision, self.batch_size = path, revision, batch_size
@@ -70,24 +71,22 @@ class VLM:
         if processor.chat_template is None and self.tokenizer.chat_template is None:
             raise MaskError(
                 f"{path}: the processor has no chat template, which is usual for base models "
-                "(PaliGemma); choose a model trained for conversations"
+                "(PaliGemma); choose a model trained for conversations, or put the template that "
+                "it was trained with into its folder as chat_template.jinja"
             )
         self._arguments = set(inspect.signature(model.forward).parameters)
         if "cross_attention_mask" in self._arguments:
             raise MaskError(f"{path}: {type(model).__name__} has no image tokens in its sequence")
         self._image_id = image_token_id(model, path)
-        tokens = {self.tokenizer.convert_ids_to_tokens(self._image_id)}
-        tokens |= {getattr(processor, name, None) for name in ("image_token", "boi_token")}
-        self._image_tokens = sorted(tokens - {None, IMAGE_MARKER})
+        tokens = {self.tokenizer.convert_ids_to_tokens(self._image_id): "image"}
+        for name, medium in MEDIA.items():
+            tokens.setdefault(getattr(processor, name, None), medium)
+        known = sorted(tokens.keys() - {None, IMAGE_MARKER})
+        self._media = {token: tokens[token] for token in known}
         self._special = frozenset(special_tokens(self.tokenizer).values())
-        self._strings = False  # whether the template needs text-only content as one string
-        if not chat.shows_texts(self._render):
-            self._strings = True
-            self._strings = chat.shows_texts(self._render)
+        self._strings = chat.string_roles(self._apply_template)
         self._closings, self._end = self._find_closings()
-        self.turn_ends = self.tokenizer.convert_tokens_to_ids(
-            self._closings or [token for token in [self._end] if token]
-        )
+        self.turn_ends = self.tokenizer.convert_tokens_to_ids(self._closings or [self._end])
         text_config = model.config.get_text_config()
         self.positions = getattr(text_config, "max_position_embeddings", None)
 
@@ -118,10 +117,9 @@ class VLM:
 
         Raises
         ------
-        MaskError
-            If the chat template hides or alters the responses, or no response token is left.
-        ValueError
-            If the sample is longer than the model's number of positions.
+        Refused
+            If the chat template hides or alters the responses, the processor fails, no response
+            token is left to predict, or the sample has more tokens than the model has positions.
         """
         text, spans = self._write(record)
         encoded = self._tokenise(record, text, images, spans["assistant"], spans["user"])
@@ -129,8 +127,8 @@ class VLM:
             logger.info("sample %r is cut from %d tokens", record.sample_id, len(encoded))
             encoded = encoded.first(self.max_length)
         self._require_positions(encoded)
-        if not encoded.response.any():
-            raise self._refusal(record, "no token of its responses is left")
+        if not encoded.response[1:].any():
+            raise self._refusal(record, "no_response", "no token of its responses is left")
         return encoded
 
     def encode_prompt(self, record: Record, images: Sequence[Image.Image]) -> Encoded:
@@ -169,16 +167,17 @@ class VLM:
 
     def _require_positions(self, sample: Encoded) -> None:
         if self.positions is not None and len(sample) > self.positions:
-            raise InputError(
+            raise Refused(
+                "too_long",
                 f"sample {sample.sample_id!r} has {len(sample)} tokens, but {self.path} has "
                 f"positions for {self.positions}; a max_length in the model's config cuts longer "
-                "samples"
+                "samples",
             )
 
-    def _refusal(self, record: Record, reason: object) -> MaskError:
-        return MaskError(f"model {self.path}, sample {record.sample_id!r}: {reason}")
+    def _refusal(self, record: Record, reason: str, what: object) -> Refused:
+        return Refused(reason, f"model {self.path}, sample {record.sample_id!r}: {what}")
 
-    def _find_closings(self) -> tuple[list[str], str | None]:
+    def _find_closings(self) -> tuple[list[str], str]:
         """Return the tokens with which the template closes turns, and the one for open turns."""
         added = self.tokenizer.added_tokens_decoder.values()
         whole = {token.content for token in added if token.content.strip()}
@@ -187,12 +186,15 @@ class VLM:
         end = closings[0] if closings else self.tokenizer.eos_token
         if closings:
             logger.info("%s: the chat template ends responses with %s", self.path, closings)
-        elif end:
+        elif end is None:
+            raise MaskError(
+                f"{self.path}: neither the chat template nor the tokenizer has a token that ends a "
+                "response, so a trained model would never stop; name an `eos_token` in "
+                "tokenizer_config.json"
+            )
+        else:
             what = "the chat template does not end responses; each gets the end-of-sequence token"
             logger.info("%s: %s %r", self.path, what, end)
-        else:
-            what = "neither the chat template nor the tokenizer has a token that ends a response"
-            logger.warning("%s: %s", self.path, what)
         return closings, end
 
     def _write(self, record: Record) -> tuple[str, dict[str, list[Span]]]:
@@ -200,10 +202,12 @@ class VLM:
         try:
             return chat.locate_texts(record, self._render, self._closings, self._end)
         except MaskError as error:
-            raise self._refusal(record, error) from error
+            raise self._refusal(record, "chat_template", error) from error
 
     def _render(self, messages: list[dict]) -> str:
-        messages = chat.with_strings(messages) if self._strings else messages
+        return self._apply_template(chat.with_strings(messages, self._strings))
+
+    def _apply_template(self, messages: list[dict]) -> str:
         try:
             return self.processor.apply_chat_template(messages, tokenize=False)
         except (TemplateError, TypeError) as error:
@@ -217,11 +221,12 @@ class VLM:
         responses: Sequence[Span],
         instructions: Sequence[Span],
     ) -> Encoded:
-        for token in self._image_tokens:
+        for token, medium in self._media.items():
             if any(token in turn.text for turn in record.turns):
-                what = f"its text contains {token!r}, which stands for an image"
+                thing = {"image": "an image", "video": "a video"}[medium]
+                what = f"its text contains {token!r}, which stands for {thing}"
                 cure = f"`pool.forbidden: [{token!r}]` rejects such records"
-                raise self._refusal(record, f"{what}; {cure}")
+                raise self._refusal(record, f"{medium}_token", f"{what}; {cure}")
         bos = self.tokenizer.bos_token
         first = {"add_special_tokens": not (bos and text.startswith(bos))}
         try:
@@ -233,15 +238,23 @@ class VLM:
                 return_text_replacement_offsets=True,
                 **first,
             )
-        except ValueError as error:
-            raise self._refusal(record, error) from error
+        except LIBRARY_ERRORS as error:
+            sizes = ", ".join(f"{image.width}x{image.height}" for image in images[:10])
+            what = f"its processor fails on it{f' and its images of {sizes}' if sizes else ''}"
+            reason = "aspect_ratio" if "aspect ratio" in str(error) else PROCESSOR
+            raise self._refusal(record, reason, f"{what}: {one_line(error)}") from error
+        name = type(self.processor).__name__
+        if images and "text_replacement_offsets" not in output:
+            what = "does not say what it puts in an image's place, so masks cannot be found"
+            cure = "choose another model (Idefics3 or SmolVLM in place of Idefics2)"
+            raise self._refusal(record, PROCESSOR, f"{name} {what}; {cure}")
         shifts = output.pop("text_replacement_offsets", [[]])[0]
         shifts = shifts if len(shifts) else []  # no images may result in an empty tensor
         again = self.tokenizer(chat.expand(text, shifts), return_offsets_mapping=True, **first)
         ids = output["input_ids"][0].numpy()
         if again["input_ids"] != (tokens := ids.tolist()):
-            name = type(self.processor).__name__
-            raise self._refusal(record, f"{name} changes the text that the chat template wrote")
+            what = f"{name} changes the text that the chat template wrote"
+            raise self._refusal(record, "changed_text", what)
         offsets = np.asarray(again["offset_mapping"])  # (T, 2)
         image = ids == self._image_id
         special = np.array([token in self._special for token in tokens], dtype=bool)

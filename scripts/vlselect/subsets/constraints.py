@@ -54,17 +54,19 @@ class Constraints:
         are exact decimals; minima are rounded up, maxima down, quotas by largest remainder.
     near_duplicates : NearDuplicates, optional
         Which samples are near-duplicates of each other.
+    refused : sequence of int
+        Rows of samples that a model refused: never chosen.
 
     Attributes
     ----------
     eligible : bool array, shape (N,)
-        Samples that are not excluded.
+        Samples that are neither excluded nor refused.
 
     Raises
     ------
     ValueError
         If an id or a source is not in the pool, a source has a quota and another bound, or the
-        samples to keep contradict the other constraints.
+        samples to keep contradict the other constraints or are refused.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Constraints:
         exclude: Sequence[str] = (),
         bounds: Mapping[str, Mapping[str, float]] | None = None,
         near_duplicates: NearDuplicates | None = None,
+        refused: Sequence[int] = (),
     ):
         names, self.source = np.unique(pool["source"].to_numpy(str), return_inverse=True)
         self.names = names.tolist()
@@ -84,6 +87,11 @@ class Constraints:
         self.keep = _rows(self._ids, keep, "keep")
         self.eligible = np.ones(len(pool), dtype=bool)
         self.eligible[_rows(self._ids, exclude, "exclude")] = False
+        both = np.intersect1d(self.keep, refused)
+        if both.size:
+            name = self._ids[both[0]]
+            raise InputError(f"constraints.keep: a model that the method reads refuses {name!r}")
+        self.eligible[np.asarray(refused, dtype=np.int64)] = False
         self.near_duplicates = near_duplicates or NearDuplicates(len(pool))
         self._require_kept()
 
@@ -249,6 +257,7 @@ def read_constraints(
     bounds: Mapping[str, Mapping[str, float]] | None = None,
     duplicates: Sequence[Path] | None = None,
     part_of_pool: bool = False,
+    refused: Sequence[int] = (),
 ) -> Constraints | None:
     """Read constraints from files; None if there are none.
 
@@ -266,6 +275,8 @@ def read_constraints(
     part_of_pool : bool
         Whether `pool` is a part of what the constraints are about (a trial): ids and sources that
         it does not have are passed over.
+    refused : sequence of int
+        See `Constraints`.
     """
     if not (keep or exclude or bounds or duplicates is not None):
         return None
@@ -282,7 +293,12 @@ def read_constraints(
         kept, excluded = (list(filter(ids.__contains__, names)) for names in (kept, excluded))
         bounds = {k: {s: v[s] for s in v.keys() & sources} for k, v in (bounds or {}).items()}
     return Constraints(
-        pool, keep=kept, exclude=excluded, bounds=bounds, near_duplicates=near_duplicates
+        pool,
+        keep=kept,
+        exclude=excluded,
+        bounds=bounds,
+        near_duplicates=near_duplicates,
+        refused=refused,
     )
 
 

@@ -24,6 +24,7 @@ runs before `select` sees a part of the pool.
 """
 
 import inspect
+from collections.abc import Sequence
 from types import ModuleType
 
 import numpy as np
@@ -31,6 +32,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from vlselect.core.errors import InfeasibleError, InputError
+from vlselect.core.refused import accepted
 from vlselect.core.selection import Selection
 from vlselect.subsets.signals import Signal, restrict
 
@@ -39,7 +41,12 @@ class MethodRunner:
     """A method with its inputs; checks what it chooses.
 
     `method` is a module as above; `pool`, `signals`, `seed` and `parameters` are its arguments,
-    `threads` those of matrix products.
+    `threads` those of matrix products. Rows that a model `refused` do not exist for the method.
+
+    Attributes
+    ----------
+    rows : int64 array
+        The pool's other rows, ascending.
     """
 
     def __init__(
@@ -50,8 +57,12 @@ class MethodRunner:
         seed: int,
         parameters: dict,
         threads: int = 1,
+        refused: Sequence[int] = (),
     ):
         self.name = method.__name__.rpartition(".")[2]
+        self.rows = accepted(len(pool), refused)
+        if len(refused):
+            pool, signals = restrict(pool, signals, self.rows)
         self._method, self._pool, self._signals = method, pool, signals
         self._seed, self._parameters, self._threads = seed, parameters, threads
         self._prepared = not hasattr(method, "prepare")
@@ -62,7 +73,7 @@ class MethodRunner:
         Parameters
         ----------
         rows : int64 array, shape (n,)
-            Ascending. The method sees only these.
+            Ascending, without refused ones. The method sees only these.
         count : int
             At most n.
 
@@ -81,7 +92,7 @@ class MethodRunner:
         whole = len(rows) == len(self._pool)
         pool, signals = self._pool, self._signals
         if not whole:
-            pool, signals = restrict(pool, self._prepare(), rows)
+            pool, signals = restrict(pool, self._prepare(), np.searchsorted(self.rows, rows))
         try:
             with threadpool_limits(self._threads):
                 found = self._method.select(pool, signals, count, self._seed, **self._parameters)
@@ -95,7 +106,7 @@ class MethodRunner:
             kinds = (InfeasibleError, InputError, ValueError)
             kind = next(kind for kind in kinds if isinstance(error, kind))
             raise kind(f"method {self.name!r}{part}: {error}") from error
-        return found if whole else Selection(rows[found.rows], found.scores)
+        return Selection(rows[found.rows], found.scores)
 
     def _prepare(self) -> dict[str, Signal]:
         if not self._prepared:

@@ -1,60 +1,16 @@
 """A method's inputs: the pool, and its signals from their files."""
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from vlselect.core.errors import InputError
+from vlselect.core.refused import RowsOf, refused_in
 from vlselect.core.store import ShardedArray
 from vlselect.pool.samples import Samples
-
-
-class RowsOf:
-    """Some rows of a sharded array, with the interface of a `ShardedArray`; read on request.
-
-    Parameters
-    ----------
-    array : ShardedArray (N, ...)
-    rows : int array, shape (n,)
-        Rows of the array, in their new order.
-    """
-
-    def __init__(self, array: ShardedArray, rows: np.ndarray):
-        self._array, self._rows = array, np.asarray(rows, dtype=np.int64)
-        self.dtype, self.shape = array.dtype, (len(rows), *array.shape[1:])
-        self.paths, self.metadata = array.paths, array.metadata
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: slice | np.ndarray | Sequence[int]) -> np.ndarray:
-        """Return rows, in the requested order."""
-        if not isinstance(rows, slice):
-            rows = np.asarray(rows, dtype=np.int64)
-            if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
-                raise IndexError(f"rows outside 0:{len(self)}")
-        return self._array[self._rows[rows]]
-
-    def blocks(self, rows: int = 8192) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the first row of each block, and the block."""
-        for start in range(0, len(self), rows):
-            yield start, self[start : start + rows]
-
-    def groups(self, members: Iterable[np.ndarray], **options) -> Iterator[np.ndarray]:
-        """Read groups of rows scattered over the array, as `ShardedArray.groups`."""
-        return self._array.groups((self._rows[group] for group in members), **options)
-
-    def path_of(self, row: int) -> Path:
-        """Return the path of the shard that holds a row."""
-        return self._array.path_of(int(self._rows[row]))
-
-    def only(self, key: str) -> str:
-        """Return the header value that all shards share."""
-        return self._array.only(key)
-
 
 Signal = pd.DataFrame | ShardedArray | RowsOf | dict[str, pd.DataFrame | ShardedArray]
 
@@ -128,6 +84,15 @@ def read_signals(
                 _add(parts, path.stem, _read_table(path, n_pool))
         _add(signals, name, parts)
     return signals
+
+
+def refused_rows(signals: dict[str, Signal]) -> np.ndarray:
+    """Return the pool's rows, int64 ascending, that any signal names as refused by a model."""
+    files = []
+    for signal in signals.values():
+        parts = signal.values() if isinstance(signal, dict) else [signal]
+        files += [part for part in parts if part is signal or isinstance(part, pd.DataFrame)]
+    return refused_in(files)
 
 
 def restrict(

@@ -169,6 +169,18 @@ TABLES = {
         "same_conversation": ("integer", "those of which all turns are found there, too"),
         "copies": ("integer", "records there that have a question and images of the set"),
     },
+    "refused": {
+        "sample_id": ("text", "the sample's id"),
+        "reason": ("text", "why the model refuses it: a code, listed in docs/models.md"),
+        "message": ("text", "what exactly is wrong"),
+    },
+    "refused_tasks": {
+        "task": ("text", "benchmark task"),
+        "split": ("text", "`validation` or `test`"),
+        "sample_id": ("text", "the sample's id"),
+        "reason": ("text", "as in `refused.csv`"),
+        "message": ("text", "what exactly is wrong"),
+    },
     "cost": {
         "level": ("text", "`rule`, or `selection`, `finetuning`, `total` of a method"),
         "name": ("text", "the rule, or the method"),

@@ -3,9 +3,9 @@ from functools import partial
 
 import pytest
 import torch
+from usual_models import load_vlm
 
 from vlselect.benchmarks.generation import before_end, generate, greedy
-from vlselect.models.loading import load_vlm
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
 

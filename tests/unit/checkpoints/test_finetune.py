@@ -10,11 +10,11 @@ from closeness import assert_close_vectors, chain, rounding
 from config_defaults import finetune_settings
 from PIL import Image
 from torch.nn import functional
+from usual_models import load_vlm
 
 from vlselect.checkpoints.finetune import prepare_model, train
 from vlselect.checkpoints.training_data import ResponseCollator, SampleDataset
 from vlselect.core.errors import InputError
-from vlselect.models.loading import load_vlm
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
 

@@ -9,6 +9,7 @@ import torch
 from array_files import write_shards
 from closeness import assert_close_sums, assert_close_vectors, chain, rounding
 from config_defaults import finetune_settings
+from usual_models import load_vlm
 
 from vlselect.checkpoints import score_net
 from vlselect.checkpoints.finetune import prepare_model
@@ -21,7 +22,6 @@ from vlselect.checkpoints.score_net import (
 )
 from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray
-from vlselect.models.loading import load_vlm
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
 

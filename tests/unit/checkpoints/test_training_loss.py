@@ -17,13 +17,13 @@ from step_gradients import PROGRAM, keep_first, slow_step
 from tiny_inputs import write_images
 from transformers import Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration
 from usual_flags import usual
+from usual_models import load_vlm
 
 from vlselect.checkpoints.finetune import train
 from vlselect.checkpoints.launching import launch_command
 from vlselect.checkpoints.training_log import TrainingLog
 from vlselect.checkpoints.training_loss import StepLoss
 from vlselect.models.collation import IGNORED, Encoded, collate
-from vlselect.models.loading import load_vlm
 from vlselect.pool.samples import Samples
 
 train = partial(train, max_pixels=10**7)

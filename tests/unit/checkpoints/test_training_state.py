@@ -8,11 +8,11 @@ import pytest
 import torch
 from config_defaults import finetune_settings
 from safetensors.torch import load_file, save_file
+from usual_models import load_vlm
 
 from vlselect.checkpoints.finetune import train
 from vlselect.checkpoints.training_log import TrainingLog
 from vlselect.checkpoints.training_state import changing
-from vlselect.models.loading import load_vlm
 from vlselect.models.weights import WeightsError
 from vlselect.pool.samples import Samples
 

@@ -108,8 +108,8 @@ def test_checking_twice_changes_nothing():
     ("path", "value", "message"),
     [
         ("colour", "blue", "config: unknown key 'colour'; known keys: cached, "),
-        ("pool.shard", 2, "config.pool: unknown key 'shard'"),
-        ("tasks.vqa.tset", "x", "config.tasks.vqa: unknown key 'tset'"),
+        ("pool.shard", 2, "config.pool: unknown key 'shard' (did you mean 'shards'?); known"),
+        ("tasks.vqa.tset", "x", "config.tasks.vqa: unknown key 'tset' (did you mean 'test'?)"),
         ("models.target.weights", "x", "config.models.target: unknown key 'weights'"),
         ("gradients.warmup", {}, "config.gradients: unknown key 'warmup'"),
         ("experiments.main.seed", 0, "config.experiments.main: unknown key 'seed'"),
@@ -148,6 +148,29 @@ def test_a_wrong_key_or_value_is_named(path, value, message):
     with pytest.raises(ConfigError) as error:
         check(changed(path, value), SCHEMA)
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("written", "cure"),
+    [
+        ("2e-5", "write 2.0e-5"),
+        ("1E3", "write 1.0e+3"),
+        ("2.5e05", "write 2.5e+05"),
+        ("-1.e-3", "write -1.0e-3"),
+        ("0.1", "in quotes this is text: write 0.1"),
+        ("fast", None),
+    ],
+)
+def test_a_text_that_is_meant_as_a_number_is_told_how_to_be_one(written, cure):
+    with pytest.raises(ConfigError, match="finetune.learning_rate: .* of type 'number'") as error:
+        check(changed("finetune", {"learning_rate": written}), SCHEMA)
+    assert cure in str(error.value) if cure else "write" not in str(error.value)
+
+
+def test_a_text_among_several_types_is_told_how_to_be_a_number():
+    build = {"layout": "vqa", "questions": "q.json", "validation": "1e2"}
+    with pytest.raises(ConfigError, match="build.validation: .*: write 1.0e\\+2"):
+        check(changed("tasks.built", {"build": build}), SCHEMA)
 
 
 def test_a_wrong_value_is_explained_by_the_keys_description():

@@ -5,6 +5,7 @@ import pytest
 from vlselect.config.checks import ConfigError
 from vlselect.config.data_files import (
     check_data,
+    check_files,
     flag_values,
     pool_files,
     task_files,
@@ -97,3 +98,50 @@ def test_bounds_name_parts_of_the_mixture():
         check_data({**config({"sources": sources}), "constraints": bounds})
     keyed = {"sources": sources, "source_key": "task"}  # known only when the records are read
     check_data({**config(keyed), "constraints": bounds})
+
+
+FILES = {
+    "pool.records": "pool.json",
+    "tasks.t.test": "t.json",
+    "tasks.t.validation": "v.json",
+    "constraints.keep": "keep.txt",
+}
+
+
+def with_files(**changes):
+    """Return a config that names all of FILES."""
+    constraints = {"keep": "keep.txt", "exclude": None}
+    own = {"run": "mine", "given": [], "constraints": constraints}
+    return config(PLAIN, t={"test": "t.json", "validation": "v.json"}) | own | changes
+
+
+@pytest.fixture
+def present(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in FILES.values():
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("key", FILES)
+def test_a_file_that_is_not_there_is_named_with_its_key(present, key):
+    check_files(with_files())
+    (present / FILES[key]).unlink()
+    with pytest.raises(ConfigError, match=f"^{key}: no file {FILES[key]} in {present}$"):
+        check_files(with_files())
+
+
+def test_files_of_given_stages_and_of_the_run_itself_need_not_be_there(present):
+    for key in ("pool.records", "tasks.t.test"):
+        (present / FILES[key]).unlink()
+    check_files(with_files(given=["pool", "tasks"]))
+    made = {"records": "results/mine/raw/mixture.json", "images": "images"}
+    check_files(with_files(pool=made, tasks={}))
+    with pytest.raises(ConfigError, match="pool.records"):
+        check_files(with_files(pool=made, tasks={}, run="other"))
+
+
+def test_every_missing_part_of_a_mixture_is_named(present):
+    (present / "charts.parquet").touch()
+    with pytest.raises(ConfigError, match=r"^pool.sources.coco.records: no file coco.json in \S+$"):
+        check_files(with_files(pool=MIXTURE))

@@ -20,6 +20,7 @@ GOOD = {
     },
     "finetune": FINETUNE,
     "gradients": {"model": "target", "warm_up": {"finetune": FINETUNE}},
+    "methods": {"random": {}, "self_filter": {"model": "target", "finetune": FINETUNE}},
     "experiments": {"main": {"models": ["target"]}},
 }
 
@@ -77,6 +78,17 @@ def test_a_good_config_passes(config):
         (
             changed(gradients__warm_up__finetune={"processes": 5}),
             r"gradients\.warm_up\.finetune: .*processes 5",
+        ),
+        (
+            changed(methods__self_filter__finetune={"gradient_accumulation": 3, "processes": 2}),
+            r"methods\.self_filter\.finetune: .*processes 2",
+        ),
+        (
+            changed(
+                methods__self_filter__model="small",
+                methods__self_filter__finetune={"adapter": "none"},
+            ),
+            r"methods\.self_filter\.finetune\.adapter: none, but models\.small",
         ),
     ],
 )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from trak.projectors import BasicProjector, ProjectionType
+from usual_models import attach_lora, load_vlm
 
 from vlselect.core import half, store
 from vlselect.features.attended import extract_attended, instruction_rows
@@ -18,8 +19,6 @@ from vlselect.gradients.per_sample import (
     project_gradients,
     require_norms,
 )
-from vlselect.models.loading import load_vlm
-from vlselect.models.lora import attach_lora
 from vlselect.pool.samples import Samples
 
 project_gradients = partial(project_gradients, max_pixels=10**7)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from closeness import assert_close_vectors, chain
 from PIL import Image
+from usual_models import load_vlm
 
 from vlselect.features.attended import (
     attended_tokens,
@@ -12,7 +13,6 @@ from vlselect.features.attended import (
     instruction_attention,
     instruction_rows,
 )
-from vlselect.models.loading import load_vlm
 from vlselect.pool.records import Record, Turn
 
 pytestmark = pytest.mark.numeric

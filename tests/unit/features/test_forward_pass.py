@@ -15,6 +15,7 @@ from transformers import (
     LlavaConfig,
     PhiConfig,
 )
+from usual_models import load_vlm
 
 from vlselect.features.activations import VARIANTS
 from vlselect.features.attended import extract_attended
@@ -25,7 +26,6 @@ from vlselect.features.forward_pass import (
     require_images,
     shard_header,
 )
-from vlselect.models.loading import load_vlm
 from vlselect.models.vlm import Batch
 from vlselect.pool.records import Record, Turn
 

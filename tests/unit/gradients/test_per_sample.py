@@ -9,6 +9,7 @@ import torch
 from closeness import assert_close_vectors, chain, distances, rounding
 from peft import LoraConfig, get_peft_model
 from torch import nn
+from usual_models import attach_lora, load_vlm
 
 from vlselect.gradients import projection
 from vlselect.gradients.per_sample import (
@@ -18,8 +19,6 @@ from vlselect.gradients.per_sample import (
     project_gradients,
     response_losses,
 )
-from vlselect.models.loading import load_vlm
-from vlselect.models.lora import attach_lora
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
 

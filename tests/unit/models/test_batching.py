@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from usual_models import load_vlm
 
 from vlselect.core import store
 from vlselect.models.batching import SLACK, SPREAD, batches, by_length
-from vlselect.models.loading import load_vlm
 from vlselect.pool.samples import Samples
 
 batches = partial(batches, max_pixels=10**7)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from templates import CHATML, GEMMA, INTERNVL, QWEN, SMOLVLM, VICUNA
 
@@ -11,7 +12,9 @@ from vlselect.models.chat import (
     expand,
     locate_texts,
     shift,
+    string_roles,
     turn_closings,
+    with_strings,
 )
 from vlselect.pool.records import Record, Turn
 
@@ -27,6 +30,9 @@ SPECIAL = [
     ),
     *("<start_of_turn>", "<end_of_turn>", "<start_of_image>"),
 ]
+
+
+ROLES = {"system", "user", "assistant"}
 
 
 def renderer(template):
@@ -210,6 +216,77 @@ def test_a_template_that_changes_texts_is_refused(kind):
     render = renderer(QWEN.replace(old, new))
     with pytest.raises(MaskError, match="the chat template"):
         locate_texts(talk("What <is>  this?", "A Red  <digit>", "So?", "Yes"), render)
+
+
+THINKS = QWEN.replace("{{ part.text }}", "{{ part.text.split('</think>')[-1].lstrip('\\n') }}")
+EMPTY = (  # Qwen3.5's, as GLM's, writes an empty thought where there is none
+    "{% if m.role != 'assistant' or '</think>' in part.text %}{{ part.text }}"
+    "{% else %}{{ '<think>\n\n</think>\n\n' + part.text }}{% endif %}"
+)
+NAMED = {
+    "</think>": ("the response 'so</think>it is'.*`pool.forbidden: .'</think>'.`", THINKS),
+    "empty thought": ("the response 'so</think>it is'", QWEN.replace("{{ part.text }}", EMPTY)),
+    "A": ("the question 'A'", QWEN.replace("part.text", "part.text | replace('A', 'a')")),
+    "<b>": ("the response '<b>'", QWEN.replace("part.text", "part.text | replace('<b>', '')")),
+    "long": (
+        "the system prompt 'long'",
+        QWEN.replace("part.text", "part.text | replace('long', 'short')"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_the_text_that_a_template_alters_is_named(kind):
+    message, template = NAMED[kind]
+    thought = ("?", "so</think>it is")
+    texts = {"</think>": thought, "empty thought": thought, "A": ("A", "b"), "<b>": ("x", "<b>")}
+    for before in ((), ("first", "one"), ("first", "one", "second", "two")):
+        system = "long" if kind == "long" else None
+        record = talk(*before, *texts.get(kind, ("x", "y")), system=system)
+        with pytest.raises(MaskError, match=f"the chat template does not render {message}"):
+            locate_texts(record, renderer(template))
+
+
+PARTS = "{% for m in messages %}{{ m.role }}: {{ m.content[0]['text'] }}\n{% endfor %}"
+TEXTS = "{% for m in messages %}{{ m.role }}: {{ m.content + '\n' }}{% endfor %}"
+
+
+def by_role(*strings):
+    """Return a template that writes the content of some roles as it is, and parts of others."""
+    return (
+        "{% for m in messages %}{{ m.role }}: {% if m.role in "
+        + repr(list(strings))
+        + " %}{{ m.content | trim }}{% else %}{{ m.content[0]['text'] }}{% endif %}\n{% endfor %}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "roles"),
+    [
+        (PARTS, set()),
+        (by_role("system"), {"system"}),  # Gemma 4
+        (by_role("system", "assistant"), {"system", "assistant"}),  # GLM-4.1V
+        (by_role("assistant"), {"assistant"}),  # Pixtral
+        (by_role("user"), {"user"}),
+        (TEXTS, {"system", "user", "assistant"}),
+        (PARTS.replace("in messages", "in messages if m.role != 'system'"), set()),
+        (TEXTS.replace("in messages", "in messages if m.role != 'system'"), ROLES),
+        ("{{ messages[4].content }}", set()),
+    ],
+)
+def test_roles_whose_turns_are_strings_to_a_template(template, roles):
+    def render(messages):
+        try:
+            return renderer(template)(messages)
+        except (TypeError, UndefinedError) as error:
+            raise MaskError(str(error)) from error
+
+    found = string_roles(render)
+    assert found == roles
+    record = talk("what?", "yes", "so?", "no", system="be brief")
+    if template != "{{ messages[4].content }}":
+        _, spans = locate_texts(record, lambda messages: render(with_strings(messages, found)))
+        assert len(spans["user"]) == len(spans["assistant"]) == 2
 
 
 def test_a_template_may_drop_the_system_prompt():

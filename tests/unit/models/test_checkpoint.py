@@ -4,11 +4,11 @@ from functools import partial
 import pytest
 import torch
 from config_defaults import finetune_settings
+from usual_models import load_vlm
 
 from vlselect.checkpoints.finetune import train
 from vlselect.core.folders import replacing_directory
 from vlselect.models.checkpoint import load_checkpoint, save_checkpoint
-from vlselect.models.loading import load_vlm
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
 

@@ -1,5 +1,9 @@
-"""The adapter on a model of every family: exact masks, mixed batches, gradients, generation."""
+"""The adapter on a model of every family: exact masks, mixed batches, gradients, generation.
 
+Masks, batches and prompts are checked with the files of published checkpoints too.
+"""
+
+import json
 import re
 import unicodedata
 
@@ -7,16 +11,18 @@ import numpy as np
 import pytest
 import torch
 from closeness import assert_close_vectors, chain
-from model_families import FAMILIES, TEXTS, open_family, paligemma, save_family
+from model_families import FAMILIES, TEXTS, open_family, save_family
+from other_families import idefics2, paligemma, qwen3_5
 from PIL import Image
+from published_models import FOLDER, PUBLISHED, save_published
+from usual_models import attach_lora, make_vlm
 
 from vlselect.benchmarks.generation import greedy
+from vlselect.core.errors import InputError
 from vlselect.features.attended import extract_attended, instruction_rows
 from vlselect.features.forward_pass import KINDS, extract_features
 from vlselect.gradients.per_sample import PerSampleGradients, response_losses
-from vlselect.models.chat import MaskError
-from vlselect.models.lora import attach_lora
-from vlselect.models.vlm import VLM
+from vlselect.models.chat import MaskError, Refused
 from vlselect.pool.records import Record, Turn
 
 RNG = np.random.default_rng(0)
@@ -47,13 +53,26 @@ EDGES = talk("edges", "  what is this?\n<image>\n", "\n a red digit. \n", "and? 
 BETWEEN = talk("between", "first <image> then <image>, or\n<image>\nwhich?", "the second\tone")
 ALONE = talk("alone", "<image>", "a digit")
 MARKS = talk("marks", "USER: what? user\nuser ### yes", "ASSISTANT: yes user\n", "yes", "yes")
-ALL = [SINGLE, TURNS, SEVERAL, TEXT, UNICODE, EDGES, BETWEEN, ALONE, MARKS]
+PROGRAM = "```python\n\tdef f(x: list[int]) -> str:\n    return f'{x!r} {{}}' # {% if %} &lt;\n```"
+HTML = '<div id="a">\\n</div>'
+CODE = talk("code", f"<image>\n{PROGRAM}\nwhat?", PROGRAM, HTML, "`x`\n\n- 1")
+ALL = [SINGLE, TURNS, SEVERAL, TEXT, UNICODE, EDGES, BETWEEN, ALONE, MARKS, CODE]
+
+
+@pytest.fixture(scope="module", params=[*FAMILIES, *PUBLISHED])
+def folder(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("family") / request.param
+    if request.param in FAMILIES:
+        return save_family(request.param, folder, TEXTS)
+    if not FOLDER.is_dir():
+        pytest.skip("no files of published checkpoints")
+    return save_published(request.param, folder, TEXTS)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def folder(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("family") / request.param
-    return save_family(request.param, folder, TEXTS)
+def made(request, tmp_path_factory):
+    """Folder of a family's model with a tokenizer of our own."""
+    return save_family(request.param, tmp_path_factory.mktemp("made") / request.param, TEXTS)
 
 
 @pytest.fixture(scope="module")
@@ -152,11 +171,27 @@ def test_responses_are_predicted_from_what_is_before_them_and_from_the_image(vlm
     changed["input_ids"][0, first:-1] = vlm.tokenizer("x", add_special_tokens=False).input_ids[-1]
     after = vlm.model(**changed).logits[0]
     assert_close_vectors(before[:first], after[:first], terms=chain(vlm.model))
-    darker = {**batch.inputs, "pixel_values": batch.inputs["pixel_values"] * 0.5}
-    assert (vlm.model(**darker).logits[0, first - 1] - before[first - 1]).abs().max() > 1e-3
+    mirrored = {**batch.inputs, "pixel_values": batch.inputs["pixel_values"].flip(-1)}
+    assert (vlm.model(**mirrored).logits[0, first - 1] - before[first - 1]).abs().max() > 1e-3
 
 
-def test_features_do_not_depend_on_the_batch(vlm):
+def test_a_sample_has_the_models_positions(vlm, folder, monkeypatch):
+    encoded = encode(vlm, SEVERAL)
+    assert (
+        vlm.positions
+        == json.loads((folder / "config.json").read_text())["text_config"][
+            "max_position_embeddings"
+        ]
+    )
+    monkeypatch.setattr(vlm, "positions", len(encoded))
+    encode(vlm, SEVERAL)
+    monkeypatch.setattr(vlm, "positions", len(encoded) - 1)
+    with pytest.raises(InputError, match="'several' has .* tokens, but .* has positions for"):
+        encode(vlm, SEVERAL)
+
+
+def test_features_do_not_depend_on_the_batch(made):
+    vlm = open_family(made)
     samples = [encode(vlm, record) for record in ALL]
     layers = range(len(vlm.language_layers))
     together = extract_features(
@@ -172,8 +207,8 @@ def test_features_do_not_depend_on_the_batch(vlm):
             assert_close_vectors(together[kind][i], values[0], terms=chain(vlm.model), **stored)
 
 
-def test_attended_features_stop_early_and_do_not_depend_on_the_batch(folder):
-    vlm = open_family(folder, attention="eager")
+def test_attended_features_stop_early_and_do_not_depend_on_the_batch(made):
+    vlm = open_family(made, attention="eager")
     samples = [encode(vlm, record) for record in ALL]
     ran = []
     for i, layer in enumerate(vlm.language_layers):
@@ -191,8 +226,8 @@ def test_attended_features_stop_early_and_do_not_depend_on_the_batch(folder):
         assert np.abs(together[i]).any() == bool(ALL[i].images)
 
 
-def test_lora_is_in_the_language_model_and_its_gradients_are_exact(folder):
-    vlm = open_family(folder)
+def test_lora_is_in_the_language_model_and_its_gradients_are_exact(made):
+    vlm = open_family(made)
     n_linear = sum(isinstance(m, torch.nn.Linear) for m in vlm.model.get_decoder().modules())
     decoder = vlm.model.get_decoder()
     model = vlm.model = attach_lora(vlm.model, rank=2, alpha=4, seed=0).eval()
@@ -247,35 +282,67 @@ def test_decoding_ends_where_the_template_closes_a_turn(vlm):
     assert end in greedy(vlm, 8).eos_token_id
 
 
-def test_a_template_that_changes_texts_is_refused_with_names(folder):
-    vlm = open_family(folder)
+def test_a_template_that_changes_texts_is_refused_with_names(made):
+    vlm = open_family(made)
     template = vlm.processor.chat_template
     for old, new in [(".text", ".text.upper()"), ("for m in messages", "for m in messages[:1]")]:
         vlm.processor.chat_template = template.replace(old, new)
         if vlm.processor.chat_template == template:  # Gemma's applies to the rest
             vlm.processor.chat_template = template.replace("for m in rest", "for m in rest[:1]")
-        with pytest.raises(MaskError, match=f"model {folder}, sample 'single': the chat template"):
+        with pytest.raises(MaskError, match=f"model {made}, sample 'single': the chat template"):
             encode(vlm, SINGLE)
 
 
 def test_a_text_that_holds_an_image_token_is_refused_with_names(vlm, folder):
     token = vlm.processor.image_token
-    record = talk("holds", f"what is {token}?" if token != "<image>" else "what?", "<image> yes")
+    texts = ("what?", "<image> yes") if token == "<image>" else (f"what is {token}?", "yes")
+    record = talk("holds", *texts)
     cure = re.escape(f"`pool.forbidden: [{token!r}]`") if token != "<image>" else ""
     with pytest.raises(MaskError, match=f"model {folder}, sample 'holds'.*{cure}"):
         vlm.encode(record, [])
 
 
+def test_layers_of_a_hybrid_model_are_chosen_by_the_keys_that_errors_name():
+    processor, model = qwen3_5(TEXTS, 8, 32)
+    vlm = make_vlm(model, processor, "qwen3.5")
+    batch = vlm.collate([encode(vlm, record) for record in (SINGLE, TEXT)])
+    layers, rows = vlm.language_layers, instruction_rows(batch, "prompt", vlm.special)
+    with pytest.raises(InputError, match=r"\[0, 2, 4, 5\].*`features.layers`.*\[3, 7\]"):
+        extract_features(model, layers, batch, layers=[0, 2, 3, 4, 5], variant="released")
+    with pytest.raises(InputError, match=r"\[1\].*`features.attention.layer`.*\[4, 8\]"):
+        extract_attended(model, layers, batch, rows, layer=1, mass=0.9)
+    found = extract_features(model, layers, batch, layers=[3, 7], variant="released")
+    assert np.isfinite(found["activations"]).all() and found["activations"].any()
+    model.set_attn_implementation("eager")
+    assert extract_attended(model, layers, batch, rows, layer=4, mass=0.9)[0][0].any()
+
+
+def test_idefics2_is_refused_with_a_model_in_its_place():
+    """Its processor does not say what it puts in an image's place."""
+    vlm = make_vlm(*reversed(idefics2(TEXTS, 2, 32)), "idefics2")
+    with pytest.raises(MaskError, match="'single': Idefics2Processor does not say.*Idefics3"):
+        encode(vlm, SINGLE)
+
+
+def test_a_text_that_holds_a_video_token_is_refused_with_names(vlm):
+    token = getattr(vlm.processor, "video_token", None)
+    if token is None:
+        pytest.skip("no videos")
+    with pytest.raises(Refused, match=re.escape(f"{token!r}, which stands for a video")) as caught:
+        vlm.encode(talk("film", f"what happens in {token} ?", "yes"), [])
+    assert caught.value.reason == "video_token" and "'film'" in str(caught.value)
+
+
 def test_paligemma_is_refused_with_and_without_a_template():
     processor, model = paligemma(TEXTS, 2, 32)
     with pytest.raises(MaskError, match="pali: the processor has no chat template"):
-        VLM(model, processor, path="pali")
+        make_vlm(model, processor, "pali")
     processor.chat_template = (
         "{% for m in messages %}{% for part in m.content %}"
         "{{ '<image>' if part.type == 'image' else part.text }}{% endfor %}"
         "{{ eos_token if m.role == 'assistant' else ' ' }}{% endfor %}"
     )
-    vlm = VLM(model, processor, path="pali")
+    vlm = make_vlm(model, processor, "pali")
     with pytest.raises(MaskError, match="model pali, sample 'single': PaliGemmaProcessor changes"):
         encode(vlm, SINGLE)  # it would attend to its whole answer, in both directions
     with pytest.raises(MaskError, match="model pali, sample 'text': .*images"):

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 from tiny_inputs import WORDS
+from usual_models import load_vlm
 
 from vlselect.benchmarks.generation import generate
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
@@ -12,7 +13,6 @@ from vlselect.features.attended import extract_attended
 from vlselect.features.clip import CLIP, extract_clip
 from vlselect.features.forward_pass import extract_features
 from vlselect.models.batching import batches
-from vlselect.models.loading import load_vlm
 from vlselect.pool.samples import Samples
 
 generate = partial(generate, max_pixels=10**7)

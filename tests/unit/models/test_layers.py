@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from vlselect.models.layers import attention_module, choose_layers, first_tensor, hidden_argument
+from vlselect.core.errors import InputError
+from vlselect.models.layers import (
+    attention_module,
+    choose_layers,
+    first_tensor,
+    hidden_argument,
+    require_attention,
+)
 
 
 @pytest.mark.parametrize(
@@ -68,3 +75,19 @@ def test_hidden_states_are_found_in_calls_and_outputs():
     assert hidden_argument((), {"hidden_states": hidden}) is hidden
     assert first_tensor(hidden) is hidden
     assert first_tensor((hidden, None)) is hidden
+
+
+def hybrid(*kinds):
+    return nn.ModuleList(nn.ModuleDict({kind: nn.Linear(1, 1)}) for kind in kinds)
+
+
+@pytest.mark.parametrize(
+    ("first", "chosen", "shown"),
+    [(0, [0, 2, 3], r"\[0, 2\].*\[1, 3\]"), (1, [1], r"\[1\].*\[2, 4\]")],
+)
+def test_layers_without_attention_name_the_key_and_those_that_have_it(first, chosen, shown):
+    layers = hybrid("linear_attn", "self_attn", "linear_attn", "self_attn")
+    with pytest.raises(InputError, match=shown) as caught:
+        require_attention(layers, chosen, key="features.layers", first=first)
+    assert "`features.layers`" in str(caught.value)
+    require_attention(layers, [1 + first, 3 + first], key="features.layers", first=first)

@@ -1,22 +1,27 @@
 """Models are loaded as requested, or an error says what to do."""
 
 import argparse
+import inspect
 import json
 import shutil
 
 import pytest
 import torch
+from config_defaults import keywords
 from huggingface_hub import constants
+from usual_models import MODEL, load_vlm
 
 from vlselect.core.errors import InputError
 from vlselect.features.clip import CLIP
+from vlselect.models import loading
 from vlselect.models.loading import (
     add_model_arguments,
     is_quantised,
     load_from_arguments,
-    load_vlm,
     pick_device,
 )
+from vlselect.models.lora import attach_lora
+from vlselect.models.vlm import VLM
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CODE = """
@@ -31,6 +36,7 @@ def parse(*flags):
     parser = argparse.ArgumentParser()
     add_model_arguments(parser)
     usual = ["--dtype", "float32", "--device", "auto", "--batch-size", "64", "--threads", "1"]
+    usual += ["--template-date", "2025-01-01"]
     return parser.parse_args([*usual, "--model", *map(str, flags)])
 
 
@@ -59,6 +65,17 @@ def test_flags_decide_how_a_model_is_loaded(tiny_vlm):
     assert vlm.model.config._attn_implementation == "eager"
     assert (vlm.batch_size, vlm.max_length, vlm.revision) == (3, 9, "")
     assert not vlm.model.training and not is_quantised(vlm.model)
+
+
+@pytest.mark.parametrize("function", [loading.load_vlm, VLM.__init__, attach_lora])
+def test_the_library_has_no_defaults_for_what_the_config_sets(function):
+    known = inspect.signature(function).parameters.values()
+    assert [p.name for p in known if p.default is not p.empty] == []
+
+
+def test_every_key_of_a_model_is_an_argument():
+    taken = {p.name for p in keywords(loading.load_vlm).values()}
+    assert taken == set(MODEL)
 
 
 def test_neither_directory_nor_revision_is_named():

@@ -6,9 +6,9 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModelForImageTextToText
+from usual_models import attach_lora, load_vlm
 
-from vlselect.models.loading import load_vlm
-from vlselect.models.lora import adapter_digest, attach_lora, language_linears, load_adapter
+from vlselect.models.lora import adapter_digest, language_linears, load_adapter
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ import pytest
 import torch
 from config_defaults import finetune_settings
 from safetensors.torch import load_file, save_file
+from usual_models import load_vlm
 
 from vlselect.checkpoints.finetune import prepare_model, train
 from vlselect.core.folders import replacing_directory
 from vlselect.features.forward_pass import extract_features
 from vlselect.models.checkpoint import load_checkpoint, merge_adapter, save_checkpoint
-from vlselect.models.loading import is_quantised, load_vlm
+from vlselect.models.loading import is_quantised
 from vlselect.models.weights import WeightsError
 from vlselect.pool import images
 from vlselect.pool.samples import Samples

@@ -16,10 +16,10 @@ from family_tokenizers import byte_level, fast, sentence_piece
 from model_families import TEXTS, llava
 from PIL import Image
 from transformers import AutoConfig, AutoModelForImageTextToText
+from usual_models import make_vlm
 
 from vlselect.benchmarks.generation import greedy
 from vlselect.models.processors import load_processor
-from vlselect.models.vlm import VLM
 from vlselect.pool.records import Record, Turn
 
 FOLDER = Path(__file__).parents[4] / "shared/data/processors"
@@ -44,7 +44,7 @@ def published(name, other=None):
         processor.image_processor.do_image_splitting = False  # a thousand tokens for each image
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(FOLDER / name))
-    return VLM(model, processor, path=name)
+    return make_vlm(model, processor, name)
 
 
 def stand_in(other, tokenizer, image):
@@ -56,7 +56,7 @@ def stand_in(other, tokenizer, image):
     processor.image_token_id = processor.tokenizer.convert_tokens_to_ids(image)
     model.config.image_token_id = processor.image_token_id
     processor.chat_template = template(other)
-    return VLM(model, processor, path=other)
+    return make_vlm(model, processor, other)
 
 
 MISTRAL = ["<pad>", "</s>", "<s>", "[INST]", "[/INST]", "[IMG]", "[SYSTEM_PROMPT]"]

@@ -8,10 +8,10 @@ import torch
 from closeness import assert_close_vectors, chain
 from PIL import Image
 from tiny_inputs import WORDS
+from usual_models import load_vlm
 
 from vlselect.core.errors import InputError
 from vlselect.models.chat import MaskError
-from vlselect.models.loading import load_vlm
 from vlselect.pool.records import Record, Turn
 
 pytestmark = pytest.mark.numeric
@@ -192,3 +192,16 @@ def test_a_processor_without_a_template_is_refused(tmp_path, tiny_vlm):
 def test_all_words_are_in_the_vocabulary(vlm):
     ids = vlm.tokenizer(" ".join(WORDS), add_special_tokens=False)["input_ids"]
     assert vlm.tokenizer.unk_token_id not in ids
+
+
+@pytest.mark.parametrize("kind", [ValueError, TypeError, ZeroDivisionError, IndexError, KeyError])
+def test_whatever_a_processor_raises_names_the_sample_and_its_images(tiny_vlm, monkeypatch, kind):
+    vlm = load_vlm(str(tiny_vlm))
+
+    def fail(*args, **kwargs):
+        raise kind("too\nsmall")
+
+    monkeypatch.setattr(vlm.processor.image_processor, "preprocess", fail)
+    with pytest.raises(MaskError, match="sample 'single': .* its images of 1x2: .*too") as caught:
+        vlm.encode(SINGLE, [Image.new("RGB", (1, 2))])
+    assert "\n" not in str(caught.value)

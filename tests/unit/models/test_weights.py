@@ -10,12 +10,12 @@ from model_families import FAMILIES, TEXTS, save_family
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, CLIPModel
 from usual_flags import clip_flags
+from usual_models import attach_lora, load_vlm
 
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
 from vlselect.features.clip import CLIP
 from vlselect.models.checkpoint import load_checkpoint, merge_adapter, save_checkpoint
-from vlselect.models.loading import load_vlm
-from vlselect.models.lora import WEIGHTS, attach_lora, load_adapter
+from vlselect.models.lora import WEIGHTS, load_adapter
 from vlselect.models.weights import SHOWN, WeightsError, load_pretrained, require_none
 
 TOWER = re.compile(r"vision_tower|visual|vision_model")
@@ -152,6 +152,12 @@ def test_a_damaged_adapter_is_refused(tiny_vlm, adapter, tmp_path, kind):
     for load in (load_adapter, load_checkpoint):
         with pytest.raises(WeightsError, match=expected):
             load(load_vlm(str(tiny_vlm), device="cpu"), folder)
+
+
+def test_an_adapter_that_is_cut_off_is_named(tiny_vlm, adapter):
+    (adapter / WEIGHTS).write_bytes((adapter / WEIGHTS).read_bytes()[:-100])
+    with pytest.raises(WeightsError, match=rf"{WEIGHTS} is broken or cut off \(.*\): delete it"):
+        load_checkpoint(load_vlm(str(tiny_vlm), device="cpu"), adapter)
 
 
 def test_an_adapter_with_names_of_older_transformers_loads(tiny_vlm, tmp_path):

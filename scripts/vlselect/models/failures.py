@@ -1,0 +1,149 @@
+"""Why a model cannot be loaded, and what to do: a line in place of a library's traceback."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import transformers
+from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedConfig
+
+from vlselect.core.errors import InputError, MissingFileError, one_line
+
+_POINTER = b"version https://git-lfs"
+_NEEDED = {  # files, one of which a model's folder has
+    "tokenizer": ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "vocab.txt"),
+    "processor": ("preprocessor_config.json", "processor_config.json"),
+}
+
+
+@contextmanager
+def explained(path: str, revision: str | None, *, own_code: bool) -> Iterator[None]:
+    """Convert errors of libraries in the block to those of `load_vlm`, which say what to do.
+
+    With `own_code`, errors without a fault in the files stay as they are: the model's own code may
+    raise them.
+    """
+    if revision is None:
+        _require_model_folder(path)
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        if revision is None:
+            reason = find_fault(Path(path)) or one_line(error)
+            raise MissingFileError(f"cannot load the model in {path!r}: {reason}") from error
+        command = f"hf download {shlex.quote(path)} --revision {shlex.quote(revision)}"
+        raise MissingFileError(
+            f"cannot load model {path!r} at revision {revision!r}: {error}. Without a network, run "
+            f"`{command}` on a machine that has one and shares this machine's Hugging Face cache "
+            f"(HF_HOME); or run `{command} --local-dir <folder>`, copy the folder here, and set "
+            "`path` to it and `revision` to null"
+        ) from error
+    except Exception as error:
+        fault = find_fault(Path(path)) if revision is None else None
+        if own_code and fault is None:
+            raise
+        raise InputError(f"model {path!r} {_cause(error, fault)}") from error
+
+
+def find_fault(folder: Path) -> str | None:
+    """Name a file that a model's folder lacks, or that is broken, and what to do; None if sound."""
+    names = {path.name for path in folder.iterdir()}
+    for what, files in _NEEDED.items():
+        if names.isdisjoint(files):
+            return f"it has no {what}: put {files[0]} of the checkpoint into the folder"
+    if not any(name.endswith((".safetensors", ".bin")) for name in names):
+        return "it has no weights: put its *.safetensors into the folder; GGUF is not read"
+    for path in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
+        try:
+            if path.suffix == ".json":
+                json.loads(path.read_text(encoding="utf-8"))
+            elif _begins_with(path, _POINTER):
+                return f"{path.name} is a pointer of Git LFS: run `git lfs pull` in the folder"
+            else:
+                with safe_open(path, framework="pt"):
+                    pass
+        except (OSError, ValueError, SafetensorError) as error:
+            return (
+                f"{path.name} is broken, cut off or not readable ({one_line(error)}): compare its "
+                "size with the original's, and copy it again"
+            )
+    return None
+
+
+def _begins_with(path: Path, start: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(start)) == start
+
+
+def _cause(error: Exception, fault: str | None) -> str:
+    """Say why a library cannot load a model, and what to do."""
+    if "trust_remote_code" in str(error):
+        return (
+            "needs its own Python code, which is not run by default: its architecture is not in "
+            "transformers. If you have read and trust that code, set `trust_remote_code: true` in "
+            "this model's entry under `models` in the config"
+        )
+    if found := re.search(r"Unrecognized configuration class .*?(\w+)Config", str(error)):
+        return (
+            f"is a {found[1]}, not a vision-language model that holds conversations; name one, "
+            "such as a LLaVA or Qwen2.5-VL, in `models`"
+        )
+    if isinstance(error, ImportError):
+        return f"needs a library that is not installed: {one_line(error)}"
+    if "out of memory" in str(error):
+        return (
+            f"does not fit into memory: {one_line(error)}. Set `dtype: bfloat16` or `quantisation` "
+            "in its entry, or use a larger machine"
+        )
+    if "does not recognize this architecture" in str(error):
+        return (
+            f"is of an architecture that transformers {transformers.__version__} does not know; "
+            "choose another, or install a version that knows it"
+        )
+    if fault:
+        return f"cannot be loaded: {fault}"
+    return (
+        f"cannot be loaded: {one_line(error)}. A file of it is broken or does not belong to it: "
+        "compare the files with the original, or copy it again"
+    )
+
+
+def _require_model_folder(path: str) -> None:
+    """Check that a directory holds what is loaded: a model, or at least an adapter to refuse."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise MissingFileError(
+            f"model {path!r} is not a directory; a hub id needs a `revision` in the config"
+        )
+    if (folder / "config.json").exists() or (folder / "adapter_config.json").exists():
+        return
+    if any(folder.glob("*.gguf")):
+        raise InputError(
+            f"model {path!r} holds GGUF files, which have neither processor nor config.json: use "
+            "the checkpoint that they were made from"
+        )
+    what = "has no config.json" if any(folder.iterdir()) else "is empty"
+    raise MissingFileError(
+        f"the model's folder {path!r} {what}: put all files of the checkpoint there, as "
+        f"`hf download <hub id> --local-dir {shlex.quote(path)}` does"
+    )
+
+
+def require_plain(path: str, config: PreTrainedConfig) -> None:
+    """Check that neither a model nor its text model is saved quantised."""
+    for part in (config, config.get_text_config()):
+        saved = getattr(part, "quantization_config", None) or {}
+        if saved and not saved.get("dequantize"):  # which makes plain numbers of them
+            method = saved.get("quant_method", "an unknown method")
+            raise InputError(
+                f"model {path!r} is saved quantised ({method}), but `quantisation` is null: use "
+                "the checkpoint in full precision, or set `quantisation` if bitsandbytes saved it. "
+                "If its weights are plain numbers, as of a text model that was loaded from GGUF, "
+                "delete `quantization_config` from its config.json"
+            )

@@ -1,0 +1,25 @@
+"""Models as the workflow loads them: what a test leaves out has the config's default."""
+
+from config_defaults import SCHEMA
+
+from vlselect.models import loading, lora, vlm
+
+_KEYS = SCHEMA["properties"]["models"]["additionalProperties"]["properties"]
+MODEL = {key: value["default"] for key, value in _KEYS.items() if "default" in value}
+ADAPTER = {"dropout": 0.0, "target_modules": None, "modules_to_save": ()}
+
+
+def load_vlm(path: str, **options):
+    """Load a model, see `loading.load_vlm`."""
+    return loading.load_vlm(path, **(MODEL | options))
+
+
+def make_vlm(model, processor, path: str) -> vlm.VLM:
+    """Join a model and a processor that are loaded already."""
+    usual = {key: MODEL[key] for key in ("batch_size", "batch_tokens", "max_length", "workers")}
+    return vlm.VLM(model, processor, path=path, revision="", **usual)
+
+
+def attach_lora(model, **options):
+    """Attach an adapter, by default to every linear layer and without dropout."""
+    return lora.attach_lora(model, **(ADAPTER | options))
