@@ -30,7 +30,7 @@ rule run_benchmarks:
     resources:
         mem_mb=growing(16000),
         runtime=growing(480),
-        gpu=gpus,
+        gpu=asked_gpus,
         workers=workers,
     params:
         tasks=benchmark_flags,
@@ -38,6 +38,7 @@ rule run_benchmarks:
         model=model_flags,
         out=subpath(output[0], parent=True),
     shell:
+        "{ON_GPUS} {resources.gpu} "
         "python {input.code[0]:q} --checkpoint {input.checkpoint:q} {params.tasks}"
         " --max-pixels {params.max_pixels} {params.model} --workers {resources.workers}"
         " --out {params.out:q} 2> {log:q}"
@@ -66,7 +67,7 @@ rule run_benchmarks_pretrained:
     resources:
         mem_mb=growing(16000),
         runtime=growing(480),
-        gpu=gpus,
+        gpu=asked_gpus,
         workers=workers,
     params:
         tasks=benchmark_flags,
@@ -74,6 +75,7 @@ rule run_benchmarks_pretrained:
         model=model_flags,
         out=subpath(output[0], parent=True),
     shell:
+        "{ON_GPUS} {resources.gpu} "
         "python {input.code[0]:q} {params.tasks}"
         " --max-pixels {params.max_pixels} {params.model} --workers {resources.workers}"
         " --out {params.out:q} 2> {log:q}"

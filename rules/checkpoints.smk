@@ -22,11 +22,7 @@ rule finetune_model:
     benchmark:
         "<costs>/finetune_model/{model}/{method}/{budget}_seed-{seed}.jsonl"
     conda:
-        branch(
-            finetune_gpus,
-            then="../envs/gpu/models.yaml",
-            otherwise="../envs/models.yaml",
-        )
+        branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: training_threads(config["finetune"])
     resources:
         mem_mb=growing(24000),
@@ -43,6 +39,7 @@ rule finetune_model:
         settings=training_settings(config["finetune"]),
         model=loading_flags,
     shell:
+        "{ON_GPUS} {resources.gpu} "
         "{params.launch} {input.code[0]:q} --samples {input.samples:q} --subset {input.subset:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q}"
@@ -68,10 +65,11 @@ rule merge_checkpoint:
     resources:
         mem_mb=growing(32000),
         runtime=growing(60),
-        gpu=gpus,
+        gpu=asked_gpus,
     params:
         model=unquantised_flags,
     shell:
+        "{ON_GPUS} {resources.gpu} "
         "python {input.code[0]:q} --checkpoint {input.checkpoint:q} {params.model}"
         " --out {output:q} 2> {log:q}"
 

@@ -35,6 +35,7 @@ if "coincide" in METHODS:
             clustering=clustering_flags,
             threads=config["threads"],
         shell:
+            "{ON_GPUS} {resources.gpu} "
             "python {input.code[0]:q} --activations {input.activations:q} {params.clustering} "
             "--threads {params.threads} --out-assignments {output.assignments:q} "
             "--out-centroids {output.centroids:q} 2> {log:q}"

@@ -29,7 +29,7 @@ rule extract_features:
     resources:
         mem_mb=growing(16000),
         runtime=growing(480),
-        gpu=gpus,
+        gpu=asked_gpus,
         on_refused=config["on_refused"],
         workers=workers,
     params:
@@ -40,6 +40,7 @@ rule extract_features:
         model=model_flags,
         activations=activation_flags(),
     shell:
+        "{ON_GPUS} {resources.gpu} "
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
@@ -67,7 +68,7 @@ rule extract_attention:
     resources:
         mem_mb=growing(16000),
         runtime=growing(240),
-        gpu=gpus,
+        gpu=asked_gpus,
         on_refused=config["on_refused"],
         workers=workers,
     params:
@@ -78,6 +79,7 @@ rule extract_attention:
         model=eager_flags,
         attention=attention_flags(),
     shell:
+        "{ON_GPUS} {resources.gpu} "
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
@@ -104,7 +106,7 @@ rule extract_clip:
     resources:
         mem_mb=growing(8000),
         runtime=growing(240),
-        gpu=gpus,
+        gpu=asked_gpus,
         on_refused=config["on_refused"],
     params:
         run=header_run(),
@@ -113,6 +115,7 @@ rule extract_clip:
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
     shell:
+        "{ON_GPUS} {resources.gpu} "
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q} --on-refused {resources.on_refused}"

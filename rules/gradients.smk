@@ -23,9 +23,7 @@ if config.get("gradients"):
             "<costs>/warm_up/{model}/seed-{seed}.jsonl"
         conda:
             branch(
-                warm_up_gpus,
-                then="../envs/gpu/models.yaml",
-                otherwise="../envs/models.yaml",
+                gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml"
             )
         threads: training_threads(config["gradients"]["warm_up"]["finetune"])
         resources:
@@ -45,6 +43,7 @@ if config.get("gradients"):
             settings=training_settings(config["gradients"]["warm_up"]["finetune"]),
             model=loading_flags,
         shell:
+            "{ON_GPUS} {resources.gpu} "
             "{params.launch} {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
             " --max-pixels {params.max_pixels} --fraction {params.fraction} --seed {params.seed}"
             " --left-out {input.left_out:q}"
@@ -74,7 +73,7 @@ if config.get("gradients"):
         resources:
             mem_mb=growing(24000),
             runtime=growing(1440),
-            gpu=gpus,
+            gpu=asked_gpus,
             on_refused=config["on_refused"],
             workers=workers,
         params:
@@ -85,6 +84,7 @@ if config.get("gradients"):
             projection=projection_flags,
             model=model_flags,
         shell:
+            "{ON_GPUS} {resources.gpu} "
             "python {input.code[0]:q} --run {params.run:q} --names pool --samples {input.samples:q}"
             " --images {params.images:q} --max-pixels {params.max_pixels}"
             " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
@@ -118,7 +118,7 @@ if config.get("gradients") and VALIDATED:
         resources:
             mem_mb=growing(24000),
             runtime=growing(480),
-            gpu=gpus(config["gradients"]["model"]),
+            gpu=asked_gpus(config["gradients"]["model"]),
             on_refused=config["on_refused"],
             workers=workers(config["gradients"]["model"]),
         params:
@@ -130,6 +130,7 @@ if config.get("gradients") and VALIDATED:
             projection=projection_flags,
             model=model_flags(config["gradients"]["model"]),
         shell:
+            "{ON_GPUS} {resources.gpu} "
             "python {input.code[0]:q} --run {params.run:q} --names {params.names:q}"
             " --samples {input.samples:q} --images {params.images:q}"
             " --left-out {input.left_out:q} --on-refused {resources.on_refused}"

@@ -34,13 +34,14 @@ rule run_lmms_eval:
     resources:
         mem_mb=growing(16000),
         runtime=growing(720),
-        gpu=gpus,
+        gpu=asked_gpus,
     params:
         tasks=benchmark_flags,
         max_pixels=config["pool"]["max_pixels"],
         lmms=lmms_flags,
         out=subpath(output[0], parent=True),
     shell:
+        "{ON_GPUS} {resources.gpu} "
         "python {input.code[0]:q} --model {input.model:q} {params.tasks} {params.lmms}"
         " --max-pixels {params.max_pixels} --out {params.out:q} 2> {log:q}"
 
@@ -69,7 +70,7 @@ rule run_lmms_eval_pretrained:
     resources:
         mem_mb=growing(16000),
         runtime=growing(720),
-        gpu=gpus,
+        gpu=asked_gpus,
     params:
         model=model_path,
         tasks=benchmark_flags,
@@ -77,5 +78,6 @@ rule run_lmms_eval_pretrained:
         lmms=lmms_flags,
         out=subpath(output[0], parent=True),
     shell:
+        "{ON_GPUS} {resources.gpu} "
         "python {input.code[0]:q} --model {params.model:q} {params.tasks} {params.lmms}"
         " --max-pixels {params.max_pixels} --out {params.out:q} 2> {log:q}"

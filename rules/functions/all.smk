@@ -6,6 +6,7 @@ No rules here: these are included before any rule, in this order. Last, the imag
 
 include: "common.smk"
 include: "models.smk"
+include: "gpus.smk"
 include: "pool.smk"
 include: "tasks.smk"
 include: "check_samples.smk"

@@ -113,7 +113,7 @@ rule train_score_net:
     resources:
         mem_mb=growing(24000),
         runtime=growing(1440),
-        gpu=gpus(config["methods"]["self_filter"]["model"]),
+        gpu=asked_gpus(config["methods"]["self_filter"]["model"]),
         cache_mb=config["methods"]["self_filter"]["finetune"]["cache_mb"],
         workers=config["methods"]["self_filter"]["finetune"]["workers"],
         save_steps=config["methods"]["self_filter"]["finetune"]["save_steps"],
@@ -125,6 +125,7 @@ rule train_score_net:
         settings=training_settings(config["methods"]["self_filter"]["finetune"]),
         model=loading_flags(config["methods"]["self_filter"]["model"]),
     shell:
+        "{ON_GPUS} {resources.gpu} "
         "python {input.code[0]:q} --samples {input.samples:q} --clip {input.clip:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q}"
