@@ -191,7 +191,8 @@ def our_d2(folder: Path) -> Arrays:
     """Compute neighbours, scores and choice, like the three jobs."""
     rows, pool = read(folder), pool_of(len(read(folder)))
     embeddings = Embeddings(rows, pool["sample_id"].to_numpy(object), False)
-    graph = neighbour_table(embeddings, *neighbours.nearest(embeddings, NEIGHBOURS, **INDEX))
+    found = neighbours.nearest(embeddings, NEIGHBOURS, **INDEX)
+    graph = neighbour_table(embeddings, *found, np.arange(len(rows)), len(rows))
     signals = {"likelihood": read(folder, "likelihood"), "neighbours": graph}
     scores = d2_pruning.score(pool, signals, 0, variant="released", gamma_forward=1.0)
     signals["scores"] = pd.DataFrame({"score": scores})

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlselect.config.data_files import SPLITS
+from vlselect.config.record_files import SPLITS
 from vlselect.core import log
 from vlselect.core.errors import InputError
 from vlselect.digits.files import benchmark_record, pool_record, write_images, write_records

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from vlselect.config.data_files import SPLITS
+from vlselect.config.record_files import SPLITS
 from vlselect.config.task_builds import ALL, sets
 from vlselect.core import log, registry, store
 from vlselect.pool.samples import REJECTED, RejectionWriter

@@ -11,8 +11,7 @@ import math
 from functools import partial
 from pathlib import Path
 
-from vlselect.config.data_files import SPLITS
-from vlselect.config.record_files import image_location
+from vlselect.config.record_files import SPLITS, image_location
 from vlselect.core import log
 from vlselect.core.errors import InputError
 from vlselect.pool.folder_root import FOLLOW_LINKS

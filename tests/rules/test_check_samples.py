@@ -11,6 +11,7 @@ from PIL import Image
 from tiny_inputs import WORDS, make_records, prepare
 from transformers import CLIPImageProcessorPil
 from usual_flags import usual
+from usual_models import load_vlm
 
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
 from vlselect.models import loading
@@ -43,7 +44,7 @@ def test_tokens_are_those_of_the_loaded_model(tiny_vlm, bare, tiny_pool, tmp_pat
     ]
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), table)
 
-    samples, vlm = Samples(tiny_pool / "samples.parquet"), loading.load_vlm(str(tiny_vlm))
+    samples, vlm = Samples(tiny_pool / "samples.parquet"), load_vlm(str(tiny_vlm), device="cpu")
     for row, record in enumerate(samples.records(range(len(samples)))):
         pictures = [images.load(tiny_pool / "images", p, 10**6) for p in record.images]
         encoded = vlm.encode(record, pictures)

@@ -19,11 +19,10 @@ from config_defaults import FINETUNE
 from safetensors.torch import load_file, save_file
 from tiny_inputs import WORDS, make_records, prepare
 from usual_flags import usual
+from usual_models import attach_lora, load_vlm
 
 from vlselect.core.store import ShardedArray
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
-from vlselect.models.loading import load_vlm
-from vlselect.models.lora import attach_lora
 
 LEFT_OUT, SPOILT = [5, 20], [3, 12]
 GONE = sorted(LEFT_OUT + SPOILT)

@@ -43,7 +43,7 @@ MAIN = [
     ("prepare_pool", "pool.records pool.forbidden pool.repeated_ids"),
     ("prepare_pool prepare_task", "pool.source_key pool.max_pixels pool.images"),
     (
-        "extract_features extract_attention extract_clip count_tokens collect_gradients",
+        "extract_features extract_attention extract_clip check_samples collect_gradients",
         "pool.shards",
     ),
     ("prepare_task", "tasks.alpha.validation tasks.alpha.test tasks.alpha.images"),
@@ -63,7 +63,7 @@ MAIN = [
         "tasks.circles.build.circular tasks.circles.build.language tasks.plain.build.layout",
     ),
     (
-        "count_tokens extract_features extract_attention warm_up train_score_net finetune_model"
+        "check_samples extract_features extract_attention warm_up train_score_net finetune_model"
         " run_benchmarks_pretrained",
         below("models.target", "path max_length trust_remote_code"),
     ),
@@ -83,9 +83,9 @@ MAIN = [
     ),
     ("export_subset", "export"),
     ("make_explorer", "explorer.samples"),
-    ("count_tokens", "token_model"),
+    ("check_samples", "token_model"),
     (
-        "count_tokens extract_features extract_attention extract_clip warm_up"
+        "check_samples extract_features extract_attention extract_clip warm_up"
         " run_benchmarks_pretrained",
         "threads",
     ),

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vlselect.config.checks import ConfigError
-from vlselect.config.record_files import by_part, image_location, is_table, record_files
-
-SPLITS = ("validation", "test")
+from vlselect.config.record_files import SPLITS, by_part, image_location, is_table, record_files
 
 
 def parts(pool: Mapping) -> dict[str | None, dict]:

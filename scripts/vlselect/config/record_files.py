@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vlselect.core.errors import InputError, MissingFileError
 
+SPLITS = ("validation", "test")  # the files of a task
 TABLES = (".parquet", ".arrow")
 JSON = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 LOOKED_AT = 100_000  # files of a folder, for advice

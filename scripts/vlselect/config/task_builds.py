@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vlselect.config.checks import ConfigError
-from vlselect.config.data_files import SPLITS
+from vlselect.config.record_files import SPLITS
 from vlselect.core import registry
 from vlselect.core.errors import InputError
 

@@ -80,7 +80,7 @@ class CLIP:
         """Load processor and architecture only, for `count`; the model is known to be a CLIP."""
         where = {"revision": arguments.revision or "main"}
         where |= {"trust_remote_code": arguments.trust_remote_code}
-        with explained(arguments.model, arguments.revision):
+        with explained(arguments.model, arguments.revision, own_code=where["trust_remote_code"]):
             processor = AutoProcessor.from_pretrained(arguments.model, **where)
             config = AutoConfig.from_pretrained(arguments.model, **where)
         with torch.device("meta"):

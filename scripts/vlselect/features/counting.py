@@ -10,6 +10,7 @@ from vlselect.features.clip import CLIP
 from vlselect.features.refusals import Count
 from vlselect.models import loading
 from vlselect.models.chat import Refused
+from vlselect.models.failures import explained
 from vlselect.models.vlm import VLM
 from vlselect.pool.records import Record
 
@@ -22,7 +23,7 @@ def load_counters(arguments: argparse.Namespace) -> tuple[Count, Count]:
     """
     where = {"revision": arguments.revision or "main"}
     where |= {"trust_remote_code": arguments.trust_remote_code}
-    with loading.explained(arguments.model, arguments.revision):
+    with explained(arguments.model, arguments.revision, own_code=where["trust_remote_code"]):
         kind = AutoConfig.from_pretrained(arguments.model, **where).model_type
     if kind == CLIPConfig.model_type:
         clip = CLIP.load_without_weights(arguments)

@@ -20,7 +20,7 @@ TO_WRITE = {"profiles/kubernetes/config.yaml"}  # by a user
 KEYWORDS = (
     "$schema $ref $defs type additionalProperties required if then properties description pattern"
     " default enum items uniqueItems minimum maximum exclusiveMinimum exclusiveMaximum minLength"
-    " minItems maxItems minProperties propertyNames anyOf not const path trial"
+    " minItems maxItems minProperties propertyNames allOf anyOf not const path trial"
 )
 
 

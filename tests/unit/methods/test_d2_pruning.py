@@ -35,7 +35,7 @@ def signals_of(folder, pool, values, likelihood, k=5, shards=1):
     )
     settings = {"index": "exact", "n_lists": None, "n_probe": 32, "memory_gb": 4.0, "seed": 0}
     found = neighbours.nearest(embeddings, k, **settings)
-    graph = find_neighbours.neighbour_table(embeddings, *found)
+    graph = find_neighbours.neighbour_table(embeddings, *found, np.arange(len(values)), len(values))
     array = array_of(folder / "likelihood", likelihood, shards, columns=COLUMNS)
     return {"likelihood": array, "neighbours": graph}
 
