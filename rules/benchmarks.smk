@@ -28,7 +28,7 @@ rule run_benchmarks:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: model_threads
     resources:
-        mem_mb=growing(16000),
+        mem_mb=model_memory(16000),
         runtime=growing(480),
         gpu=asked_gpus,
         workers=workers,
@@ -65,7 +65,7 @@ rule run_benchmarks_pretrained:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: model_threads
     resources:
-        mem_mb=growing(16000),
+        mem_mb=model_memory(16000),
         runtime=growing(480),
         gpu=asked_gpus,
         workers=workers,

@@ -25,7 +25,7 @@ rule finetune_model:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: training_threads(config["finetune"])
     resources:
-        mem_mb=growing(24000),
+        mem_mb=model_memory(24000, processes=config["finetune"]["processes"]),
         runtime=growing(1440),
         gpu=finetune_gpus,
         processes=config["finetune"]["processes"],
@@ -63,7 +63,7 @@ rule merge_checkpoint:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: config["threads"]
     resources:
-        mem_mb=growing(32000),
+        mem_mb=model_memory(32000),
         runtime=growing(60),
         gpu=asked_gpus,
     params:

@@ -27,7 +27,7 @@ rule extract_features:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: model_threads
     resources:
-        mem_mb=growing(16000),
+        mem_mb=model_memory(16000),
         runtime=growing(480),
         gpu=asked_gpus,
         on_refused=config["on_refused"],
@@ -66,7 +66,7 @@ rule extract_attention:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: model_threads
     resources:
-        mem_mb=growing(16000),
+        mem_mb=model_memory(16000),
         runtime=growing(240),
         gpu=asked_gpus,
         on_refused=config["on_refused"],
@@ -104,7 +104,7 @@ rule extract_clip:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: config["threads"]
     resources:
-        mem_mb=growing(8000),
+        mem_mb=model_memory(8000),
         runtime=growing(240),
         gpu=asked_gpus,
         on_refused=config["on_refused"],

@@ -27,7 +27,10 @@ if config.get("gradients"):
             )
         threads: training_threads(config["gradients"]["warm_up"]["finetune"])
         resources:
-            mem_mb=growing(24000),
+            mem_mb=model_memory(
+                24000,
+                processes=config["gradients"]["warm_up"]["finetune"]["processes"],
+            ),
             runtime=growing(480),
             gpu=warm_up_gpus,
             processes=config["gradients"]["warm_up"]["finetune"]["processes"],
@@ -71,7 +74,7 @@ if config.get("gradients"):
             )
         threads: model_threads
         resources:
-            mem_mb=growing(24000),
+            mem_mb=model_memory(24000),
             runtime=growing(1440),
             gpu=asked_gpus,
             on_refused=config["on_refused"],
@@ -116,7 +119,7 @@ if config.get("gradients") and VALIDATED:
             )
         threads: model_threads(config["gradients"]["model"])
         resources:
-            mem_mb=growing(24000),
+            mem_mb=model_memory(24000, config["gradients"]["model"]),
             runtime=growing(480),
             gpu=asked_gpus(config["gradients"]["model"]),
             on_refused=config["on_refused"],

@@ -32,7 +32,7 @@ rule run_lmms_eval:
         )
     threads: config["threads"]
     resources:
-        mem_mb=growing(16000),
+        mem_mb=model_memory(16000),
         runtime=growing(720),
         gpu=asked_gpus,
     params:
@@ -68,7 +68,7 @@ rule run_lmms_eval_pretrained:
         )
     threads: config["threads"]
     resources:
-        mem_mb=growing(16000),
+        mem_mb=model_memory(16000),
         runtime=growing(720),
         gpu=asked_gpus,
     params:

@@ -111,7 +111,7 @@ rule train_score_net:
         )
     threads: config["threads"]
     resources:
-        mem_mb=growing(24000),
+        mem_mb=model_memory(24000, config["methods"]["self_filter"]["model"]),
         runtime=growing(1440),
         gpu=asked_gpus(config["methods"]["self_filter"]["model"]),
         cache_mb=config["methods"]["self_filter"]["finetune"]["cache_mb"],

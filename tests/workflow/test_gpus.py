@@ -41,16 +41,16 @@ def test_two_gpus_are_used_and_none_is_shared(device, tmp_path):
     make_input(tmp_path)
     (tmp_path / "sitecustomize.py").write_text(FAKED)
     config = yaml.safe_load((HERE / "mini.yaml").read_text())
-    config["pool"]["shards"] = 6
+    config["pool"]["shards"] = 4
     config["models"]["target"]["device"] = device
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     names = [
-        f"results/mini/features/target/attended/shard-{i}-of-6.safetensors" for i in range(1, 7)
+        f"results/mini/features/target/attended/shard-{i}-of-4.safetensors" for i in range(1, 5)
     ]
     faked = {"PYTHONPATH": str(tmp_path), "NOTES": str(tmp_path / "notes"), "TMPDIR": str(tmp_path)}
     succeeded(snakemake(tmp_path, tmp_path / "config.yaml", "--cores", "4", *names, **faked))
     rows = [line.split() for line in (tmp_path / "notes").read_text().splitlines()]
-    assert len(rows) == 6 and {gpu for gpu, *_ in rows} == {"0", "1"}
+    assert len(rows) == 4 and {gpu for gpu, *_ in rows} == {"0", "1"}
     times = [(gpu, float(begin), float(end)) for gpu, begin, end in rows]
     at_once = [
         (a[0], b[0])
