@@ -116,8 +116,8 @@ rule admit_samples:
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
-    params:
+        # No parameter: what one mode let pass need not be done again for the other.
         on_refused=config["on_refused"],
     shell:
         "python {input.code[0]:q} --checked {input.checked:q} --refused {input.refused:q}"
-        " --name {wildcards.model:q} --on-refused {params.on_refused} --out {output:q} 2> {log:q}"
+        " --name {wildcards.model:q} --on-refused {resources.on_refused} --out {output:q} 2> {log:q}"

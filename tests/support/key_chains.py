@@ -21,8 +21,9 @@ ALL = (  # with what is made on request only
 )
 
 CHOSEN = (
-    "select_random select_icons select_coincide select_scalselect select_clip_score select_el2n"
-    " select_perplexity select_semdedup select_d2_pruning select_self_sup select_self_filter"
+    "select_random select_icons select_targeted select_coincide select_scalselect"
+    " select_clip_score select_el2n select_perplexity select_semdedup select_d2_pruning"
+    " select_self_sup select_self_filter"
 )
 FINETUNE = (
     "rank alpha dropout target_modules train_modules freeze epochs max_steps learning_rate"
@@ -39,13 +40,16 @@ def below(section: str, keys: str) -> str:
 # What a change reaches first: the keys that reach it, in the order in which they are changed.
 MAIN = [
     # What decides on no result.
-    ("", "container models.target.workers"),
-    ("prepare_pool", "pool.records pool.forbidden pool.repeated_ids"),
-    ("prepare_pool prepare_task", "pool.source_key pool.max_pixels pool.images"),
+    ("", "container models.target.workers on_refused"),
     (
-        "extract_features extract_attention extract_clip check_samples collect_gradients",
-        "pool.shards",
+        "prepare_pool",
+        "pool.records pool.forbidden pool.repeated_ids pool.id_key pool.exclude",
     ),
+    (
+        "prepare_pool prepare_task",
+        "pool.source_key pool.max_pixels pool.images pool.follow_links",
+    ),
+    ("check_samples", "pool.shards"),
     ("prepare_task", "tasks.alpha.validation tasks.alpha.test tasks.alpha.images"),
     ("answer_by_majority run_benchmarks run_benchmarks_pretrained", "tasks.alpha.metric"),
     ("answer_by_majority run_benchmarks run_benchmarks_pretrained", "tasks.alpha.metric_options"),
@@ -63,9 +67,8 @@ MAIN = [
         "tasks.circles.build.circular tasks.circles.build.language tasks.plain.build.layout",
     ),
     (
-        "check_samples extract_features extract_attention warm_up train_score_net finetune_model"
-        " run_benchmarks_pretrained",
-        below("models.target", "path max_length trust_remote_code"),
+        "check_samples check_tasks",
+        below("models.target", "path max_length template_date trust_remote_code"),
     ),
     (
         "extract_features extract_attention warm_up train_score_net finetune_model"
@@ -82,13 +85,10 @@ MAIN = [
         "models.target.batch_size models.target.batch_tokens",
     ),
     ("export_subset", "export"),
+    ("prepare_pool", "on_contamination"),  # which waits for the tasks from then on
     ("make_explorer", "explorer.samples"),
-    ("check_samples", "token_model"),
-    (
-        "check_samples extract_features extract_attention extract_clip warm_up"
-        " run_benchmarks_pretrained",
-        "threads",
-    ),
+    ("tabulate_budgets select_random", "token_model"),
+    ("check_samples check_tasks", "threads"),
 ]
 TRAINING = [
     # What decides on no result.
@@ -101,8 +101,10 @@ TRAINING = [
     ("train_score_net", below("methods.self_filter.finetune", FINETUNE)),
 ]
 CHOICE = [
-    ("extract_features", "models.reference.path models.reference.dtype models.hub.revision"),
-    ("extract_clip", "models.clip.path models.clip.dtype"),
+    ("check_samples", "models.reference.path models.hub.revision"),
+    ("extract_features", "models.reference.dtype"),
+    ("list_refused", "models.clip.path"),  # which has been checked as `reference`
+    ("extract_clip", "models.clip.dtype"),
     ("extract_features", "features.variant features.layers"),
     ("extract_attention", below("features.attention", "instruction layer mass")),
     ("warm_up", "gradients.warm_up.fraction gradients.warm_up.seed"),
@@ -113,6 +115,7 @@ CHOICE = [
     ("collect_validation_gradients", "gradients.normalise_subtasks"),
     ("cast_votes", "methods.icons.top_percent"),
     ("select_icons", "methods.icons.tie_break methods.icons.aggregator"),
+    ("select_targeted", "methods.targeted.selector"),
     (
         "cluster_activations",
         below(
@@ -170,11 +173,9 @@ RUNS = [
     ("warm_up select_full select_random select_el2n", "seeds"),
     (BUDGETS, below("experiments.small", "ratios samples tokens")),
     (f"select_random {CAPTIONS}", "experiments.small.seeds"),
-    ("warm_up", "experiments.small.methods gradients.model"),
-    (
-        f"finetune_model run_benchmarks_pretrained plot_composition plot_overlap {CAPTIONS}",
-        "experiments.small.models",
-    ),
+    ("warm_up", "experiments.small.methods"),
+    ("check_tasks list_refused", "gradients.model"),
+    ("check_tasks finetune_model plot_score_distribution", "experiments.small.models"),
 ]
 MIXTURE = [("prepare_pool", below("pool.sources.one", "records images source_key"))]
 LMMS_EVAL = [
@@ -249,6 +250,9 @@ VALUES = {  # where the schema does not say what another value could be
     "pool.images": "data/pictures",
     "pool.source_key": "kind",
     "pool.forbidden": ["<image>"],
+    "pool.id_key": "sample_id",
+    "pool.exclude": "data/others.txt",
+    "models.target.template_date": "2026-01-01",
     "tasks.alpha.validation": "data/more.json",
     "tasks.alpha.test": "data/more.json",
     "tasks.alpha.images": "data/images",  # pool.images is changed before
