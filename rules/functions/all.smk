@@ -5,6 +5,7 @@ No rules here: these are included before any rule, in this order. Last, the imag
 
 
 include: "common.smk"
+include: "python.smk"
 include: "models.smk"
 include: "gpus.smk"
 include: "pool.smk"
