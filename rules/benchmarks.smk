@@ -31,6 +31,7 @@ rule run_benchmarks:
         mem_mb=model_memory(16000),
         runtime=growing(480),
         gpu=asked_gpus,
+        on_gpus=ON_GPUS,
         workers=workers,
     params:
         tasks=benchmark_flags,
@@ -38,7 +39,7 @@ rule run_benchmarks:
         model=model_flags,
         out=subpath(output[0], parent=True),
     shell:
-        "{ON_GPUS} {resources.gpu} "
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --checkpoint {input.checkpoint:q} {params.tasks}"
         " --max-pixels {params.max_pixels} {params.model} --workers {resources.workers}"
         " --out {params.out:q} 2> {log:q}"
@@ -68,6 +69,7 @@ rule run_benchmarks_pretrained:
         mem_mb=model_memory(16000),
         runtime=growing(480),
         gpu=asked_gpus,
+        on_gpus=ON_GPUS,
         workers=workers,
     params:
         tasks=benchmark_flags,
@@ -75,7 +77,7 @@ rule run_benchmarks_pretrained:
         model=model_flags,
         out=subpath(output[0], parent=True),
     shell:
-        "{ON_GPUS} {resources.gpu} "
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} {params.tasks}"
         " --max-pixels {params.max_pixels} {params.model} --workers {resources.workers}"
         " --out {params.out:q} 2> {log:q}"

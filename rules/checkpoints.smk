@@ -28,6 +28,7 @@ rule finetune_model:
         mem_mb=model_memory(24000, processes=config["finetune"]["processes"]),
         runtime=growing(1440),
         gpu=finetune_gpus,
+        on_gpus=ON_GPUS,
         processes=config["finetune"]["processes"],
         cache_mb=config["finetune"]["cache_mb"],
         workers=config["finetune"]["workers"],
@@ -39,7 +40,7 @@ rule finetune_model:
         settings=training_settings(config["finetune"]),
         model=loading_flags,
     shell:
-        "{ON_GPUS} {resources.gpu} "
+        "{resources.on_gpus} {resources.gpu} "
         "{params.launch} {input.code[0]:q} --samples {input.samples:q} --subset {input.subset:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q}"
@@ -66,10 +67,11 @@ rule merge_checkpoint:
         mem_mb=model_memory(32000),
         runtime=growing(60),
         gpu=asked_gpus,
+        on_gpus=ON_GPUS,
     params:
         model=unquantised_flags,
     shell:
-        "{ON_GPUS} {resources.gpu} "
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --checkpoint {input.checkpoint:q} {params.model}"
         " --out {output:q} 2> {log:q}"
 

@@ -30,6 +30,7 @@ rule extract_features:
         mem_mb=model_memory(16000),
         runtime=growing(480),
         gpu=asked_gpus,
+        on_gpus=ON_GPUS,
         on_refused=config["on_refused"],
         workers=workers,
     params:
@@ -40,7 +41,7 @@ rule extract_features:
         model=model_flags,
         activations=activation_flags(),
     shell:
-        "{ON_GPUS} {resources.gpu} "
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
@@ -69,6 +70,7 @@ rule extract_attention:
         mem_mb=model_memory(16000),
         runtime=growing(240),
         gpu=asked_gpus,
+        on_gpus=ON_GPUS,
         on_refused=config["on_refused"],
         workers=workers,
     params:
@@ -79,7 +81,7 @@ rule extract_attention:
         model=eager_flags,
         attention=attention_flags(),
     shell:
-        "{ON_GPUS} {resources.gpu} "
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
@@ -107,6 +109,7 @@ rule extract_clip:
         mem_mb=model_memory(8000),
         runtime=growing(240),
         gpu=asked_gpus,
+        on_gpus=ON_GPUS,
         on_refused=config["on_refused"],
     params:
         run=header_run(),
@@ -115,7 +118,7 @@ rule extract_clip:
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
     shell:
-        "{ON_GPUS} {resources.gpu} "
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q} --on-refused {resources.on_refused}"

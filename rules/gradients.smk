@@ -33,6 +33,7 @@ if config.get("gradients"):
             ),
             runtime=growing(480),
             gpu=warm_up_gpus,
+            on_gpus=ON_GPUS,
             processes=config["gradients"]["warm_up"]["finetune"]["processes"],
             cache_mb=config["gradients"]["warm_up"]["finetune"]["cache_mb"],
             workers=config["gradients"]["warm_up"]["finetune"]["workers"],
@@ -46,7 +47,7 @@ if config.get("gradients"):
             settings=training_settings(config["gradients"]["warm_up"]["finetune"]),
             model=loading_flags,
         shell:
-            "{ON_GPUS} {resources.gpu} "
+            "{resources.on_gpus} {resources.gpu} "
             "{params.launch} {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
             " --max-pixels {params.max_pixels} --fraction {params.fraction} --seed {params.seed}"
             " --left-out {input.left_out:q}"
@@ -77,6 +78,7 @@ if config.get("gradients"):
             mem_mb=model_memory(24000),
             runtime=growing(1440),
             gpu=asked_gpus,
+            on_gpus=ON_GPUS,
             on_refused=config["on_refused"],
             workers=workers,
         params:
@@ -87,7 +89,7 @@ if config.get("gradients"):
             projection=projection_flags,
             model=model_flags,
         shell:
-            "{ON_GPUS} {resources.gpu} "
+            "{resources.on_gpus} {resources.gpu} "
             "python {input.code[0]:q} --run {params.run:q} --names pool --samples {input.samples:q}"
             " --images {params.images:q} --max-pixels {params.max_pixels}"
             " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
@@ -122,6 +124,7 @@ if config.get("gradients") and VALIDATED:
             mem_mb=model_memory(24000, config["gradients"]["model"]),
             runtime=growing(480),
             gpu=asked_gpus(config["gradients"]["model"]),
+            on_gpus=ON_GPUS,
             on_refused=config["on_refused"],
             workers=workers(config["gradients"]["model"]),
         params:
@@ -133,7 +136,7 @@ if config.get("gradients") and VALIDATED:
             projection=projection_flags,
             model=model_flags(config["gradients"]["model"]),
         shell:
-            "{ON_GPUS} {resources.gpu} "
+            "{resources.on_gpus} {resources.gpu} "
             "python {input.code[0]:q} --run {params.run:q} --names {params.names:q}"
             " --samples {input.samples:q} --images {params.images:q}"
             " --left-out {input.left_out:q} --on-refused {resources.on_refused}"

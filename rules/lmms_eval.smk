@@ -35,13 +35,14 @@ rule run_lmms_eval:
         mem_mb=model_memory(16000),
         runtime=growing(720),
         gpu=asked_gpus,
+        on_gpus=ON_GPUS,
     params:
         tasks=benchmark_flags,
         max_pixels=config["pool"]["max_pixels"],
         lmms=lmms_flags,
         out=subpath(output[0], parent=True),
     shell:
-        "{ON_GPUS} {resources.gpu} "
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --model {input.model:q} {params.tasks} {params.lmms}"
         " --max-pixels {params.max_pixels} --out {params.out:q} 2> {log:q}"
 
@@ -71,6 +72,7 @@ rule run_lmms_eval_pretrained:
         mem_mb=model_memory(16000),
         runtime=growing(720),
         gpu=asked_gpus,
+        on_gpus=ON_GPUS,
     params:
         model=model_path,
         tasks=benchmark_flags,
@@ -78,6 +80,6 @@ rule run_lmms_eval_pretrained:
         lmms=lmms_flags,
         out=subpath(output[0], parent=True),
     shell:
-        "{ON_GPUS} {resources.gpu} "
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --model {params.model:q} {params.tasks} {params.lmms}"
         " --max-pixels {params.max_pixels} --out {params.out:q} 2> {log:q}"

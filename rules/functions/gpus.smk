@@ -3,6 +3,7 @@
 Functions only. On a cluster its scheduler assigns them.
 """
 
+from vlselect.models import local_gpus
 from vlselect.models.visible_gpus import visible_gpus
 
 ON_GPUS = f"python {shlex.quote(os.path.relpath(Path(workflow.basedir) / 'scripts/take_gpus.py'))}"
@@ -28,9 +29,7 @@ def share_gpus():
     """
     if ON_CLUSTER:
         return
-    number = visible_gpus()
-    named = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(number)))
-    os.environ["VLSELECT_GPUS"] = ",".join(named.replace(" ", "").split(",")[:number])
+    number = local_gpus.hand_out()
     if "gpu" not in workflow.resource_settings.resources:
         workflow.register_resource("gpu", number)
         workflow.scheduler.global_resources["gpu"] = number

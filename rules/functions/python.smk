@@ -1,10 +1,10 @@
 """The Python of jobs, which call `python`; environments of conda and images have their own."""
 
 from vlselect.core.errors import InputError
-from vlselect.config.job_python import path_for_jobs
+from vlselect.config.job_python import set_path
 
 if not getattr(workflow.deployment_settings, "deployment_method", None):
     try:
-        os.environ["PATH"] = path_for_jobs(os.environ.get("PATH", ""))
+        set_path()
     except InputError as error:
         raise WorkflowError(str(error))

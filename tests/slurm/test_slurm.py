@@ -161,7 +161,8 @@ def test_more_shards_than_jobs_are_all_submitted(tmp_path):
     shards = [
         f"results/mini/features/target/attended/shard-{i}-of-6.safetensors" for i in range(1, 7)
     ]
-    arrays = ("--slurm-array-jobs", "extract_attention")  # as an own profile may have it
-    process = start(tmp_path, "printed.txt", *arrays, "--jobs", "2", targets=shards, config=path)
-    assert process.wait(timeout=300) == 0, (tmp_path / "printed.txt").read_text()[-6000:]
+    flags = ["--slurm-array-jobs", "extract_attention"]  # as an own profile may have it
+    flags += ["--jobs", "2", "--set-resources", "extract_attention:gpu=1"]
+    process = start(tmp_path, "printed.txt", *flags, targets=shards, config=path)
+    assert process.wait(timeout=900) == 0, (tmp_path / "printed.txt").read_text()[-6000:]
     assert all((tmp_path / shard).is_file() for shard in shards)

@@ -16,6 +16,11 @@ CURE = (
 )
 
 
+def set_path() -> None:
+    """Let jobs find that Python; errors are those of `path_for_jobs`."""
+    os.environ["PATH"] = path_for_jobs(os.environ.get("PATH", ""))
+
+
 def path_for_jobs(path: str, executable: str = sys.executable, required: str = "torch") -> str:
     """Return PATH with the Python that runs the workflow first, if it has what jobs import.
 
