@@ -7,14 +7,14 @@ and mapped to tokens by the tokenizer's offsets, so no template needs special ma
 
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from jinja2 import TemplateError
 from PIL import Image
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchFeature, PreTrainedTokenizerBase
 
 from vlselect.core.errors import LIBRARY_ERRORS, one_line
 from vlselect.models import chat, collation
@@ -221,14 +221,42 @@ class VLM:
         responses: Sequence[Span],
         instructions: Sequence[Span],
     ) -> Encoded:
+        self._require_no_media_tokens(record)
+        bos = self.tokenizer.bos_token
+        first = {"add_special_tokens": not (bos and text.startswith(bos))}
+        output = self._process(record, text, images, first)
+        shifts = output.pop("text_replacement_offsets", [[]])[0]
+        shifts = shifts if len(shifts) else []  # no images may result in an empty tensor
+        again = self.tokenizer(chat.expand(text, shifts), return_offsets_mapping=True, **first)
+        ids = output["input_ids"][0].numpy()
+        if again["input_ids"] != (tokens := ids.tolist()):
+            name = type(self.processor).__name__
+            what = f"{name} changes the text that the chat template wrote"
+            raise self._refusal(record, "changed_text", what)
+        offsets = np.asarray(again["offset_mapping"])  # (T, 2)
+        image = ids == self._image_id
+        special = np.array([token in self._special for token in tokens], dtype=bool)
+        response = chat.cover(offsets, [chat.shift(span, shifts) for span in responses])
+        instruction = chat.cover(offsets, [chat.shift(span, shifts) for span in instructions])
+        inputs = {
+            name: value[0] if name in SEQUENCES else value
+            for name, value in output.items()
+            if name in self._arguments
+        }
+        return Encoded(record.sample_id, inputs, response & ~image, instruction & ~special, image)
+
+    def _require_no_media_tokens(self, record: Record) -> None:
         for token, medium in self._media.items():
             if any(token in turn.text for turn in record.turns):
                 thing = {"image": "an image", "video": "a video"}[medium]
                 what = f"its text contains {token!r}, which stands for {thing}"
                 cure = f"`pool.forbidden: [{token!r}]` rejects such records"
                 raise self._refusal(record, f"{medium}_token", f"{what}; {cure}")
-        bos = self.tokenizer.bos_token
-        first = {"add_special_tokens": not (bos and text.startswith(bos))}
+
+    def _process(
+        self, record: Record, text: str, images: Sequence[Image.Image], first: Mapping
+    ) -> BatchFeature:
+        """Run the processor; whatever it makes of a sample that it cannot take is a refusal."""
         try:
             output = self.processor(
                 text=[text],
@@ -243,29 +271,12 @@ class VLM:
             what = f"its processor fails on it{f' and its images of {sizes}' if sizes else ''}"
             reason = "aspect_ratio" if "aspect ratio" in str(error) else PROCESSOR
             raise self._refusal(record, reason, f"{what}: {one_line(error)}") from error
-        name = type(self.processor).__name__
         if images and "text_replacement_offsets" not in output:
+            name = type(self.processor).__name__
             what = "does not say what it puts in an image's place, so masks cannot be found"
             cure = "choose another model (Idefics3 or SmolVLM in place of Idefics2)"
             raise self._refusal(record, PROCESSOR, f"{name} {what}; {cure}")
-        shifts = output.pop("text_replacement_offsets", [[]])[0]
-        shifts = shifts if len(shifts) else []  # no images may result in an empty tensor
-        again = self.tokenizer(chat.expand(text, shifts), return_offsets_mapping=True, **first)
-        ids = output["input_ids"][0].numpy()
-        if again["input_ids"] != (tokens := ids.tolist()):
-            what = f"{name} changes the text that the chat template wrote"
-            raise self._refusal(record, "changed_text", what)
-        offsets = np.asarray(again["offset_mapping"])  # (T, 2)
-        image = ids == self._image_id
-        special = np.array([token in self._special for token in tokens], dtype=bool)
-        response = chat.cover(offsets, [chat.shift(span, shifts) for span in responses])
-        instruction = chat.cover(offsets, [chat.shift(span, shifts) for span in instructions])
-        inputs = {
-            name: value[0] if name in SEQUENCES else value
-            for name, value in output.items()
-            if name in self._arguments
-        }
-        return Encoded(record.sample_id, inputs, response & ~image, instruction & ~special, image)
+        return output
 
 
 def image_token_id(model: torch.nn.Module, path: str) -> int:
