@@ -10,10 +10,16 @@ TRIAL ?= 512
 BUDGET ?= ratio-$(RATIO)
 PIP := pip install --quiet --disable-pip-version-check
 PYTEST := HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
-SNAKEMAKE := $(BIN)/snakemake
+# A CONFIG that is given with -C is the caller's, as are the paths in it: it is run in the caller's folder.
+CALL := $(shell tr '\0' ' ' < /proc/$$PPID/cmdline 2>/dev/null || ps -o args= -p $$PPID)
+ELSEWHERE := $(and $(filter -C% --directory%,$(CALL)),$(filter-out file,$(origin CONFIG)))
+FOLDER := $(if $(ELSEWHERE),$(PWD),$(CURDIR))
+HERE := cd "$(FOLDER)" &&
+FILE = $(if $(shell $(HERE) test -e "$(CONFIG)" && echo there),$(CONFIG),$(error No CONFIG=$(CONFIG) in $(FOLDER)))
+SNAKEMAKE := $(HERE) "$(abspath $(BIN))/snakemake" --snakefile "$(CURDIR)/Snakefile"
 # The folder of the config's run. Only recipes use it, when .venv is there.
-RESULTS = results/$(shell $(BIN)/python -c 'import sys, yaml; \
-	print(yaml.safe_load(open(sys.argv[1]))["run"])' "$(CONFIG)")
+RESULTS = results/$(shell $(HERE) "$(abspath $(BIN))/python" -c 'import sys, yaml; \
+	print(yaml.safe_load(open(sys.argv[1]))["run"])' "$(FILE)")
 
 LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
@@ -42,25 +48,26 @@ docs: $(VENV)/.installed-dev ## write the documentation as a site to site/index.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 trial: $(VENV)/.installed ## run everything on few samples, as results/<run>-trial-<n>/: CONFIG=my.yaml [TRIAL=512]
-	$(SNAKEMAKE) --cores all --configfile "$(CONFIG)" --config trial=$(or $(TRIAL),$(error TRIAL is empty: say how many samples))
+	$(SNAKEMAKE) --cores all --configfile "$(FILE)" --config trial=$(or $(TRIAL),$(error TRIAL is empty: say how many samples))
 
 plan: $(VENV)/.installed ## say what a run will take, extrapolated from two trials: CONFIG=my.yaml [TRIAL=512]
-	@$(BIN)/python scripts/plan_run.py --configfile "$(CONFIG)" --trial $(TRIAL) -- --cores all
+	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/plan_run.py" --configfile "$(FILE)" --trial $(TRIAL) -- --cores all
 
 status: $(VENV)/.installed ## say how far a run is, also while it runs: CONFIG=my.yaml
-	@$(SNAKEMAKE) --summary --quiet --configfile "$(CONFIG)" | $(BIN)/python scripts/show_status.py $(RESULTS)
+	@$(SNAKEMAKE) --summary --quiet --configfile "$(FILE)" | \
+		"$(abspath $(BIN))/python" "$(CURDIR)/scripts/show_status.py" $(RESULTS)
 
 report: $(VENV)/.installed ## write explorer.html on the samples and report.html on the figures: CONFIG=my.yaml
-	$(SNAKEMAKE) make_explorer --cores all --configfile "$(CONFIG)"
-	@if test -d $(RESULTS)/figures; then \
-		$(SNAKEMAKE) --configfile "$(CONFIG)" --report $(RESULTS)/report.html; \
+	$(SNAKEMAKE) make_explorer --cores all --configfile "$(FILE)"
+	@$(HERE) if test -d $(RESULTS)/figures; then \
+		$(SNAKEMAKE) --configfile "$(FILE)" --report $(RESULTS)/report.html; \
 	else echo "explorer.html is there; report.html shows figures, which \`snakemake all\` makes"; fi
 
 card: $(VENV)/.installed ## write a dataset card beside a subset: METHOD=icons RATIO=0.2 [SEED=0] CONFIG=my.yaml
-	$(SNAKEMAKE) --cores all --configfile "$(CONFIG)" -- $(RESULTS)/subsets/$(METHOD)/$(BUDGET)_seed-$(SEED).md
+	$(SNAKEMAKE) --cores all --configfile "$(FILE)" -- $(RESULTS)/subsets/$(METHOD)/$(BUDGET)_seed-$(SEED).md
 
 figures: $(VENV)/.installed ## draw the figures from the tables: CONFIG=my.yaml
-	$(SNAKEMAKE) figures --cores all --configfile "$(CONFIG)"
+	$(SNAKEMAKE) figures --cores all --configfile "$(FILE)"
 
 test-cpus: $(VENV)/.installed-dev ## run the unit tests under every set of instructions that this CPU has
 	HF_HUB_OFFLINE=1 $(BIN)/python tests/support/run_on_cpus.py -- -n 2 tests/unit
@@ -92,17 +99,22 @@ performance: $(VENV)/.installed-dev ## measure against other programs
 clean: ## remove the environments and what Snakemake remembers
 	rm -rf $(VENV) .venv-loaders .snakemake site
 
-$(VENV)/.installed: envs/requirements.txt
+.PHONY: check-python
+check-python: # at every call, and no reason to install again
+	@sh envs/check_python.sh "$(PYTHON)" $(VENV)
+
+$(VENV)/.installed: envs/requirements.txt | check-python
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/$(PIP) -r envs/requirements.txt
 	touch $@
 
-$(VENV)/.installed-dev: envs/requirements-dev.txt envs/requirements-slurm.txt envs/requirements.txt
+$(VENV)/.installed-dev: envs/requirements-dev.txt envs/requirements-slurm.txt envs/requirements.txt | check-python
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/$(PIP) -r envs/requirements-dev.txt
 	touch $@ $(VENV)/.installed
 
 .venv-loaders/%/.installed: envs/requirements-loaders-%.txt
+	sh envs/check_python.sh "$(PYTHON)" $(@D)
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/$(PIP) -r $<
 	test -z "$(BARE_$*)" || $(@D)/bin/$(PIP) --no-deps $(BARE_$*)

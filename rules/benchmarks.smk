@@ -53,9 +53,10 @@ rule run_benchmarks:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: model_threads
     resources:
-        mem_mb=growing(16000),
+        mem_mb=model_memory(16000),
         runtime=growing(480),
-        gpu=gpus,
+        gpu=asked_gpus,
+        on_gpus=ON_GPUS,
         workers=workers,
     params:
         tasks=benchmark_flags,
@@ -63,6 +64,7 @@ rule run_benchmarks:
         model=model_flags,
         out=subpath(output[0], parent=True),
     shell:
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --checkpoint {input.checkpoint:q} {params.tasks}"
         " --max-pixels {params.max_pixels} {params.model} --workers {resources.workers}"
         " --out {params.out:q} 2> {log:q}"
@@ -89,9 +91,10 @@ rule run_benchmarks_pretrained:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: model_threads
     resources:
-        mem_mb=growing(16000),
+        mem_mb=model_memory(16000),
         runtime=growing(480),
-        gpu=gpus,
+        gpu=asked_gpus,
+        on_gpus=ON_GPUS,
         workers=workers,
     params:
         tasks=benchmark_flags,
@@ -99,6 +102,7 @@ rule run_benchmarks_pretrained:
         model=model_flags,
         out=subpath(output[0], parent=True),
     shell:
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} {params.tasks}"
         " --max-pixels {params.max_pixels} {params.model} --workers {resources.workers}"
         " --out {params.out:q} 2> {log:q}"

@@ -22,16 +22,13 @@ rule finetune_model:
     benchmark:
         "<costs>/finetune_model/{model}/{method}/{budget}_seed-{seed}.jsonl"
     conda:
-        branch(
-            finetune_gpus,
-            then="../envs/gpu/models.yaml",
-            otherwise="../envs/models.yaml",
-        )
+        branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: training_threads(config["finetune"])
     resources:
-        mem_mb=growing(24000),
+        mem_mb=model_memory(24000, processes=config["finetune"]["processes"]),
         runtime=growing(1440),
         gpu=finetune_gpus,
+        on_gpus=ON_GPUS,
         processes=config["finetune"]["processes"],
         cache_mb=config["finetune"]["cache_mb"],
         workers=config["finetune"]["workers"],
@@ -43,6 +40,7 @@ rule finetune_model:
         settings=training_settings(config["finetune"]),
         model=loading_flags,
     shell:
+        "{resources.on_gpus} {resources.gpu} "
         "{params.launch} {input.code[0]:q} --samples {input.samples:q} --subset {input.subset:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q}"
@@ -66,12 +64,14 @@ rule merge_checkpoint:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: config["threads"]
     resources:
-        mem_mb=growing(32000),
+        mem_mb=model_memory(32000),
         runtime=growing(60),
-        gpu=gpus,
+        gpu=asked_gpus,
+        on_gpus=ON_GPUS,
     params:
         model=unquantised_flags,
     shell:
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --checkpoint {input.checkpoint:q} {params.model}"
         " --out {output:q} 2> {log:q}"
 

@@ -31,10 +31,12 @@ if "coincide" in METHODS:
             runtime=growing(480),
             growth=2,
             gpu=clustering_gpus,
+            on_gpus=ON_GPUS,
         params:
             clustering=clustering_flags,
             threads=config["threads"],
         shell:
+            "{resources.on_gpus} {resources.gpu} "
             "python {input.code[0]:q} --activations {input.activations:q} {params.clustering} "
             "--threads {params.threads} --out-assignments {output.assignments:q} "
             "--out-centroids {output.centroids:q} 2> {log:q}"

@@ -116,7 +116,8 @@ def trial_message():
 
 
 onstart:  # Snakemake keeps the last one alone, so that of workarounds.smk is called here
-    lift_default_limit()
+    mend_start()
+    share_gpus()
     if config["trial"]:
         print(trial_message(), file=sys.stderr)
 

@@ -27,9 +27,10 @@ rule extract_features:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: model_threads
     resources:
-        mem_mb=growing(16000),
+        mem_mb=model_memory(16000),
         runtime=growing(480),
-        gpu=gpus,
+        gpu=asked_gpus,
+        on_gpus=ON_GPUS,
         on_refused=config["on_refused"],
         workers=workers,
     params:
@@ -40,6 +41,7 @@ rule extract_features:
         model=model_flags,
         activations=activation_flags(),
     shell:
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
@@ -65,9 +67,10 @@ rule extract_attention:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: model_threads
     resources:
-        mem_mb=growing(16000),
+        mem_mb=model_memory(16000),
         runtime=growing(240),
-        gpu=gpus,
+        gpu=asked_gpus,
+        on_gpus=ON_GPUS,
         on_refused=config["on_refused"],
         workers=workers,
     params:
@@ -78,6 +81,7 @@ rule extract_attention:
         model=eager_flags,
         attention=attention_flags(),
     shell:
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
@@ -102,9 +106,10 @@ rule extract_clip:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: config["threads"]
     resources:
-        mem_mb=growing(8000),
+        mem_mb=model_memory(8000),
         runtime=growing(240),
-        gpu=gpus,
+        gpu=asked_gpus,
+        on_gpus=ON_GPUS,
         on_refused=config["on_refused"],
     params:
         run=header_run(),
@@ -113,6 +118,7 @@ rule extract_clip:
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
     shell:
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q} --on-refused {resources.on_refused}"

@@ -23,15 +23,17 @@ if config.get("gradients"):
             "<costs>/warm_up/{model}/seed-{seed}.jsonl"
         conda:
             branch(
-                warm_up_gpus,
-                then="../envs/gpu/models.yaml",
-                otherwise="../envs/models.yaml",
+                gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml"
             )
         threads: training_threads(config["gradients"]["warm_up"]["finetune"])
         resources:
-            mem_mb=growing(24000),
+            mem_mb=model_memory(
+                24000,
+                processes=config["gradients"]["warm_up"]["finetune"]["processes"],
+            ),
             runtime=growing(480),
             gpu=warm_up_gpus,
+            on_gpus=ON_GPUS,
             processes=config["gradients"]["warm_up"]["finetune"]["processes"],
             cache_mb=config["gradients"]["warm_up"]["finetune"]["cache_mb"],
             workers=config["gradients"]["warm_up"]["finetune"]["workers"],
@@ -45,6 +47,7 @@ if config.get("gradients"):
             settings=training_settings(config["gradients"]["warm_up"]["finetune"]),
             model=loading_flags,
         shell:
+            "{resources.on_gpus} {resources.gpu} "
             "{params.launch} {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
             " --max-pixels {params.max_pixels} --fraction {params.fraction} --seed {params.seed}"
             " --left-out {input.left_out:q}"
@@ -72,9 +75,10 @@ if config.get("gradients"):
             )
         threads: model_threads
         resources:
-            mem_mb=growing(24000),
+            mem_mb=model_memory(24000),
             runtime=growing(1440),
-            gpu=gpus,
+            gpu=asked_gpus,
+            on_gpus=ON_GPUS,
             on_refused=config["on_refused"],
             workers=workers,
         params:
@@ -85,6 +89,7 @@ if config.get("gradients"):
             projection=projection_flags,
             model=model_flags,
         shell:
+            "{resources.on_gpus} {resources.gpu} "
             "python {input.code[0]:q} --run {params.run:q} --names pool --samples {input.samples:q}"
             " --images {params.images:q} --max-pixels {params.max_pixels}"
             " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
@@ -116,9 +121,10 @@ if config.get("gradients") and VALIDATED:
             )
         threads: model_threads(config["gradients"]["model"])
         resources:
-            mem_mb=growing(24000),
+            mem_mb=model_memory(24000, config["gradients"]["model"]),
             runtime=growing(480),
-            gpu=gpus(config["gradients"]["model"]),
+            gpu=asked_gpus(config["gradients"]["model"]),
+            on_gpus=ON_GPUS,
             on_refused=config["on_refused"],
             workers=workers(config["gradients"]["model"]),
         params:
@@ -130,6 +136,7 @@ if config.get("gradients") and VALIDATED:
             projection=projection_flags,
             model=model_flags(config["gradients"]["model"]),
         shell:
+            "{resources.on_gpus} {resources.gpu} "
             "python {input.code[0]:q} --run {params.run:q} --names {params.names:q}"
             " --samples {input.samples:q} --images {params.images:q}"
             " --left-out {input.left_out:q} --on-refused {resources.on_refused}"

@@ -32,15 +32,17 @@ rule run_lmms_eval:
         )
     threads: config["threads"]
     resources:
-        mem_mb=growing(16000),
+        mem_mb=model_memory(16000),
         runtime=growing(720),
-        gpu=gpus,
+        gpu=asked_gpus,
+        on_gpus=ON_GPUS,
     params:
         tasks=benchmark_flags,
         max_pixels=config["pool"]["max_pixels"],
         lmms=lmms_flags,
         out=subpath(output[0], parent=True),
     shell:
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --model {input.model:q} {params.tasks} {params.lmms}"
         " --max-pixels {params.max_pixels} --out {params.out:q} 2> {log:q}"
 
@@ -67,9 +69,10 @@ rule run_lmms_eval_pretrained:
         )
     threads: config["threads"]
     resources:
-        mem_mb=growing(16000),
+        mem_mb=model_memory(16000),
         runtime=growing(720),
-        gpu=gpus,
+        gpu=asked_gpus,
+        on_gpus=ON_GPUS,
     params:
         model=model_path,
         tasks=benchmark_flags,
@@ -77,5 +80,6 @@ rule run_lmms_eval_pretrained:
         lmms=lmms_flags,
         out=subpath(output[0], parent=True),
     shell:
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --model {params.model:q} {params.tasks} {params.lmms}"
         " --max-pixels {params.max_pixels} --out {params.out:q} 2> {log:q}"

@@ -3,6 +3,8 @@
 Reads and writes nothing. tests/workflow/test_workarounds.py fails when one is no longer needed.
 """
 
+import sys
+
 from snakemake.caching.rule import RuleCache
 
 # 1. The extended benchmark files say how many GPUs and processes each job had
@@ -25,11 +27,30 @@ def lift_default_limit():
         workflow.scheduler.job_rate_limiter = None
 
 
-onstart:
+# 3. The Slurm plugin waits with an array until all jobs of its rule have come that are ready. Snakemake
+# hands out no more than --jobs allows and takes those for submitted: none ever is, and the run stands
+# still without a word. Jobs of a rule that was asked to be arrays are submitted one by one.
+# https://github.com/snakemake/snakemake-executor-plugin-slurm/issues/473 (open)
+def drop_arrays():
+    """Submit each job on its own, also where an own profile asks for arrays."""
+    executor = getattr(workflow.scheduler, "_executor", None)
+    if getattr(executor, "array_jobs", None):
+        executor.array_jobs = set()
+        message = "slurm-array-jobs is ignored: arrays can wait for ever (rules/workarounds.smk)"
+        print(message, file=sys.stderr)
+
+
+def mend_start():
+    """Go round what can be seen only when a run starts."""
     lift_default_limit()
+    drop_arrays()
 
 
-# 3. With `--cache` (docs/operations.md) runs share what models make of the data: each result
+onstart:
+    mend_start()
+
+
+# 4. With `--cache` (docs/operations.md) runs share what models make of the data: each result
 # lies in $SNAKEMAKE_OUTPUT_CACHE under a digest of code, parameters and inputs (so a job's shard has
 # to be among its parameters). Snakemake refuses rules that have both a benchmark file and `cache:`,
 # instead of leaving the file out of what it takes from the cache: with `--cache` these rules have none.

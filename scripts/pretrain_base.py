@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from transformers import CLIPModel
 
 from vlselect.core import log
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
     fix_randomness(arguments.seed, arguments.threads)
-    tower = load_pretrained(CLIPModel, arguments.vision).vision_model
+    tower = load_pretrained(CLIPModel, arguments.vision, device=torch.device("cpu")).vision_model
     processor = build_processor(WORDS, IMAGE_SIZE, CELL)
     model = build_model(processor, vision=tower.config, seed=arguments.seed)
     model.model.vision_tower.load_state_dict(tower.state_dict())

@@ -6,7 +6,9 @@ No rules here: these are included before any rule, in this order. Last, the imag
 
 include: "checks.smk"
 include: "common.smk"
+include: "python.smk"
 include: "models.smk"
+include: "gpus.smk"
 include: "pool.smk"
 include: "tasks.smk"
 include: "check_samples.smk"

@@ -25,7 +25,7 @@ def training_threads(settings):
 
 def finetune_gpus(wildcards):
     """Return the GPUs of a finetuning: one for each process."""
-    return gpus(wildcards) * config["finetune"]["processes"]
+    return asked_for_all(wildcards, config["finetune"])
 
 
 def unquantised_flags(wildcards):

@@ -11,8 +11,7 @@ BY_VALIDATION_SAMPLES = (
 
 def warm_up_gpus(wildcards):
     """Return the GPUs of the warm-up: one for each process."""
-    settings = config["gradients"]["warm_up"]["finetune"]
-    return gpus(wildcards) * settings["processes"]
+    return asked_for_all(wildcards, config["gradients"]["warm_up"]["finetune"])
 
 
 def projection_flags(wildcards_or_seed):

@@ -3,6 +3,7 @@
 Functions only. Most take a model's name, or the wildcards of a job that has one.
 """
 
+from vlselect.models.hub_cache import weights_mb
 from vlselect.models.visible_gpus import visible_gpus
 
 
@@ -110,6 +111,28 @@ def check_gpus():
     if runs_here():
         raise WorkflowError(f"{message}. `device: auto` takes what there is")
     print(f"WARNING: {message}; nodes of the cluster may", file=sys.stderr)
+
+
+PROCESS_MB = (
+    8000  # of a process without its weights: libraries, samples, helper processes
+)
+
+
+def model_memory(least, name=None, processes=1):
+    """Return the memory of a job with a model: by process, and by the size of weights if known.
+
+    least: of a job of one process. Weights on a GPU do not pass through memory as a whole; on the
+    CPU every process holds them, in float32 twice the size that files mostly have.
+    """
+
+    def memory(wildcards, attempt):
+        model = model_settings(name or wildcards)
+        share = {"float32": 2}.get(model["dtype"], 1)
+        held = 0 if model["device"].startswith("cuda") else share * weights_mb(model)
+        alone, more = max(least, PROCESS_MB + held), PROCESS_MB + held
+        return (alone + (processes - 1) * more) * 2 ** (attempt - 1)
+
+    return memory
 
 
 def header_run():

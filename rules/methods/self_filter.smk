@@ -111,9 +111,10 @@ rule train_score_net:
         )
     threads: config["threads"]
     resources:
-        mem_mb=growing(24000),
+        mem_mb=model_memory(24000, config["methods"]["self_filter"]["model"]),
         runtime=growing(1440),
-        gpu=gpus(config["methods"]["self_filter"]["model"]),
+        gpu=asked_gpus(config["methods"]["self_filter"]["model"]),
+        on_gpus=ON_GPUS,
         cache_mb=config["methods"]["self_filter"]["finetune"]["cache_mb"],
         workers=config["methods"]["self_filter"]["finetune"]["workers"],
         save_steps=config["methods"]["self_filter"]["finetune"]["save_steps"],
@@ -125,6 +126,7 @@ rule train_score_net:
         settings=training_settings(config["methods"]["self_filter"]["finetune"]),
         model=loading_flags(config["methods"]["self_filter"]["model"]),
     shell:
+        "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --samples {input.samples:q} --clip {input.clip:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q}"

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from mini_input import make_input
 from running import ROOT, snakemake, succeeded
 
@@ -71,13 +72,19 @@ def outputs(folder) -> list[str]:
     return [(folder / name).read_text() for name in ("first.txt", "second.txt")]
 
 
-def start(folder: Path, name: str) -> subprocess.Popen:
+def start(
+    folder: Path,
+    name: str,
+    *flags: str,
+    targets=("subsets",),
+    config: Path = HERE / "selection.yaml",
+) -> subprocess.Popen:
     """Start Snakemake with the cluster's profile; what it prints goes to a file."""
-    command = [sys.executable, "-m", "snakemake", "subsets", "--snakefile", ROOT / "Snakefile"]
+    command = [sys.executable, "-m", "snakemake", *targets, "--snakefile", ROOT / "Snakefile"]
     command += ["--directory", folder, "--workflow-profile", ROOT / "profiles/slurm"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.Popen(
-        [*map(str, command), *CLUSTER, "--configfile", str(HERE / "selection.yaml")],
+        [*map(str, command), *CLUSTER, *flags, "--configfile", str(config)],
         stdout=(folder / name).open("w"),
         stderr=subprocess.STDOUT,
         env={**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1"},
@@ -146,6 +153,17 @@ def test_gpu_rules_saw_a_gpu_and_others_none(folder, outputs):
     assert "GPUs: none" in (logs / "prepare_pool.log").read_text()
 
 
-def test_shards_were_an_array(outputs):
-    tasks = subprocess.check_output(["squeue", "-h", "-t", "all", "-r", "-o", "%i %k"], text=True)
-    assert re.search(r"^\d+_2 rule_(extract_attention|collect_gradients)", tasks, re.MULTILINE)
+def test_more_shards_than_jobs_are_all_submitted(tmp_path):
+    make_input(tmp_path)
+    config = yaml.safe_load((HERE / "selection.yaml").read_text())
+    config["pool"]["shards"] = 6
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    shards = [
+        f"results/mini/features/target/attended/shard-{i}-of-6.safetensors" for i in range(1, 7)
+    ]
+    flags = ["--slurm-array-jobs", "extract_attention"]  # as an own profile may have it
+    flags += ["--jobs", "2", "--set-resources", "extract_attention:gpu=1"]
+    process = start(tmp_path, "printed.txt", *flags, targets=shards, config=path)
+    assert process.wait(timeout=900) == 0, (tmp_path / "printed.txt").read_text()[-6000:]
+    assert all((tmp_path / shard).is_file() for shard in shards)

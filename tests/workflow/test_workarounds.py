@@ -98,6 +98,23 @@ def test_only_a_limit_that_was_asked_for_holds(tmp_path, options, limit):
     assert all((tmp_path / str(i)).is_file() for i in range(3))
 
 
+@pytest.mark.parametrize("text", ["", INCLUDE], ids=["plain", "mended"])
+def test_an_array_that_is_larger_than_the_number_of_jobs_is_never_submitted(tmp_path, text):
+    (tmp_path / "Snakefile").write_text(text + small_jobs(6, 0))
+    command = [sys.executable, ROOT / "tests/support/faked_slurm.py", "--executor", "slurm"]
+    command += ["--jobs", "2", "--slurm-array-jobs", "one", "--latency-wait", "0"]
+    with (tmp_path / "printed").open("w") as printed:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=printed, stderr=printed)
+    try:
+        returncode = process.wait(timeout=60 if text else 12)  # the mended one takes three
+    except subprocess.TimeoutExpired:
+        process.kill()
+        returncode = None
+    made = sum((tmp_path / str(i)).is_file() for i in range(6))
+    assert (returncode, made) == ((0, 6) if text else (None, 0))
+    assert ("slurm-array-jobs is ignored" in (tmp_path / "printed").read_text()) == bool(text)
+
+
 def test_snakemake_refuses_to_cache_what_it_measures(tmp_path):
     (tmp_path / "cache").mkdir()
     cache = str(tmp_path / "cache")

@@ -70,8 +70,8 @@ class CLIP:
             kind = AutoConfig.from_pretrained(path, **where).model_type
             if kind != CLIPModel.config_class.model_type:
                 raise InputError(f"model {path!r} is of type {kind!r}, not a CLIPModel")
-            model = load_pretrained(AutoModel, path, **options, **where)
-        model = model.to(device).eval()
+            model = load_pretrained(AutoModel, path, device=device, **options, **where)
+        model = model.eval()
         logger.info("loaded %s (%s parameters) on %s", path, model.num_parameters(), model.device)
         return cls(model, processor, str(path), revision or "", arguments.batch_size)
 

@@ -81,9 +81,10 @@ def load_checkpoint(vlm: VLM, directory: str | Path) -> VLM:
     base = vlm.model
     model = load_pretrained(
         *(AutoModelForImageTextToText, str(directory)),
+        device=base.device,
         dtype=base.dtype,
         attn_implementation=base.config._attn_implementation,
-    ).to(base.device)
+    )
     logger.info("loaded %s (%d weights)", directory, model.num_parameters())
     vlm.model = model.eval()
     return vlm

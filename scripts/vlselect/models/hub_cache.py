@@ -20,3 +20,12 @@ def has_weights(model: Mapping) -> bool:
     """Return whether a model can be loaded without a download."""
     folder = model_folder(model)
     return any(True for pattern in WEIGHTS for _ in folder.glob(pattern))
+
+
+def weights_mb(model: Mapping) -> int:
+    """Return the size of a model's weight files in MB; 0 where they are not on this machine."""
+    folder = model_folder(model)
+    for pattern in WEIGHTS:  # a folder with both has the weights twice
+        if files := list(folder.glob(pattern)):
+            return sum(file.stat().st_size for file in files) // 10**6
+    return 0

@@ -151,20 +151,20 @@ def load_vlm(
     options = {"dtype": getattr(torch, dtype), "attn_implementation": attention}
     if quantisation:
         options["quantization_config"] = _quantisation_config(quantisation, options["dtype"])
-        options["device_map"] = {"": target}
     where = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
     with explained(path, revision, own_code=trust_remote_code):
         if not quantisation:
             require_plain(path, AutoConfig.from_pretrained(path, **where))
         processor = load_processor(path, **where)
-        model = load_pretrained(AutoModelForImageTextToText, path, **options, **where)
+        model = load_pretrained(
+            *(AutoModelForImageTextToText, path), device=target, **options, **where
+        )
     if bool(quantisation) != is_quantised(model):
         raise InputError(
             f"model {path!r} {'stayed' if quantisation else 'is saved'} "
             f"{'un' if quantisation else ''}quantised, but `quantisation` is {quantisation!r}"
         )
     _prepare_processor(processor, model, path, template_date)
-    model = model if quantisation else model.to(target)
     logger.info("loaded %s (%s parameters) on %s", path, model.num_parameters(), model.device)
     return VLM(
         model,

@@ -6,6 +6,7 @@ warning, and results would differ from one load to the next.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -18,8 +19,13 @@ class WeightsError(InputError):
     """A checkpoint does not hold exactly the weights of its model."""
 
 
-def load_pretrained(kind: type, path: str, **options: object) -> PreTrainedModel:
+def load_pretrained(
+    kind: type, path: str, *, device: torch.device, **options: object
+) -> PreTrainedModel:
     """Load a transformers model, of a class or an Auto class, from a directory or the hub.
+
+    Weights for a GPU go there one by one: the processes of a training would otherwise each hold the
+    whole model in the machine's memory first.
 
     Raises
     ------
@@ -27,6 +33,8 @@ def load_pretrained(kind: type, path: str, **options: object) -> PreTrainedModel
         If weights are missing, unknown or of another shape; lists them. Weights that are tied to
         others, or that the architecture declares ignorable, do not count.
     """
+    if device.type != "cpu" or "quantization_config" in options:
+        options["device_map"] = {"": device}
     model, found = kind.from_pretrained(
         path, output_loading_info=True, ignore_mismatched_sizes=True, **options
     )

@@ -35,7 +35,7 @@ def test_the_run_is_read_as_yaml(text, tmp_path):
     config = tmp_path / "my config.yaml"
     config.write_text(text)
     dry = ["-n", f"BIN={Path(sys.executable).parent}", f"CONFIG={config}"]
-    assert "show_status.py results/mine\n" in make(*dry, "status")
+    assert 'show_status.py" results/mine\n' in make(*dry, "status")
     card = make(*dry, "card", "METHOD=icons", "RATIO=0.2")
     assert " results/mine/subsets/icons/ratio-0.2_seed-0.md\n" in card
     assert "--report results/mine/report.html" in make(*dry, "report")
@@ -57,3 +57,30 @@ def test_an_empty_size_does_not_start_the_whole_run():
         ["make", "-n", "trial", "TRIAL="], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode and "TRIAL is empty" in done.stderr
+
+
+def elsewhere(folder, *arguments):
+    """Run make -C from another folder, whose shell has it as PWD; nothing is done."""
+    dry = ["make", "-n", "-C", str(ROOT), f"BIN={Path(sys.executable).parent}", *arguments]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+    return subprocess.run(
+        dry, cwd=folder, env={**environment, "PWD": str(folder)}, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("target", ["trial", "plan", "status", "report", "card", "figures"])
+def test_with_c_a_config_and_its_paths_are_the_callers(target, tmp_path):
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    (folder / "my.yaml").write_text("run: mine\n")
+    done = elsewhere(folder, target, "CONFIG=my.yaml", "METHOD=icons", "RATIO=0.2")
+    lines = [line for line in done.stdout.splitlines() if "--configfile" in line]
+    assert lines and all(f'cd "{folder}" && "{ROOT}' in line for line in lines)
+    assert '--configfile "my.yaml"' in done.stdout
+    assert f'"{ROOT}/Snakefile"' in done.stdout or f'"{ROOT}/scripts/plan_run.py"' in done.stdout
+
+
+def test_with_c_a_config_that_the_caller_lacks_is_an_error(tmp_path):
+    done = elsewhere(tmp_path, "trial", "CONFIG=config.yaml")  # the program's own is no stand-in
+    assert done.returncode and f"No CONFIG=config.yaml in {tmp_path}" in done.stderr
+    assert elsewhere(tmp_path, "trial").returncode == 0

@@ -4,16 +4,21 @@ import argparse
 import inspect
 import json
 import shutil
+import types
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 from config_defaults import keywords
 from huggingface_hub import constants
+from transformers import AutoModel, AutoModelForImageTextToText
 from usual_models import MODEL, load_vlm
 
 from vlselect.core.errors import InputError
+from vlselect.features import clip
 from vlselect.features.clip import CLIP
 from vlselect.models import loading
+from vlselect.models.checkpoint import load_checkpoint
 from vlselect.models.loading import (
     add_model_arguments,
     is_quantised,
@@ -179,3 +184,31 @@ def test_each_process_has_its_gpu(monkeypatch, device, rank, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setenv("LOCAL_RANK", rank)
     assert pick_device(device) == torch.device(expected)
+
+
+@pytest.fixture
+def from_pretrained(monkeypatch):
+    """Two GPUs, of which this process has the second; no weights are loaded."""
+    load = MagicMock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    for auto in (AutoModel, AutoModelForImageTextToText):
+        monkeypatch.setattr(auto, "from_pretrained", load)
+    monkeypatch.setattr(clip, "AutoProcessor", MagicMock())
+    monkeypatch.setattr(clip, "AutoConfig", MagicMock())
+    clip.AutoConfig.from_pretrained.return_value.model_type = "clip"
+    return load
+
+
+@pytest.mark.parametrize("model", ["vlm", "clip", "checkpoint"])
+def test_weights_go_straight_to_the_gpu_of_their_process(from_pretrained, model, tiny_vlm):
+    gpu = torch.device("cuda:1")
+    base = types.SimpleNamespace(device=gpu, dtype=torch.bfloat16, config=MagicMock())
+    with pytest.raises(KeyboardInterrupt):
+        if model == "vlm":
+            load_vlm(str(tiny_vlm), device="cuda")
+        elif model == "clip":
+            CLIP.load(parse(tiny_vlm, "--device", "cuda"))
+        else:
+            load_checkpoint(types.SimpleNamespace(model=base), tiny_vlm)
+    assert from_pretrained.call_args.kwargs["device_map"] == {"": gpu}

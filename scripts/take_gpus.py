@@ -1,0 +1,86 @@
+"""Run a command on GPUs of its own, of those that VLSELECT_GPUS lists; without it, as it comes.
+
+The workflow sets that variable where jobs run on its own machine; a cluster assigns GPUs itself.
+Each GPU has a lock, which the command holds until it ends, however it ends. So jobs of several runs
+of a user keep apart as well.
+"""
+
+import argparse
+import fcntl
+import itertools
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+WAIT = 0.5  # seconds between two looks for a free GPU
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("gpus", type=int, help="how many the command needs")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="with its arguments")
+    return parser
+
+
+def lock(path: Path, mode: int) -> int | None:
+    """Lock a file, made if it is not there; return its descriptor, None if it is not to be had."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, mode)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def take(names: Sequence[str], number: int) -> list[str]:
+    """Lock so many of the GPUs for this process and what it becomes; none if fewer are free."""
+    folder = Path(tempfile.gettempdir(), f"vlselect-gpus-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    choosing = lock(folder / "choosing", fcntl.LOCK_EX)  # one at a time: nobody takes half
+    free = ((name, lock(folder / name, fcntl.LOCK_EX | fcntl.LOCK_NB)) for name in names)
+    taken = dict(itertools.islice((one for one in free if one[1] is not None), number))
+    for descriptor in taken.values():
+        if len(taken) == number:
+            os.set_inheritable(descriptor, True)
+        else:
+            os.close(descriptor)
+    os.close(choosing)
+    return list(taken) if len(taken) == number else []
+
+
+def wait_for(names: Sequence[str], number: int) -> list[str]:
+    """Return GPUs that this process has for itself, as soon as there are enough."""
+    if number > len(names):
+        sys.exit(f"{number} GPUs are needed, and there are {len(names)}: {', '.join(names)}")
+    while not (taken := take(names, number)):
+        time.sleep(WAIT)
+    print(f"GPUs: {', '.join(taken)}", file=sys.stderr, flush=True)
+    return taken
+
+
+def fixed_device(command: Sequence[str]) -> int | None:
+    """Return the number of the GPU that the command names itself: --device cuda:<n>."""
+    devices = (value for flag, value in itertools.pairwise(command) if flag == "--device")
+    _, _, number = next(devices, "").partition("cuda:")
+    return int(number) if number else None
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = build_parser().parse_args(argv)
+    names = os.environ.get("VLSELECT_GPUS", "").split(",")
+    fixed = fixed_device(arguments.command)
+    if names != [""] and arguments.gpus and fixed is not None:
+        wait_for(
+            names[fixed : fixed + 1], 1
+        )  # counted from the visible ones: these stay as they are
+    elif names != [""] and arguments.gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(wait_for(names, arguments.gpus))
+    os.execvp(arguments.command[0], arguments.command)
+
+
+if __name__ == "__main__":
+    main()
