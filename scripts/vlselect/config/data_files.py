@@ -96,6 +96,8 @@ def _named_files(config: Mapping) -> Iterator[tuple[str, list[str]]]:
         for name, part in parts(pool).items():
             key = "pool" if name is None else f"pool.sources.{name}"
             yield f"{key}.records", record_files(part["records"])
+        if pool["exclude"]:
+            yield "pool.exclude", [pool["exclude"]]
     for name, task in config["tasks"].items() if not given else ():
         yield from ((f"tasks.{name}.{split}", task_files(task, split)) for split in SPLITS)
     for key in ("keep", "exclude"):

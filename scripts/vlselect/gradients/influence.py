@@ -61,10 +61,9 @@ def require_comparable(arrays: Mapping[str, ShardedArray]) -> None:
 def mean_gradient(gradients: ShardedArray) -> np.ndarray:
     """Average a task's gradients (n_val, k) over rows in float64, to float32 (k,).
 
-    Raises ValueError if there are no rows, or one is not finite.
+    InputError if there are no rows that the model did not refuse, or one is not finite.
     """
-    if not len(gradients):
-        raise InputError("no validation gradients")
+    _require_some(gradients)
     total = np.zeros(gradients.shape[1], dtype=np.float64)
     for _, block in _finite_blocks(gradients, "validation"):
         total += block.sum(axis=0, dtype=np.float64)
@@ -74,10 +73,17 @@ def mean_gradient(gradients: ShardedArray) -> np.ndarray:
 def all_gradients(gradients: ShardedArray) -> np.ndarray:
     """Read a task's gradients as one float32 array (n_val, k), without refused samples.
 
-    Its rows must be finite.
+    Errors as for `mean_gradient`.
     """
+    _require_some(gradients)
     blocks = [block.copy() for _, block in _finite_blocks(gradients, "validation")]
     return np.delete(np.concatenate(blocks), gradients.refused, axis=0)
+
+
+def _require_some(gradients: ShardedArray) -> None:
+    if len(gradients.refused) == len(gradients):
+        where = ", ".join(map(str, gradients.paths))
+        raise InputError(f"{where}: no validation gradients; the model refused all samples")
 
 
 def products(

@@ -64,7 +64,7 @@ def select(
     scores, ranks = signals["consensus"][["score", "mean_rank"]].to_numpy(np.float64).T
     ties = [ranks] if tie_break == "mean_rank" else [-np.arange(len(pool))]
     if aggregator == "round_robin_tasks":
-        table = _influence_table(signals, aggregator)
+        table = np.column_stack([f["influence"].to_numpy() for f in signals["influence"].values()])
         return Selection(*voting.round_robin(table, budget, sample_ids, ties))
     rows = top(scores, budget, sample_ids, ties)
     return Selection(rows, scores[rows])

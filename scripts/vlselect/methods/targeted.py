@@ -51,5 +51,20 @@ def select(
         return targets.choose(
             gradients, validation, sample_ids, budget, selector=selector, tasks=tasks
         )
-    table = voting.influence_table(signals["influence"])
+    if "table" not in signals:
+        signals = prepare(pool, signals, selector=selector)
+    table = signals["table"].drop(columns="row").to_numpy()
     return Selection(*voting.round_robin(table, budget, sample_ids))
+
+
+def prepare(pool: pd.DataFrame, signals: dict, *, selector: str) -> dict:
+    """Add the signal ``table`` (DataFrame row and a column for each task) for tasks in turn.
+
+    InputError if one cannot rank the whole pool.
+    """
+    if selector in targets.SELECTORS:
+        return signals
+    influence = signals["influence"]
+    table = pd.DataFrame(voting.influence_table(influence), columns=list(influence))
+    table.insert(0, "row", range(len(pool)))
+    return signals | {"table": table}

@@ -68,7 +68,7 @@ class VLM:
         self.tokenizer = processor.tokenizer
         if not self.tokenizer.is_fast:
             raise MaskError(f"{path}: masks need a fast tokenizer, for its character offsets")
-        if processor.chat_template is None and self.tokenizer.chat_template is None:
+        if not (processor.chat_template or self.tokenizer.chat_template):
             raise MaskError(
                 f"{path}: the processor has no chat template, which is usual for base models "
                 "(PaliGemma); choose a model trained for conversations, or put the template that "

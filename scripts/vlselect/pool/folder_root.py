@@ -71,6 +71,8 @@ class FolderRoot:
             full = posixpath.normpath(full)  # no ".." and so the same file
         if not os.path.isfile(real):  # noqa: PTH113 (never raises, not even on names that are too long)
             what = "not a plain file" if os.path.exists(real) else "no such file in the image root"  # noqa: PTH110
+            if os.path.islink(full):  # noqa: PTH114
+                what = f"a link to {os.readlink(full)!r}, which is not there"  # noqa: PTH115
             raise ImageError("missing_image", f"{name!r}: {what}")
         return Path(real if _lies_in(real, self._real) else full)
 

@@ -5,6 +5,7 @@ Written and read by row groups, so the whole pool is never in memory.
 
 import argparse
 import csv
+import io
 import json
 from bisect import bisect_right
 from collections import OrderedDict
@@ -166,14 +167,25 @@ def _record_at(table: pa.Table, i: int) -> Record:
 
 
 def read_ids(path: Path) -> list[str]:
-    """Read sample ids: a JSON list from a ``.json`` file, else one on each line.
+    """Read sample ids: a JSON list, the column ``sample_id`` of a CSV, else one on each line.
 
-    ValueError if a JSON file is not a list of texts or whole numbers.
+    InputError if the file is not UTF-8, or not of the form that its suffix says.
     """
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".json":
-        return [line.strip() for line in text.split("\n") if line.strip()]
-    ids = json.loads(text)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix == ".csv":
+            return [row["sample_id"] for row in csv.DictReader(io.StringIO(text))]
+        if path.suffix != ".json":
+            return [line.strip() for line in text.split("\n") if line.strip()]
+        ids = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+    except KeyError as error:
+        raise InputError(f"{path} has no column sample_id") from error
     if not isinstance(ids, list) or not all(type(name) in (str, int) for name in ids):
         raise InputError(f"{path} is not a JSON list of sample ids")
     return [str(name) for name in ids]

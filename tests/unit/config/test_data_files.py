@@ -102,6 +102,7 @@ def test_bounds_name_parts_of_the_mixture():
 
 FILES = {
     "pool.records": "pool.json",
+    "pool.exclude": "bad.txt",
     "tasks.t.test": "t.json",
     "tasks.t.validation": "v.json",
     "constraints.keep": "keep.txt",
@@ -112,7 +113,8 @@ def with_files(**changes):
     """Return a config that names all of FILES."""
     constraints = {"keep": "keep.txt", "exclude": None}
     own = {"run": "mine", "given": [], "constraints": constraints}
-    return config(PLAIN, t={"test": "t.json", "validation": "v.json"}) | own | changes
+    pool = changes.pop("pool", PLAIN) | {"exclude": "bad.txt"}
+    return config(pool, t={"test": "t.json", "validation": "v.json"}) | own | changes
 
 
 @pytest.fixture

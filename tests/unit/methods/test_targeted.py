@@ -101,13 +101,26 @@ def test_tasks_take_turns_by_their_means(problem):
     assert found.rows[1] in np.flatnonzero(means["mme"] == means["mme"].max())
 
 
+def test_a_part_of_one_sample_has_no_spread(problem):
+    pool, signals, _ = problem
+    assert run(pool, signals, "bids", 1, np.array([7])).rows.tolist() == [7]
+    influence = np.arange(N_POOL, dtype=float)
+    influence[[4, 5]] = 1.0
+    tables = {task: pd.DataFrame({"influence": influence}) for task in TASKS}
+    found = run(pool, {"influence": tables}, "round_robin_tasks", 1, np.array([4, 5]))
+    assert found.rows[0] == min([4, 5], key=pool["sample_id"].get)
+    with pytest.raises(InputError, match="no ranking"):
+        same = {task: pd.DataFrame({"influence": np.ones(N_POOL)}) for task in TASKS}
+        run(pool, {"influence": same}, "round_robin_tasks", 1)
+
+
 def test_a_zero_validation_gradient_is_named(problem, tmp_path):
     pool, signals, _ = problem
     zeros = unit_rows(3, 9)
     zeros[1] = 0
     path = write_shards(tmp_path / "zero", zeros, **HEADER)[0]
     signals["validation"]["mme_b"] = ShardedArray([path])
-    with pytest.raises(InputError, match="validation gradient 1 of mme_b is zero"):
+    with pytest.raises(InputError, match="a validation gradient of mme_b is zero"):
         run(pool, signals, "round_robin", 10)
 
 

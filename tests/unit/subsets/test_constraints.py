@@ -10,7 +10,7 @@ from array_files import write_shards
 from config_defaults import usual_parameters
 from method_signals import METHODS, SOURCES, make_pool, make_signals, runner_of
 
-from vlselect.core.errors import InfeasibleError
+from vlselect.core.errors import InfeasibleError, InputError
 from vlselect.core.ordering import draw
 from vlselect.core.store import ShardedArray
 from vlselect.pool.samples import read_ids
@@ -345,6 +345,27 @@ def test_ids_are_read_from_lines_and_from_json(tmp_path):
         (tmp_path / "ids.json").write_text(json.dumps(wrong), encoding="utf-8")
         with pytest.raises(ValueError, match="not a JSON list"):
             read_ids(tmp_path / "ids.json")
+
+
+def test_ids_as_programs_write_them(tmp_path):
+    (tmp_path / "ids.txt").write_bytes(b"\xef\xbb\xbfa\r\nb\r\n")
+    assert read_ids(tmp_path / "ids.txt") == ["a", "b"]
+    (tmp_path / "refused.csv").write_text('sample_id,reason\n"a, b",too_long\n7,x\n')
+    assert read_ids(tmp_path / "refused.csv") == ["a, b", "7"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("ids.txt", "é".encode("latin-1"), "ids.txt is not UTF-8 text: .* at byte 0"),
+        ("ids.json", b'["a",', "ids.json is not JSON: "),
+        ("ids.csv", b"id\na\n", "ids.csv has no column sample_id"),
+    ],
+)
+def test_files_that_hold_no_ids_are_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_ids(tmp_path / name)
 
 
 def test_near_duplicates_join_pairs_and_groups():

@@ -68,8 +68,7 @@ def choose(
     if selector == "round_robin":
         return Selection(*turns.round_robin(queues, owned, budget))
     mean, deviation = _moments(blocks(), len(sample_ids))
-    if not (deviation > 0).all():
-        raise InputError("a validation sample is equally similar to every sample of the pool")
+    deviation[deviation == 0] = 1  # equally similar to all of them: no gain in any
 
     def similarities(row: int) -> np.ndarray:
         return targets @ gradients[[row]][0].astype(np.float32)
@@ -82,7 +81,7 @@ def _targets(
 ) -> tuple[np.ndarray, list[range]]:
     """Return all validation gradients at unit length, float32 (C, k), and those of each task.
 
-    Raises InputError if one is zero, whose direction says nothing; names task and row.
+    Raises InputError if one is zero, whose direction says nothing.
     """
     found, owned, count = [], [], 0
     for members in tasks.values():
@@ -91,7 +90,7 @@ def _targets(
             rows = influence.all_gradients(validation[task])
             norms = np.linalg.norm(rows, axis=1, keepdims=True)
             if not norms.all():
-                raise InputError(f"validation gradient {int(np.argmin(norms))} of {task} is zero")
+                raise InputError(f"a validation gradient of {task} is zero")
             found.append(rows / norms)
             count += len(rows)
         owned.append(range(first, count))
