@@ -53,6 +53,8 @@ rule accept_pool:
         "<results>/pool/accepted.json",
     log:
         "<logs>/accept_pool.log",
+    benchmark:
+        "<costs>/accept_pool/all.jsonl"
     priority: 100
     conda:
         "../envs/selection.yaml"

@@ -51,7 +51,7 @@ def snakemake(configfile: Path, *arguments: str, show: bool = False) -> str:
 
 def dry_run(configfile: Path, *arguments: str) -> dict[str, list[Job]]:
     """Return the jobs of each rule of a run, whether they are finished or not."""
-    return read_jobs(snakemake(configfile, "-n", "--forceall", *arguments))
+    return read_jobs(snakemake(configfile, "-n", "-p", "--forceall", *arguments))
 
 
 def downloads(config: Mapping) -> list[str]:

@@ -80,19 +80,11 @@ def gpus(wildcards_or_name):
     return int(model_settings(wildcards_or_name)["device"].startswith("cuda"))
 
 
-def runs_here():
-    """Return whether jobs run on this machine, and not on a cluster's nodes."""
-    if (
-        workflow.dryrun
-    ):  # its executor stands in for another, which needs threads if it is remote
-        return not workflow.execution_settings.use_threads
-    return workflow.local_exec
-
-
 def check_gpus():
-    """End a run, or a dry run, whose jobs ask this machine for GPUs that it lacks.
+    """End a run whose jobs ask this machine for GPUs that it lacks, before its first job.
 
-    On the way to a cluster it warns, since nodes may have what this machine has not.
+    A dry run warns, since it may be of a plan for another machine, and so does one on the way to a
+    cluster, whose nodes may have what this machine has not.
     """
     jobs = [] if workflow.touch else workflow.dag.needrun_jobs()
     asked = [job for job in jobs if not job.is_group() and job.resources.get("gpu")]
@@ -108,9 +100,9 @@ def check_gpus():
         f"{rules}: they take {wanted} GPU(s) by the config (device, processes), and this machine"
         f" shows {found}"
     )
-    if runs_here():
+    if workflow.local_exec and not workflow.dryrun:
         raise WorkflowError(f"{message}. `device: auto` takes what there is")
-    print(f"WARNING: {message}; nodes of the cluster may", file=sys.stderr)
+    print(f"WARNING: {message}; the one that jobs run on has to", file=sys.stderr)
 
 
 PROCESS_MB = (

@@ -45,7 +45,8 @@ def _add_bad_images(folder: Path, whole: bytes) -> None:
     (root / "unreadable.jpg").write_bytes(b"this is not an image")
     Image.new("1", (9000, 9000)).save(root / "oversized.png")
     (folder / "outside.jpg").write_bytes(whole)
-    (root / "link.jpg").symlink_to(folder / "outside.jpg")
+    (folder / "middle.jpg").symlink_to(folder / "outside.jpg")
+    (root / "link.jpg").symlink_to(folder / "middle.jpg")  # a link outside is not followed
 
 
 def _bad_records(base: dict) -> list[tuple[str, object]]:
@@ -59,7 +60,7 @@ def _bad_records(base: dict) -> list[tuple[str, object]]:
 
     return [
         ("not_an_object", "just a text"),
-        ("no_id", {key: value for key, value in base.items() if key != "id"}),
+        ("no_id", {**base, "id": ""}),
         ("duplicate_id", dict(base)),
         variant("bad_type", conversations="a text"),
         ("bad_type", {**base, "id": ["a list"]}),

@@ -25,7 +25,7 @@ def test_memory_follows_processes_and_weights(device, tmp_path):
     weights.touch()
     os.truncate(weights, SIZE * 10**6)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    flags = ("-n", "subsets", "results/mini/checkpoints/target/full/ratio-1.0_seed-0")
+    flags = ("-n", "-p", "--", "subsets", "results/mini/checkpoints/target/full/ratio-1.0_seed-0")
     shown = succeeded(snakemake(tmp_path, tmp_path / "config.yaml", *flags))
     asked = dict(re.findall(r"^rule (\w+):$.*?mem_mb=(\d+)", shown, re.MULTILINE | re.DOTALL))
     expected = {**EXPECTED[device], "finetune_model": EXPECTED[device]["warm_up"]}

@@ -78,15 +78,17 @@ def test_a_job_is_a_line_and_a_loss_a_warning(begin):
     assert re.search("(?m)^rule select_random:$", shown) and "Shell command: python " in shown
 
 
-def test_gpus_that_are_not_there_end_a_run_and_warn_before_a_cluster(begin):
+def test_gpus_that_are_not_there_end_a_run_and_are_a_warning_of_a_dry_run(begin):
     hidden = {"CUDA_VISIBLE_DEVICES": ""}
     cuda = {"models__target__device": "cuda", "finetune__processes": 1}
-    for flags in (("-n",), ("-n", "--quiet"), ("--cores", "1")):
-        done = begin(*flags, environment=hidden, **cuda)
-        assert done.returncode != 0 and not jobs(done.stdout)
-        assert re.search("finetune_model.*: they take 1 GPU.* this machine shows 0", done.stdout)
-    said = succeeded(begin("-n", profile="slurm", environment=hidden, **cuda))
-    assert said.count("WARNING: collect_gradients, ") == 1 and "finetune_model" in jobs(said)
+    done = begin("--cores", "1", environment=hidden, **cuda)
+    assert done.returncode != 0 and not jobs(done.stdout)
+    assert re.search("finetune_model.*: they take 1 GPU.* this machine shows 0", done.stdout)
+    for flags in (("-n",), ("-n", "--quiet", "host")):
+        for profile in ("default", "slurm"):
+            said = succeeded(begin(*flags, profile=profile, environment=hidden, **cuda))
+            assert said.count("WARNING: collect_gradients, ") == 1
+            assert "finetune_model" in jobs(said)
     # what asks for none is run, and what runs nothing is not asked
     chosen = {"methods": {"random": {}}, "experiments": {"main": {"methods": ["random"]}}, **cuda}
     succeeded(begin("-n", "--", "subsets", environment=hidden, **chosen))
