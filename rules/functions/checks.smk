@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from vlselect.config import data_files, experiments, trial
 from vlselect.config.checks import ConfigError, check, check_formats, check_names
 from vlselect.config.checks import check_references, nearest, resolve
-from vlselect.config.home import expand_home
+from vlselect.config.yaml_files import expand_home
 from vlselect.config.metric_checks import check_metrics
 from vlselect.config.model_checks import check_models
 from vlselect.config.task_builds import expand_builds, name_metrics

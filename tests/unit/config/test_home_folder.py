@@ -5,7 +5,7 @@ import copy
 import pytest
 from config_defaults import GOOD, SCHEMA
 
-from vlselect.config.home import expand_home
+from vlselect.config.yaml_files import expand_home
 
 PATHS = {  # key, and where in the config it stands
     "records": ("pool",),
