@@ -17,12 +17,11 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from vlselect.config import data_files, experiments, trial
 from vlselect.config.checks import ConfigError, check, check_formats, check_names
 from vlselect.config.checks import check_references, nearest, resolve
-from vlselect.config.yaml_files import expand_home
 from vlselect.config.metric_checks import check_metrics
 from vlselect.config.model_checks import check_models
 from vlselect.config.task_builds import expand_builds, name_metrics
 from vlselect.config.task_groups import task_groups, voting_tasks
-from vlselect.config.yaml_files import read_yaml
+from vlselect.config.yaml_files import expand_home, read_yaml
 
 RULES = Path(workflow.basedir) / "rules"
 PROBLEMS = []  # lines that say what is wrong

@@ -1,4 +1,6 @@
-"""YAML files, read safely and to the letter: keys are texts, and none is there twice; ``~`` in paths.
+"""YAML files, read safely and to the letter, and ``~`` in the paths of a config.
+
+Keys are texts, and none is there twice.
 
 Read by the workflow, so beside the standard library it imports yaml only, and what of ours does so.
 """
