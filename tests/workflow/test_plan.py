@@ -17,7 +17,7 @@ from vlselect.plan.extrapolation import measure
 from vlselect.plan.jobs import read_jobs
 
 MINI, LLAVA = HERE / "mini.yaml", ROOT / "configs/llava_665k.yaml"
-RUNS = 11 * 7 * 3 + 3  # methods, ratios, seeds; and full
+RUNS = 12 * 7 * 3 + 3  # methods, ratios, seeds; and full
 SOURCES = ("photos", "charts", "chats")
 TRIAL, SMALLER = 96, 24
 
