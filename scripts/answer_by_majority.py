@@ -18,7 +18,7 @@ from vlselect.benchmarks.majority import (
     last_question,
     majority_answers,
 )
-from vlselect.benchmarks.predictions import Benchmark, read_examples, score_task
+from vlselect.benchmarks.predictions import Benchmark, add_task_argument, read_examples, score_task
 from vlselect.core import log
 from vlselect.pool.samples import Samples
 
@@ -30,14 +30,7 @@ READ = 4096  # records of the pool in memory at once
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
-    parser.add_argument(
-        "--task",
-        nargs=4,
-        action="append",
-        required=True,
-        metavar=("NAME", "METRIC", "OPTIONS", "TEST"),
-        help="a task, its metric, the metric's options as JSON, and test.parquet",
-    )
+    add_task_argument(parser)
     parser.add_argument(
         "--validation",
         nargs=2,

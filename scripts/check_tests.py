@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlselect.benchmarks.predictions import Benchmark, check_test
+from vlselect.benchmarks.predictions import Benchmark, add_task_argument, check_test
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
 
@@ -17,14 +17,7 @@ logger = logging.getLogger(__name__)
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--task",
-        nargs=4,
-        action="append",
-        required=True,
-        metavar=("NAME", "METRIC", "OPTIONS", "TEST"),
-        help="a task, its metric, the metric's options as JSON, and test.parquet",
-    )
+    add_task_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
     return parser
 

@@ -1,5 +1,6 @@
 """Scores of predictions on one task's test set, written beside the predictions."""
 
+import argparse
 import json
 import logging
 from collections.abc import Sequence
@@ -58,6 +59,18 @@ class Benchmark:
         except InputError as error:
             raise InputError(f"task {task!r}: {error}") from error
         return cls(task, metric, parsed, Path(test))
+
+
+def add_task_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that is repeated for each task: the arguments of `Benchmark.parse`."""
+    parser.add_argument(
+        "--task",
+        nargs=4,
+        action="append",
+        required=True,
+        metavar=("NAME", "METRIC", "OPTIONS", "TEST"),
+        help="a task, its metric, the metric's options as JSON, and test.parquet",
+    )
 
 
 def read_examples(test: Path) -> pd.DataFrame:

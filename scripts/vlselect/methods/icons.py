@@ -64,7 +64,7 @@ def select(
     scores, ranks = signals["consensus"][["score", "mean_rank"]].to_numpy(np.float64).T
     ties = [ranks] if tie_break == "mean_rank" else [-np.arange(len(pool))]
     if aggregator == "round_robin_tasks":
-        table = np.column_stack([f["influence"].to_numpy() for f in signals["influence"].values()])
+        table = voting.influence_table(signals["influence"])
         return Selection(*voting.round_robin(table, budget, sample_ids, ties))
     rows = top(scores, budget, sample_ids, ties)
     return Selection(rows, scores[rows])
@@ -83,7 +83,9 @@ def prepare(pool: pd.DataFrame, signals: dict, *, aggregator: str) -> dict:
             raise InputError("aggregator 'vote' needs the signal 'votes'")
         scores, ranks = signals["votes"][["votes", "mean_rank"]].to_numpy(np.float64).T
     else:
-        table = _influence_table(signals, aggregator)
+        influence = _used(signals, aggregator)
+        table = voting.influence_table(influence)
+        voting.require_informative(table, list(influence))
         ranks = voting.mean_rank(table)
         robin = aggregator == "round_robin_tasks"  # no scores: tasks choose in turn
         scores = ranks if robin else voting.aggregate(table, aggregator)
@@ -91,12 +93,12 @@ def prepare(pool: pd.DataFrame, signals: dict, *, aggregator: str) -> dict:
     return signals | {"consensus": pd.DataFrame(consensus)}
 
 
-def _influence_table(signals: dict, aggregator: str) -> np.ndarray:
-    """Return the influences that an aggregator uses, (N, T) float32."""
+def _used(signals: dict, aggregator: str) -> dict[str, pd.DataFrame]:
+    """Return the influences that an aggregator uses, by task."""
     influence = signals.get("influence", {})
     if aggregator.startswith("single:"):
         task = aggregator.removeprefix("single:")
         influence = {task: influence[task]} if task in influence else {}
     if not influence:
         raise InputError(f"aggregator {aggregator!r} has no table in 'influence'")
-    return voting.influence_table(influence)
+    return influence

@@ -65,6 +65,8 @@ def prepare(pool: pd.DataFrame, signals: dict, *, selector: str) -> dict:
     if selector in targets.SELECTORS:
         return signals
     influence = signals["influence"]
-    table = pd.DataFrame(voting.influence_table(influence), columns=list(influence))
+    values = voting.influence_table(influence)
+    voting.require_informative(values, list(influence))
+    table = pd.DataFrame(values, columns=list(influence))
     table.insert(0, "row", range(len(pool)))
     return signals | {"table": table}

@@ -34,7 +34,7 @@ def save_checkpoint(model: "PreTrainedModel | PeftModel", directory: str | Path)
 
 
 def open_to_readers(directory: str | Path) -> None:
-    """Give a new directory's files the permissions of the umask: safetensors are their owner's."""
+    """Let others read a new directory's files as far as the umask does; safetensors does not."""
     allowed = Path(directory).stat().st_mode & 0o666
     for file in filter(Path.is_file, Path(directory).rglob("*")):
         file.chmod(allowed)
