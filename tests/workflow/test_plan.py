@@ -140,7 +140,8 @@ def test_the_run_itself_is_as_large_as_planned_and_not_disturbed(planned, monkey
     table = pd.read_csv(folder / "results/mini/plan.csv", index_col="stage")
     output = succeeded(snakemake(folder, path, "--cores", "2", "benchmarks"))
     assert {"prepare_pool", "extract_features", "finetune_model"} <= jobs(output)
-    rules = read_jobs(succeeded(snakemake(folder, path, "-n", "--forceall", "benchmarks")))
+    rules = read_jobs(succeeded(snakemake(folder, path, "-n", "-p", "--forceall", "benchmarks")))
+    assert {"prepare_pool", "extract_features", "finetune_model"} <= set(rules)
     real = {rule: len(found) * measure(found, 1, 1).disk / 1e9 for rule, found in rules.items()}
     for rule, size in real.items():
         assert size > 0 and abs(table.loc[rule, "disk_gb"] / size - 1) < 0.25, rule
