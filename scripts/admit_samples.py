@@ -36,7 +36,10 @@ def require_rest(checked: pd.DataFrame, refused: pd.DataFrame, what: str) -> Non
         if part.endswith("/test") and found:
             raise InputError(f"{what}\nTake the questions out of {part}, or use another model")
         if found == wanted:
-            raise InputError(f"{what}\nNothing is left of {part}")
+            raise InputError(
+                f"{what}\nNothing is left of {part}: where a model refuses every sample, the cause "
+                "is its processor or chat template more often than the data"
+            )
 
 
 def main(argv: list[str] | None = None) -> None:

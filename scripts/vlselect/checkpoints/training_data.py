@@ -13,6 +13,7 @@ from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 
+ROWS = "rows"
 
 class SampleDataset(Dataset):
     """Chosen samples of a pool, encoded lazily; keeps the text of all samples, but no images.
@@ -23,6 +24,11 @@ class SampleDataset(Dataset):
         As in `finetune.train`.
     cache_bytes : int
         Size up to which encoded samples are cached; the first ones stay.
+
+    Attributes
+    ----------
+    sample_ids : dict of int to str
+        The id of each row.
     """
 
     def __init__(
@@ -38,6 +44,7 @@ class SampleDataset(Dataset):
         self._vlm, self._image_root, self._max_pixels = vlm, image_root, max_pixels
         self._rows = [int(row) for row in rows]
         self._records = samples.records(self._rows)
+        self.sample_ids = dict(zip(self._rows, (r.sample_id for r in self._records), strict=True))
         self._cache: dict[int, Encoded] = {}
         self._free = cache_bytes
         logger.info("%d samples to train on", len(self._rows))
@@ -61,7 +68,10 @@ class SampleDataset(Dataset):
 
 
 class ResponseCollator:
-    """Stack encoded samples into the model's arguments with labels on response tokens only."""
+    """Stack encoded samples into the model's arguments with labels on response tokens only.
+
+    `ROWS` are the samples' rows in the pool.
+    """
 
     def __init__(self, vlm: VLM):
         self._vlm = vlm
@@ -69,7 +79,8 @@ class ResponseCollator:
     def __call__(self, samples: Sequence[Encoded]) -> dict[str, torch.Tensor]:
         """Pad on the right, so that every first token has position 0; return CPU tensors."""
         batch = self._vlm.collate(samples, padding_side="right", device="cpu")
-        return {**batch.inputs, "labels": batch.labels}
+        rows = torch.tensor([sample.row for sample in samples])
+        return {**batch.inputs, "labels": batch.labels, ROWS: rows}
 
 
 def _size(encoded: Encoded) -> int:

@@ -71,9 +71,7 @@ class TrainingLog(TrainerCallback):
             return
         if not math.isfinite(logs["loss"]):
             raise InputError(
-                f"the loss is {logs['loss']} at step {state.global_step}; lower the learning rate,"
-                " or, if it is so from the first steps, leave out samples without finite values:"
-                " feature and gradient jobs name them in their logs, and `pool.exclude` takes them"
+                f"the loss is {logs['loss']} at step {state.global_step}; lower the learning rate"
             )
         seconds = time.perf_counter() - self._begin
         self._writer.writerow(

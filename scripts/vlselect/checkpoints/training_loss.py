@@ -14,6 +14,14 @@ from transformers.utils import ModelOutput
 from vlselect.models.collation import IGNORED
 
 
+class NotFiniteError(ArithmeticError):
+    """The loss of some samples of a micro-batch is infinite or NaN; `places` are theirs in it."""
+
+    def __init__(self, places: list[int]):
+        super().__init__(f"the loss of samples {places} of a micro-batch is not finite")
+        self.places = places
+
+
 class StepLoss:
     """A micro-batch's part of the loss of its optimiser step, for the Trainer (compute_loss_func).
 
@@ -42,11 +50,20 @@ class StepLoss:
             Response tokens, `IGNORED` elsewhere; the first of a row has no prediction.
         num_items_in_batch : Tensor ()
             Response tokens of the step.
+
+        Raises
+        ------
+        NotFiniteError
+            If the sum is infinite or NaN.
         """
         targets = labels[:, 1:].to(outputs.logits.device)
         counted = targets != IGNORED  # (B, T - 1)
         logits = outputs.logits[:, :-1][counted].float()  # (P, V)
         loss = F.cross_entropy(logits, targets[counted], reduction="sum")
+        if not torch.isfinite(loss):
+            tokens = F.cross_entropy(logits, targets[counted], reduction="none")
+            places = counted.nonzero()[:, 0][~torch.isfinite(tokens)]
+            raise NotFiniteError(places.unique().tolist())
         if (balance := getattr(outputs, "aux_loss", None)) is not None:
             weight = self._config.router_aux_loss_coef * counted.sum()
             loss = loss + weight * balance.to(loss.device)

@@ -91,7 +91,7 @@ def test_tokens_that_are_no_response_give_no_gradient(tiny_vlm, tiny_pool):
     vlm = load_vlm(str(tiny_vlm), device="cpu")
     dataset = SampleDataset(vlm, Samples(tiny_pool / "samples.parquet"), ROWS, tiny_pool / "images")
     batch = ResponseCollator(vlm)([dataset[i] for i in range(len(ROWS))])
-    logits = vlm.model(**{k: v for k, v in batch.items() if k != "labels"}).logits
+    logits = vlm.model(**{k: v for k, v in batch.items() if k not in ("labels", "rows")}).logits
     logits.retain_grad()
     functional.cross_entropy(logits[:, :-1].transpose(1, 2), batch["labels"][:, 1:]).backward()
     predicts_response = torch.zeros_like(batch["labels"], dtype=torch.bool)
@@ -257,9 +257,25 @@ def test_no_samples_is_an_error(run):
         run(LORA, rows=[])
 
 
-def test_a_loss_that_is_not_finite_stops_the_training(run):
-    with pytest.raises(InputError, match="step"):
+def test_weights_that_are_not_finite_stop_the_training(run):
+    with pytest.raises(InputError, match="weights are not finite at step 2: lower the learning"):
         run(changed(WHOLE, learning_rate=math.inf, epochs=3, max_grad_norm=0, warmup_ratio=0))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 6])
+def test_a_sample_whose_loss_is_not_finite_is_named(tiny_vlm, tiny_pool, tmp_path, batch_size):
+    """An embedding that only one sample has is spoilt; the others of its batch are not named."""
+    vlm, samples = load_vlm(str(tiny_vlm), device="cpu"), Samples(tiny_pool / "samples.parquet")
+    dataset = SampleDataset(vlm, samples, ROWS, tiny_pool / "images")
+    tokens = [set(sample.inputs["input_ids"].flatten().tolist()) for sample in dataset]
+    own = [found - set().union(*tokens[:i], *tokens[i + 1 :]) for i, found in enumerate(tokens)]
+    place = next(i for i, found in enumerate(own) if found)
+    with torch.no_grad():
+        vlm.model.get_input_embeddings().weight[own[place].pop()] = math.nan
+    settings = changed(LORA, batch_size=batch_size)
+    name = samples.frame(["sample_id"])["sample_id"][ROWS[place]]
+    with pytest.raises(InputError, match=f"the loss of samples '{name}' is not finite at step"):
+        train(vlm, samples, ROWS, tiny_pool / "images", settings, 0, tmp_path / "log.csv")
 
 
 def test_a_broken_image_is_named(tiny_vlm, tiny_pool, tmp_path):
