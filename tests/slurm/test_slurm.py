@@ -159,11 +159,8 @@ def test_more_shards_than_jobs_are_all_submitted(tmp_path):
     config["pool"]["shards"] = 6
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(config))
-    shards = [
-        f"results/mini/features/target/attended/shard-{i}-of-6.safetensors" for i in range(1, 7)
-    ]
-    flags = ["--slurm-array-jobs", "extract_attention"]  # as an own profile may have it
-    flags += ["--jobs", "2", "--set-resources", "extract_attention:gpu=1"]
+    shards = [f"results/mini/features/target/checked/shard-{i}-of-6.parquet" for i in range(1, 7)]
+    flags = ["--slurm-array-jobs", "check_samples", "--jobs", "2"]  # as an own profile may have it
     process = start(tmp_path, "printed.txt", *flags, targets=shards, config=path)
     assert process.wait(timeout=900) == 0, (tmp_path / "printed.txt").read_text()[-6000:]
     assert all((tmp_path / shard).is_file() for shard in shards)

@@ -40,7 +40,7 @@ def limited(mini_input, tmp_path_factory):
         },
         "experiments": {"main": {"methods": METHODS}},
     }
-    config["pool"]["shards"] = 2
+    config["pool"]["shards"] = 1
     config["models"]["counter"] = {"path": "data/counter"}
     config["methods"] |= {"semdedup": {"model": "target", "n_clusters": 6}}
     del config["gradients"], config["methods"]["icons"], config["methods"]["scalselect"]

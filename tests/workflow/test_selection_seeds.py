@@ -33,9 +33,9 @@ ONCE_A_SEED = {  # jobs of each rule for one seed
     **dict.fromkeys(("cluster_activations", "summarise_clusters", "find_neighbours"), 1),
     **dict.fromkeys(("score_semdedup", "score_self_sup", "score_d2_pruning"), 1),
     "train_score_net": 1,
-    "collect_gradients": 2,
+    "collect_gradients": 1,
 }
-ONCE = {"score_scalselect": 1, "score_clip_score": 1, "score_el2n": 1, "extract_features": 2}
+ONCE = {"score_scalselect": 1, "score_clip_score": 1, "score_el2n": 1, "extract_features": 1}
 TABLES = ("task_agreement", "vote_extremes", "votes_histogram", "clusters", "score_distribution")
 
 
@@ -48,7 +48,7 @@ def write_config(path, seed):
     """Write the mini config with every method, and this seed for all of its selection, if any."""
     config = yaml.safe_load((HERE / "mini.yaml").read_text())
     own = {} if seed is None else {"seed": seed}
-    config["pool"]["shards"] = 2
+    config["pool"]["shards"] = 1
     config["models"]["clip"] = {"path": "data/clip"}
     config["gradients"]["warm_up"] |= own
     seeded = {name: settings | own for name, settings in RANDOM.items() if settings}
