@@ -113,7 +113,7 @@ def operations(run: Callable) -> int:
 
 
 def why_not(error: Exception) -> str:
-    """Say where a contender failed, below its own code, and with which error."""
+    """Return with which error a contender failed, and where below its own code."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" in f.filename]
     models = [frame for frame in frames if "/torch/" not in frame.filename]
     last = (models or frames or traceback.extract_tb(error.__traceback__))[-1]

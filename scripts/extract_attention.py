@@ -91,11 +91,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         settle(faults, arguments.on_refused)
     logger.info("wrote attended %s, parameters %s", shape, parameters)
     if blind:
-        logger.warning(
-            "in %d samples no instruction token can see the image, which comes after it; "
-            "used the %s: %s ...",
-            *(len(blind), UNATTENDED, ", ".join(blind[:5])),
-        )
+        warn(blind)
+
+
+def warn(blind: Sequence[str]) -> None:
+    """Name the samples whose instruction precedes the image."""
+    logger.warning(
+        "in %d samples no instruction token can see the image, which comes after it; "
+        "used the %s: %s ...",
+        *(len(blind), UNATTENDED, ", ".join(blind[:5])),
+    )
 
 
 if __name__ == "__main__":

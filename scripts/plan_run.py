@@ -1,7 +1,7 @@
 """Print what a run will take: jobs, hours, disk and memory of every rule; also as a CSV.
 
-Runs two trials, one of a quarter of the other's samples, or what is missing of them, and takes
-what they took to the jobs that a dry run of the whole lists (docs/planning.md).
+Runs two trials, the second with a quarter of the samples, or what is missing of them, and
+extrapolates their costs to the jobs that a dry run of the whole lists (docs/planning.md).
 """
 
 import argparse
@@ -108,7 +108,7 @@ def show(frame: pd.DataFrame) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number with three digits that matter, plain."""
+    """Format a number: three significant digits below 1,000, else whole."""
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 

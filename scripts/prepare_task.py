@@ -57,7 +57,7 @@ def prepare_split(
         require_response=split == "validation",
         locate=roots.locator(None, path),
     )
-    limits = {"max_pixels": args.max_pixels, "workers": args.workers}
+    limits = {"max_pixels": args.max_pixels, "workers": args.workers, "repeated_ids": "reject"}
     tally = Tally()
     records = read_location(path, location)
     if args.share is not None:

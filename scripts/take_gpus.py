@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def lock(path: Path, mode: int) -> int | None:
-    """Lock a file, made if it is not there; return its descriptor, None if it is not to be had."""
+    """Lock a file, made if it is missing; return its descriptor, None if it is locked already."""
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, mode)
@@ -37,10 +37,10 @@ def lock(path: Path, mode: int) -> int | None:
 
 
 def take(names: Sequence[str], number: int) -> list[str]:
-    """Lock so many of the GPUs for this process and what it becomes; none if fewer are free."""
+    """Lock `number` of the GPUs for this process and its successors; none if fewer are free."""
     folder = Path(tempfile.gettempdir(), f"vlselect-gpus-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    choosing = lock(folder / "choosing", fcntl.LOCK_EX)  # one at a time: nobody takes half
+    choosing = lock(folder / "choosing", fcntl.LOCK_EX)  # so that no process takes half
     free = ((name, lock(folder / name, fcntl.LOCK_EX | fcntl.LOCK_NB)) for name in names)
     taken = dict(itertools.islice((one for one in free if one[1] is not None), number))
     for descriptor in taken.values():

@@ -26,7 +26,7 @@ def data(tmp_path_factory):
 
 
 def pool(out, images, records, *flags):
-    """Prepare a trial of these records; give its samples, rejected ids and summary."""
+    """Prepare a trial of these records; return its samples, rejected ids and summary."""
     out.mkdir()
     (out / "records.json").write_text(json.dumps(records))
     argv = ["--records", out / "records.json", "--images", images, "--source-key", "task"]

@@ -23,7 +23,7 @@ TRIAL, SMALLER = 96, 24
 
 
 def plan(folder, config, trial=TRIAL):
-    """Run the command; give what came of it, both streams in stdout."""
+    """Run the command; return its result, with both streams in stdout."""
     command = [sys.executable, ROOT / "scripts/plan_run.py", "--configfile", config]
     command += ["--trial", trial, "--", "--cores", 2]
     command += ["--workflow-profile", ROOT / "profiles/default"]

@@ -1,4 +1,4 @@
-"""What a run shows, and what ends it early: nobody watches, and nothing long is run in vain."""
+"""What a run shows, and what ends it early, so that nothing long is run in vain."""
 
 import re
 import shutil

@@ -85,10 +85,7 @@ def train(
         becomes infinite or NaN, or the GPU runs out of memory; names the settings that help.
     """
     _check_run(rows, settings)
-    if settings.deterministic and vlm.device.type == "cuda":
-        # Operations without a deterministic form log a warning with their name instead of failing
-        enable_full_determinism(seed, warn_only=True)
-    set_seed(seed)
+    set_seeds(settings, seed, vlm.device)
     model = prepare_model(vlm.model, settings, seed)
     dataset = SampleDataset(
         vlm, samples, rows, image_root, max_pixels=max_pixels, cache_bytes=settings.cache_bytes
@@ -118,6 +115,14 @@ def train(
             with out_of_memory_explained(settings):
                 trainer.train(resume_from_checkpoint=str(latest) if latest else None)
     return model.eval()
+
+
+def set_seeds(settings: Settings, seed: int, device: torch.device) -> None:
+    """Seed all generators of this process, and make a GPU repeat its results if so set."""
+    if settings.deterministic and device.type == "cuda":
+        # Operations without a deterministic form log a warning with their name instead of failing
+        enable_full_determinism(seed, warn_only=True)
+    set_seed(seed)
 
 
 def _check_run(rows: Sequence[int], settings: Settings) -> None:

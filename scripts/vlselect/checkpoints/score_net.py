@@ -15,11 +15,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from transformers import Trainer, set_seed
+from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_utils import enable_full_determinism
 
-from vlselect.checkpoints.finetune import out_of_memory_explained, prepare_model, training_arguments
+from vlselect.checkpoints.finetune import (
+    out_of_memory_explained,
+    prepare_model,
+    set_seeds,
+    training_arguments,
+)
 from vlselect.checkpoints.training_data import SampleDataset
 from vlselect.checkpoints.training_log import TrainingLog
 from vlselect.config.finetune_settings import Settings
@@ -201,10 +205,7 @@ def train(
     Chen et al., Self-Filter, Findings of ACL 2024 (arXiv 2402.12501), section 3, stage 1.
     """
     _check(rows, len(samples), len(features), settings, variant)
-    if settings.deterministic and vlm.device.type == "cuda":
-        # Operations without a deterministic form log a warning with their name instead of failing
-        enable_full_determinism(seed, warn_only=True)
-    set_seed(seed)
+    set_seeds(settings, seed, vlm.device)
     model = prepare_model(vlm.model, settings, seed)
     if settings.gradient_checkpointing:  # the Trainer would ask the joint module, which has none
         model.activation_checkpointing_enable({"use_reentrant": False})
@@ -212,7 +213,7 @@ def train(
     net = ScoreNet(features.shape[1], initial_spread, seed).to(vlm.device)
     joint = JointModel(model, net, variant)
     dataset = SampleDataset(
-        vlm, samples, rows, image_root, max_pixels=max_pixels, cache_bytes=settings.cache_mb * 2**20
+        vlm, samples, rows, image_root, max_pixels=max_pixels, cache_bytes=settings.cache_bytes
     )
     with tempfile.TemporaryDirectory() as scratch, TrainingLog(log_path) as callback:
         trainer = Trainer(

@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 ROWS = "rows"
 
+
 class SampleDataset(Dataset):
     """Chosen samples of a pool, encoded lazily; keeps the text of all samples, but no images.
 
@@ -39,7 +40,7 @@ class SampleDataset(Dataset):
         image_root: str | Path,
         *,
         max_pixels: int,
-        cache_bytes: int = 2**30,
+        cache_bytes: int,
     ):
         self._vlm, self._image_root, self._max_pixels = vlm, image_root, max_pixels
         self._rows = [int(row) for row in rows]

@@ -157,8 +157,8 @@ class ResumableTrainer(Trainer):
                 ) from error
             names = [self.train_dataset.sample_ids[row] for row in rows[error.places].tolist()]
             raise InputError(
-                f"the loss of samples {', '.join(map(repr, names))} is not finite at step {step}. If "
-                "it is so from the first steps, leave them out (`pool.exclude`); else lower the "
+                f"the loss of samples {', '.join(map(repr, names))} is not finite at step {step}. "
+                "If it is so from the first steps, leave them out (`pool.exclude`); else lower the "
                 "learning rate"
             ) from error
 

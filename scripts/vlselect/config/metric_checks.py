@@ -1,6 +1,6 @@
-"""Check that tasks name metrics and options of these that there are, before any job runs.
+"""Check, before any job runs, that the metrics that tasks name exist and take their options.
 
-Read by the workflow. A metric is imported only where a task gives it options or has to.
+Read by the workflow. A metric is imported only where a task sets options or has to.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from vlselect.core.errors import InputError
 
 
 def check_metrics(tasks: Mapping) -> None:
-    """Check that the metrics of all tasks exist, and take the options that they are given.
+    """Check that the metrics of all tasks exist, and take the options that tasks set.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Files that a location of records in the config stands for. Standard library only.
 
 A location is a file, a glob, or a folder: of Parquet files, or a dataset that the library
-`datasets` saved to disk. Tables (``.parquet``, ``.arrow``) are known by their suffixes; what else
-is no JSON is refused where it is read (`core.json_stream`).
+`datasets` saved to disk. Tables (``.parquet``, ``.arrow``) are known by their suffixes; anything
+else that is not JSON is refused where it is read (`core.json_stream`).
 """
 
 import glob

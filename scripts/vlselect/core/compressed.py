@@ -33,7 +33,7 @@ _FORMATS = {
 
 @contextmanager
 def open_text(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a file for reading its text as bytes; it cannot be moved about in.
+    """Open a file for reading its text as bytes, from beginning to end (it cannot seek).
 
     Raises InputError, naming the file, if it is in a format that holds no plain text, and while it
     is read if the compressed data are broken or cut off.

@@ -56,7 +56,8 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
     """Check a metric's options.
 
     They have to be arguments of its `evaluate`, of the types there (``Literal`` lists the values);
-    what else they have to fulfil a metric may check in a function ``check_options(**options)``.
+    what else they have to fulfil a metric may check in a function ``check_options(**options)``,
+    which gets all options, those with their default values too.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
     metric = load("metric", name)
     signature = inspect.signature(metric.evaluate)
     try:
-        signature.bind([], [], **options)
+        bound = signature.bind([], [], **options)
     except TypeError as error:
         raise InputError(f"options of metric {name!r}: {error}") from error
     for key, value in options.items():
@@ -75,7 +76,8 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
             allowed = " or ".join(map(_describe, kinds))
             raise InputError(f"{key} {value!r} is not {allowed}: an option of metric {name!r}")
     if hasattr(metric, "check_options"):
-        metric.check_options(**options)
+        bound.apply_defaults()
+        metric.check_options(**bound.kwargs)
 
 
 def _kinds(annotation: object) -> tuple:

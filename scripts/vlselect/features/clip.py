@@ -42,14 +42,14 @@ class CLIP:
     """A CLIP in evaluation mode, with its processor.
 
     `path` and `revision` say where it was loaded from (no revision for a directory); `batch_size`
-    is the most images or texts in a batch.
+    is the most images or texts in a batch, None where only the processor is used.
     """
 
     model: CLIPModel
     processor: object
     path: str
-    revision: str = ""
-    batch_size: int = 64
+    revision: str
+    batch_size: int | None
 
     @classmethod
     def load(cls, arguments: argparse.Namespace) -> "CLIP":
@@ -85,7 +85,7 @@ class CLIP:
             config = AutoConfig.from_pretrained(arguments.model, **where)
         with torch.device("meta"):
             model = AutoModel.from_config(config)
-        return cls(model, processor, str(arguments.model), arguments.revision or "")
+        return cls(model, processor, str(arguments.model), arguments.revision or "", None)
 
     def count(self, record: Record, pictures: Sequence[Image.Image]) -> tuple[int, int]:
         """Return the tokens of a sample's text, and 0 (a CLIP has no responses)."""

@@ -1,6 +1,7 @@
 """Convert conversations to chat messages, and find each text in what a chat template renders.
 
-Torch-free: this module handles characters and masks only; `vlm` makes tensors of the result.
+Torch-free: this module handles characters and masks only; `vlm` applies the template (`Render`)
+and makes tensors of the result.
 """
 
 import re

@@ -34,7 +34,7 @@ def save_checkpoint(model: "PreTrainedModel | PeftModel", directory: str | Path)
 
 
 def open_to_readers(directory: str | Path) -> None:
-    """Let others read a new directory's files as far as the umask does; safetensors does not."""
+    """Set the permissions of a new directory's files by the umask; safetensors does not."""
     allowed = Path(directory).stat().st_mode & 0o666
     for file in filter(Path.is_file, Path(directory).rglob("*")):
         file.chmod(allowed)

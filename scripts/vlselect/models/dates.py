@@ -14,7 +14,7 @@ _DIRECTIVES = "YmdBbAaejyCGgUVWuwxDFHIMSpcTRXZz"
 
 
 def fix_date(processor: ProcessorMixin, day: str) -> None:
-    """Let a processor's chat templates, if they write a date, write this one (YYYY-MM-DD)."""
+    """Make a processor's chat templates write this date (YYYY-MM-DD), if they write one."""
     for owner in (processor, processor.tokenizer):
         template = owner.chat_template
         if isinstance(template, dict):

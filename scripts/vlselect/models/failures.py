@@ -52,7 +52,7 @@ def explained(path: str, revision: str | None, *, own_code: bool) -> Iterator[No
 
 
 def find_fault(folder: Path) -> str | None:
-    """Name a file that a model's folder lacks, or that is broken, and what to do; None if sound."""
+    """Return which file a folder lacks or which is broken, and what to do; None if it is sound."""
     names = {path.name for path in folder.iterdir()}
     for what, files in _NEEDED.items():
         if names.isdisjoint(files):
@@ -82,7 +82,7 @@ def _begins_with(path: Path, start: bytes) -> bool:
 
 
 def _cause(error: Exception, fault: str | None) -> str:
-    """Say why a library cannot load a model, and what to do."""
+    """Return why a library cannot load a model, and what to do."""
     if "trust_remote_code" in str(error):
         return (
             "needs its own Python code, which is not run by default: its architecture is not in "

@@ -159,11 +159,7 @@ def load_vlm(
         model = load_pretrained(
             *(AutoModelForImageTextToText, path), device=target, **options, **where
         )
-    if bool(quantisation) != is_quantised(model):
-        raise InputError(
-            f"model {path!r} {'stayed' if quantisation else 'is saved'} "
-            f"{'un' if quantisation else ''}quantised, but `quantisation` is {quantisation!r}"
-        )
+    _require_quantisation(model, path, quantisation)
     _prepare_processor(processor, model, path, template_date)
     logger.info("loaded %s (%s parameters) on %s", path, model.num_parameters(), model.device)
     return VLM(
@@ -212,6 +208,15 @@ def _prepare_processor(
 def is_quantised(model: torch.nn.Module) -> bool:
     """Return whether a model's weights are quantised."""
     return getattr(model.config, "quantization_config", None) is not None
+
+
+def _require_quantisation(model: torch.nn.Module, path: str, quantisation: str | None) -> None:
+    """Check that a model is quantised just where the config says so."""
+    if bool(quantisation) != is_quantised(model):
+        raise InputError(
+            f"model {path!r} {'stayed' if quantisation else 'is saved'} "
+            f"{'un' if quantisation else ''}quantised, but `quantisation` is {quantisation!r}"
+        )
 
 
 def _quantisation_config(quantisation: str, dtype: torch.dtype) -> BitsAndBytesConfig:

@@ -127,9 +127,9 @@ def examine(
     image_roots: ImageRoots | str | Path,
     *,
     max_pixels: int,
+    repeated_ids: str,
     workers: int = 1,
     part: str | None = None,
-    repeated_ids: str = "reject",
     id_key: str = ID_KEY,
     exclude: Container[str] = (),
 ) -> Iterator[Outcome]:
@@ -143,13 +143,13 @@ def examine(
         Returns a record, or raises `Rejection`.
     image_roots, max_pixels
         As for `images.load`; larger images are rejected.
+    repeated_ids : {"reject", "rename"}
+        An id belongs to the first accepted record that has it; later ones are rejected, or renamed
+        to the first free one of ``<id>#2``, ``<id>#3``, ….
     workers : int
         Threads that decode images.
     part : str, optional
         Part of a mixture; prefixes the ids of rejected records, as `parse` does for accepted ones.
-    repeated_ids : {"reject", "rename"}
-        An id belongs to the first accepted record that has it; later ones are rejected, or renamed
-        to the first free one of ``<id>#2``, ``<id>#3``, ….
     id_key : str
         Key of the ids that rejected records are named by, as for `parse`.
     exclude : container of str

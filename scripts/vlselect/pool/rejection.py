@@ -1,4 +1,8 @@
-"""Rejected records: the exception, how it describes a wrong JSON value, how many there may be."""
+"""Rejected records: the exception, the reading of their JSON, how many there may be.
+
+What rejects a record is in `records` and `conversations` (its content, with a list of all reasons),
+`images` (its images), `intake` (its id) and `contamination` (copies of held-out records).
+"""
 
 import json
 import math

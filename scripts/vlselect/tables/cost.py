@@ -218,7 +218,7 @@ def _row(
     ratio: str = "",
     relative_to_full: float = float("nan"),
 ) -> dict:
-    """Return one row of ``cost.csv``."""
+    """Return one row of ``cost.csv``, with the columns of `declarations.TABLES`."""
     return {
         "level": level,
         "name": name,

@@ -19,7 +19,7 @@ from vlselect.pool import images
 from vlselect.pool.samples import Samples
 
 train = partial(train, max_pixels=10**7)
-SampleDataset = partial(SampleDataset, max_pixels=10**7)
+SampleDataset = partial(SampleDataset, max_pixels=10**7, cache_bytes=2**20)
 
 ROWS = [0, 1, 2, 3, 5, 8]
 LORA = finetune_settings(

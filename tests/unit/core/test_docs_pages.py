@@ -77,6 +77,16 @@ def test_every_make_target_that_a_page_names_is_there():
     assert {"demo", "test", "plan", "card"} <= named <= targets
 
 
+def test_the_slurm_profile_names_every_rule_that_may_use_a_gpu():
+    start = re.compile(r"^ *rule (?=\w+:)", re.MULTILINE)
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "rules").rglob("*.smk")]
+    rules = [rule for text in texts for rule in start.split(text)[1:]]
+    users = {rule.partition(":")[0] for rule in rules if re.search(r"^ +gpu=", rule, re.MULTILINE)}
+    profile = (ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8")
+    assert "finetune_model" in users
+    assert set(re.findall(r"^#   (\w+): \{gpu_model", profile, re.MULTILINE)) == users
+
+
 def test_the_site_leads_to_every_page():
     nav = safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
     listed = re.findall(r"[\w/]+\.md", str(nav))

@@ -10,8 +10,17 @@ from config_defaults import SCHEMA, declared, keywords
 from running import ROOT
 
 METHODS = sorted(path.stem for path in (ROOT / "rules/methods").glob("*.smk"))
-FOLDERS = ("checkpoints", "clusters", "features", "gradients", "methods")
-OTHERS = {"training_state _load_from_checkpoint model"}  # as in transformers' Trainer
+FOLDERS = ("checkpoints", "clusters", "features", "gradients", "methods", "pool")
+OTHERS = {
+    "training_state _load_from_checkpoint model",  # as in transformers' Trainer
+    "image_roots __init__ follow_links",  # what the intake accepted is read again
+    "folder_root __init__ follow_links",
+    *("intake examine id_key", "records parse_record id_key"),  # a task's have it
+    *("records sample_name id_key", "records _build id_key"),
+    *("records parse_record source_key", "records parse_task_record source_key"),  # none
+    *("records parse_record forbidden", "intake examine exclude"),
+    *("intake examine workers", "intake Tally sources", "intake read_location images"),  # others
+}
 RULES = {"tasks"}  # what rules add that is in no method's config entry
 HANDED = re.compile(r'parameters\(\s*"(\w+)",([^)]*)\)')
 
@@ -41,11 +50,14 @@ def test_what_a_rule_hands_over_is_declared_and_what_the_function_takes(method):
 
 
 def defaults(folder: str) -> set[str]:
-    """Parameters with a default in the modules of a folder, as `<module> <function> <name>`."""
+    """Parameters and fields with a default in a folder: `<module> <function, class> <name>`."""
     found = set()
     for path in (ROOT / "scripts/vlselect" / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef):
+            if isinstance(node, ast.ClassDef):
+                fields = [f for f in node.body if isinstance(f, ast.AnnAssign) and f.value]
+                found |= {f"{path.stem} {node.name} {field.target.id}" for field in fields}
+            elif isinstance(node, ast.FunctionDef):
                 given = node.args.posonlyargs + node.args.args
                 given = given[len(given) - len(node.args.defaults) :]
                 pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)

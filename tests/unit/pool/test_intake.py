@@ -29,7 +29,7 @@ def record(sample_id, *names, source="s"):
 
 
 def judge(records, root, **keys):
-    parse = partial(parse_record, source_key="task")
+    parse, keys = partial(parse_record, source_key="task"), {"repeated_ids": "reject"} | keys
     return list(examine(enumerate(records), parse, root, max_pixels=100, **keys))
 
 
@@ -152,7 +152,8 @@ def test_memory_holds_digests_not_records(root, monkeypatch):
     def peak(n):
         tracemalloc.start()
         parse = partial(parse_record, source_key="task")
-        for _ in examine(enumerate(many(n)), parse, root, max_pixels=100):
+        keys = {"max_pixels": 100, "repeated_ids": "reject"}
+        for _ in examine(enumerate(many(n)), parse, root, **keys):
             pass
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()

@@ -48,10 +48,6 @@ class ChatClient:
         Its name there.
     cache : Path
         Folder with one JSON file for each answer, named by the sha256 of its request.
-    api_key : str
-        Sent as a bearer token and never written; empty for endpoints without one.
-    request : dict
-        Further fields of every request, such as ``max_tokens``. The temperature is 0.
     timeout : float
         Seconds that one attempt waits for the server.
     retries : int
@@ -60,6 +56,10 @@ class ChatClient:
     wait : float
         Seconds before the second attempt, doubled each time, or Retry-After if that is longer; at
         most a minute.
+    api_key : str
+        Sent as a bearer token and never written; empty for endpoints without one.
+    request : dict
+        Further fields of every request, such as ``max_tokens``. The temperature is 0.
     n_sent : int
         Requests that the endpoint answered so far; all others came from the cache.
     """
@@ -67,11 +67,11 @@ class ChatClient:
     base_url: str
     model: str
     cache: Path
+    timeout: float
+    retries: int
+    wait: float
     api_key: str = field(default="", repr=False)
     request: dict = field(default_factory=dict)
-    timeout: float = 60.0
-    retries: int = 5
-    wait: float = 1.0
     n_sent: int = field(default=0, init=False)
 
     def __post_init__(self):

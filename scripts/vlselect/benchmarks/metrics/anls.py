@@ -32,7 +32,7 @@ def evaluate(
     )
 
 
-def similarity(prediction: str, answer: str, threshold: float = 0.5) -> float:
+def similarity(prediction: str, answer: str, threshold: float) -> float:
     """Return 1 − edit distance / length of the longer text; 0 from `threshold` on."""
     guess, truth = (" ".join(text.lower().split()) for text in (prediction, answer))
     longer = max(len(guess), len(truth))

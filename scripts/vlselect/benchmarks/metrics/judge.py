@@ -114,10 +114,10 @@ def check_options(
     *,
     protocol: str,
     base_url: str,
-    request: dict | None = None,
-    timeout: float = 60.0,
-    retries: int = 5,
-    workers: int = 1,
+    request: dict | None,
+    timeout: float,
+    retries: int,
+    workers: int,
     **_: object,
 ) -> None:
     """Check the options before the run: InputError if one is out of its range."""

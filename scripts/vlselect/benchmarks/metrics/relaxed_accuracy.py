@@ -33,7 +33,7 @@ def evaluate(
     )
 
 
-def agree(prediction: str, answer: str, tolerance: float = 0.05) -> bool:
+def agree(prediction: str, answer: str, tolerance: float) -> bool:
     """Compare as numbers if both are and the answer is not 0; else as text, ignoring case."""
     guess, truth = _number(prediction), _number(answer)
     if guess is None or not truth:

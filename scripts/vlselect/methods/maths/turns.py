@@ -43,7 +43,7 @@ class Queues:
 
     @property
     def targets(self) -> int:
-        """How many targets there are, C."""
+        """Number of targets, C."""
         return len(self._keys)
 
     def best(self, target: int) -> tuple[int, float]:

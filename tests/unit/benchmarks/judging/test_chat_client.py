@@ -2,6 +2,7 @@ import hashlib
 import json
 import logging
 import socket
+from functools import partial
 
 import pytest
 from chat_server import completion, serve
@@ -9,6 +10,7 @@ from chat_server import completion, serve
 from vlselect.benchmarks.judging import chat_client
 from vlselect.benchmarks.judging.chat_client import ChatClient, ChatError, UnreadableError
 
+ChatClient = partial(ChatClient, timeout=60.0, retries=5, wait=1.0)
 MESSAGES = [{"role": "user", "content": "Wie geht's? ☃"}]
 KEY = "sk-very-secret"
 

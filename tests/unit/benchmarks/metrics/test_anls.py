@@ -43,7 +43,7 @@ def test_distance_agrees_with_its_definition():
     ],
 )
 def test_similarity(prediction, answer, expected):
-    assert similarity(prediction, answer) == pytest.approx(expected)
+    assert similarity(prediction, answer, 0.5) == pytest.approx(expected)
 
 
 def test_the_closest_answer_counts_and_the_threshold_is_an_option():
