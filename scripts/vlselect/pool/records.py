@@ -2,15 +2,7 @@
 
 `conversations` describes the forms that are read. A record without an id gets one made from its
 content. In a part of a mixture, ids and images are prefixed with the part's name and a colon, so
-that ids of two datasets cannot collide. Torch-free.
-
-Reasons of rejection
---------------------
-not_an_object, invalid_json, invalid_unicode, bad_number, bad_type, unsupported_media, no_id,
-bad_id, duplicate_id, empty_conversation, unknown_role, one_sided_conversation, wrong_turn_order,
-empty_turn, forbidden_text, image_count_mismatch, image_url; for images (`images`): missing_image,
-unreadable_image, truncated_image, oversized_image, image_outside_root; for task records: no_answer,
-no_response; by the config: excluded, contaminated.
+that ids of two datasets cannot collide. All reasons of rejection are listed in `rejection`.
 """
 
 import hashlib

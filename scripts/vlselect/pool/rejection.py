@@ -1,7 +1,16 @@
 """Rejected records: the exception, the reading of their JSON, how many there may be.
 
-What rejects a record is in `records` and `conversations` (its content, with a list of all reasons),
-`images` (its images), `intake` (its id) and `contamination` (copies of held-out records).
+Reasons, by the module that finds them
+--------------------------------------
+here : invalid_unicode, invalid_json, not_an_object, bad_number
+conversations : bad_type, unsupported_media, empty_conversation, unknown_role, empty_turn,
+    image_count_mismatch, image_url, missing_image (shown in the text, named nowhere)
+records : no_id, bad_id, one_sided_conversation, wrong_turn_order, forbidden_text; of tasks:
+    no_answer, no_response
+images, image_roots, folder_root : missing_image, unreadable_image, truncated_image,
+    oversized_image, image_outside_root
+intake : duplicate_id, excluded (`pool.exclude`)
+contamination : contaminated (`on_contamination`)
 """
 
 import json
