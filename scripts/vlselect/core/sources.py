@@ -6,7 +6,7 @@ and by scripts to record the digest of the code that wrote a file. Standard libr
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def _imports(path: Path) -> tuple[Path, ...]:
 def _imports_at(path: Path, _modified: int) -> tuple[Path, ...]:
     """Parse a file once for all rules whose scripts share it, and again if it changes."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+    for node in _statements(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -65,3 +65,11 @@ def _imports_at(path: Path, _modified: int) -> tuple[Path, ...]:
                 stem = SCRIPTS / Path(*name.split("."))
                 found += [p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.exists()]
     return tuple(found)
+
+
+def _statements(block: ast.AST) -> Iterator[ast.AST]:
+    """Yield all statements in a block, at any depth; expressions, which most nodes are, are not."""
+    for part in ("body", "handlers", "orelse", "finalbody", "cases"):
+        for node in getattr(block, part, ()):
+            yield node
+            yield from _statements(node)
