@@ -1,4 +1,4 @@
-"""Gradients, influence and votes: flags of the projection, outputs by task, what ICONS reads.
+"""Gradients, gate, influence and votes: flags of the projection, outputs by task, what ICONS reads.
 
 Functions only.
 """
@@ -97,6 +97,12 @@ def pool_gradients():
     path = (
         "<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors"
     )
+    return gather.pool(path, model=config["gradients"]["model"], allow_missing=True)
+
+
+def pool_losses():
+    """Return the shards of the pool's losses under the same model, {seed} left in them."""
+    path = "<results>/gradients/{model}/seed-{seed}/losses/shard-{scatteritem}.safetensors"
     return gather.pool(path, model=config["gradients"]["model"], allow_missing=True)
 
 

@@ -93,6 +93,7 @@ def run(request, pool, model, clip, adapter, tmp_path):
         "features": ("activations", "last_token", "mean_hidden", "likelihood"),
         "attention": ("attended",),
         "clip": ("clip",),
+        "gradients": ("out", "losses"),
     }.get(name, ("out",))
     outs = {kind: tmp_path / f"{kind}.safetensors" for kind in kinds}
     flags = ["--samples", pool / "samples.parquet", "--images", pool / "images", "--run", "test"]
@@ -129,7 +130,7 @@ def test_reject_keeps_all_others_and_names_them(run, pool):
         assert len(array) == 24 and array.refused.tolist() == GONE
         named = json.loads(array.metadata[0]["refused"])
         assert named == {"left_out": LEFT_OUT, "not_finite": SPOILT}
-        finite = np.isfinite(array[:].astype(np.float64)).all(axis=1)
+        finite = np.isfinite(array[:].reshape(24, -1).astype(np.float64)).all(axis=1)
         assert np.flatnonzero(~finite).tolist() == GONE
 
 

@@ -160,6 +160,7 @@ CHOICE = [
     ("train_score_net", "methods.self_filter.model"),
     ("extract_clip", "methods.self_filter.clip"),
     ("select_self_filter", below("methods.self_filter", "gamma neighbours negative")),
+    ("check_budgets gate_samples", "gate.share"),
     (f"check_budgets {CHOSEN}", below("constraints", "keep exclude minimum maximum quota")),
     (
         "find_near_duplicates",
@@ -222,7 +223,7 @@ MADE = "results/base"
 CHAINS = {  # changes, sections of the base that they are made on, targets
     "main": (MAIN, LARGE, ALL),
     "training": (TRAINING, TRAINED, ("all",)),
-    "choice": (CHOICE, {"tasks": SMALL["tasks"]}, ("subsets",)),
+    "choice": (CHOICE, {"tasks": SMALL["tasks"], "gate": {}}, ("subsets",)),
     "runs": (RUNS, SMALL, ALL),
     "mixture": (
         MIXTURE,

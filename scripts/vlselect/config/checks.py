@@ -142,6 +142,8 @@ def _dangling(config: Mapping) -> Iterator[str]:
                 yield f"methods.{name}.{key}: no model {parameters[key]!r} in `models`"
     if "gradients" in config and config["gradients"]["model"] not in models:
         yield f"gradients.model: no model {config['gradients']['model']!r} in `models`"
+    if "gate" in config and "gradients" not in config:
+        yield "gate: needs the section `gradients`, by whose warmed-up model the losses are"
     for name, experiment in config["experiments"].items():
         for key, known in (("methods", methods), ("models", models)):
             for item in experiment[key]:
