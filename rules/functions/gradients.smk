@@ -102,7 +102,9 @@ def pool_gradients():
 
 def pool_losses():
     """Return the shards of the pool's losses under the same model, {seed} left in them."""
-    path = "<results>/gradients/{model}/seed-{seed}/losses/shard-{scatteritem}.safetensors"
+    path = (
+        "<results>/gradients/{model}/seed-{seed}/losses/shard-{scatteritem}.safetensors"
+    )
     return gather.pool(path, model=config["gradients"]["model"], allow_missing=True)
 
 

@@ -117,7 +117,8 @@ def limit_parts(wildcards):
     settings = config["constraints"]
     yield from ((flag, [path]) for flag, path in id_files())
     if config.get("gate"):
-        yield "--gate", of_run("gradients", ["<results>/gate/seed-{seed}.parquet"])(wildcards)
+        gate = of_run("gradients", "<results>/gate/seed-{seed}.parquet")
+        yield "--gate", gate(wildcards)
     if settings["duplicates"] is not None:
         compared = settings["duplicates"]["model"] is not None
         yield "--duplicates", ["<results>/duplicates.parquet"] if compared else []
@@ -143,7 +144,11 @@ def limit_flags(wildcards):
 
 def unlimited_methods():
     """Return the methods that have constraints, a gate or token budgets, but whose rule has not."""
-    limits = [*config["constraints"].values(), config.get("gate"), counts_tokens(config)]
+    limits = [
+        *config["constraints"].values(),
+        config.get("gate"),
+        counts_tokens(config),
+    ]
     if not any(limits):
         return []
     rules = {known.name: known for known in workflow.rules}
