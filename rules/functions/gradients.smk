@@ -109,14 +109,19 @@ def pool_losses():
 
 
 def chosen_gradients(method):
-    """Return the shards of the pool's gradients where single validation samples choose."""
-    return pool_gradients() if chooser(method) in BY_VALIDATION_SAMPLES else []
+    """Return the shards that represent the pool's samples where single validation samples choose."""
+    if chooser(method) not in BY_VALIDATION_SAMPLES:
+        return []
+    return pool_hidden() if method in WITHOUT_GRADIENTS else pool_gradients()
 
 
 def chosen_validation(method):
-    """Return the gradients of the validation sets where single validation samples choose."""
-    paths = [*validation_gradients().values()]
-    return paths if chooser(method) in BY_VALIDATION_SAMPLES else []
+    """Return those of the validation sets where single validation samples choose."""
+    if chooser(method) not in BY_VALIDATION_SAMPLES:
+        return []
+    hidden = method in WITHOUT_GRADIENTS
+    paths = validation_hidden(hidden_model()) if hidden else validation_gradients()
+    return [*paths.values()]
 
 
 def voting_members():

@@ -118,6 +118,11 @@ CHOICE = [
     ("select_icons", "methods.icons.tie_break methods.icons.aggregator"),
     ("select_targeted", "methods.targeted.selector"),
     (
+        "extract_hidden extract_validation_hidden",
+        "methods.targeted.representation features.hidden.positions",
+    ),
+    ("extract_hidden check_tasks", "methods.targeted.model"),
+    (
         "cluster_activations",
         below(
             "methods.coincide",
@@ -278,6 +283,8 @@ VALUES = {  # where the schema does not say what another value could be
     "models.target.device": "cpu",
     "features.layers": [1],
     "methods.icons.aggregator": "mean",
+    "methods.targeted.selector": "bids",
+    "methods.targeted.model": "reference",
     "methods.coincide.model": "target",
     "methods.scalselect.model": "reference",
     "methods.clip_score.model": "reference",
