@@ -117,12 +117,13 @@ def test_losses_are_those_of_single_samples(run, tiny_vlm, pool, adapter, tmp_pa
     assert own.items() <= about.items() and fingerprint.KEY not in about
     vlm = load_adapter(load_vlm(str(tiny_vlm), device="cpu"), adapter)
     samples, expected = Samples(pool / "samples.parquet"), []
-    for record in samples.records(range(N)):
+    rows = [*range(30), 63, 64, 127, 128, 139]
+    for record in samples.records(rows):
         pictures = [images.load(pool / "images", name, 10**7) for name in record.images]
         batch = vlm.collate([vlm.encode(record, pictures)])
         with torch.inference_mode():
             expected.append(vlm.model(**batch.inputs, labels=batch.labels).loss.item())
-    assert_close_sums(losses, expected, terms=chain(vlm.model))
+    assert_close_sums(losses[rows], expected, terms=chain(vlm.model))
     assert np.ptp(losses) > 0.1
     paths = [tmp_path / f"losses-{i}" for i in (1, 2)]
     for i, path in enumerate(paths, 1):

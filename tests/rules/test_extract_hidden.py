@@ -16,6 +16,7 @@ from vlselect.pool import images
 from vlselect.pool.samples import Samples
 
 N = 140  # three blocks
+ROWS = [*range(0, 30), *range(62, 66), 127, 128, 139]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def slow_vector(states, tokens):
 def test_rows_are_weighted_means_of_single_samples(run, tiny_vlm, pool, tmp_path, positions):
     array = ShardedArray(run(tmp_path / "hidden.safetensors", positions=positions))
     vlm, expected = load_vlm(str(tiny_vlm), device="cpu"), []
-    for record in Samples(pool / "samples.parquet").records(range(N)):
+    for record in Samples(pool / "samples.parquet").records(ROWS):
         pictures = [images.load(pool / "images", name, 10**7) for name in record.images]
         sample = vlm.encode(record, pictures)
         with torch.inference_mode():
@@ -54,7 +55,7 @@ def test_rows_are_weighted_means_of_single_samples(run, tiny_vlm, pool, tmp_path
         own = np.flatnonzero(sample.response) if positions == "response" else range(len(sample))
         expected.append(slow_vector(output.hidden_states[-1][0], own))
     assert array.shape == (N, 32) and array.dtype == np.float16
-    assert_close_vectors(array[:], np.stack(expected), terms=chain(vlm.model), stored="float16")
+    assert_close_vectors(array[ROWS], np.stack(expected), terms=chain(vlm.model), stored="float16")
     header = array.metadata[0]
     assert header["positions"] == positions and header["kind"] == "hidden"
     assert (header["model"], header["rows"], header["part"]) == (str(tiny_vlm), f"0:{N}", "pool")

@@ -1,7 +1,5 @@
 """The gate through the workflow: from the gradients that are there, for any method and seed."""
 
-import json
-
 import pandas as pd
 import pytest
 import yaml
@@ -50,16 +48,15 @@ def test_seeds_have_gates_of_their_own(gated):
     assert (first["loss"] != second["loss"]).any()
 
 
-def test_a_gate_or_another_share_repeats_no_pass(mini_run, tmp_path):
-    config = yaml.safe_load(mini_run.config.read_text(encoding="utf-8"))
-    for gate in ({}, {"share": 0.1}):
-        path = tmp_path / "gate.yaml"
-        path.write_text(json.dumps(config | {"gate": gate}), encoding="utf-8")
-        dry = snakemake(mini_run.folder, path, "-n", "subsets", root=mini_run.root)
-        made = jobs(succeeded(dry))
-        assert "gate_samples" in made and not made & PASSES
-        assert {"select_random", "select_icons", "select_coincide", "check_budgets"} <= made
-        assert "select_full" not in made
+def test_a_gate_on_a_finished_run_repeats_no_pass(mini_run, tmp_path):
+    config = yaml.safe_load(mini_run.config.read_text(encoding="utf-8")) | {"gate": {}}
+    path = tmp_path / "gate.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    dry = snakemake(mini_run.folder, path, "-n", "subsets", root=mini_run.root)
+    made = jobs(succeeded(dry))
+    assert "gate_samples" in made and not made & PASSES
+    assert {"select_random", "select_icons", "select_coincide", "check_budgets"} <= made
+    assert "select_full" not in made
 
 
 def test_a_budget_that_the_gate_leaves_no_room_for_ends_the_run_early(mini_run, tmp_path):

@@ -1,5 +1,9 @@
 """`targeted` by hidden states: forward passes of pool and validation samples, and no gradients."""
 
+import json
+import re
+import shlex
+
 import yaml
 from running import HERE, jobs, snakemake, stand_in, succeeded
 
@@ -14,7 +18,7 @@ def plan(folder, **targeted):
     stand_in(folder, config)
     path = folder / "hidden.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    return snakemake(folder, path, "-n", "-p", "subsets")
+    return snakemake(folder, path, "-n", "-p", "subsets", "results/mini/tables/cost.csv")
 
 
 def test_it_needs_neither_warm_up_nor_gradients(tmp_path):
@@ -27,7 +31,12 @@ def test_it_needs_neither_warm_up_nor_gradients(tmp_path):
     assert output.count("rule extract_hidden:") == 3
     assert output.count("rule extract_validation_hidden:") == 1
     assert "features/small/hidden_validation/beta/shard-1-of-1.safetensors" in output
-    assert "features/target" not in output  # the first model, which is not asked for
+    assert "features/target/hidden" not in output  # the first model, which is not asked for
+    (costs,) = re.findall(r"^Shell command: python \S*tabulate_costs\.py .*$", output, re.MULTILINE)
+    words = shlex.split(costs)
+    ((_, charged),) = json.loads(words[words.index("--selections") + 1])
+    own = ["extract_hidden/small/*-of-3", "extract_validation_hidden/small"]
+    assert charged == [*own, "select_targeted/{subset}"]
 
 
 def test_it_has_no_influence_to_go_by(tmp_path):
