@@ -16,7 +16,7 @@ from vlselect.pool import images
 from vlselect.pool.samples import Samples
 
 N = 140  # three blocks
-ROWS = [*range(0, 30), *range(62, 66), 127, 128, 139]
+ROWS = [*range(30), *range(62, 66), 127, 128, 139]
 
 
 @pytest.fixture(scope="module")
