@@ -49,6 +49,7 @@ def ours(subject: Subject, kind: str, dim: int, out: Path) -> torch.Tensor:
     arguments = Namespace(
         shard="1-of-1", keep_norms=[], max_pixels=50_000_000, left_out=None, on_refused="error"
     )
+    arguments.losses = None
     part = ("pool", str(subject.folder / "samples.parquet"), str(subject.root), str(path))
     with PerSampleGradients(subject.vlm.model) as per_sample:
         phi = make_projection(kind, per_sample.size, dim)

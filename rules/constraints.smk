@@ -93,6 +93,6 @@ if (config["constraints"]["duplicates"] or {}).get("model"):
 
 if unlimited_methods():
     PROBLEMS.append(
-        f"constraints, tokens: the rules of {', '.join(unlimited_methods())}"
+        f"constraints, gate, tokens: the rules of {', '.join(unlimited_methods())}"
         " do not pass them on (input and parameter `limits`, see docs/add_a_method.md)"
     )

@@ -3,7 +3,8 @@
 Reads pool/samples.parquet, the images and a model; writes features/<model>/<kind>/shard-….
 Kinds: activations, last_token, mean_hidden and likelihood from one pass (extract_features);
 attended from a pass that ends after an early decoder layer (extract_attention); clip from the two
-towers of a CLIP (extract_clip).
+towers of a CLIP (extract_clip); hidden, also of the tasks' validation samples, in
+features/<model>/hidden_validation/<task>/ (extract_hidden, extract_validation_hidden).
 """
 
 
@@ -123,3 +124,67 @@ rule extract_clip:
         " --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
         " --shard {params.shard} {params.model} --clip {output.clip:q} 2> {log:q}"
+
+
+rule extract_hidden:
+    """Compute one hidden vector a sample, later tokens weighing more."""
+    input:
+        code=code("extract_hidden.py"),
+        samples="<results>/pool/samples.parquet",
+        model=model_files,
+        left_out=left_out,
+    output:
+        hidden="<results>/features/{model}/hidden/shard-{scatteritem}.safetensors",
+    log:
+        "<logs>/extract_hidden/{model}/{scatteritem}.log",
+    benchmark:
+        "<costs>/extract_hidden/{model}/{scatteritem}.jsonl"
+    conda:
+        branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
+    threads: model_threads
+    resources:
+        mem_mb=model_memory(16000),
+        runtime=growing(480),
+        gpu=asked_gpus,
+        on_gpus=ON_GPUS,
+        on_refused=config["on_refused"],
+        workers=workers,
+    params:
+        run=header_run(),
+        names="pool",
+        shard="{scatteritem}",
+        images=image_locations(),
+        max_pixels=config["pool"]["max_pixels"],
+        model=model_flags,
+        positions=config["features"]["hidden"]["positions"],
+    shell:
+        "{resources.on_gpus} {resources.gpu} "
+        "python {input.code[0]:q} --run {params.run:q} --names {params.names:q}"
+        " --samples {input.samples:q} --images {params.images:q} --max-pixels {params.max_pixels}"
+        " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
+        " --shard {params.shard} --positions {params.positions} {params.model}"
+        " --workers {resources.workers} --out {output:q} 2> {log:q}"
+
+
+if VALIDATED:
+
+    use rule extract_hidden as extract_validation_hidden with:
+        input:
+            code=code("extract_hidden.py"),
+            samples=collect("<results>/tasks/{task}/validation.parquet", task=VALIDATED),
+            model=model_files,
+            left_out=left_out_tasks,
+        output:
+            **validation_hidden(),
+        log:
+            "<logs>/extract_validation_hidden/{model}.log",
+        benchmark:
+            "<costs>/extract_validation_hidden/{model}.jsonl"
+        params:
+            run=header_run(),
+            names=VALIDATED,
+            shard="1-of-1",
+            images=validation_images(),
+            max_pixels=config["pool"]["max_pixels"],
+            model=model_flags,
+            positions=config["features"]["hidden"]["positions"],

@@ -2,8 +2,9 @@
 
 Reads pool/samples.parquet, tasks/<task>/validation.parquet, the images and a model; writes
 gradients/<model>/seed-<s>/warm_up/ (LoRA adapter, training_log.csv, rows.csv) and shards of
-gradients/<model>/seed-<s>/pool/ and gradients/<model>/seed-<s>/<task>/. The seed is that of the warm-up
-and, where the config fixes no other, of the projection.
+gradients/<model>/seed-<s>/pool/, gradients/<model>/seed-<s>/<task>/ and, of the pool's losses under the
+same model, gradients/<model>/seed-<s>/losses/. The seed is that of the warm-up and, where the config fixes
+no other, of the projection.
 """
 
 if config.get("gradients"):
@@ -64,7 +65,8 @@ if config.get("gradients"):
             left_out=left_out,
             adapter="<results>/gradients/{model}/seed-{seed}/warm_up",
         output:
-            "<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors",
+            gradients="<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors",
+            losses="<results>/gradients/{model}/seed-{seed}/losses/shard-{scatteritem}.safetensors",
         log:
             "<logs>/collect_gradients/{model}/seed-{seed}/{scatteritem}.log",
         benchmark:
@@ -94,7 +96,8 @@ if config.get("gradients"):
             " --images {params.images:q} --max-pixels {params.max_pixels}"
             " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
             " --shard {params.shard} --adapter {input.adapter:q} {params.projection}"
-            " {params.model} --workers {resources.workers} --out {output:q} 2> {log:q}"
+            " {params.model} --workers {resources.workers} --losses {output.losses:q}"
+            " --out {output.gradients:q} 2> {log:q}"
 
 
 if config.get("gradients") and VALIDATED:

@@ -8,7 +8,7 @@ wildcard constraints, and says what the method reads and its parameters.
 
 
 rule select_subset:
-    """Choose a subset by one method, budget and seed of a run, within the constraints."""
+    """Choose a subset by one method, budget and seed of a run, within constraints and gate."""
     input:
         code=code("select_subset.py"),
         samples="<results>/pool/samples.parquet",

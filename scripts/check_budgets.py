@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlselect.core import log, store
-from vlselect.core.errors import InputError
+from vlselect.core.errors import InfeasibleError, InputError
+from vlselect.gradients import gate
 from vlselect.pool.rejection import require_few_rejected
 from vlselect.pool.samples import Samples
 from vlselect.subsets import budget, signals
@@ -33,15 +34,23 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--bounds", type=json.loads, default={}, help=about)
     about = "pass over ids and sources that are not in the pool: a trial"
     parser.add_argument("--part-of-pool", action="store_true", help=about)
+    about = "share of each group that the gate leaves out of every choice"
+    parser.add_argument("--gate", help=about)
+    about = "number of those groups; 0: the sources"
+    parser.add_argument("--gate-groups", type=int, default=0, help=about)
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
     return parser
 
 
 def sizes(
-    labels: Sequence[str], n_pool: int, constraints: Constraints | None
+    labels: Sequence[str], n_pool: int, constraints: Constraints | None, n_gated: int = 0
 ) -> tuple[dict[str, int], list[str]]:
-    """Return the samples of each budget that can be met, and an error for each other one."""
+    """Return the samples of each budget that can be met, and an error for each other one.
+
+    `n_gated` samples or more are left out, but for those to keep.
+    """
     found, complaints = {}, []
+    left = n_pool - n_gated + (len(constraints.keep) if constraints else 0)
     for label in labels:
         try:
             if budget.parse(label)[0] == "tokens":
@@ -50,6 +59,8 @@ def sizes(
             n = budget.samples(n_pool, label)
             if constraints:
                 constraints.limits(n)
+            if n > left:
+                raise InfeasibleError(f"{n} samples are wanted, the gate leaves {left} at most")
             found[label] = n
         except InputError as error:
             complaints.append(f"{label}: {error}")
@@ -66,7 +77,11 @@ def main(argv: list[str] | None = None) -> None:
     constraints = read_constraints(
         *(samples, pool, args.keep, args.exclude, args.bounds), part_of_pool=args.part_of_pool
     )
-    found, complaints = sizes(args.budgets, len(pool), constraints)
+    n_gated = 0
+    if args.gate:
+        n_groups = args.gate_groups or pool["source"].nunique()
+        n_gated = gate.fewest(len(pool), args.gate, n_groups)
+    found, complaints = sizes(args.budgets, len(pool), constraints, n_gated)
     if complaints:
         raise InputError("budgets that cannot be met:\n" + "\n".join(complaints))
     store.write_json(found, args.out)

@@ -1,12 +1,14 @@
 """Collect projected per-sample gradients of a warmed-up model: a pool shard, or validation sets.
 
 A part is a set of samples with its image root and becomes one shard file. The model is loaded once
-for all parts. Rows are divided by their norms and stored as float16.
+for all parts. Rows are divided by their norms and stored as float16. The losses of a part, means
+over each sample's response tokens in nats, become a shard of their own, float32.
 """
 
 import argparse
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     for key, text in zip(PART, ("name", "Parquet", "image root", "shard to write"), strict=True):
         parser.add_argument(f"--{key}", nargs="+", required=True, help=f"{text} of each part")
+    parser.add_argument("--losses", help="shard of losses to write, of the only part")
     parser.add_argument("--shard", default="1-of-1", help="shard of every part, <i>-of-<n>")
     parser.add_argument("--adapter", type=Path, required=True, help="LoRA adapter of the warm-up")
     parser.add_argument(
@@ -78,6 +81,18 @@ def common_header(
     }
 
 
+def shard_writers(
+    arguments: argparse.Namespace, out: str, dim: int, rows: range, header: dict[str, str]
+) -> dict[str, store.ShardWriter]:
+    """Return the writers of a part's gradients and, where they are asked for, losses."""
+    writers = {"gradients": store.ShardWriter(out, (len(rows), dim), np.float16, header)}
+    if arguments.losses:
+        about = {k: v for k, v in header.items() if k not in (fingerprint.KEY, "normalised")}
+        about["kind"] = "losses"
+        writers["losses"] = store.ShardWriter(arguments.losses, (len(rows),), np.float32, about)
+    return writers
+
+
 def write_shard(
     arguments: argparse.Namespace,
     part: tuple[str, str, ImageRoots | str, str],
@@ -93,30 +108,34 @@ def write_shard(
     normalised = name not in arguments.keep_norms
     own = {"part": name, "rows": f"{rows.start}:{rows.stop}", "normalised": str(normalised).lower()}
     logger.info("%s: rows %s of %d", name, own["rows"], len(samples))
+    writers = shard_writers(arguments, out, phi.dim, rows, header | own)
     faults: dict[str, str] = {}
-    with (
-        log.timed(f"gradients of {name}"),
-        store.ShardWriter(out, (len(rows), phi.dim), np.float16, header | own) as writer,
-    ):
-        kept = rows_to_run(rows, left_out, [writer])
+    with log.timed(f"gradients of {name}"), ExitStack() as stack:
+        for writer in writers.values():
+            stack.enter_context(writer)
+        kept = rows_to_run(rows, left_out, writers.values())
         for batch, losses, projected in project_gradients(
             *(model, samples, kept, images, per_sample, phi), max_pixels=arguments.max_pixels
         ):
-            values = projected.cpu().numpy()
-            found = (values, losses.cpu().numpy(), batch.sample_ids, faults)
+            values, losses = projected.cpu().numpy(), losses.cpu().numpy()
+            found = (values, losses, batch.sample_ids, faults)
             if normalised:
                 values = normalise(*found)
             else:
                 require_norms(*found)
-            values = to_stored(values, np.float16, "gradients", batch.sample_ids, faults)
-            places = batch.rows - rows.start
-            write_batch({"": writer}, places, {"": values}, batch.sample_ids, faults)
+            stored = {
+                "gradients": to_stored(values, np.float16, "gradients", batch.sample_ids, faults),
+                "losses": to_stored(losses, np.float32, "loss", batch.sample_ids, faults),
+            }
+            write_batch(writers, batch.rows - rows.start, stored, batch.sample_ids, faults)
         settle(faults, arguments.on_refused)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
+    if arguments.losses and len(arguments.names) > 1:
+        raise InputError("--losses is for one part")
     if len(arguments.names) == 1:  # a mixture has a location for each of its parts
         arguments.images = [ImageRoots.parse(arguments.images)]
     parts = [*zip(*(getattr(arguments, key) for key in PART), strict=True)]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from vlselect.core import log, registry, store
 from vlselect.core.errors import InfeasibleError
-from vlselect.core.refused import naming, read_left_out
+from vlselect.core.refused import GATED, naming, read_left_out
 from vlselect.core.selection import Selection
 from vlselect.pool.samples import Samples
 from vlselect.subsets import budget, signals, token_budget
@@ -35,6 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tokens", type=Path, nargs="+", default=[], help=about)
     about = "Parquet: part, row of samples that the model which counts tokens refuses"
     parser.add_argument("--left-out", type=Path, help=about)
+    about = "Parquet: row, gated of the samples that no method may choose"
+    parser.add_argument("--gate", type=Path, help=about)
     parser.add_argument("--keep", type=Path, help="ids that are chosen first; see samples.read_ids")
     parser.add_argument("--exclude", type=Path, help="ids that are never chosen")
     about = "JSON: minimum, maximum, quota: source to count or share"
@@ -50,32 +52,42 @@ def build_parser() -> argparse.ArgumentParser:
 
 def choose(
     args: argparse.Namespace, samples: Samples, pool: pd.DataFrame, tokens: np.ndarray | None
-) -> tuple[Selection, np.ndarray]:
-    """Fill the budget by the method; return its choice, and the rows that models refused."""
+) -> tuple[Selection, np.ndarray, np.ndarray]:
+    """Fill the budget by the method; return its choice, and the rows refused and gated."""
     method = registry.load("method", args.method)  # before its libraries' threads are limited
     given = signals.read_signals(args.signal, args.tables, len(pool))
-    refused = np.union1d(signals.refused_rows(given), read_left_out(args.left_out)).astype(np.int64)
+    gated, unknown = signals.read_gate(args.gate, len(pool))
+    refused = [signals.refused_rows(given), read_left_out(args.left_out), unknown]
+    refused = np.unique(np.concatenate(refused))
     constraints = read_constraints(
         *(samples, pool, args.keep, args.exclude, args.bounds, args.duplicates),
         part_of_pool=args.part_of_pool,
         refused=refused,
+        gated=gated,
     )
+    gated = np.setdiff1d(gated, refused if constraints is None else [*refused, *constraints.keep])
     parameters = json.loads(args.parameters)
-    ask = MethodRunner(method, pool, given, args.seed, parameters, args.threads, refused)
+    barred = np.union1d(refused, gated)
+    ask = MethodRunner(method, pool, given, args.seed, parameters, args.threads, barred)
 
     def some(n: int) -> Selection:
         if n > len(ask.rows):
             raise InfeasibleError(
                 f"{n} samples are wanted, but of {len(pool)} samples {len(refused)} are refused by "
-                f"models that method {args.method!r} reads"
+                f"models that method {args.method!r} reads{also_gated(gated)}"
             )
         return ask(ask.rows, n) if constraints is None else constraints.choose(ask, n)
 
     if tokens is None:
-        return some(budget.samples(len(pool), args.budget)), refused
+        return some(budget.samples(len(pool), args.budget)), refused, gated
     least = 1 if constraints is None else constraints.smallest()
     limit = int(budget.parse(args.budget)[1])
-    return token_budget.fill(some, tokens, limit, least), refused
+    return token_budget.fill(some, tokens, limit, least), refused, gated
+
+
+def also_gated(gated: np.ndarray) -> str:
+    """Return the end of a sentence on refused samples: how many others are gated, if any."""
+    return f"; {len(gated)} are gated" if len(gated) else ""
 
 
 def chosen_table(
@@ -117,9 +129,12 @@ def main(argv: list[str] | None = None) -> None:
         *(args.method, args.budget, len(pool), args.seed, args.parameters),
     )
     with log.timed(f"selection by {args.method}"):
-        selection, refused = choose(args, samples, pool, tokens)
+        selection, refused, gated = choose(args, samples, pool, tokens)
     table = naming(chosen_table(pool, selection, tokens), refused)
-    logger.info("%d samples chosen; %d could not be: refused by a model", len(table), len(refused))
+    if len(gated):
+        table.attrs[GATED] = len(gated)
+    what = f"refused by a model{also_gated(gated)}"
+    logger.info("%d samples chosen; %d could not be: %s", len(table), len(refused), what)
     with store.replacing(args.out_records) as records, store.replacing(args.out_rows) as rows:
         write_records(samples.raw(table["row"].to_numpy()), records)
         store.write_parquet(table, rows)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from vlselect.core import log, registry, store
 from vlselect.core.digests import file_digest
-from vlselect.core.refused import refused_in
+from vlselect.core.refused import GATED, refused_in
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -77,17 +77,19 @@ tags: [vlselect, data-selection, instruction-tuning, {method}]
 ---"""
 
 
-def refusals(n: int) -> str:
-    """Return a sentence on the samples that could not be chosen; nothing where there are none."""
+def left_out(table: pd.DataFrame) -> str:
+    """Return sentences on the samples that could not be chosen; nothing where there are none."""
+    refused, gated = len(refused_in([table])), table.attrs.get(GATED, 0)
     what = "could not be chosen: a model that the method reads refuses them, see `refused.csv`"
-    return f"\n{n:,} records of the pool {what}.\n" if n else ""
+    why = "were gated: their loss is among the highest of their group, see `gate` below"
+    counts = ((refused, what), (gated, why))
+    return "".join(f"\n{n:,} records of the pool {text}.\n" for n, text in counts if n)
 
 
-def card(
-    args: argparse.Namespace, pool: pd.DataFrame, rows: pd.Series, made: Mapping, refused: int
-) -> str:
-    """Return the card; `made` is the run's provenance, `refused` a number of samples."""
-    config, chosen = made["config"], pool.loc[rows]
+def card(args: argparse.Namespace, pool: pd.DataFrame, table: pd.DataFrame, made: Mapping) -> str:
+    """Return the card; `table` is the subset's, `made` the run's provenance."""
+    config, rows = made["config"], table["row"]
+    chosen = pool.loc[rows]
     purpose = registry.load("method", args.method).__doc__.splitlines()[0]
     used = json.dumps(settings(config, args.method, args.sections), indent=2, ensure_ascii=False)
     digests = "\n".join(f"{file_digest(path)}  {path.name}" for path in (args.subset, args.rows))
@@ -110,7 +112,7 @@ several, {(chosen["n_turns"] > 1).sum():,} several turns. Images: {chosen["n_ima
 ## How it was chosen
 Budget `{args.budget}`, seed {args.seed}, also where a `seed` below is null. Records and their order
 are those of the source files.
-{refusals(refused)}
+{left_out(table)}
 ```json
 {used}
 ```
@@ -140,11 +142,10 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     pool = Samples(args.samples).frame(["source", "n_images", "n_turns"])
     table = pd.read_parquet(args.rows, columns=["row"])
-    rows, refused = table["row"], len(refused_in([table]))
     made = json.loads(args.provenance.read_text(encoding="utf-8"))
     with store.replacing(args.out) as path:
-        path.write_text(card(args, pool, rows, made, refused), encoding="utf-8")
-    logger.info("%d records of %s in the card %s", len(rows), args.method, args.out)
+        path.write_text(card(args, pool, table, made), encoding="utf-8")
+    logger.info("%d records of %s in the card %s", len(table), args.method, args.out)
 
 
 def _plain(text: str) -> str:

@@ -25,7 +25,10 @@ from vlselect.config.yaml_files import expand_home, read_yaml
 
 RULES = Path(workflow.basedir) / "rules"
 PROBLEMS = []  # lines that say what is wrong
-NEEDS_VALIDATION = set()  # methods that read validation gradients
+NEEDS_VALIDATION = (
+    set()
+)  # methods that read validation gradients, or other features of validation
+WITHOUT_GRADIENTS = set()  # those of them that need no gradients
 UNDECLARED = []  # methods whose rule files have not been read yet
 
 
@@ -114,7 +117,7 @@ def named_tasks():
 
 def check_declared():
     """Check what the methods' declarations say that the config has to have."""
-    checked(check_references, config, NEEDS_VALIDATION)
+    checked(check_references, config, NEEDS_VALIDATION, WITHOUT_GRADIENTS)
     if not config["cached"]:
         checked(check_models, config)
 

@@ -21,7 +21,9 @@ def card_code(wildcards):
 def card_sections(wildcards):
     """Return the sections of the config that a method's choice depends on, beside its own."""
     jobs = jobs_of_subset("{method}/{budget}_seed-{seed}".format(**wildcards))
-    return ["gradients"] if "collect_gradients" in {rule for rule, *_ in jobs} else []
+    rules = {rule for rule, *_ in jobs}
+    sections = {"gradients": "collect_gradients", "gate": "gate_samples"}
+    return [section for section, rule in sections.items() if rule in rules]
 
 
 def export_code(wildcards):

@@ -18,3 +18,26 @@ def attention_flags():
     settings = config["features"]["attention"]
     keys = ("instruction", "layer", "mass")
     return shlex.join(part for key in keys for part in (f"--{key}", str(settings[key])))
+
+
+def hidden_model():
+    """Return the model whose hidden states `targeted` compares; none where it compares others."""
+    settings = config["methods"].get("targeted") or {}
+    if settings.get("representation") != "hidden":
+        return None
+    return settings["model"] or next(iter(config["models"]))
+
+
+def pool_hidden():
+    """Return the shards of the pool's hidden vectors for `targeted`."""
+    path = "<results>/features/{model}/hidden/shard-{scatteritem}.safetensors"
+    return gather.pool(path, model=hidden_model())
+
+
+def validation_hidden(model="{model}"):
+    """Return those of each task's validation set, named: Snakemake's cache needs names."""
+    path = (
+        "<results>/features/{model}/hidden_validation/{task}/shard-1-of-1.safetensors"
+    )
+    paths = [path.format(model=model, task=task) for task in VALIDATED]
+    return {f"validation_{i}": found for i, found in enumerate(paths)}

@@ -1,4 +1,4 @@
-"""Gradients, influence and votes: flags of the projection, outputs by task, what ICONS reads.
+"""Gradients, gate, influence and votes: flags of the projection, outputs by task, what ICONS reads.
 
 Functions only.
 """
@@ -100,15 +100,28 @@ def pool_gradients():
     return gather.pool(path, model=config["gradients"]["model"], allow_missing=True)
 
 
+def pool_losses():
+    """Return the shards of the pool's losses under the same model, {seed} left in them."""
+    path = (
+        "<results>/gradients/{model}/seed-{seed}/losses/shard-{scatteritem}.safetensors"
+    )
+    return gather.pool(path, model=config["gradients"]["model"], allow_missing=True)
+
+
 def chosen_gradients(method):
-    """Return the shards of the pool's gradients where single validation samples choose."""
-    return pool_gradients() if chooser(method) in BY_VALIDATION_SAMPLES else []
+    """Return the shards that represent the pool's samples where single validation samples choose."""
+    if chooser(method) not in BY_VALIDATION_SAMPLES:
+        return []
+    return pool_hidden() if method in WITHOUT_GRADIENTS else pool_gradients()
 
 
 def chosen_validation(method):
-    """Return the gradients of the validation sets where single validation samples choose."""
-    paths = [*validation_gradients().values()]
-    return paths if chooser(method) in BY_VALIDATION_SAMPLES else []
+    """Return those of the validation sets where single validation samples choose."""
+    if chooser(method) not in BY_VALIDATION_SAMPLES:
+        return []
+    hidden = method in WITHOUT_GRADIENTS
+    paths = validation_hidden(hidden_model()) if hidden else validation_gradients()
+    return [*paths.values()]
 
 
 def voting_members():

@@ -55,7 +55,7 @@ def of_run(section, paths):
 
 def section_of(method):
     """Return the section whose seed moves what a method chooses by."""
-    return GRADIENTS if method in NEEDS_VALIDATION else method
+    return GRADIENTS if method in NEEDS_VALIDATION - WITHOUT_GRADIENTS else method
 
 
 def seeds_of(method):

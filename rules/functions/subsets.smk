@@ -72,6 +72,9 @@ def pool_summary():
 def pool_limits():
     """Return the flags of all that the pool has to meet beside the budgets."""
     flags = [part for pair in id_files() for part in pair] + bound_flags()
+    if config.get("gate"):
+        flags += ["--gate", str(config["gate"]["share"])]
+        flags += ["--gate-groups", str(len(VOTERS))]
     limit = config["pool"]["max_rejected"]
     return shlex.join(
         [*flags, *([] if limit is None else ["--max-rejected", str(limit)])]
@@ -113,6 +116,9 @@ def limit_parts(wildcards):
     """Yield (flag, files) of everything beside its signals that a subset depends on."""
     settings = config["constraints"]
     yield from ((flag, [path]) for flag, path in id_files())
+    if config.get("gate"):
+        gate = of_run("gradients", "<results>/gate/seed-{seed}.parquet")
+        yield "--gate", gate(wildcards)
     if settings["duplicates"] is not None:
         compared = settings["duplicates"]["model"] is not None
         yield "--duplicates", ["<results>/duplicates.parquet"] if compared else []
@@ -137,8 +143,13 @@ def limit_flags(wildcards):
 
 
 def unlimited_methods():
-    """Return the methods that have constraints or token budgets to keep, but whose rule cannot."""
-    if not any(config["constraints"].values()) and not counts_tokens(config):
+    """Return the methods that have constraints, a gate or token budgets, but whose rule has not."""
+    limits = [
+        *config["constraints"].values(),
+        config.get("gate"),
+        counts_tokens(config),
+    ]
+    if not any(limits):
         return []
     rules = {known.name: known for known in workflow.rules}
     chosen = experiments.distinct(RUNS, "method")

@@ -2,12 +2,23 @@
 
 Reads pool/samples.parquet and gradients/<model>/seed-<s>/{pool,<task>}/ or, where tasks choose by their
 means, influence/seed-<s>/<task>.parquet; the seed is the run's, or the one that gradients.warm_up.seed fixes.
+With `representation: hidden`, features/<model>/{hidden,hidden_validation/<task>}/ in their place.
 Writes subsets/targeted/<budget>_seed-<s>.{json,parquet}.
 """
 
 declare_method(
     "targeted",
     parameters={
+        "representation": {
+            "description": "what is compared - lora, projected gradients; hidden, hidden states averaged as in RDS+, which need neither warm-up nor backward passes (select_targeted)",
+            "enum": ["lora", "hidden"],
+            "default": "lora",
+        },
+        "model": {
+            "description": "of hidden, the model whose states are compared, a name from `models`; null for the first (extract_hidden)",
+            "type": ["string", "null"],
+            "default": None,
+        },
         "selector": {
             "description": "round_robin: tasks take turns, inside a task its validation samples; round_robin_tasks: tasks by their mean influence; bids: always the sample that gains one of them most beyond what it has (select_targeted)",
             "enum": ["round_robin", "round_robin_tasks", "bids"],
@@ -17,15 +28,23 @@ declare_method(
     needs_validation=True,
 )
 
+if config["methods"]["targeted"]["representation"] == "hidden":
+    WITHOUT_GRADIENTS.add("targeted")
+    if chooser("targeted") == "round_robin_tasks":
+        PROBLEMS.append(
+            "methods.targeted.selector: round_robin_tasks goes by influence, which is of gradients,"
+            " not of hidden states"
+        )
+
 
 # Let the validation samples choose in turn.
 use rule select_subset as select_targeted with:
     input:
         code=code("select_subset.py", "vlselect/methods/targeted.py"),
         samples="<results>/pool/samples.parquet",
-        influence=of_run("gradients", chosen_influence("targeted")),
-        gradients=of_run("gradients", chosen_gradients("targeted")),
-        validation=of_run("gradients", chosen_validation("targeted")),
+        influence=of_run(section_of("targeted"), chosen_influence("targeted")),
+        gradients=of_run(section_of("targeted"), chosen_gradients("targeted")),
+        validation=of_run(section_of("targeted"), chosen_validation("targeted")),
         limits=limit_files,
     wildcard_constraints:
         method="targeted",

@@ -36,6 +36,27 @@ def test_everything_that_does_not_fit_is_named(tmp_path):
     assert not (tmp_path / "budgets.json").exists()
 
 
+def test_what_the_gate_leaves_is_enough(tmp_path):
+    labels = ["--budgets", "samples-8", "tokens-100", "--gate", "0.2"]
+    assert run(tmp_path, *labels) == {"samples-8": 8, "tokens-100": 1}  # sources of 4 and 6
+    (tmp_path / "budgets.json").unlink()
+    one = ["--budgets", "samples-6", "samples-7", "samples-9", "--gate", "0.35", "--gate-groups"]
+    with pytest.raises(ValueError) as caught:
+        run(tmp_path, *one, 1)  # 3.5 of 10 samples are four
+    assert str(caught.value).splitlines()[1:] == [
+        "samples-7: 7 samples are wanted, the gate leaves 6 at most",
+        "samples-9: 9 samples are wanted, the gate leaves 6 at most",
+    ]
+    (tmp_path / "ids.txt").write_text("s1\n")  # which is chosen all the same
+    with pytest.raises(
+        ValueError, match="9 samples are wanted, the gate leaves 7 at most"
+    ) as caught:
+        run(tmp_path, *one, 1, "--keep", tmp_path / "ids.txt")
+    assert "samples-7" not in str(caught.value)
+    with pytest.raises(ValueError, match="the gate leaves 8 at most"):
+        run(tmp_path, *one, 4)  # as few as two, if each group loses less than half a sample
+
+
 @pytest.mark.parametrize("key", ["keep", "exclude"])
 def test_unknown_ids_are_named(tmp_path, key):
     (tmp_path / "ids.txt").write_text("s1\nx9\n")

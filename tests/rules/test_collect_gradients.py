@@ -5,7 +5,7 @@ import numpy as np
 import prepare_pool
 import pytest
 import torch
-from closeness import assert_close_vectors, chain, rounding
+from closeness import assert_close_sums, assert_close_vectors, chain, rounding
 from safetensors import safe_open
 from tiny_inputs import make_records, write_images
 from usual_flags import usual
@@ -107,6 +107,30 @@ def test_rows_are_the_normalised_projections_of_single_gradients(
         assert_close_vectors(shard[row], expected, terms=2 * chain(vlm.model), stored="float16")
 
 
+def test_losses_are_those_of_single_samples(run, tiny_vlm, pool, adapter, tmp_path):
+    values, header = run(tmp_path / "out.safetensors", "--losses", str(tmp_path / "whole"))
+    losses, about = read(tmp_path / "whole")
+    plain, _ = run(tmp_path / "plain.safetensors")
+    assert np.array_equal(plain.view(np.uint16), values.view(np.uint16))
+    assert losses.shape == (N,) and losses.dtype == np.float32
+    own = {"kind": "losses"} | {key: header[key] for key in ("model", "warm_up", "rows", "part")}
+    assert own.items() <= about.items() and fingerprint.KEY not in about
+    vlm = load_adapter(load_vlm(str(tiny_vlm), device="cpu"), adapter)
+    samples, expected = Samples(pool / "samples.parquet"), []
+    rows = [*range(30), 63, 64, 127, 128, 139]
+    for record in samples.records(rows):
+        pictures = [images.load(pool / "images", name, 10**7) for name in record.images]
+        batch = vlm.collate([vlm.encode(record, pictures)])
+        with torch.inference_mode():
+            expected.append(vlm.model(**batch.inputs, labels=batch.labels).loss.item())
+    assert_close_sums(losses[rows], expected, terms=chain(vlm.model))
+    assert np.ptp(losses) > 0.1
+    paths = [tmp_path / f"losses-{i}" for i in (1, 2)]
+    for i, path in enumerate(paths, 1):
+        run(tmp_path / "part.safetensors", "--shard", f"{i}-of-2", "--losses", str(path))
+    assert np.array_equal(ShardedArray(paths)[:], losses)
+
+
 def test_one_and_three_shards_hold_the_same_bits(run, tmp_path):
     whole, _ = run(tmp_path / "whole.safetensors")
     paths = []
@@ -198,5 +222,7 @@ def test_adapter_outside_the_language_model_is_refused(tiny_vlm, run, tmp_path):
 def test_flags_that_do_not_fit_each_other_are_refused(run, tmp_path):
     with pytest.raises(ValueError, match="--keep-norms has unknown parts: colour"):
         run(tmp_path / "x.safetensors", "--keep-norms", "colour")
+    with pytest.raises(ValueError, match="--losses is for one part"):
+        run(tmp_path / "x.safetensors", "--losses", str(tmp_path / "l"), names=("a", "b"))
     with pytest.raises(ValueError, match="shorter"):
         run(tmp_path / "x.safetensors", names=("a", "b"), samples=["only-one.parquet"])

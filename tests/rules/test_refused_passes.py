@@ -7,6 +7,7 @@ import collect_gradients
 import extract_attention
 import extract_clip
 import extract_features
+import extract_hidden
 import finetune_model
 import numpy as np
 import pandas as pd
@@ -80,7 +81,7 @@ def adapter(tiny_vlm, tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=["features", "attention", "clip", "gradients", "norms"])
+@pytest.fixture(params=["features", "attention", "clip", "hidden", "gradients", "norms"])
 def run(request, pool, model, clip, adapter, tmp_path):
     """Run a pass with more flags; return its shards."""
     name = request.param
@@ -88,17 +89,21 @@ def run(request, pool, model, clip, adapter, tmp_path):
         "features": extract_features,
         "attention": extract_attention,
         "clip": extract_clip,
+        "hidden": extract_hidden,
     }.get(name, collect_gradients)
     kinds = {
         "features": ("activations", "last_token", "mean_hidden", "likelihood"),
         "attention": ("attended",),
         "clip": ("clip",),
+        "gradients": ("out", "losses"),
     }.get(name, ("out",))
     outs = {kind: tmp_path / f"{kind}.safetensors" for kind in kinds}
     flags = ["--samples", pool / "samples.parquet", "--images", pool / "images", "--run", "test"]
     flags += ["--model", clip if name == "clip" else model, "--batch-size", 16]
     if name == "attention":
         flags += ["--instruction", "question", "--layer", 1, "--mass", 0.9]
+    if name == "hidden":
+        flags += ["--names", "pool", "--positions", "all"]
     if script is collect_gradients:
         part = "pool" if name == "gradients" else "alpha"
         flags += ["--names", part, "--adapter", adapter, "--dim", 32]
@@ -129,7 +134,7 @@ def test_reject_keeps_all_others_and_names_them(run, pool):
         assert len(array) == 24 and array.refused.tolist() == GONE
         named = json.loads(array.metadata[0]["refused"])
         assert named == {"left_out": LEFT_OUT, "not_finite": SPOILT}
-        finite = np.isfinite(array[:].astype(np.float64)).all(axis=1)
+        finite = np.isfinite(array[:].reshape(24, -1).astype(np.float64)).all(axis=1)
         assert np.flatnonzero(~finite).tolist() == GONE
 
 

@@ -10,6 +10,7 @@ from config_defaults import usual_parameters
 from usual_flags import usual
 
 from vlselect import methods
+from vlselect.core.errors import InfeasibleError, InputError
 from vlselect.core.refused import naming
 from vlselect.methods import icons
 
@@ -230,3 +231,72 @@ def test_refused_samples_are_not_chosen_and_counted(tmp_path, samples, capsys):
     assert "3 samples chosen; 3 could not be: refused by a model" in capsys.readouterr().err
     with pytest.raises(ValueError, match="8 samples are wanted, but of 10 samples 3 are refused"):
         run(tmp_path, samples, "el2n", 0.8, *flags)
+
+
+def write_gate(folder, gated, refused=()):
+    """Write a gate of the ten samples; return its flag."""
+    table = pd.DataFrame({"row": range(10), "group": "x", "loss": 1.0, "gated": False})
+    table.loc[gated, "gated"] = True
+    naming(table, np.array(refused, dtype=np.int64)).to_parquet(folder / "gate.parquet")
+    return ["--gate", str(folder / "gate.parquet")]
+
+
+def best_first(folder):
+    """Write scores, higher in earlier rows; return the flags of a method that goes by them."""
+    scores = pd.DataFrame({"row": range(10), "score": -np.arange(10, dtype=np.float32)})
+    scores.to_parquet(folder / "scores.parquet")
+    return ["--signal", "scores", str(folder / "scores.parquet"), "--parameters", '{"keep": "top"}']
+
+
+def test_a_gate_that_is_open_changes_no_byte(tmp_path, samples):
+    before = [path.read_bytes() for path in run(tmp_path, samples, "random", 0.5)]
+    after = run(tmp_path, samples, "random", 0.5, *write_gate(tmp_path, []))
+    assert [path.read_bytes() for path in after] == before
+
+
+def test_gated_samples_are_not_chosen_and_counted(tmp_path, samples, capsys):
+    for seed in map(str, range(8)):
+        flags = ["--seed", seed, *write_gate(tmp_path, [0, 3, 9])]
+        table = pd.read_parquet(run(tmp_path, samples, "random", 0.7, *flags)[1])
+        assert table["row"].tolist() == [1, 2, 4, 5, 6, 7, 8]
+    flags = [*best_first(tmp_path), *write_gate(tmp_path, [0, 2, 3], refused=[4])]
+    table = pd.read_parquet(run(tmp_path, samples, "el2n", 0.3, *flags)[1])
+    assert table["row"].tolist() == [1, 5, 6]
+    assert table.attrs == {"refused": [4], "gated": 3}
+    said = "3 samples chosen; 1 could not be: refused by a model; 3 are gated"
+    assert said in capsys.readouterr().err
+    with pytest.raises(
+        InfeasibleError, match="of 10 samples 1 are refused .* 'el2n' reads; 3 are gated"
+    ):
+        run(tmp_path, samples, "el2n", 0.7, *flags)
+
+
+def test_what_is_refused_is_not_gated_too(tmp_path, samples):
+    flags = [*best_first(tmp_path), *write_gate(tmp_path, [0, 2], refused=[2])]
+    table = pd.read_parquet(run(tmp_path, samples, "el2n", 0.3, *flags)[1])
+    assert table["row"].tolist() == [1, 3, 4] and table.attrs == {"refused": [2], "gated": 1}
+
+
+def test_a_gate_within_constraints(tmp_path, samples, limits):
+    # as in test_constraints_give_reasons; row 9 (s-08) is to be kept although it is gated
+    bounds = ("--bounds", json.dumps({"minimum": {"y": 0.5}, "maximum": {"y": 3}}))
+    flags = [*best_first(tmp_path), *limits, *bounds, *write_gate(tmp_path, [3, 8, 9])]
+    table = pd.read_parquet(run(tmp_path, samples, "el2n", 0.5, *flags)[1]).sort_values("rank")
+    assert table["row"].tolist() == [9, 5, 7, 4, 6]
+    assert table["reason"].tolist() == ["keep", "minimum", "minimum", "method", "method"]
+    assert table.attrs["gated"] == 2
+    with pytest.raises(InfeasibleError, match="source 'y': 3 samples wanted, 2 eligible"):
+        flags = [*best_first(tmp_path), *bounds, *write_gate(tmp_path, [1, 3, 5])]
+        run(tmp_path, samples, "el2n", 0.6, *flags)
+    with pytest.raises(InputError, match="a model that the method reads refuses 's-08'"):
+        flags = [*best_first(tmp_path), *limits, *write_gate(tmp_path, [], refused=[9])]
+        run(tmp_path, samples, "el2n", 0.5, *flags)
+
+
+def test_a_gate_and_a_budget_in_tokens(tmp_path, samples, limits):
+    out = ["--out-records", str(tmp_path / "o.json"), "--out-rows", str(tmp_path / "o.parquet")]
+    flags = ["--method", "random", "--samples", str(samples), *out, "--budget", "tokens-49"]
+    flags += ["--tokens", str(tmp_path / "tokens.parquet"), *write_gate(tmp_path, [*range(6)])]
+    select_subset.main([*usual(select_subset), *flags])
+    table = pd.read_parquet(tmp_path / "o.parquet")
+    assert table["row"].tolist() == [6, 7, 8, 9] and table["tokens"].sum() == 40

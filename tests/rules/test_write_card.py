@@ -13,15 +13,17 @@ from vlselect.core.refused import naming
 SOURCES = ["plain"] * 6 + ["a|b <i>`"] * 4
 
 
-def run(folder, method="icons", refused=(), **constraints):
+def run(folder, method="icons", refused=(), gated=0, **constraints):
     pool = {"source": SOURCES, "n_images": [0, 1] * 5, "n_turns": [1] * 9 + [3]}
     pd.DataFrame(pool).to_parquet(folder / "samples.parquet")
     rows = naming(pd.DataFrame({"row": [1, 2, 9]}), np.array(refused, dtype=np.int64))
+    rows.attrs |= {"gated": gated} if gated else {}
     rows.to_parquet(folder / "rows.parquet")
     (folder / "ratio-0.3_seed-1.json").write_text("[]\n")
     config = {
         "methods": {"icons": {"top_percent": 20}, "coincide": {"model": "small"}},
         "gradients": {"model": "large"},
+        "gate": {"share": 0.2},
         "models": {
             name: {"path": f"hub/{name}", "revision": "1f" * 20} for name in ("small", "large")
         },
@@ -37,6 +39,7 @@ def run(folder, method="icons", refused=(), **constraints):
             *("--provenance", f"{folder}/provenance.json", "--out", f"{folder}/card.md"),
             *("--method", method, "--budget", "ratio-0.3", "--seed", "1"),
             *(["--sections", "gradients"] if method == "icons" else []),
+            *(["--sections", "gradients", "gate"] if gated else []),
         ]
     )
     return (folder / "card.md").read_text()
@@ -75,3 +78,13 @@ def test_samples_that_could_not_be_chosen_are_counted(tmp_path):
     assert "could not be chosen" not in plain
     said = "2 records of the pool could not be chosen: a model that the method reads refuses them"
     assert f"\n\n{said}, see `refused.csv`.\n\n```json" in run(tmp_path, refused=[4, 5])
+
+
+def test_gated_samples_are_counted_and_the_gate_is_shown(tmp_path):
+    card = run(tmp_path, method="random", gated=3)
+    said = "3 records of the pool were gated: their loss is among the highest of their group"
+    assert f"\n\n{said}, see `gate` below.\n\n```json" in card
+    used = json.loads(card.split("```json\n")[1].split("\n```")[0])
+    assert used["gate"] == {"share": 0.2} and used["gradients"] == {"model": "large"}
+    assert list(used["models"]) == ["large"]
+    assert "gate" not in run(tmp_path, method="random")

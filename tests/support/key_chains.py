@@ -118,6 +118,11 @@ CHOICE = [
     ("select_icons", "methods.icons.tie_break methods.icons.aggregator"),
     ("select_targeted", "methods.targeted.selector"),
     (
+        "extract_hidden extract_validation_hidden",
+        "methods.targeted.representation features.hidden.positions",
+    ),
+    ("extract_hidden check_tasks", "methods.targeted.model"),
+    (
         "cluster_activations",
         below(
             "methods.coincide",
@@ -160,6 +165,7 @@ CHOICE = [
     ("train_score_net", "methods.self_filter.model"),
     ("extract_clip", "methods.self_filter.clip"),
     ("select_self_filter", below("methods.self_filter", "gamma neighbours negative")),
+    ("check_budgets gate_samples", "gate.share"),
     (f"check_budgets {CHOSEN}", below("constraints", "keep exclude minimum maximum quota")),
     (
         "find_near_duplicates",
@@ -222,7 +228,7 @@ MADE = "results/base"
 CHAINS = {  # changes, sections of the base that they are made on, targets
     "main": (MAIN, LARGE, ALL),
     "training": (TRAINING, TRAINED, ("all",)),
-    "choice": (CHOICE, {"tasks": SMALL["tasks"]}, ("subsets",)),
+    "choice": (CHOICE, {"tasks": SMALL["tasks"], "gate": {}}, ("subsets",)),
     "runs": (RUNS, SMALL, ALL),
     "mixture": (
         MIXTURE,
@@ -277,6 +283,8 @@ VALUES = {  # where the schema does not say what another value could be
     "models.target.device": "cpu",
     "features.layers": [1],
     "methods.icons.aggregator": "mean",
+    "methods.targeted.selector": "bids",
+    "methods.targeted.model": "reference",
     "methods.coincide.model": "target",
     "methods.scalselect.model": "reference",
     "methods.clip_score.model": "reference",
@@ -304,6 +312,7 @@ VALUES = {  # where the schema does not say what another value could be
     "experiments.small.methods": ["random", "icons"],
     "experiments.small.models": ["reference"],
     "gradients.model": "reference",
+    "gradients.warm_up.seed": 5,  # no run's own, which the gate of `small` is made with
     "gradients.projection.seed": 7,
     "pool.sources.one.records": "data/more.json",
     "pool.sources.one.images": "data/pictures",

@@ -5,10 +5,12 @@ from the first.
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from mini_input import make_input
 from running import HERE, copy_program, snakemake, succeeded
 
@@ -46,6 +48,16 @@ class Run:
     def dry_run(self) -> str:
         """Return what Snakemake would run now."""
         return succeeded(snakemake(self.folder, self.config, "-n", root=self.root))
+
+    def begin(self, folder: Path, have: Sequence[str], given: Sequence[str], **changes) -> Path:
+        """Make a folder with only these parts of the run; return its config with these changes."""
+        for name in have:
+            shutil.copytree(self.results / name, folder / "results/mini" / name)
+        config = yaml.safe_load(self.config.read_text()) | {"given": [*given]} | changes
+        config["experiments"] = {"main": {"methods": list(config["methods"])}}
+        path = folder / "given.yaml"
+        path.write_text(yaml.safe_dump(config))
+        return path
 
 
 @pytest.fixture(scope="session")

@@ -77,8 +77,8 @@ def plain(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory):
-    """The same without near-duplicates and with a budget in tokens."""
-    config = every_method(constraints=LIMITS, tokens=[2000])
+    """The same without near-duplicates, with a gate and a budget in tokens."""
+    config = every_method(constraints=LIMITS, gate={}, tokens=[2000])
     del config["ratios"]
     return planned(tmp_path_factory.mktemp("limited"), config)
 
@@ -118,10 +118,13 @@ def test_models_and_proxies_are_charged_to_those_that_use_them(plain):
     assert rules_and_models(selections, "random") == {"select_random/{subset}"}
 
 
-def test_what_constraints_look_at_is_charged_to_who_keeps_them(limited):
+def test_what_constraints_and_gate_look_at_is_charged_to_who_keeps_them(limited):
     found = {"/".join(n.split("/")[:2]) for n in limited[1]["random/tokens-2000_seed-0"]}
     looked_at = {"extract_features/target", "find_near_duplicates/all"}
-    assert found == {"select_random/{subset}"} | looked_at
+    gated_by = {"warm_up/target", "collect_gradients/target"}
+    gated_by |= {"collect_validation_gradients/seed-0", "gate_samples/seed-0"}
+    assert found == {"select_random/{subset}"} | looked_at | gated_by
+    assert limited[1]["full/ratio-1.0_seed-0"] == ["select_full/{subset}"]
 
 
 def test_what_is_given_has_a_cost_that_is_not_known(tmp_path):

@@ -1,22 +1,8 @@
 """Runs that begin in the middle, from some stages' files without their inputs."""
 
-import shutil
-
-import yaml
 from running import jobs, snakemake, succeeded
 
 DATA = ("pool", "tasks", "features", "gradients", "influence", "votes", "clusters")
-
-
-def begin(mini_run, folder, have, given, methods):
-    """Make a folder with only these parts of the mini run; return the path of its config."""
-    for name in have:
-        shutil.copytree(mini_run.results / name, folder / "results/mini" / name)
-    config = yaml.safe_load(mini_run.config.read_text()) | {"given": given, "methods": methods}
-    config["experiments"] = {"main": {"methods": list(methods)}}
-    path = folder / "given.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return path
 
 
 def subset(results, method):
@@ -32,7 +18,7 @@ def test_votes_and_subsets_from_influence_alone(mini_run, tmp_path):
         "mean": {"aggregator": "mean"},
     }.items():
         (tmp_path / name).mkdir()
-        config = begin(mini_run, tmp_path / name, have, given, {"icons": icons})
+        config = mini_run.begin(tmp_path / name, have, given, methods={"icons": icons})
         said = succeeded(snakemake(tmp_path / name, config, "--cores", "1", "subsets"))
         assert jobs(said) <= {"cast_votes", "select_icons", "check_budgets", "subsets"}
         found[name] = subset(tmp_path / name / "results/mini", "icons")
@@ -46,7 +32,8 @@ def test_coincide_from_clusters_and_features(mini_run, tmp_path):
     for name, temperature in {"same": {}, "hot": {"temperature": 10.0}}.items():
         (tmp_path / name).mkdir()
         coincide = {"model": "target", "n_clusters": 6} | temperature
-        config = begin(mini_run, tmp_path / name, given, [*given, "tasks"], {"coincide": coincide})
+        methods = {"coincide": coincide}
+        config = mini_run.begin(tmp_path / name, given, [*given, "tasks"], methods=methods)
         said = succeeded(snakemake(tmp_path / name, config, "--cores", "1", "subsets"))
         assert jobs(said) == {"select_coincide", "subsets"}
         found[name] = subset(tmp_path / name / "results/mini", "coincide")
@@ -54,7 +41,7 @@ def test_coincide_from_clusters_and_features(mini_run, tmp_path):
 
 
 def test_what_is_given_has_to_be_there(mini_run, tmp_path):
-    config = begin(mini_run, tmp_path, ("pool",), [*DATA], {"icons": {}})
+    config = mini_run.begin(tmp_path, ("pool",), DATA, methods={"icons": {}})
     done = snakemake(tmp_path, config, "--cores", "1", "subsets")
     assert done.returncode and "Missing input files" in done.stdout
     assert "results/mini/votes/seed-0.parquet" in done.stdout and "Traceback" not in done.stdout

@@ -58,7 +58,7 @@ def test_every_shard_is_real(mini_run):
     for kind in (
         "features/target/activations",
         "features/target/attended",
-        *(f"gradients/target/seed-{seed}/pool" for seed in SEEDS),
+        *(f"gradients/target/seed-{seed}/{part}" for seed in SEEDS for part in ("pool", "losses")),
     ):
         shards = sorted(path.name for path in (mini_run.results / kind).iterdir())
         assert shards == [f"shard-{i}-of-3.safetensors" for i in range(1, 4)]

@@ -85,7 +85,11 @@ def check(value: dict, schema: Mapping, where: str = "config") -> None:
         raise ConfigError("\n".join(f"{_path(where, error)}: {_say(error)}" for error in errors))
 
 
-def check_references(config: Mapping, needs_validation: set[str] = frozenset()) -> None:
+def check_references(
+    config: Mapping,
+    needs_validation: set[str] = frozenset(),
+    without_gradients: set[str] = frozenset(),
+) -> None:
     """Check that every name in the config means something that the config defines.
 
     Parameters
@@ -94,6 +98,8 @@ def check_references(config: Mapping, needs_validation: set[str] = frozenset()) 
         A config that passed `check`.
     needs_validation : set of str
         Methods that read validation gradients.
+    without_gradients : set of str
+        Those of them that read other features of validation samples.
 
     Raises
     ------
@@ -110,7 +116,7 @@ def check_references(config: Mapping, needs_validation: set[str] = frozenset()) 
         ]
         if not config["tasks"]:
             problems.append(f"tasks: empty, but method {method!r} needs validation data")
-        if "gradients" not in config:
+        if "gradients" not in config and method not in without_gradients:
             problems.append(f"gradients: missing, but method {method!r} needs it")
     if problems:
         raise ConfigError("\n".join(problems))
@@ -138,10 +144,12 @@ def _dangling(config: Mapping) -> Iterator[str]:
     models, methods = config["models"], config["methods"]
     for name, parameters in methods.items():
         for key in ("model", "clip"):
-            if key in (parameters or {}) and parameters[key] not in models:
+            if (parameters or {}).get(key) not in (None, *models):
                 yield f"methods.{name}.{key}: no model {parameters[key]!r} in `models`"
     if "gradients" in config and config["gradients"]["model"] not in models:
         yield f"gradients.model: no model {config['gradients']['model']!r} in `models`"
+    if "gate" in config and "gradients" not in config:
+        yield "gate: needs the section `gradients`, by whose warmed-up model the losses are"
     for name, experiment in config["experiments"].items():
         for key, known in (("methods", methods), ("models", models)):
             for item in experiment[key]:

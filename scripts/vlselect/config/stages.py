@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-DATA_STAGES = ("pool", "tasks", "features", "gradients", "influence", "votes", "clusters")
+DATA_STAGES = (
+    *("pool", "tasks", "features"),
+    *("gradients", "gate", "influence", "votes", "clusters"),
+)
 # Prepared alike for all methods.
 UNCHARGED = ("digits", "make_task", "pool", "tasks", "check_samples")
 

@@ -28,10 +28,15 @@ def size(n_pool: int, ratio: float | str) -> int:
         raise InputError(f"ratio {ratio!r} is not a number") from None
     if not 0 < exact <= 1:
         raise InputError(f"ratio {ratio} is not in (0, 1]")
-    budget = int(exact * n_pool + Fraction(1, 2))
+    budget = part(n_pool, exact)
     if budget < 1:
         raise InputError(f"ratio {ratio} of a pool of {n_pool} samples leaves none")
     return budget
+
+
+def part(n: int, share: float | str | Fraction) -> int:
+    """Return share · n as a whole number, halves rounded up, the share as in `size`."""
+    return int(Fraction(str(share)) * n + Fraction(1, 2))
 
 
 def top(

@@ -18,6 +18,7 @@ from vlselect.core.store import REFUSED, ShardedArray
 logger = logging.getLogger(__name__)
 
 POOL = "pool"  # in the column `part`; a task's samples have "<task>/<split>"
+GATED = "gated"  # pandas attribute of a subset's table: how many samples the gate left out
 ON_REFUSED = ("error", "reject")  # the config's: samples end the run, or are left out
 SHOWN = 20
 

@@ -80,6 +80,43 @@ def all_gradients(gradients: ShardedArray) -> np.ndarray:
     return np.delete(np.concatenate(blocks), gradients.refused, axis=0)
 
 
+def unit_gradients(
+    validation: Mapping[str, ShardedArray], tasks: Mapping[str, Sequence[str]]
+) -> tuple[np.ndarray, list[range]]:
+    """Read the validation gradients of all tasks at unit length.
+
+    Parameters
+    ----------
+    validation : mapping of str to ShardedArray, shapes (n_val, k)
+        Gradients of each validation set, of any norm but zero.
+    tasks : mapping of str to sequence of str
+        The validation sets of each task: a group has several.
+
+    Returns
+    -------
+    rows : float32 array, shape (C, k)
+    owned : list of range
+        The rows of each task, in the order of `tasks`.
+
+    Raises
+    ------
+    InputError
+        As for `mean_gradient`; or if a gradient is zero, whose direction says nothing.
+    """
+    found, owned, count = [], [], 0
+    for members in tasks.values():
+        first = count
+        for task in members:
+            rows = all_gradients(validation[task])
+            norms = np.linalg.norm(rows, axis=1, keepdims=True)
+            if not norms.all():
+                raise InputError(f"a validation gradient of {task} is zero")
+            found.append(rows / norms)
+            count += len(rows)
+        owned.append(range(first, count))
+    return np.concatenate(found), owned
+
+
 def _require_some(gradients: ShardedArray) -> None:
     if len(gradients.refused) == len(gradients):
         where = ", ".join(map(str, gradients.paths))

@@ -56,11 +56,13 @@ class Constraints:
         Which samples are near-duplicates of each other.
     refused : sequence of int
         Rows of samples that a model refused: never chosen.
+    gated : sequence of int
+        Rows of samples that the gate leaves out: chosen only where they are to be kept.
 
     Attributes
     ----------
     eligible : bool array, shape (N,)
-        Samples that are neither excluded nor refused.
+        Samples that are not excluded, refused or gated, and those to keep.
 
     Raises
     ------
@@ -78,6 +80,7 @@ class Constraints:
         bounds: Mapping[str, Mapping[str, float]] | None = None,
         near_duplicates: NearDuplicates | None = None,
         refused: Sequence[int] = (),
+        gated: Sequence[int] = (),
     ):
         names, self.source = np.unique(pool["source"].to_numpy(str), return_inverse=True)
         self.names = names.tolist()
@@ -92,6 +95,7 @@ class Constraints:
             name = self._ids[both[0]]
             raise InputError(f"constraints.keep: a model that the method reads refuses {name!r}")
         self.eligible[np.asarray(refused, dtype=np.int64)] = False
+        self.eligible[np.setdiff1d(gated, self.keep).astype(np.int64)] = False
         self.near_duplicates = near_duplicates or NearDuplicates(len(pool))
         self._require_kept()
 
@@ -258,6 +262,7 @@ def read_constraints(
     duplicates: Sequence[Path] | None = None,
     part_of_pool: bool = False,
     refused: Sequence[int] = (),
+    gated: Sequence[int] = (),
 ) -> Constraints | None:
     """Read constraints from files; None if there are none.
 
@@ -275,7 +280,7 @@ def read_constraints(
     part_of_pool : bool
         Whether `pool` is a part of what the constraints are about (a trial): ids and sources that
         it does not have are passed over.
-    refused : sequence of int
+    refused, gated : sequence of int
         See `Constraints`.
     """
     if not (keep or exclude or bounds or duplicates is not None):
@@ -299,6 +304,7 @@ def read_constraints(
         bounds=bounds,
         near_duplicates=near_duplicates,
         refused=refused,
+        gated=gated,
     )
 
 

@@ -86,6 +86,22 @@ def read_signals(
     return signals
 
 
+def read_gate(path: Path | None, n_pool: int) -> tuple[np.ndarray, np.ndarray]:
+    """Read the rows that are gated, and those that the gate's model refused: int64 ascending.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Parquet table row, gated; without it there are none of either.
+    n_pool : int
+        As for `read_signals`.
+    """
+    if path is None:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    table = _read_table(path, n_pool)
+    return np.flatnonzero(table["gated"]), refused_in([table])
+
+
 def refused_rows(signals: dict[str, Signal]) -> np.ndarray:
     """Return the pool's rows, int64 ascending, that any signal names as refused by a model."""
     files = []

@@ -216,6 +216,16 @@ def test_a_reference_to_nothing_is_named(path, value, message):
     assert str(error.value).startswith(message)
 
 
+def test_a_gate_needs_the_model_of_the_gradients():
+    config = changed("gate", {})
+    check(config, SCHEMA)
+    assert config["gate"] == {"share": 0.2} and "gate" not in GOOD
+    check_references(config, {"icons"})
+    del config["gradients"]
+    with pytest.raises(ConfigError, match=r"^gate: needs the section `gradients`"):
+        check_references(config)
+
+
 def test_good_references_pass():
     check_references(GOOD, {"icons"})
 

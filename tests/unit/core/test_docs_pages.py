@@ -82,6 +82,8 @@ def test_the_slurm_profile_names_every_rule_that_may_use_a_gpu():
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "rules").rglob("*.smk")]
     rules = [rule for text in texts for rule in start.split(text)[1:]]
     users = {rule.partition(":")[0] for rule in rules if re.search(r"^ +gpu=", rule, re.MULTILINE)}
+    used = [pair for text in texts for pair in re.findall(r"use rule (\w+) as (\w+)", text)]
+    users |= {name for base, name in used if base in users}
     profile = (ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8")
     assert "finetune_model" in users
     assert set(re.findall(r"^#   (\w+): \{gpu_model", profile, re.MULTILINE)) == users

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from vlselect.core.errors import InputError
 from vlselect.core.ordering import id_ranks
 from vlselect.core.selection import Selection
 from vlselect.core.store import ShardedArray
@@ -58,7 +57,7 @@ def choose(
         If gradients are not comparable, not finite, or zero.
     """
     influence.require_comparable({"pool": gradients, **validation})
-    targets, owned = _targets(validation, tasks)
+    targets, owned = influence.unit_gradients(validation, tasks)
     ranks = id_ranks(sample_ids)
 
     def blocks() -> Iterable[tuple[int, np.ndarray]]:
@@ -74,27 +73,6 @@ def choose(
         return targets @ gradients[[row]][0].astype(np.float32)
 
     return Selection(*turns.bids(queues, similarities, mean, deviation, ranks, budget))
-
-
-def _targets(
-    validation: Mapping, tasks: Mapping[str, Sequence[str]]
-) -> tuple[np.ndarray, list[range]]:
-    """Return all validation gradients at unit length, float32 (C, k), and those of each task.
-
-    Raises InputError if one is zero, whose direction says nothing.
-    """
-    found, owned, count = [], [], 0
-    for members in tasks.values():
-        first = count
-        for task in members:
-            rows = influence.all_gradients(validation[task])
-            norms = np.linalg.norm(rows, axis=1, keepdims=True)
-            if not norms.all():
-                raise InputError(f"a validation gradient of {task} is zero")
-            found.append(rows / norms)
-            count += len(rows)
-        owned.append(range(first, count))
-    return np.concatenate(found), owned
 
 
 def _moments(

@@ -1,0 +1,60 @@
+"""One vector for each sample: its last hidden states, averaged with weights that grow by position.
+
+References
+----------
+.. [1] Ivison et al., Large-Scale Data Selection for Instruction Tuning (RDS+), arXiv:2503.01807.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from vlselect.features.forward_pass import require_tokens, to_finite
+from vlselect.features.likelihood import ResponseHead
+from vlselect.models.vlm import Batch
+
+POSITIONS = ("all", "response")
+
+
+def position_weighted_mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Average token vectors (B, T, d) under a bool mask (B, T): float32 (B, d).
+
+    The first token of the mask has weight 1, the next one 2, and so on: a decoder's later states
+    have seen more of the sample. Vectors outside the mask may be NaN.
+    """
+    weights = mask.cumsum(dim=1) * mask  # (B, T)
+    values = torch.where(mask.unsqueeze(-1), hidden.float(), 0.0)
+    sums = torch.einsum("bt,btd->bd", weights.float(), values)
+    return sums / weights.sum(dim=1, keepdim=True)
+
+
+@torch.inference_mode()
+def extract_hidden(
+    model: nn.Module, batch: Batch, *, positions: str, faults: dict[str, str] | None = None
+) -> np.ndarray:
+    """Return unit vectors of a batch, float16 (B, d), from one forward pass.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Image-text-to-text model in evaluation mode.
+    batch : Batch
+    positions : {"all", "response"}
+        Tokens whose hidden states, after the final norm, are averaged: the whole sequence without
+        padding, as in the paper, or the responses.
+    faults : dict, optional
+        Takes up, by sample id, what cannot be stored; see `half.to_stored`.
+
+    Raises
+    ------
+    ValueError
+        If a sample has no response token or, without `faults`, its values are not finite; names
+        the sample.
+    """
+    require_tokens(batch.response[:, 1:], "response", batch.sample_ids)
+    with ResponseHead(model, batch.response) as head:
+        model(**batch.inputs, use_cache=False)
+    masks = {"all": batch.inputs["attention_mask"].bool(), "response": batch.response}
+    mask = masks[positions].to(head.hidden.device)
+    vectors = nn.functional.normalize(position_weighted_mean(head.hidden, mask), dim=1, eps=0)
+    return to_finite(vectors, np.float16, "hidden", batch.sample_ids, faults)

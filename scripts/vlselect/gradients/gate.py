@@ -1,0 +1,93 @@
+"""The gate: in each group of samples that serve one task, those with the highest loss go.
+
+A model that has learnt a task is most surprised by its wrong answers. Losses of different tasks do
+not compare, so each group loses the same share of its own samples.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from vlselect.core import log, ordering
+from vlselect.core.store import ShardedArray
+from vlselect.gradients import influence
+
+NEAREST = 5  # validation samples of a task that a sample is compared with: the most similar ones
+
+
+def nearest_tasks(
+    pool: ShardedArray,
+    validation: Mapping[str, ShardedArray],
+    tasks: Mapping[str, Sequence[str]],
+) -> np.ndarray:
+    """Find the task that each sample of the pool is most similar to: int64 (N,), its place.
+
+    The similarity to a task is the mean of the `NEAREST` highest cosines with its validation
+    gradients, or of all where it has fewer. The matrix of all cosines is never held.
+
+    Parameters
+    ----------
+    pool : ShardedArray, shape (N, k)
+        Projected gradients of the pool, unit rows; those of refused samples count as zeros.
+    validation : mapping of str to ShardedArray, shapes (n_val, k)
+        Those of each validation set, of the same model and projection.
+    tasks : mapping of str to sequence of str
+        The validation sets of each task. Equally similar to several: the first of them.
+
+    Raises
+    ------
+    InputError
+        If gradients are not comparable, not finite, or those of a validation sample are zero.
+    """
+    influence.require_comparable({"pool": pool, **validation})
+    targets, owned = influence.unit_gradients(validation, tasks)
+    found = np.empty(len(pool), dtype=np.int64)
+    n_blocks = -(-len(pool) // influence.ROWS)
+    for start, (cosines,) in log.progress(
+        influence.products(pool, [targets]), n_blocks, "groups of samples"
+    ):
+        means = [mean_of_highest(cosines[:, own.start : own.stop]) for own in owned]
+        found[start : start + len(cosines)] = np.argmax(means, axis=0)  # the first of equals
+    return found
+
+
+def mean_of_highest(values: np.ndarray) -> np.ndarray:
+    """Average the `NEAREST` highest values of each row, or all of fewer: (b, C) to float64 (b,)."""
+    count = min(NEAREST, values.shape[1])
+    highest = np.partition(values, -count, axis=1)[:, -count:]
+    return np.sort(highest, axis=1).mean(axis=1, dtype=np.float64)
+
+
+def gated(
+    losses: np.ndarray, groups: np.ndarray, share: float, sample_ids: Sequence[str]
+) -> np.ndarray:
+    """Find in each group the share of samples with the highest loss, rounded: bool (n,).
+
+    Parameters
+    ----------
+    losses : float array, shape (n,)
+    groups : array, shape (n,)
+        Group of each sample.
+    share : float
+        As `ordering.part` takes it.
+    sample_ids : sequence of str, length n
+        Of equal losses, that of the smaller id goes first.
+    """
+    ids = np.asarray(sample_ids, dtype=object)
+    out = np.zeros(len(losses), dtype=bool)
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        worst = ordering.top(losses[rows], ordering.part(len(rows), share), ids[rows])
+        out[rows[worst]] = True
+    return out
+
+
+def fewest(n: int, share: float, n_groups: int) -> int:
+    """Return how many of n samples are gated at least, however they are divided among groups.
+
+    Rounding takes less than half a sample from each group: what is gated is more than
+    share · n - n_groups / 2.
+    """
+    return max(0, math.floor(Fraction(str(share)) * n - Fraction(n_groups, 2)) + 1)

@@ -1,0 +1,68 @@
+"""The gate through the workflow: from the gradients that are there, for any method and seed."""
+
+import pandas as pd
+import pytest
+import yaml
+from running import jobs, snakemake, succeeded
+
+PASSES = {"check_samples", "warm_up", "collect_gradients", "collect_validation_gradients"}
+
+
+@pytest.fixture(scope="module")
+def gated(mini_run, tmp_path_factory):
+    """Subsets of the mini run's pool, with its gradients and a gate; both seeds."""
+    folder = tmp_path_factory.mktemp("gated")
+    given = ["pool", "tasks", "gradients"]
+    methods = {"full": {}, "random": {}, "targeted": {}}
+    config = mini_run.begin(folder, given, given, methods=methods, gate={"share": 0.3})
+    return folder / "results/mini", succeeded(snakemake(folder, config, "--cores", "2", "subsets"))
+
+
+def test_only_gate_and_subsets_are_made(gated):
+    chosen = {"select_full", "select_random", "select_targeted"}
+    assert jobs(gated[1]) == {"gate_samples", "subsets"} | chosen
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_method_chooses_what_its_seed_gates(gated, seed):
+    results, _ = gated
+    gate = pd.read_parquet(results / f"gate/seed-{seed}.parquet").set_index("row")
+    assert set(gate["group"]) <= {"alpha", "beta"} and len(gate) == 330
+    for _, group in gate.groupby("group"):
+        assert group["gated"].sum() == int(0.3 * len(group) + 0.5)
+        worst = group.loc[~group["gated"], "loss"].max()
+        assert not group["gated"].any() or group.loc[group["gated"], "loss"].min() >= worst
+    out = set(gate.index[gate["gated"]])
+    for method in ("random", "targeted"):
+        name = f"{method}/ratio-0.2_seed-{seed}"
+        table = pd.read_parquet(results / f"subsets/{name}.parquet")
+        assert len(table) == 66 and not out & set(table["row"])
+        assert table.attrs["gated"] == len(out)
+        log = (results / f"logs/select_{name}.log").read_text(encoding="utf-8")
+        assert f"66 samples chosen; 0 could not be: refused by a model; {len(out)} are gated" in log
+    assert len(pd.read_parquet(results / f"subsets/full/ratio-1.0_seed-{seed}.parquet")) == 330
+
+
+def test_seeds_have_gates_of_their_own(gated):
+    first, second = (pd.read_parquet(gated[0] / f"gate/seed-{s}.parquet") for s in (0, 1))
+    assert (first["loss"] != second["loss"]).any()
+
+
+def test_a_gate_on_a_finished_run_repeats_no_pass(mini_run, tmp_path):
+    config = yaml.safe_load(mini_run.config.read_text(encoding="utf-8")) | {"gate": {}}
+    path = tmp_path / "gate.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    dry = snakemake(mini_run.folder, path, "-n", "subsets", root=mini_run.root)
+    made = jobs(succeeded(dry))
+    assert "gate_samples" in made and not made & PASSES
+    assert {"select_random", "select_icons", "select_coincide", "check_budgets"} <= made
+    assert "select_full" not in made
+
+
+def test_a_budget_that_the_gate_leaves_no_room_for_ends_the_run_early(mini_run, tmp_path):
+    given = ["pool", "tasks", "gradients"]
+    methods, gate = {"random": {}}, {"share": 0.85}
+    config = mini_run.begin(tmp_path, given, given, methods=methods, gate=gate)
+    (tmp_path / "results/mini/pool/budgets.json").unlink()  # of the run without a gate
+    done = snakemake(tmp_path, config, "--cores", "1", "results/mini/pool/budgets.json")
+    assert done.returncode and "ratio-0.2: 66 samples are wanted, the gate leaves 50" in done.stdout
