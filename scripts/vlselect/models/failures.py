@@ -147,7 +147,12 @@ def _require_model_folder(path: str) -> None:
         raise MissingFileError(
             f"model {path!r} is not a directory; a hub id needs a `revision` in the config"
         )
-    _require_sound_files(folder)
+    try:
+        _require_sound_files(folder)
+    except PermissionError as error:
+        raise InputError(
+            f"the model's folder {path!r} is not readable: ask its owner for `chmod -R a+rX`"
+        ) from error
     if (folder / "config.json").exists():
         return
     if (folder / "adapter_config.json").exists():

@@ -132,6 +132,10 @@ BROKEN = {
         f"{name} not fetched": (put(name, POINTER), f"{name} {FETCH}")
         for name in ("tokenizer.json", "config.json", "chat_template.jinja")
     },
+    "template cut off": (
+        put("chat_template.jinja", b"{% for message in messages %}"),
+        "its chat template is broken or cut off .*: compare the file with the original's",
+    ),
     "merges not fetched": (split_tokenizer(merges=POINTER.decode()), f"merges.txt {FETCH}"),
     **{
         f"{name} a link to nothing": (dangle(name), f"{name} is a link to .*which is not there; co")
@@ -208,6 +212,18 @@ def test_one_line_names_the_cause_and_the_cure(kind, tiny_vlm, tmp_path):
         load_vlm(str(folder), device="cpu")
     message = str(caught.value)
     assert str(folder) in message and "\n" not in message and len(message) < 700
+
+
+def test_a_folder_that_may_not_be_read(tiny_vlm, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with (
+        pytest.raises(InputError, match="is not readable: ask its owner"),
+        explained(str(tiny_vlm), None, own_code=False),
+    ):
+        pass
 
 
 @pytest.mark.skipif(not GRANITE.is_dir(), reason="no processor files of published checkpoints")
