@@ -12,9 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlselect.core.arrow_files import open_arrow
-from vlselect.core.compressed import not_fetched
-from vlselect.core.errors import InputError
+from vlselect.core.arrow_files import named, open_arrow
 from vlselect.pool.embedded import detach
 
 PIECE = 1024  # rows
@@ -30,28 +28,17 @@ def read_rows(files: Sequence[str | Path], *, embedded: bool = True) -> Iterator
     """
     row = 0
     for path in files:
-        try:
+        with named(Path(path)):
             for batch in _batches(Path(path)):
                 for values in batch.to_pylist():
                     values = detach(values, row if embedded else None, count())
                     yield row, json.dumps(values, ensure_ascii=False, default=str)
                     row += 1
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path}{_fault(Path(path), error)}") from error
 
 
 def byte_columns(schema: pa.Schema) -> list[str]:
     """Return the columns that hold bytes, also nested ones."""
     return [field.name for field in schema if _holds_bytes(field.type)]
-
-
-def _fault(path: Path, error: Exception) -> str:
-    """Return what is wrong with a table that cannot be read."""
-    what = None
-    if path.is_file():
-        with path.open("rb") as file:
-            what = not_fetched(file.read(64))
-    return f" is {what}" if what else f": {error}"
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:

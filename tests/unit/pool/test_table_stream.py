@@ -10,6 +10,7 @@ import pytest
 
 from vlselect.core.errors import InputError
 from vlselect.pool import table_stream
+from vlselect.pool.row_bytes import RowBytes
 from vlselect.pool.table_stream import read_rows
 
 ROWS = [
@@ -86,8 +87,9 @@ def test_broken_tables_are_named(tmp_path, name):
 def test_a_table_that_was_not_fetched_is_named(tmp_path, name):
     path = tmp_path / name
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n")
-    with pytest.raises(InputError, match=rf"{name} is a pointer of Git LFS.*git lfs pull"):
-        list(read_rows([path]))
+    for read in (lambda: list(read_rows([path])), lambda: RowBytes([path])):
+        with pytest.raises(InputError, match=rf"{name} is a pointer of Git LFS.*git lfs pull"):
+            read()
 
 
 def test_a_table_cut_short_is_an_error(tmp_path):
