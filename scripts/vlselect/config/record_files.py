@@ -69,7 +69,7 @@ def record_files(location: str | Path) -> list[str]:
         if folder is not None:
             raise InputError(f"{location} means the folder {folder} too{_advice(Path(folder))}")
     elif (path / "dataset_dict.json").is_file():
-        splits = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
+        splits = _saved(path / "dataset_dict.json", "splits")
         if len(splits) != 1:
             raise InputError(
                 f"{location} holds the splits {', '.join(splits)}: name the folder of one"
@@ -127,7 +127,18 @@ def _advice(folder: Path) -> str:
 
 
 def _saved_files(folder: Path) -> list[str]:
-    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    if state.get("_indices_data_files"):
+    if _saved(folder / "state.json", "_indices_data_files", []):
         raise InputError(f"{folder}: a choice of rows; call flatten_indices() and save it again")
-    return [str(folder / entry["filename"]) for entry in state["_data_files"]]
+    files = _saved(folder / "state.json", "_data_files")
+    return [str(folder / entry["filename"]) for entry in files]
+
+
+def _saved(file: Path, key: str, default: list | None = None) -> list:
+    """Return a list of a saved dataset's description; InputError if the file is not one."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8")).get(key, default)
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{file} is broken; copy it again, or save the dataset anew") from error
+    if found is None and default is None:
+        raise InputError(f"{file} has no {key!r}: it was not written by save_to_disk")
+    return found

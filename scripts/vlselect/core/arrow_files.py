@@ -1,9 +1,27 @@
 """Tables as they lie in files, Parquet or Arrow, without reading what is in them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from vlselect.core.compressed import not_fetched
+from vlselect.core.errors import InputError
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Convert errors of Arrow in the block to an InputError that names the file and its fault."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        what = None
+        if path.is_file():
+            with path.open("rb") as file:
+                what = not_fetched(file.read(64))
+        raise InputError(f"{path} is {what}" if what else f"{path}: {error}") from error
 
 
 def count_rows(path: Path) -> int:

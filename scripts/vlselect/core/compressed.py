@@ -61,12 +61,21 @@ def _decompressed(file: BinaryIO, packed: str) -> io.RawIOBase:
     return pa.CompressedInputStream(file, "zstd")
 
 
+def known_format(start: bytes) -> str | None:
+    """Return what a file is by its first bytes, and what to do; None if it may be text."""
+    if start[257:262] == b"ustar":
+        return "a tar archive; unpack it and name the file in it"
+    return next((what for mark, what in _FORMATS.items() if start.startswith(mark)), None)
+
+
+def not_fetched(start: bytes) -> str | None:
+    """Return what a file is that a download left in place of images or tables, and what to do."""
+    marks = (b"version https://git-lfs", b"<!DOCTYPE html", b"<!doctype html", b"<html")
+    return known_format(start) if start.startswith(marks) else None
+
+
 def _refuse_others(path: str | Path, start: bytes) -> None:
     """Raise an error if the first bytes are not those of UTF-8 text; it names the format."""
-    found = next((what for mark, what in _FORMATS.items() if start.startswith(mark)), None)
-    if start[257:262] == b"ustar":
-        found = "a tar archive; unpack it and name the file in it"
-    elif b"\0" in start[:2]:
-        found = _UTF16
+    found = known_format(start) or (_UTF16 if b"\0" in start[:2] else None)
     if found:
         raise InputError(f"{path} is {found}")

@@ -14,9 +14,13 @@ from transformers import PreTrainedConfig
 from vlselect.core.errors import InputError, MissingFileError, one_line
 
 _POINTER = b"version https://git-lfs"
+_COPY = "compare its size with the original's, and copy it again"
+_READ = (".json", ".jinja", ".model", ".safetensors", ".txt")  # what libraries read if it is there
+_UNCHECKED = ("chat_template.jinja", "merges.txt", "vocab.txt")  # and what they take as it is
 _NEEDED = {  # files, one of which a model's folder has
     "tokenizer": ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "vocab.txt"),
     "processor": ("preprocessor_config.json", "processor_config.json"),
+    "settings of a tokenizer": ("tokenizer_config.json",),
 }
 
 
@@ -54,25 +58,47 @@ def explained(path: str, revision: str | None, *, own_code: bool) -> Iterator[No
 def find_fault(folder: Path) -> str | None:
     """Return which file a folder lacks or which is broken, and what to do; None if it is sound."""
     names = {path.name for path in folder.iterdir()}
+    if not any(name.endswith((".safetensors", ".bin")) for name in names):
+        return "it has no weights: put its *.safetensors into the folder; GGUF is not read"
+    broken = (_broken(path) for path in sorted(folder.iterdir()) if path.suffix in (*_READ, ".bin"))
+    return next(filter(None, broken), None) or _lack(folder, names)
+
+
+def _lack(folder: Path, names: set[str]) -> str | None:
+    """Return which file a folder lacks, whose files are sound; None if it lacks none."""
     for what, files in _NEEDED.items():
         if names.isdisjoint(files):
             return f"it has no {what}: put {files[0]} of the checkpoint into the folder"
-    if not any(name.endswith((".safetensors", ".bin")) for name in names):
-        return "it has no weights: put its *.safetensors into the folder; GGUF is not read"
-    for path in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
-        try:
-            if path.suffix == ".json":
-                json.loads(path.read_text(encoding="utf-8"))
-            elif _begins_with(path, _POINTER):
-                return f"{path.name} is a pointer of Git LFS: run `git lfs pull` in the folder"
-            else:
-                with safe_open(path, framework="pt"):
-                    pass
-        except (OSError, ValueError, SafetensorError) as error:
-            return (
-                f"{path.name} is broken, cut off or not readable ({one_line(error)}): compare its "
-                "size with the original's, and copy it again"
-            )
+    lacks = [("vocab.json", "merges.txt")] * ("tokenizer.json" not in names)
+    if "image_processor" not in _read_object(folder / "processor_config.json"):
+        lacks.append(("processor_config.json", "preprocessor_config.json"))
+    for index in sorted(folder.glob("*.index.json")):
+        shards = sorted(set(_read_object(index).get("weight_map", {}).values()))
+        lacks += [(index.name, shard) for shard in shards]
+    for beside, name in lacks:
+        if beside in names and name not in names:
+            return f"it has {beside}, but no {name}: put that of the checkpoint into the folder"
+    return None
+
+
+def _read_object(path: Path) -> dict:
+    """Return the object in a sound JSON file; an empty one if there is none."""
+    value = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return value if isinstance(value, dict) else {}
+
+
+def _broken(path: Path) -> str | None:
+    """Return what is wrong with one file of a model, and what to do; None if it is sound."""
+    try:
+        if _begins_with(path, _POINTER):
+            return f"{path.name} is a pointer of Git LFS: run `git lfs pull` in the folder"
+        if path.suffix == ".json":
+            json.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix == ".safetensors":
+            with safe_open(path, framework="pt"):
+                pass
+    except (OSError, ValueError, SafetensorError) as error:
+        return f"{path.name} is broken, cut off or not readable ({one_line(error)}): {_COPY}"
     return None
 
 
@@ -115,24 +141,56 @@ def _cause(error: Exception, fault: str | None) -> str:
 
 
 def _require_model_folder(path: str) -> None:
-    """Check that a directory holds what is loaded: a model, or at least an adapter to refuse."""
+    """Check that a directory holds a model, and what libraries would not miss in it."""
     folder = Path(path)
     if not folder.is_dir():
         raise MissingFileError(
             f"model {path!r} is not a directory; a hub id needs a `revision` in the config"
         )
-    if (folder / "config.json").exists() or (folder / "adapter_config.json").exists():
+    try:
+        _require_sound_files(folder)
+    except PermissionError as error:
+        raise InputError(
+            f"the model's folder {path!r} is not readable: ask its owner for `chmod -R a+rX`"
+        ) from error
+    if (folder / "config.json").exists():
         return
+    if (folder / "adapter_config.json").exists():
+        raise InputError(
+            f"model {path!r} is an adapter alone: name its base model, or merge the adapter into "
+            "it (`merge_and_unload` of peft) and save the whole with its processor"
+        )
     if any(folder.glob("*.gguf")):
         raise InputError(
             f"model {path!r} holds GGUF files, which have neither processor nor config.json: use "
             "the checkpoint that they were made from"
+        )
+    below = [*folder.glob("snapshots/*/config.json"), *folder.glob("*/config.json")]
+    if below:
+        raise MissingFileError(
+            f"model {path!r} has no config.json, but {str(below[0].parent)!r} has: name that folder"
         )
     what = "has no config.json" if any(folder.iterdir()) else "is empty"
     raise MissingFileError(
         f"the model's folder {path!r} {what}: put all files of the checkpoint there, as "
         f"`hf download <hub id> --local-dir {shlex.quote(path)}` does"
     )
+
+
+def _require_sound_files(folder: Path) -> None:
+    """Check for files that libraries skip or take for others, and so load another model."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _READ and path.is_symlink() and not path.exists():
+            raise MissingFileError(
+                f"model {str(folder)!r}: {path.name} is a link to {str(path.readlink())!r}, which "
+                "is not there; copy the files themselves (`cp -rL`), or download them again"
+            )
+    for path in (folder / name for name in _UNCHECKED):
+        if path.is_file() and (fault := _broken(path)):
+            raise InputError(f"model {str(folder)!r}: {fault}")
+    merges = folder / "merges.txt"
+    if merges.is_file() and not merges.stat().st_size and (folder / "vocab.json").exists():
+        raise InputError(f"model {str(folder)!r}: merges.txt is empty: {_COPY}")
 
 
 def require_plain(path: str, config: PreTrainedConfig) -> None:

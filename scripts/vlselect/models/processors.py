@@ -67,8 +67,26 @@ def load_processor(path: str, **where: Any) -> ProcessorMixin:
     """Load the processor of a model, with or without torchvision.
 
     `where` is revision and trust_remote_code. Raises MissingLibraryError, naming the library, if
-    the processor needs another optional library, or torchvision for more than videos.
+    the processor needs another optional library, or torchvision for more than videos; InputError if
+    the files make no processor, or one without a vocabulary, which libraries would let pass.
     """
+    processor = _load(path, **where)
+    tokenizer = getattr(processor, "tokenizer", None)
+    if tokenizer is None:
+        raise InputError(
+            f"model {path!r} has no processor of images and texts, only a "
+            f"{type(processor).__name__}: put its processor_config.json or "
+            "preprocessor_config.json, with the right `processor_class`, into the folder"
+        )
+    if not getattr(tokenizer, "vocab_size", True):
+        raise InputError(
+            f"model {path!r} has no vocabulary: put its tokenizer.json, or vocab.json and "
+            "merges.txt, into the folder"
+        )
+    return processor
+
+
+def _load(path: str, **where: Any) -> ProcessorMixin:
     try:
         return AutoProcessor.from_pretrained(path, **where)
     except ImportError as error:

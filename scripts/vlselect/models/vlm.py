@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jinja2 import TemplateError
+from jinja2 import TemplateError, TemplateSyntaxError
 from PIL import Image
 from transformers import BatchFeature, PreTrainedTokenizerBase
 
-from vlselect.core.errors import LIBRARY_ERRORS, one_line
+from vlselect.core.errors import LIBRARY_ERRORS, InputError, one_line
 from vlselect.models import chat, collation
 from vlselect.models.chat import PROCESSOR, MaskError, Refused, Span
 from vlselect.models.collation import SEQUENCES, Batch, Encoded
@@ -210,6 +210,11 @@ class VLM:
     def _apply_template(self, messages: list[dict]) -> str:
         try:
             return self.processor.apply_chat_template(messages, tokenize=False)
+        except TemplateSyntaxError as error:
+            raise InputError(
+                f"{self.path}: its chat template is broken or cut off ({one_line(error)}): compare "
+                "the file with the original's, and copy it again"
+            ) from error
         except (TemplateError, TypeError) as error:
             raise MaskError(f"the chat template cannot render the conversation: {error}") from error
 

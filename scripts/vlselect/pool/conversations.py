@@ -41,6 +41,12 @@ _KEYS = (("from", "value"), ("role", "content"))
 _OTHER_MEDIA = ("video", "videos", "audio", "audios")
 _IMAGE_KEYS = ("image", "images")
 _PATH_KEYS = ("image", "path", "url", "image_url")
+_BASE64 = re.compile(r"(iVBORw0KGgo|/9j/|R0lGOD|UklGR)[A-Za-z0-9+/\s]{60}")  # PNG, JPEG, GIF, WebP
+_AS_TEXT = "holds an image as text; write it to a file and name its path"
+_BY_COLUMNS = (
+    "if the file is a table written column by column, write it row by row "
+    '(pandas: to_json(orient="records"))'
+)
 _URL = re.compile(r"(?!file://(localhost)?/)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -108,6 +114,9 @@ def _messages(messages: object) -> list[dict]:
     """Return the messages as a list of objects; an object of lists is converted."""
     if isinstance(messages, dict) and messages:
         columns = list(messages.values())
+        if not any(key in messages for pair in _KEYS for key in pair):
+            what = f"an object of {shorten(next(iter(messages)))}"
+            raise Rejection("bad_type", f"the conversation is {what}; {_BY_COLUMNS}")
         if all(isinstance(c, list) and len(c) == len(columns[0]) for c in columns):
             messages = [dict(zip(messages, row, strict=True)) for row in zip(*columns, strict=True)]
     if not isinstance(messages, list):
@@ -116,7 +125,8 @@ def _messages(messages: object) -> list[dict]:
         raise Rejection("empty_conversation", "the conversation has no turns")
     for number, message in enumerate(messages, start=1):
         if not isinstance(message, dict):
-            raise Rejection("bad_type", f"turn {number} is {kind(message)}, not an object")
+            cure = f"; {_BY_COLUMNS}" if isinstance(message, list) else ""
+            raise Rejection("bad_type", f"turn {number} is {kind(message)}, not an object{cure}")
     return messages
 
 
@@ -212,14 +222,17 @@ def _image_name(image: object, where: str) -> str:
     if isinstance(image, dict):
         if is_embedded(image.get("bytes")):
             return image["bytes"]
+        content = image.get("bytes")
         image = next((image[key] for key in ("path", "url") if image.get(key)), None)
+        if image is None and isinstance(content, str) and content:
+            raise Rejection("unsupported_media", f"{where} {_AS_TEXT}")
         if image is None:
             raise Rejection("missing_image", f"{where}: an image with neither bytes nor a path")
     if not isinstance(image, str) or not image.strip():
         what = "an empty text" if isinstance(image, str) else kind(image)
         raise Rejection("bad_type", f"{where} holds {what}, not a path")
-    if image.startswith("data:") or len(image) > LONGEST_PATH:
-        raise Rejection("unsupported_media", f"{where} holds an image as text; only paths are read")
+    if image.startswith("data:") or len(image) > LONGEST_PATH or _BASE64.match(image):
+        raise Rejection("unsupported_media", f"{where} {_AS_TEXT}")
     if _URL.match(image):
         cure = "nothing is downloaded: save it below the image root and name its path"
         raise Rejection("image_url", f"{where} names {shorten(image)}; {cure}")

@@ -70,7 +70,8 @@ class FolderRoot:
             self._check_links(name, own)
             full = posixpath.normpath(full)  # no ".." and so the same file
         if not os.path.isfile(real):  # noqa: PTH113 (never raises, not even on names that are too long)
-            what = "not a plain file" if os.path.exists(real) else "no such file in the image root"  # noqa: PTH110
+            there = os.path.exists(real)  # noqa: PTH110
+            what = "not a plain file" if there else f"no such file in the image root{_hint(own)}"
             if os.path.islink(full):  # noqa: PTH114
                 what = f"a link to {os.readlink(full)!r}, which is not there"  # noqa: PTH115
             raise ImageError("missing_image", f"{name!r}: {what}")
@@ -118,6 +119,17 @@ class FolderRoot:
 
     def _refuse(self, name: str, why: str) -> NoReturn:
         raise ImageError("image_outside_root", f"{name!r} {why}")
+
+
+def _hint(name: str) -> str:
+    """Return why there may be no file of a name, by how it is written."""
+    if "\\" in name:
+        return "; its separators are those of Windows: write /"
+    if "%" in name and unquote(name) != name:
+        return f"; it is quoted as in a URL: write {unquote(name)!r}"
+    if name.startswith("~"):
+        return "; in records, ~ is no home folder: write paths that begin in the image root"
+    return "; it begins or ends with a blank" if name != name.strip() else ""
 
 
 def file_path(name: str) -> str:

@@ -11,12 +11,22 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
+from vlselect.core.compressed import not_fetched
 from vlselect.pool.image_roots import ImageError, ImageRoots
 
 LARGEST_METADATA = 16 << 20  # bytes of one text or colour profile of a PNG, decompressed
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+_TURNS = {  # by EXIF's orientation; 1 is upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # Raised by Pillow's decoders on broken data.
 _BROKEN = (OSError, SyntaxError, ValueError, LookupError, TypeError, EOFError, OverflowError)
 _BROKEN += (struct.error, zlib.error)
@@ -92,8 +102,9 @@ def _decode(source: Path | io.BytesIO, reference: str, max_pixels: int) -> Image
     except Image.DecompressionBombError as error:
         raise ImageError("oversized_image", f"{reference!r}: {error}") from error
     except UnidentifiedImageError as error:
-        size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
-        detail = f"{reference!r} ({size} bytes) is not one of {', '.join(FORMATS)}"
+        content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
+        what = not_fetched(content[:64]) or f"not one of {', '.join(FORMATS)}"
+        detail = f"{reference!r} ({len(content)} bytes) is {what}"
         raise ImageError("unreadable_image", detail) from error
     except _BROKEN as error:
         if "MAX_TEXT" in str(error):  # Pillow has no other sign
@@ -112,7 +123,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     on a transparent background would otherwise be all black. Sixteen-bit grey is scaled to eight
     bits; 32-bit grey, whose range no file states, is stretched from its minimum to its maximum.
     """
-    image = ImageOps.exif_transpose(image)
+    image = _upright(image)
     if image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint16)  # native byte order, (H, W)
         image = Image.fromarray((values >> 8).astype(np.uint8))
@@ -126,3 +137,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)
     return image.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF says. What else is in there may be broken: it says nothing."""
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except _BROKEN:
+        return image
+    return image if turn is None else image.transpose(turn)

@@ -175,7 +175,8 @@ def examine(
                     name = f"{part}:{name}" if part and name else name
                     yield Outcome(position, raw, name, None, result)
                 else:
-                    yield _judge(position, raw, result, ids, problems, exclude)
+                    outcome = _judge(position, raw, result, ids, problems, exclude)
+                    yield _explain_made_id(outcome, id_key)
 
 
 def require_key(outcomes: Iterator[Outcome], key: str) -> Iterator[Outcome]:
@@ -227,6 +228,15 @@ def _attempt(parse: Callable[[str], Record], raw: str) -> Record | Rejection:
     except Rejection as rejection:
         # Without its call stack, which would keep every record of the chunk in memory.
         return rejection.with_traceback(None)
+
+
+def _explain_made_id(outcome: Outcome, id_key: str) -> Outcome:
+    """Say of a record whose made id is taken that it has none, but an earlier one's content."""
+    rejection = outcome.rejection
+    if rejection and rejection.reason == "duplicate_id" and not sample_name(outcome.raw, id_key):
+        detail = f"it has no {id_key!r}, and an earlier record has the same content"
+        return replace(outcome, rejection=Rejection("duplicate_id", detail))
+    return outcome
 
 
 def _judge(

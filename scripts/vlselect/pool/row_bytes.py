@@ -17,8 +17,7 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlselect.core.arrow_files import open_arrow
-from vlselect.core.errors import InputError
+from vlselect.core.arrow_files import named, open_arrow
 from vlselect.pool.embedded import contents
 from vlselect.pool.table_stream import byte_columns
 
@@ -37,10 +36,8 @@ class RowBytes:
     def __init__(self, files: Sequence[str | Path]):
         pieces = []
         for path in map(Path, files):
-            try:
+            with named(path):
                 pieces += _pieces(path)
-            except (pa.ArrowException, OSError) as error:
-                raise InputError(f"{path}: {error}") from error
         self._pieces = pieces
         self._starts = list(accumulate((piece.n_rows for piece in pieces), initial=0))
         self._kept: OrderedDict[int, pa.Table] = OrderedDict()

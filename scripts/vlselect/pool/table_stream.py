@@ -12,8 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlselect.core.arrow_files import open_arrow
-from vlselect.core.errors import InputError
+from vlselect.core.arrow_files import named, open_arrow
 from vlselect.pool.embedded import detach
 
 PIECE = 1024  # rows
@@ -29,14 +28,12 @@ def read_rows(files: Sequence[str | Path], *, embedded: bool = True) -> Iterator
     """
     row = 0
     for path in files:
-        try:
+        with named(Path(path)):
             for batch in _batches(Path(path)):
                 for values in batch.to_pylist():
                     values = detach(values, row if embedded else None, count())
                     yield row, json.dumps(values, ensure_ascii=False, default=str)
                     row += 1
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path}: {error}") from error
 
 
 def byte_columns(schema: pa.Schema) -> list[str]:

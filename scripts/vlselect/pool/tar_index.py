@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from vlselect.core.compressed import not_fetched
 from vlselect.core.errors import InputError
 
 BLOCK = 512
@@ -86,6 +87,8 @@ def _header(file: BinaryIO, path: str | Path, position: int) -> tuple[int, int, 
     if len(block) < BLOCK or not _is_header(block):
         if not position and block.startswith(_COMPRESSED):
             raise TarError(f"{path} is compressed; images are read in place from a plain tar only")
+        if not position and (what := not_fetched(block)):
+            raise TarError(f"{path} is {what}")
         raise TarError(f"{path}, byte {position}: not the header of a tar member")
     name, prefix = block[:100].split(b"\0")[0], b""
     if block[257:263] == b"ustar\0":

@@ -12,6 +12,7 @@ from vlselect.config.record_files import (
     record_files,
     record_folder,
 )
+from vlselect.core.errors import InputError
 
 ROWS = [{"id": i, "images": []} for i in range(4)]
 
@@ -54,6 +55,21 @@ def test_a_saved_dataset_lists_its_files(tmp_path):
     (folder / "state.json").write_text(json.dumps(chosen))
     with pytest.raises(ValueError, match="flatten_indices"):
         record_files(folder)
+
+
+@pytest.mark.parametrize("name", ["state.json", "dataset_dict.json"])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("version https://git-lfs.github.com/spec/v1", "is broken; copy it again"),
+        ("[]", "is broken; copy it again"),
+        ("{}", "was not written by save_to_disk"),
+    ],
+)
+def test_a_saved_dataset_that_is_not_whole_is_named(tmp_path, name, content, expected):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=f"{name} .*{expected}"):
+        record_files(tmp_path)
 
 
 def test_splits_of_a_saved_dataset(tmp_path):

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 from model_families import TEXTS, save_family
+from published_models import FOLDER
 from transformers import CLIPConfig, CLIPModel
 from usual_models import load_vlm
 
 from vlselect.core.errors import InputError
 from vlselect.models.failures import explained, find_fault
 from vlselect.models.loading import is_quantised
+from vlselect.models.processors import load_processor
 
+GRANITE = FOLDER / "granite-docling-258m"
 CASE = Path(__file__).parents[4] / "shared/cases/9/processor_config.json"
 
 
@@ -57,6 +60,49 @@ def make_unreadable(name):
     return change
 
 
+def dangle(name):
+    """Put a link in the file's place whose target is not there, as in a moved cache of the hub."""
+
+    def change(folder):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(f"../../blobs/{name}")
+
+    return change
+
+
+def split_tokenizer(merges=None):
+    """Keep a tokenizer's vocabulary in files of its own, as older checkpoints do."""
+
+    def change(folder):
+        tokenizer = json.loads((folder / "tokenizer.json").read_text())
+        (folder / "tokenizer.json").unlink()
+        edit("tokenizer_config.json", tokenizer_class="GPT2Tokenizer")(folder)
+        (folder / "vocab.json").write_text(json.dumps(tokenizer["model"]["vocab"]))
+        if merges is not None:
+            (folder / "merges.txt").write_text(merges)
+
+    return change
+
+
+def become_adapter(folder):
+    remove("*")(folder)
+    put("adapter_config.json", b'{"peft_type": "LORA", "base_model_name_or_path": "a/b"}')(folder)
+    put("adapter_model.safetensors", b"")(folder)
+
+
+def lie_deeper(folder):
+    below = folder / "snapshots/abc"
+    below.mkdir(parents=True)
+    for path in [path for path in folder.iterdir() if path.is_file()]:
+        path.rename(below / path.name)
+
+
+def lack_a_shard(folder):
+    (folder / "model.safetensors").rename(folder / "model-1-of-2.safetensors")
+    shards = {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+
+
 def become_gguf(folder):
     remove("*")(folder)
     put("model-Q4_K_M.gguf", b"GGUF")(folder)
@@ -79,12 +125,40 @@ def become_clip(folder):
 LACKS = "another number of tokens than the model makes of it; write "
 EXTRA = '"num_additional_image_tokens": 1'
 COPY = "compare its size with the original's, and copy it again"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n"
+FETCH = "is a pointer of Git LFS: run `git lfs pull`"
 BROKEN = {
+    **{
+        f"{name} not fetched": (put(name, POINTER), f"{name} {FETCH}")
+        for name in ("tokenizer.json", "config.json", "chat_template.jinja")
+    },
+    "template cut off": (
+        put("chat_template.jinja", b"{% for message in messages %}"),
+        "its chat template is broken or cut off .*: compare the file with the original's",
+    ),
+    "merges not fetched": (split_tokenizer(merges=POINTER.decode()), f"merges.txt {FETCH}"),
+    **{
+        f"{name} a link to nothing": (dangle(name), f"{name} is a link to .*which is not there; co")
+        for name in ("model.safetensors", "processor_config.json", "config.json")
+    },
+    "pickled weights not fetched": (
+        lambda folder: (remove("*.safetensors")(folder), put("pytorch_model.bin", POINTER)(folder)),
+        f"pytorch_model.bin {FETCH}",
+    ),
+    "merges empty": (split_tokenizer(merges=""), f"merges.txt is empty: {COPY}"),
+    "no merges": (split_tokenizer(), "has vocab.json, but no merges.txt: put that of the check"),
+    "a tokenizer in place of a processor": (
+        edit("processor_config.json", processor_class="Another"),
+        "has no processor of images and texts, only a .*`processor_class`",
+    ),
+    "an adapter": (become_adapter, "is an adapter alone: name its base model, or merge"),
+    "a cache of the hub": (lie_deeper, "but '.*/snapshots/abc' has: name that folder"),
+    "a shard missing": (lack_a_shard, "has model.safetensors.index.json, but no model-2-of-2"),
     "weights cut off": (cut("model.safetensors", 1000), f"model.safetensors is broken.*{COPY}"),
     "weights empty": (put("model.safetensors", b""), f"model.safetensors is broken.*{COPY}"),
     "weights not fetched": (
-        put("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n"),
-        "model.safetensors is a pointer of Git LFS: run `git lfs pull`",
+        put("model.safetensors", POINTER),
+        f"model.safetensors {FETCH}",
     ),
     "no weights": (remove("*.safetensors"), "has no weights: put its"),
     "weights in GGUF": (
@@ -138,6 +212,27 @@ def test_one_line_names_the_cause_and_the_cure(kind, tiny_vlm, tmp_path):
         load_vlm(str(folder), device="cpu")
     message = str(caught.value)
     assert str(folder) in message and "\n" not in message and len(message) < 700
+
+
+def test_a_folder_that_may_not_be_read(tiny_vlm, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with (
+        pytest.raises(InputError, match="is not readable: ask its owner"),
+        explained(str(tiny_vlm), None, own_code=False),
+    ):
+        pass
+
+
+@pytest.mark.skipif(not GRANITE.is_dir(), reason="no processor files of published checkpoints")
+def test_a_tokenizer_without_a_vocabulary(tmp_path):
+    """A tokenizer that is made of its added tokens alone drops all other text."""
+    missing = shutil.ignore_patterns("vocab.json", "merges.txt")
+    folder = shutil.copytree(GRANITE, tmp_path / "model", ignore=missing)
+    with pytest.raises(InputError, match="has no vocabulary: put its tokenizer.json, or vocab.js"):
+        load_processor(str(folder))
 
 
 @pytest.mark.skipif(not CASE.is_file(), reason="no small inputs that fail")

@@ -32,6 +32,7 @@ def parts(*images):
     return [{"role": "user", "content": first}, *others]
 
 
+ASKED = [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": "Yes."}]
 PLAIN = [{"role": role, "content": text} for role, text in SAID]
 FORMS = {
     "llava": {
@@ -197,3 +198,23 @@ def test_our_own_system_prompt_is_a_turn_again():
     assert turns == (Turn("system", "Be brief."), Turn("user", "Why?"), Turn("assistant", "So."))
     other = read_conversation(value | {"system_in_first_turn": "Be kind."})
     assert other == read_conversation({"conversations": said})
+
+
+JPEG = "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4n"
+
+
+@pytest.mark.parametrize("image", [JPEG, {"bytes": JPEG, "path": None}, {"bytes": "AAEC"}])
+def test_an_image_in_base64_is_named_as_such(image):
+    with pytest.raises(Rejection, match="holds an image as text; write it to a file") as caught:
+        read_conversation({"messages": PLAIN[:2], "image": image})
+    assert caught.value.reason == "unsupported_media"
+    path = {"path": "9j/4AAQSkZJRgABAQAAAQABAAD.png"}
+    _, images = read_conversation({"messages": ASKED, "image": [path]})
+    assert images == (path["path"],)
+
+
+@pytest.mark.parametrize("conversations", [{"0": PLAIN, "1": PLAIN}, [PLAIN, PLAIN]])
+def test_a_table_written_by_columns_says_so(conversations):
+    """As pandas writes JSON by default, and with orient="list"."""
+    with pytest.raises(Rejection, match=r'row by row \(pandas: to_json\(orient="records"\)\)'):
+        read_conversation({"id": ["a", "b"], "conversations": conversations})

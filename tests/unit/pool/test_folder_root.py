@@ -183,3 +183,19 @@ def test_what_the_intake_accepted_is_read_later(root):
     assert ImageRoots.parse(root).read("coco/2.png") == b"far/2.png"
     with pytest.raises(ImageError):
         ImageRoots({None: root}, None).read("coco/2.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("a\\1.png", "separators are those of Windows: write /"),
+        ("a/50%25.png", "quoted as in a URL: write 'a/50%.png'"),
+        ("~/a/1.png", "~ is no home folder"),
+        ("a/1.png ", "begins or ends with a blank"),
+        ("a/50%.png", "no such file in the image root$"),
+    ],
+)
+def test_why_a_name_means_no_file_is_said(root, name, hint):
+    with pytest.raises(ImageError, match=hint) as caught:
+        FolderRoot(root).path(name)
+    assert caught.value.reason == "missing_image"

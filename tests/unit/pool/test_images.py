@@ -1,11 +1,12 @@
 """Images: a loaded image is RGB and inside the root, and each defect has its own reason."""
 
+import re
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin
 
 from vlselect.pool.image_roots import ImageError, ImageRoots
 from vlselect.pool.images import load, problem, to_rgb
@@ -193,6 +194,37 @@ def test_orientation_is_applied(root):
     np.testing.assert_array_equal(found, np.rot90(PIXELS, -1))
 
 
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_every_orientation_is_that_of_pillow(turn):
+    image = Image.fromarray(PIXELS)
+    image.getexif()[0x0112] = turn
+    expected = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(np.asarray(to_rgb(image)), expected)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_broken_exif_does_not_make_a_sound_image_bad(root, suffix):
+    Image.fromarray(PIXELS).save(root / f"x.{suffix}", exif=b"garbage", lossless=True)
+    assert problem(root, f"x.{suffix}", 10_000) is None
+    if suffix != "jpg":
+        np.testing.assert_array_equal(np.asarray(load(root, f"x.{suffix}", 10_000)), PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:a\n", "git lfs pull"),
+        (b"<!DOCTYPE html><html>Not found</html>", "a web page .*; download it again"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not one of JPEG"),
+    ],
+)
+def test_what_a_download_left_in_place_of_an_image_is_named(root, content, expected):
+    (root / "x.jpg").write_bytes(content)
+    reason, detail = problem(root, "x.jpg", 10_000)
+    assert reason == "unreadable_image"
+    assert re.search(expected, detail)
+
+
 @pytest.mark.parametrize("suffix", ["ppm", "pgm", "jpg", "png", "webp", "gif", "bmp", "tif"])
 def test_every_format_that_is_named_opens(tmp_path, suffix):
     Image.new("L" if suffix == "pgm" else "RGB", (8, 8)).save(tmp_path / f"x.{suffix}")
@@ -202,4 +234,4 @@ def test_every_format_that_is_named_opens(tmp_path, suffix):
 def test_the_error_for_an_unknown_format_lists_the_known_ones(tmp_path):
     (tmp_path / "x.png").write_bytes(b"%!PS-Adobe-3.0")
     reason, detail = problem(tmp_path, "x.png", 10**6)
-    assert reason == "unreadable_image" and "is not one of JPEG" in detail
+    assert reason == "unreadable_image" and "(14 bytes) is not one of JPEG" in detail

@@ -75,6 +75,7 @@ def test_same_content_without_ids_is_a_duplicate(root):
     turns = [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "That."}]
     outcomes = judge([json.dumps({"messages": turns})] * 2, root)
     assert outcomes[0].record and outcomes[1].rejection.reason == "duplicate_id"
+    assert "has no 'id', and an earlier record has the same content" in outcomes[1].rejection.detail
     assert outcomes[1].sample_id == outcomes[0].sample_id
 
 

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vlselect.core.errors import InputError
 from vlselect.pool import table_stream
+from vlselect.pool.row_bytes import RowBytes
 from vlselect.pool.table_stream import read_rows
 
 ROWS = [
@@ -79,6 +81,15 @@ def test_broken_tables_are_named(tmp_path, name):
         list(read_rows([tmp_path / name]))
     with pytest.raises(ValueError, match="none"):
         list(read_rows([tmp_path / "none.parquet"]))
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.arrow"])
+def test_a_table_that_was_not_fetched_is_named(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n")
+    for read in (lambda: list(read_rows([path])), lambda: RowBytes([path])):
+        with pytest.raises(InputError, match=rf"{name} is a pointer of Git LFS.*git lfs pull"):
+            read()
 
 
 def test_a_table_cut_short_is_an_error(tmp_path):

@@ -88,6 +88,13 @@ def test_a_compressed_tar_is_refused(tmp_path, suffix):
         read_index(tmp_path / "b.tar")
 
 
+def test_a_tar_that_was_not_fetched_is_named(tmp_path):
+    path = tmp_path / "x.tar"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n")
+    with pytest.raises(TarError, match=r"x\.tar is a pointer of Git LFS.*git lfs pull"):
+        read_index(path)
+
+
 def test_what_is_broken_is_named_with_its_byte(tmp_path):
     path = make(tmp_path / "a.tar")
     with tarfile.open(path) as tar:
