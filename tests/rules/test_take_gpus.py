@@ -93,3 +93,31 @@ def test_a_device_that_the_command_names_is_locked_and_keeps_its_number(environm
     command = (sys.executable, "-c", STAMPS, "--device", "cuda:1")
     rows = [process.communicate(timeout=60) for process in [start(environment, 1, *command)]]
     assert rows[0][0].split()[0] == "None" and rows[0][1] == "GPUs: 5\n"
+
+
+def test_a_name_with_slashes_is_a_name(environment):
+    """Older drivers name parts of a GPU so: MIG-GPU-<uuid>/<instance>/<instance>."""
+    names = "MIG-GPU-5ebe/1/0,MIG-GPU-5ebe/2/0"
+    rows = stamps([start({**environment, "VLSELECT_GPUS": names}, 1) for _ in range(2)])
+    assert {name for devices, *_ in rows for name in devices} == set(names.split(","))
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "file", "another's"])
+def test_locks_lie_in_a_folder_of_the_users_own(environment, tmp_path, kind):
+    place = tmp_path / f"vlselect-gpus-{os.getuid()}"
+    if kind in ("link", "dangling"):
+        place.symlink_to(tmp_path / "elsewhere")
+    if kind == "link":
+        (tmp_path / "elsewhere").mkdir()
+    elif kind == "file":
+        place.touch()
+    elif kind == "another's":
+        if os.getuid():
+            pytest.skip("only root can make another user's folder")
+        place.mkdir()
+        os.chown(place, 12345, 12345)
+    process = start(environment, 1)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and len(said.splitlines()) == 1, said
+    assert str(place) in said and "TMPDIR" in said
+    assert not [*tmp_path.rglob("choosing")]
