@@ -71,8 +71,11 @@ def wait_for(names: Sequence[str], number: int) -> list[str]:
     """Return GPUs that this process has for itself, as soon as there are enough."""
     if number > len(names):
         sys.exit(f"{number} GPUs are needed, and there are {len(names)}: {', '.join(names)}")
-    while not (taken := take(names, number)):
+    if not (taken := take(names, number)):
+        print(f"waiting for {number} of the GPUs {', '.join(names)}", file=sys.stderr, flush=True)
+    while not taken:
         time.sleep(WAIT)
+        taken = take(names, number)
     print(f"GPUs: {', '.join(taken)}", file=sys.stderr, flush=True)
     return taken
 
@@ -89,11 +92,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = os.environ.get("VLSELECT_GPUS", "").split(",")
     fixed = fixed_device(arguments.command)
     if names != [""] and arguments.gpus and fixed is not None:
-        wait_for(
-            names[fixed : fixed + 1], 1
-        )  # counted from the visible ones: these stay as they are
-    elif names != [""] and arguments.gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(wait_for(names, arguments.gpus))
+        wait_for(names[fixed : fixed + 1], 1)  # a number among the visible ones, which stay
+    elif names != [""]:
+        taken = wait_for(names, arguments.gpus) if arguments.gpus else []
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
     os.execvp(arguments.command[0], arguments.command)
 
 

@@ -67,6 +67,7 @@ def test_a_killed_job_leaves_its_gpu(environment):
     held = start(alone, 1, "sleep", "60")
     assert held.stderr.readline() == "GPUs: 3\n"
     waiting = start(alone, 1)
+    assert waiting.stderr.readline() == "waiting for 1 of the GPUs 3\n"
     with pytest.raises(subprocess.TimeoutExpired):
         waiting.wait(timeout=1.5)
     held.send_signal(signal.SIGKILL)
@@ -81,12 +82,16 @@ def test_what_is_asked_for_and_not_there_is_an_error(environment):
     assert process.returncode == 1
 
 
-@pytest.mark.parametrize(
-    ("names", "number"), [("", 1), ("3,5", 0)], ids=["cluster", "no GPU asked"]
-)
-def test_otherwise_nothing_is_assigned(environment, names, number):
-    process = start({**environment, "VLSELECT_GPUS": names}, number)
+def test_a_cluster_assigns_gpus_itself(environment):
+    process = start({**environment, "VLSELECT_GPUS": ""}, 1)
     assert process.communicate(timeout=60)[0].split()[0] == "None"
+
+
+def test_a_job_that_may_have_none_sees_none(environment):
+    """With --resources gpu=0, a model whose device is `auto` runs on the CPU."""
+    code = "import os; print(repr(os.environ['CUDA_VISIBLE_DEVICES']))"
+    process = start(environment, 0, sys.executable, "-c", code)
+    assert process.communicate(timeout=60)[0] == "''\n"
 
 
 def test_a_device_that_the_command_names_is_locked_and_keeps_its_number(environment):
