@@ -49,7 +49,8 @@ def test_two_gpus_are_used_and_none_is_shared(device, flags, tmp_path):
         f"results/mini/features/target/attended/shard-{i}-of-4.safetensors" for i in range(1, 5)
     ]
     faked = {"PYTHONPATH": str(tmp_path), "NOTES": str(tmp_path / "notes"), "TMPDIR": str(tmp_path)}
-    succeeded(snakemake(tmp_path, tmp_path / "config.yaml", "--cores", "4", *flags, "--", *names, **faked))
+    arguments = (tmp_path, tmp_path / "config.yaml", "--cores", "4", *flags, "--", *names)
+    succeeded(snakemake(*arguments, **faked))
     rows = [line.split() for line in (tmp_path / "notes").read_text().splitlines()]
     assert len(rows) == 4 and {gpu for gpu, *_ in rows} == {"0", "1"}
     times = [(gpu, float(begin), float(end)) for gpu, begin, end in rows]
@@ -75,4 +76,5 @@ def test_a_training_with_fewer_gpus_than_processes_ends_a_run(flag, tmp_path):
     assert done.returncode != 0 and not jobs(done.stdout)
     said = "finetune_model: they take 2 GPU.* leaves a job 1"
     assert re.search(said, done.stdout), done.stdout
-    assert re.search("WARNING: " + said, succeeded(snakemake(*arguments, "-n", "--", target, **faked)))
+    planned = succeeded(snakemake(*arguments, "-n", "--", target, **faked))
+    assert re.search("WARNING: " + said, planned)
