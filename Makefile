@@ -12,7 +12,8 @@ PIP := pip install --quiet --disable-pip-version-check
 PYTEST := HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 # A CONFIG that is given with -C is the caller's, as are the paths in it: it is run in the caller's folder.
 CALL := $(shell tr '\0' ' ' < /proc/$$PPID/cmdline 2>/dev/null || ps -o args= -p $$PPID)
-ELSEWHERE := $(and $(filter -C% --directory%,$(CALL)),$(filter-out file,$(origin CONFIG)))
+WITH_C := $(shell echo '$(subst ','\'',$(CALL))' | grep -Eo -- ' (-[bBdeikmnpqrRsStvw]*C|--di)')
+ELSEWHERE := $(and $(WITH_C),$(filter-out file,$(origin CONFIG)))
 FOLDER := $(if $(ELSEWHERE),$(PWD),$(CURDIR))
 HERE := cd "$(FOLDER)" &&
 FILE = $(if $(shell $(HERE) test -e "$(CONFIG)" && echo there),$(CONFIG),$(error No CONFIG=$(CONFIG) in $(FOLDER)))

@@ -19,6 +19,7 @@ if [ -e "$folder/bin/python" ] || [ -L "$folder/bin/python" ]; then
         exit 1
     fi
 elif ! recent "$python"; then
-    echo "$python is $("$python" --version 2>&1 | tail -n 1), and vlselect needs Python 3.11 or later: add $(known)" >&2
+    version=$("$python" --version 2>&1) || version="no Python that runs"
+    echo "$python is $version, and vlselect needs Python 3.11 or later: add $(known)" >&2
     exit 1
 fi

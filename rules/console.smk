@@ -115,9 +115,7 @@ def trial_message():
     )
 
 
-onstart:  # Snakemake keeps the last one alone, so that of workarounds.smk is called here
-    mend_start()
-    share_gpus()
+onstart:
     if config["trial"]:
         print(trial_message(), file=sys.stderr)
 

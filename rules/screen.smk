@@ -45,8 +45,17 @@ def is_shown(record):
     return not (event in UNSHOWN or of_shell or text.startswith(SCHEDULING))
 
 
+def begin_run():
+    """Check and prepare what a run depends on. No hook does this: --no-hooks would leave it out."""
+    if not config["cached"]:
+        check_gpus()
+    if not workflow.dryrun:
+        mend_start()
+        share_gpus()
+
+
 class Watch(logging.Handler):
-    """Ends a run that asks for GPUs in vain; begins no more jobs once a check has failed."""
+    """Begins a run, unless it asks for GPUs in vain; begins no more jobs once a check has failed."""
 
     def __init__(self):
         super().__init__()
@@ -54,8 +63,8 @@ class Watch(logging.Handler):
 
     def emit(self, record):
         event = getattr(record, "event", None)
-        if event == LogEvent.RUN_INFO and not config["cached"]:  # all jobs are known
-            check_gpus()
+        if event == LogEvent.RUN_INFO:  # all jobs are known
+            begin_run()
         if event == LogEvent.JOB_ERROR and record.rule_name in EARLY:
             self.failed.add(record.jobid)
         elif event == LogEvent.JOB_FINISHED and record.job_id in self.failed:

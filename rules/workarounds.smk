@@ -41,13 +41,9 @@ def drop_arrays():
 
 
 def mend_start():
-    """Go round what can be seen only when a run starts."""
+    """Go round what can be seen only when a run starts: called when its jobs are known (screen.smk)."""
     lift_default_limit()
     drop_arrays()
-
-
-onstart:
-    mend_start()
 
 
 # 4. With `--cache` (docs/operations.md) runs share what models make of the data: each result

@@ -6,14 +6,17 @@ of a user keep apart as well.
 """
 
 import argparse
+import contextlib
 import fcntl
 import itertools
 import os
+import stat
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 WAIT = 0.5  # seconds between two looks for a free GPU
 
@@ -36,13 +39,25 @@ def lock(path: Path, mode: int) -> int | None:
     return descriptor
 
 
+def lock_folder() -> Path:
+    """Return the folder of this user's locks, made if it is missing; never one of somebody else."""
+    folder = Path(tempfile.gettempdir(), f"vlselect-gpus-{os.getuid()}")
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        sys.exit(f"{folder} is not a folder of yours: remove it, or set TMPDIR to another place")
+    return folder
+
+
 def take(names: Sequence[str], number: int) -> list[str]:
     """Lock `number` of the GPUs for this process and its successors; none if fewer are free."""
-    folder = Path(tempfile.gettempdir(), f"vlselect-gpus-{os.getuid()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = lock_folder()
     choosing = lock(folder / "choosing", fcntl.LOCK_EX)  # so that no process takes half
-    free = ((name, lock(folder / name, fcntl.LOCK_EX | fcntl.LOCK_NB)) for name in names)
-    taken = dict(itertools.islice((one for one in free if one[1] is not None), number))
+    paths = (folder / quote(name, safe="") for name in names)  # names of parts have slashes
+    locks = (lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB) for path in paths)
+    free = (one for one in zip(names, locks, strict=True) if one[1] is not None)
+    taken = dict(itertools.islice(free, number))
     for descriptor in taken.values():
         if len(taken) == number:
             os.set_inheritable(descriptor, True)
@@ -56,8 +71,11 @@ def wait_for(names: Sequence[str], number: int) -> list[str]:
     """Return GPUs that this process has for itself, as soon as there are enough."""
     if number > len(names):
         sys.exit(f"{number} GPUs are needed, and there are {len(names)}: {', '.join(names)}")
-    while not (taken := take(names, number)):
+    if not (taken := take(names, number)):
+        print(f"waiting for {number} of the GPUs {', '.join(names)}", file=sys.stderr, flush=True)
+    while not taken:
         time.sleep(WAIT)
+        taken = take(names, number)
     print(f"GPUs: {', '.join(taken)}", file=sys.stderr, flush=True)
     return taken
 
@@ -74,11 +92,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = os.environ.get("VLSELECT_GPUS", "").split(",")
     fixed = fixed_device(arguments.command)
     if names != [""] and arguments.gpus and fixed is not None:
-        wait_for(
-            names[fixed : fixed + 1], 1
-        )  # counted from the visible ones: these stay as they are
-    elif names != [""] and arguments.gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(wait_for(names, arguments.gpus))
+        wait_for(names[fixed : fixed + 1], 1)  # a number among the visible ones, which stay
+    elif names != [""]:
+        taken = wait_for(names, arguments.gpus) if arguments.gpus else []
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
     os.execvp(arguments.command[0], arguments.command)
 
 

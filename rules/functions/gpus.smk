@@ -25,7 +25,7 @@ def asked_for_all(wildcards_or_name, settings):
 def share_gpus():
     """Limit the jobs at work to the visible GPUs, and let each take its own (take_gpus.py).
 
-    For the start of a run: in a dry run, jobs are shown with what they ask for.
+    For the start of a run (screen.smk): in a dry run, jobs are shown with what they ask for.
     """
     if ON_CLUSTER:
         return

@@ -80,6 +80,11 @@ def gpus(wildcards_or_name):
     return int(model_settings(wildcards_or_name)["device"].startswith("cuda"))
 
 
+def needed_gpus(job):
+    """Return the GPUs that a job cannot do without: those it asks for, one for each process."""
+    return max(job.resources["gpu"], job.resources.get("processes", 1))
+
+
 def check_gpus():
     """End a run whose jobs ask this machine for GPUs that it lacks, before its first job.
 
@@ -92,17 +97,22 @@ def check_gpus():
     numbers = (
         [int(d.partition(":")[2] or 0) + 1 for d in devices.values()] if asked else []
     )
-    wanted = max([*(job.resources["gpu"] for job in asked), *numbers], default=0)
-    if wanted <= (found := visible_gpus()):
+    wanted = max([*map(needed_gpus, asked), *numbers], default=0)
+    short = [job for job in asked if needed_gpus(job) > job.resources["gpu"]]
+    if wanted <= (found := visible_gpus()) and not short:
         return
-    rules = ", ".join(sorted({job.rule.name for job in asked}))
-    message = (
-        f"{rules}: they take {wanted} GPU(s) by the config (device, processes), and this machine"
-        f" shows {found}"
-    )
+    rules = ", ".join(sorted({job.rule.name for job in short or asked}))
+    given = min((job.resources["gpu"] for job in short), default=0)
+    left = "--resources or --set-resources leaves a job"
+    but = f"{left} {given}" if short else f"this machine shows {found}"
+    message = f"{rules}: they take {wanted} GPU(s) by the config (device, processes), and {but}"
     if workflow.local_exec and not workflow.dryrun:
-        raise WorkflowError(f"{message}. `device: auto` takes what there is")
-    print(f"WARNING: {message}; the one that jobs run on has to", file=sys.stderr)
+        raise WorkflowError(
+            f"{message}. A training takes one for each of `processes`; `device: auto` takes one"
+            " where there is one"
+        )
+    ending = "" if short else "; the one that jobs run on has to"
+    print(f"WARNING: {message}{ending}", file=sys.stderr)
 
 
 PROCESS_MB = (

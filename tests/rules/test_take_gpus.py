@@ -67,6 +67,7 @@ def test_a_killed_job_leaves_its_gpu(environment):
     held = start(alone, 1, "sleep", "60")
     assert held.stderr.readline() == "GPUs: 3\n"
     waiting = start(alone, 1)
+    assert waiting.stderr.readline() == "waiting for 1 of the GPUs 3\n"
     with pytest.raises(subprocess.TimeoutExpired):
         waiting.wait(timeout=1.5)
     held.send_signal(signal.SIGKILL)
@@ -81,15 +82,47 @@ def test_what_is_asked_for_and_not_there_is_an_error(environment):
     assert process.returncode == 1
 
 
-@pytest.mark.parametrize(
-    ("names", "number"), [("", 1), ("3,5", 0)], ids=["cluster", "no GPU asked"]
-)
-def test_otherwise_nothing_is_assigned(environment, names, number):
-    process = start({**environment, "VLSELECT_GPUS": names}, number)
+def test_a_cluster_assigns_gpus_itself(environment):
+    process = start({**environment, "VLSELECT_GPUS": ""}, 1)
     assert process.communicate(timeout=60)[0].split()[0] == "None"
+
+
+def test_a_job_that_may_have_none_sees_none(environment):
+    """With --resources gpu=0, a model whose device is `auto` runs on the CPU."""
+    code = "import os; print(repr(os.environ['CUDA_VISIBLE_DEVICES']))"
+    process = start(environment, 0, sys.executable, "-c", code)
+    assert process.communicate(timeout=60)[0] == "''\n"
 
 
 def test_a_device_that_the_command_names_is_locked_and_keeps_its_number(environment):
     command = (sys.executable, "-c", STAMPS, "--device", "cuda:1")
     rows = [process.communicate(timeout=60) for process in [start(environment, 1, *command)]]
     assert rows[0][0].split()[0] == "None" and rows[0][1] == "GPUs: 5\n"
+
+
+def test_a_name_with_slashes_is_a_name(environment):
+    """Older drivers name parts of a GPU so: MIG-GPU-<uuid>/<instance>/<instance>."""
+    names = "MIG-GPU-5ebe/1/0,MIG-GPU-5ebe/2/0"
+    rows = stamps([start({**environment, "VLSELECT_GPUS": names}, 1) for _ in range(2)])
+    assert {name for devices, *_ in rows for name in devices} == set(names.split(","))
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "file", "another's"])
+def test_locks_lie_in_a_folder_of_the_users_own(environment, tmp_path, kind):
+    place = tmp_path / f"vlselect-gpus-{os.getuid()}"
+    if kind in ("link", "dangling"):
+        place.symlink_to(tmp_path / "elsewhere")
+    if kind == "link":
+        (tmp_path / "elsewhere").mkdir()
+    elif kind == "file":
+        place.touch()
+    elif kind == "another's":
+        if os.getuid():
+            pytest.skip("only root can make another user's folder")
+        place.mkdir()
+        os.chown(place, 12345, 12345)
+    process = start(environment, 1)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and len(said.splitlines()) == 1, said
+    assert str(place) in said and "TMPDIR" in said
+    assert not [*tmp_path.rglob("choosing")]

@@ -16,6 +16,7 @@ def test_every_job_of_the_largest_config_is_submitted(tmp_path):
     command += ["--snakefile", ROOT / "Snakefile", "--configfile", CONFIG]
     command += ["--workflow-profile", ROOT / "profiles/slurm", "--directory", tmp_path]
     command += ["--latency-wait", "0", "--scheduler", "greedy"]  # for speed, as are the next
+    command += ["--slurm-array-jobs", "all"]  # as an own profile may have it
     command += ["--drop-metadata", "--no-hooks", "--quiet", "rules", "host"]
     done = subprocess.run(
         list(map(str, command)), capture_output=True, text=True, timeout=300, check=False

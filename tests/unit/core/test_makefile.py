@@ -59,9 +59,9 @@ def test_an_empty_size_does_not_start_the_whole_run():
     assert done.returncode and "TRIAL is empty" in done.stderr
 
 
-def elsewhere(folder, *arguments):
+def elsewhere(folder, *arguments, flags=("-C", str(ROOT))):
     """Run make -C from another folder, whose shell has it as PWD; nothing is done."""
-    dry = ["make", "-n", "-C", str(ROOT), f"BIN={Path(sys.executable).parent}", *arguments]
+    dry = ["make", "-n", *flags, f"BIN={Path(sys.executable).parent}", *arguments]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
     return subprocess.run(
         dry, cwd=folder, env={**environment, "PWD": str(folder)}, capture_output=True, text=True
@@ -78,6 +78,18 @@ def test_with_c_a_config_and_its_paths_are_the_callers(target, tmp_path):
     assert lines and all(f'cd "{folder}" && "{ROOT}' in line for line in lines)
     assert '--configfile "my.yaml"' in done.stdout
     assert f'"{ROOT}/Snakefile"' in done.stdout or f'"{ROOT}/scripts/plan_run.py"' in done.stdout
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("-sC", str(ROOT)), (f"-kC{ROOT}",), (f"--directory={ROOT}",), ("--direct", str(ROOT))],
+    ids=["bundle", "bundle with its value", "long", "abbreviated"],
+)
+def test_c_is_seen_however_it_is_written(flags, tmp_path):
+    """Also where both folders have a config of that name."""
+    (tmp_path / "config.yaml").write_text("run: mine\n")
+    done = elsewhere(tmp_path, "figures", "CONFIG=config.yaml", flags=flags)
+    assert f'cd "{tmp_path}" && ' in done.stdout, done.stdout + done.stderr
 
 
 def test_with_c_a_config_that_the_caller_lacks_is_an_error(tmp_path):
