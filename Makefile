@@ -36,7 +36,7 @@ demo: $(VENV)/.installed ## run the whole pipeline on its embedded data
 	$(SNAKEMAKE) --cores all
 
 test: $(VENV)/.installed-dev ## run all tests
-	$(PYTEST) -n 2 --dist loadscope --no-loadscope-reorder
+	$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder
 
 check: $(VENV)/.installed-dev docs ## check style, rules and the links of the docs
 	$(BIN)/ruff check .

@@ -65,7 +65,10 @@ def read_rules():
                 re.findall(r'"(?:(?:\.\./)+|\{workflow\.basedir\}/)envs/([\w/]+\.yaml)"', text)
             )
             if match["parent"]:
-                environments = environments or found[match["parent"]][0]
+                parent = found[match["parent"]]
+                environments = environments or parent[0]
+                if "resources:" not in text:  # the parent's, as is its environment
+                    text += parent[2]
             elif "shell:" not in text:
                 continue
             scripts = scripts_in(text)
@@ -132,7 +135,7 @@ def pip_route(name):
 
 def test_the_rules_are_found():
     text = "".join(path.read_text() for path in RULE_FILES)
-    assert len(RULES) == len(re.findall(r"^\s*shell:|^use rule ", text, re.MULTILINE)) > 50
+    assert len(RULES) == len(re.findall(r"^\s*shell:|^ *use rule ", text, re.MULTILINE)) > 50
     assert RULES["make_task"][1] >= {"make_task.py", "vlselect/tasks/layouts/gqa.py"}
     assert RULES["run_benchmarks"][1] >= {
         "run_benchmarks.py",
