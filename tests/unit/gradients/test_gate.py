@@ -12,6 +12,8 @@ from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray
 from vlselect.gradients import gate, influence
 
+pytestmark = pytest.mark.numeric
+
 HEADER = {"projection": json.dumps({"type": "sjlt", "dim": 16}), "model": "m", "revision": ""}
 TASKS = {"counting": ["counting"], "mme": ["mme_b", "mme_a"], "rare": ["rare"]}
 SIZES = {"counting": 9, "mme_a": 3, "mme_b": 4, "rare": 2}  # of validation sets; five are compared
@@ -21,6 +23,15 @@ N_POOL, WIDTH = 700, 16
 def unit_rows(n_rows, seed):
     values = np.random.default_rng(seed).normal(size=(n_rows, WIDTH))
     return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float16)
+
+
+def exact_rows(n_rows, seed):
+    """Make unit rows of four halves each, of either sign."""
+    generator = np.random.default_rng(seed)
+    values = np.zeros((n_rows, WIDTH), np.float16)
+    for row in values:
+        row[generator.choice(WIDTH, 4, replace=False)] = generator.choice([-0.5, 0.5], 4)
+    return values
 
 
 def write(folder, values, shards=1, refused=(), **header):
@@ -98,7 +109,9 @@ def test_refused_samples_move_no_others(tmp_path, sets):
 
 
 def test_of_equally_similar_tasks_the_first_has_the_sample(tmp_path, sets):
-    pool = write(tmp_path / "pool", unit_rows(90, 3))
+    """Their products are exact, so that they are equal in any order of summation."""
+    pool = write(tmp_path / "pool", exact_rows(90, 3))
+    sets["counting"] = write(tmp_path / "exact", exact_rows(9, 4))
     for names in (("b", "a", "c"), ("c", "b", "a")):
         tasks = {name: ["counting"] for name in names}
         assert gate.nearest_tasks(pool, sets, tasks).tolist() == [0] * 90
