@@ -102,9 +102,11 @@ def _decode(source: Path | io.BytesIO, reference: str, max_pixels: int) -> Image
     except Image.DecompressionBombError as error:
         raise ImageError("oversized_image", f"{reference!r}: {error}") from error
     except UnidentifiedImageError as error:
-        content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
-        what = not_fetched(content[:64]) or f"not one of {', '.join(FORMATS)}"
-        detail = f"{reference!r} ({len(content)} bytes) is {what}"
+        with source.open("rb") if isinstance(source, Path) else source as file:
+            file.seek(0)
+            start, size = file.read(64), file.seek(0, io.SEEK_END)
+        what = not_fetched(start) or f"not one of {', '.join(FORMATS)}"
+        detail = f"{reference!r} ({size} bytes) is {what}"
         raise ImageError("unreadable_image", detail) from error
     except _BROKEN as error:
         if "MAX_TEXT" in str(error):  # Pillow has no other sign
