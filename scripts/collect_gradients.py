@@ -16,8 +16,8 @@ import numpy as np
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
 from vlselect.core.half import to_stored
-from vlselect.core.refused import POOL, read_left_out
 from vlselect.core.sources import code_digest, imported_sources
+from vlselect.features.parts import Part, add_part_arguments, left_out_of, read_parts
 from vlselect.features.refusals import (
     add_refusal_arguments,
     rows_to_run,
@@ -33,20 +33,15 @@ from vlselect.gradients.per_sample import (
 )
 from vlselect.models import loading, vlm
 from vlselect.models.lora import adapter_digest, load_adapter
-from vlselect.pool.image_roots import ImageRoots
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-PART = ("names", "samples", "images", "out")
-
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    for key, text in zip(PART, ("name", "Parquet", "image root", "shard to write"), strict=True):
-        parser.add_argument(f"--{key}", nargs="+", required=True, help=f"{text} of each part")
+    add_part_arguments(parser)
     parser.add_argument("--losses", help="shard of losses to write, of the only part")
-    parser.add_argument("--shard", default="1-of-1", help="shard of every part, <i>-of-<n>")
     parser.add_argument("--adapter", type=Path, required=True, help="LoRA adapter of the warm-up")
     parser.add_argument(
         "--keep-norms", nargs="*", default=[], metavar="NAME", help="parts not to normalise"
@@ -95,14 +90,14 @@ def shard_writers(
 
 def write_shard(
     arguments: argparse.Namespace,
-    part: tuple[str, str, ImageRoots | str, str],
+    part: Part,
     header: dict[str, str],
     per_sample: PerSampleGradients,
     phi: projection.Projection,
     model: vlm.VLM,
 ) -> None:
     name, samples_path, images, out = part
-    left_out = read_left_out(arguments.left_out, name if name == POOL else f"{name}/validation")
+    left_out = left_out_of(arguments, part)
     samples = Samples(samples_path)
     rows = store.shard_rows(len(samples), arguments.shard)
     normalised = name not in arguments.keep_norms
@@ -136,9 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     log.start()
     if arguments.losses and len(arguments.names) > 1:
         raise InputError("--losses is for one part")
-    if len(arguments.names) == 1:  # a mixture has a location for each of its parts
-        arguments.images = [ImageRoots.parse(arguments.images)]
-    parts = [*zip(*(getattr(arguments, key) for key in PART), strict=True)]
+    parts = read_parts(arguments)
     unknown = set(arguments.keep_norms) - set(arguments.names)
     if unknown:
         raise InputError(f"--keep-norms has unknown parts: {', '.join(sorted(unknown))}")

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from vlselect.core import log, store
-from vlselect.core.refused import POOL, read_left_out
 from vlselect.core.sources import code_digest, imported_sources
 from vlselect.features.forward_pass import shard_header, token_width
+from vlselect.features.parts import Part, add_part_arguments, left_out_of, read_parts
 from vlselect.features.refusals import (
     add_refusal_arguments,
     rows_to_run,
@@ -24,19 +24,14 @@ from vlselect.features.weighted_hidden import POSITIONS, extract_hidden
 from vlselect.gradients import fingerprint
 from vlselect.models import loading, vlm
 from vlselect.models.batching import batches
-from vlselect.pool.image_roots import ImageRoots
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-PART = ("names", "samples", "images", "out")
-
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    for key, text in zip(PART, ("name", "Parquet", "image root", "shard to write"), strict=True):
-        parser.add_argument(f"--{key}", nargs="+", required=True, help=f"{text} of each part")
-    parser.add_argument("--shard", default="1-of-1", help="shard of every part, <i>-of-<n>")
+    add_part_arguments(parser)
     about = "tokens whose hidden states are averaged"
     parser.add_argument("--positions", choices=POSITIONS, required=True, help=about)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
@@ -48,13 +43,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def write_shard(
     arguments: argparse.Namespace,
-    part: tuple[str, str, ImageRoots | str, str],
+    part: Part,
     model: vlm.VLM,
     code: str,
 ) -> None:
     """Run the model on one part and write its shard."""
     name, samples_path, images, out = part
-    left_out = read_left_out(arguments.left_out, name if name == POOL else f"{name}/validation")
+    left_out = left_out_of(arguments, part)
     samples = Samples(samples_path)
     rows = store.shard_rows(len(samples), arguments.shard)
     about = {"kind": "hidden", "part": name, "positions": arguments.positions}
@@ -84,9 +79,7 @@ def write_shard(
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
-    if len(arguments.names) == 1:  # a mixture has a location for each of its parts
-        arguments.images = [ImageRoots.parse(arguments.images)]
-    parts = [*zip(*(getattr(arguments, key) for key in PART), strict=True)]
+    parts = read_parts(arguments)
     model = loading.load_from_arguments(arguments)
     code = code_digest(imported_sources(__file__))
     for part in parts:
