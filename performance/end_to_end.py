@@ -23,6 +23,7 @@ from references import exact, lora_weights, worst_error
 
 from models import Subject, options, subjects
 from vlselect.core import store
+from vlselect.features.parts import Part
 from vlselect.gradients import projection
 from vlselect.gradients.per_sample import PerSampleGradients
 from vlselect.models import batching
@@ -50,7 +51,8 @@ def ours(subject: Subject, kind: str, dim: int, out: Path) -> torch.Tensor:
         shard="1-of-1", keep_norms=[], max_pixels=50_000_000, left_out=None, on_refused="error"
     )
     arguments.losses = None
-    part = ("pool", str(subject.folder / "samples.parquet"), str(subject.root), str(path))
+    samples = str(subject.folder / "samples.parquet")
+    part = Part("pool", samples, str(subject.root), str(path))
     with PerSampleGradients(subject.vlm.model) as per_sample:
         phi = make_projection(kind, per_sample.size, dim)
         collect_gradients.write_shard(arguments, part, {}, per_sample, phi, subject.vlm)
