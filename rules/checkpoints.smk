@@ -33,6 +33,7 @@ rule finetune_model:
         cache_mb=config["finetune"]["cache_mb"],
         workers=config["finetune"]["workers"],
         save_steps=config["finetune"]["save_steps"],
+        on_refused=config["on_refused"],
     params:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
@@ -43,7 +44,7 @@ rule finetune_model:
         "{resources.on_gpus} {resources.gpu} "
         "{params.launch} {input.code[0]:q} --samples {input.samples:q} --subset {input.subset:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --left-out {input.left_out:q}"
+        " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
         " --settings {params.settings:q} --cache-mb {resources.cache_mb}"
         " --workers {resources.workers} --save-steps {resources.save_steps}"
         " --seed {wildcards.seed} {params.model}"

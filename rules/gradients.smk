@@ -39,6 +39,7 @@ if config.get("gradients"):
             cache_mb=config["gradients"]["warm_up"]["finetune"]["cache_mb"],
             workers=config["gradients"]["warm_up"]["finetune"]["workers"],
             save_steps=config["gradients"]["warm_up"]["finetune"]["save_steps"],
+            on_refused=config["on_refused"],
         params:
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
@@ -51,7 +52,7 @@ if config.get("gradients"):
             "{resources.on_gpus} {resources.gpu} "
             "{params.launch} {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
             " --max-pixels {params.max_pixels} --fraction {params.fraction} --seed {params.seed}"
-            " --left-out {input.left_out:q}"
+            " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
             " --settings {params.settings:q} --cache-mb {resources.cache_mb}"
             " --workers {resources.workers} --save-steps {resources.save_steps} {params.model}"
             " --partial {output:q}.partial --out {output:q} 2> {log:q}"

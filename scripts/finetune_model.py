@@ -19,7 +19,6 @@ from vlselect.checkpoints.training_job import (
 )
 from vlselect.core.errors import InputError
 from vlselect.core.refused import read_left_out
-from vlselect.models import loading
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -60,12 +59,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     logger.info("seed %d, %s", arguments.seed, settings)
     samples = Samples(arguments.samples)
     chosen = subset_rows(arguments.subset, samples)
-    rows = np.setdiff1d(chosen, read_left_out(arguments.left_out)).tolist()
-    if len(rows) < len(chosen):
-        refused = (len(chosen) - len(rows), len(chosen))
+    known = np.setdiff1d(chosen, read_left_out(arguments.left_out))
+    if len(known) < len(chosen):
+        refused = (len(chosen) - len(known), len(chosen))
         logger.warning("%d of %d chosen samples are not trained on: see refused.csv", *refused)
-    model = loading.load_from_arguments(arguments)
-    train_and_save(model, samples, rows, settings, arguments)
+    train_and_save(samples, lambda refused: np.setdiff1d(known, refused), settings, arguments)
 
 
 if __name__ == "__main__":

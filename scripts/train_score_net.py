@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 
 from vlselect.checkpoints import score_net
+from vlselect.checkpoints.not_finite import train_without
 from vlselect.checkpoints.training_job import add_settings_arguments, read_settings
 from vlselect.core import log, ordering, store
 from vlselect.core.errors import InputError
 from vlselect.core.refused import accepted, naming, read_left_out, refused_in
+from vlselect.features.refusals import add_refusal_arguments
 from vlselect.models import loading
 from vlselect.pool.samples import Samples, add_samples_arguments
 
@@ -27,8 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     add_samples_arguments(parser)
     parser.add_argument("--clip", type=Path, nargs="+", required=True, help="CLIP feature shards")
-    about = "Parquet: part, row of samples that the model refuses"
-    parser.add_argument("--left-out", type=Path, help=about)
+    add_refusal_arguments(parser)
     parser.add_argument("--fraction", required=True, help="of the pool to train on, in (0, 1]")
     parser.add_argument("--net-learning-rate", type=float, required=True, help="of the score net")
     parser.add_argument("--initial-spread", type=float, required=True, help="of the net's weights")
@@ -51,37 +52,49 @@ def train(
     arguments: argparse.Namespace,
     features: store.ShardedArray,
     samples: Samples,
-    kept: np.ndarray,
-) -> score_net.ScoreNet:
-    """Draw the training samples among `kept` rows, load the VLM, train both; return the net."""
+    left_out: np.ndarray,
+) -> tuple[score_net.ScoreNet, np.ndarray]:
+    """Draw training samples, load the VLM, train both; return the net and the refused rows.
+
+    These are `left_out`, which no sample is drawn from, and what training refuses; int64 ascending.
+    """
     settings = read_settings(arguments)
     if settings.adapter != "lora":
         raise InputError("the score net is trained beside a LoRA adapter; use adapter: lora")
-    sample_ids = samples.frame(["sample_id"])["sample_id"].to_numpy(object)[kept].tolist()
-    rows = kept[draw_rows(sample_ids, arguments.fraction, arguments.seed)]
-    logger.info("%d of %d samples, seed %d, %s", len(rows), len(samples), arguments.seed, settings)
-    model = loading.load_from_arguments(arguments)
-    with store.replacing(arguments.log) as log_path, log.timed("joint training"):
-        return score_net.train(
-            *(model, samples, rows, features, arguments.images, settings, arguments.seed),
-            log_path=log_path,
-            net_learning_rate=arguments.net_learning_rate,
-            initial_spread=arguments.initial_spread,
-            variant=arguments.variant,
-            max_pixels=arguments.max_pixels,
-        )
+    logger.info("seed %d, %s", arguments.seed, settings)
+    sample_ids = samples.frame(["sample_id"])["sample_id"].to_numpy(object)
+
+    def draw(refused: np.ndarray) -> np.ndarray:
+        kept = accepted(len(samples), np.union1d(left_out, refused))
+        rows = kept[draw_rows(sample_ids[kept].tolist(), arguments.fraction, arguments.seed)]
+        logger.info("%d of %d samples", len(rows), len(samples))
+        return rows
+
+    def train_on(rows: np.ndarray) -> score_net.ScoreNet:
+        model = loading.load_from_arguments(arguments)
+        with store.replacing(arguments.log) as log_path, log.timed("joint training"):
+            return score_net.train(
+                *(model, samples, rows, features, arguments.images, settings, arguments.seed),
+                log_path=log_path,
+                net_learning_rate=arguments.net_learning_rate,
+                initial_spread=arguments.initial_spread,
+                variant=arguments.variant,
+                max_pixels=arguments.max_pixels,
+            )
+
+    net, found = train_without(samples, draw, train_on, settings, arguments)
+    return net, np.union1d(left_out, found)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
     samples, features = Samples(arguments.samples), store.ShardedArray(arguments.clip)
-    left_out = read_left_out(arguments.left_out)
-    refused = np.union1d(left_out, refused_in([features])).astype(np.int64)
-    kept = accepted(len(samples), refused)
-    scores = score_net.difficulties(train(arguments, features, samples, kept), features)
+    left_out = np.union1d(read_left_out(arguments.left_out), refused_in([features]))
+    net, refused = train(arguments, features, samples, left_out)
+    scores = score_net.difficulties(net, features)
     scores[refused] = np.nan
-    found = scores[kept]
+    found = scores[accepted(len(scores), refused)]
     logger.info(
         "difficulty: %.4g to %.4g, mean %.4g, standard deviation %.4g, %d of %d below 0",
         *(found.min(), found.max(), found.mean(), found.std(), (found < 0).sum()),

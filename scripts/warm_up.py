@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from vlselect.checkpoints.training_job import (
     add_training_arguments,
@@ -18,7 +19,6 @@ from vlselect.checkpoints.training_job import (
 from vlselect.core import ordering
 from vlselect.core.errors import InputError
 from vlselect.core.refused import accepted, read_left_out
-from vlselect.models import loading
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -45,12 +45,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError("the warm-up trains a LoRA adapter; its settings name another one")
     samples = Samples(arguments.samples)
     pool = samples.frame(["row", "sample_id", "source"])
-    kept = accepted(len(pool), read_left_out(arguments.left_out))
-    ids = pool["sample_id"].to_numpy(object)[kept].tolist()
-    rows = kept[draw_rows(ids, arguments.fraction, arguments.seed)]
-    logger.info("%d of %d samples, seed %d, %s", len(rows), len(samples), arguments.seed, settings)
-    model = loading.load_from_arguments(arguments)
-    train_and_save(model, samples, rows, settings, arguments, {"rows.csv": pool.iloc[rows]})
+    left_out = read_left_out(arguments.left_out)
+    logger.info("seed %d, %s", arguments.seed, settings)
+
+    def draw(refused: np.ndarray) -> np.ndarray:
+        kept = accepted(len(pool), np.union1d(left_out, refused))
+        ids = pool["sample_id"].to_numpy(object)[kept].tolist()
+        rows = kept[draw_rows(ids, arguments.fraction, arguments.seed)]
+        logger.info("%d of %d samples", len(rows), len(samples))
+        return rows
+
+    def tables(rows: np.ndarray) -> dict[str, pd.DataFrame]:
+        return {"rows.csv": pool.iloc[rows]}
+
+    train_and_save(samples, draw, settings, arguments, tables)
 
 
 if __name__ == "__main__":

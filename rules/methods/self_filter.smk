@@ -118,6 +118,7 @@ rule train_score_net:
         cache_mb=config["methods"]["self_filter"]["finetune"]["cache_mb"],
         workers=config["methods"]["self_filter"]["finetune"]["workers"],
         save_steps=config["methods"]["self_filter"]["finetune"]["save_steps"],
+        on_refused=config["on_refused"],
     params:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
@@ -129,7 +130,7 @@ rule train_score_net:
         "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --samples {input.samples:q} --clip {input.clip:q}"
         " --images {params.images:q} --max-pixels {params.max_pixels}"
-        " --left-out {input.left_out:q}"
+        " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
         " --fraction {params.fraction} {params.net}"
         " --settings {params.settings:q} --cache-mb {resources.cache_mb}"
         " --workers {resources.workers} --save-steps {resources.save_steps}"

@@ -17,11 +17,14 @@ import train_score_net
 import warm_up
 from array_files import write_shards
 from config_defaults import FINETUNE
+from finetune_runs import SCRIPT, start
 from safetensors.torch import load_file, save_file
 from tiny_inputs import WORDS, make_records, prepare
 from usual_flags import usual
 from usual_models import attach_lora, load_vlm
 
+from vlselect.checkpoints.launching import launch_command
+from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
 
@@ -123,7 +126,7 @@ def test_error_ends_the_pass_with_all_of_them(run, pool):
     with pytest.raises(ValueError) as caught:
         run("--left-out", pool / "left_out.parquet", "--on-refused", "error")
     said = str(caught.value)
-    assert said.startswith("2 samples have no values that can be stored: 2 not_finite")
+    assert said.startswith("2 samples have no values that can be used: 2 not_finite")
     assert "'sample-003'" in said and "'sample-012'" in said
     assert "`pool.exclude`" in said and "`on_refused: reject`" in said
     assert not any(path.exists() for path in run.outs)
@@ -179,3 +182,79 @@ def test_the_score_net_leaves_out_what_either_model_refuses(pool, tiny_vlm, tmp_
     table = pd.read_parquet(out)
     assert np.flatnonzero(table["score"].isna()).tolist() == table.attrs["refused"] == GONE
     assert len(pd.read_csv(tmp_path / "log.csv")) == 5  # 20 samples, four in each step
+
+
+def score_net_flags(pool, out):
+    features = np.random.default_rng(0).normal(size=(24, 6)).astype(np.float16)
+    flags = ["--clip", *write_shards(pool / "clip", features), "--log", out.with_suffix(".csv")]
+    return list(map(str, flags))
+
+
+TRAININGS = {
+    "warm_up": (warm_up, lambda pool, out: ["--fraction", "0.95"]),
+    "finetuning": (finetune_model, lambda pool, out: []),
+    "score_net": (train_score_net, score_net_flags),
+}
+
+
+@pytest.fixture(params=TRAININGS)
+def train(request, pool, model, tmp_path):
+    """Train on samples some of which have no finite loss; return what was written, by its name."""
+    script, more = TRAININGS[request.param]
+
+    def train(name, mode, left_out=LEFT_OUT):
+        out = tmp_path / name
+        table = pd.DataFrame({"part": "pool", "row": left_out})
+        table.to_parquet(tmp_path / "left_out.parquet")
+        flags = training_flags(pool, model, [1, *GONE, 13, 14], script, out)
+        flags += ["--left-out", str(tmp_path / "left_out.parquet"), "--on-refused", mode]
+        script.main([*flags, *more(pool, out)])
+        if out.is_file():
+            return pd.read_parquet(out)
+        return {path.name: path.read_bytes() for path in out.iterdir() if path.suffix != ".csv"}
+
+    train.out = tmp_path
+    return train
+
+
+def test_error_lists_all_samples_that_training_has_no_finite_loss_for(train):
+    with pytest.raises(InputError) as caught:
+        train("out", "error")
+    said = str(caught.value)
+    assert said.startswith("2 samples have no values that can be used: 2 not_finite")
+    assert "loss of sample 'sample-003' is nan" in said and "'sample-012' is nan" in said
+    assert "`pool.exclude`" in said and "`on_refused: reject`" in said
+    assert not (train.out / "out").exists()
+
+
+def test_training_starts_over_as_if_they_were_not_there(train, capsys):
+    found = train("with", "reject")
+    assert "2 samples have no values that can be used" in capsys.readouterr().err
+    expected = train("without", "error", left_out=GONE)
+    if isinstance(found, dict):
+        assert found == expected
+    else:
+        pd.testing.assert_frame_equal(found, expected)
+        assert found.attrs == expected.attrs == {"refused": GONE}
+
+
+def test_two_processes_start_over_together(pool, model, tmp_path):
+    settings = json.dumps(FINETUNE | SETTINGS | {"processes": 2, "gradient_accumulation": 2})
+    for name, rows in (("with", [1, *SPOILT, 13, 14]), ("without", [1, 13, 14])):
+        flags = training_flags(pool, model, rows, finetune_model, tmp_path / name)
+        flags += ["--settings", settings, "--on-refused", "reject"]
+        done = start([*launch_command(2, 1), SCRIPT, *flags])
+        assert done.returncode == 0, done.stdout
+        said = "2 samples have no values that can be used" in done.stdout
+        assert said == (name == "with")
+    files = [tmp_path / name / "adapter_model.safetensors" for name in ("with", "without")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize("mode", ["error", "reject"])
+def test_a_training_that_diverges_is_not_blamed_on_samples(pool, tiny_vlm, tmp_path, mode):
+    flags = training_flags(pool, tiny_vlm, range(12), finetune_model, tmp_path / "out")
+    wild = {"adapter": "none", "learning_rate": 1e30, "warmup_ratio": 0, "max_grad_norm": 0}
+    flags += ["--settings", json.dumps(FINETUNE | SETTINGS | wild), "--on-refused", mode]
+    with pytest.raises(InputError, match="at step 2, but was before training: lower the learning"):
+        finetune_model.main(flags)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import count
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,13 @@ import yaml
 from running import jobs, snakemake, succeeded
 from safetensors.torch import load_file, save_file
 
+from vlselect.core import ordering
 from vlselect.core.store import ShardedArray
 
 METHODS = ("icons", "coincide", "scalselect")
 PASSES = {"extract_features", "extract_attention", "warm_up", "collect_gradients"}
 LONG = " ".join(["car"] * 70)
-SPOILT = "pool-spoilt"  # its values are not finite
+CHOSEN, POOL = 66, 331  # with the spoilt record, whose values are not finite, and no refused one
 
 
 def talk(name, question, answer="yes", **more):
@@ -23,24 +25,38 @@ def talk(name, question, answer="yes", **more):
     return {"id": name, "task": "photos", "conversations": turns, **more}
 
 
-def bad_records():
+def spoilt_name(mini_run):
+    """Return an id that both the warm-up and the method `random` draw."""
+    good = pd.read_parquet(mini_run.results / "pool/samples.parquet")["sample_id"].tolist()
+    assert len(good) == POOL - 1
+    every = [*good, *(record["id"] for record in bad_records()[:-1])]
+
+    def drawn(name):
+        warm_up = ordering.draw([*good, name], CHOSEN, 0, "warm_up")
+        return len(good) in warm_up and len(every) in ordering.draw([*every, name], CHOSEN, 0, None)
+
+    return next(filter(drawn, (f"pool-spoilt-{i}" for i in count())))
+
+
+def bad_records(spoilt="spoilt"):
     """Records at the end of the pool, so that all blocks before them stay as they are."""
     records = [talk(f"long-{i:02d}", f"is there a {LONG} ?") for i in range(60)]
     records[10] = talk("own-token", "is there a <IMG> ?")
     records[20] = talk("late-image", f"{LONG} <image>", image="1.png")
-    return [*records, talk(SPOILT, "<image>\nis there a no ?", image="2.png")]
+    return [*records, talk(spoilt, "<image>\nis there a no ?", image="2.png")]
 
 
 REASONS = {"no_response": 58, "image_token": 1, "image_cut": 1}
 
 
 @pytest.fixture(scope="module")
-def folder(mini_input, tmp_path_factory):
+def folder(mini_input, mini_run, tmp_path_factory):
     """The mini input with refused records; the model stands images in by <IMG>."""
     folder = tmp_path_factory.mktemp("refused")
     shutil.copytree(mini_input / "data", folder / "data")
     records = json.loads((folder / "data/mixture.json").read_text())
-    (folder / "data/mixture.json").write_text(json.dumps([*records, *bad_records()]))
+    records += bad_records(spoilt_name(mini_run))
+    (folder / "data/mixture.json").write_text(json.dumps(records))
     model = folder / "data/model"
     for path in model.glob("*.j*"):
         path.write_text(path.read_text().replace("<image>", "<IMG>"))
@@ -55,9 +71,9 @@ def folder(mini_input, tmp_path_factory):
 def run(folder, mini_run, mode, *targets):
     """Run on the mini config, with budgets and draws of the pool without the refused samples."""
     config = yaml.safe_load(mini_run.config.read_text())
-    config |= {"on_refused": mode, "samples": [66], "seeds": [0]}
+    config |= {"on_refused": mode, "samples": [CHOSEN], "seeds": [0]}
     config["models"]["target"]["max_length"] = 64
-    config["gradients"]["warm_up"]["fraction"] = 66 / 331
+    config["gradients"]["warm_up"]["fraction"] = CHOSEN / POOL
     del config["ratios"]
     path = folder / f"{mode}.yaml"
     path.write_text(yaml.safe_dump(config))
@@ -76,7 +92,7 @@ def test_error_lists_them_all_before_any_pass(folder, mini_run):
     assert "`pool.exclude`" in done.stdout and "`on_refused: reject`" in done.stdout
     table = pd.read_csv(folder / "results/mini/features/target/refused.csv")
     assert table["reason"].value_counts().to_dict() == REASONS
-    assert set(table["sample_id"]) == {record["id"] for record in bad_records()} - {SPOILT}
+    assert set(table["sample_id"]) == {record["id"] for record in bad_records()[:-1]}
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +121,10 @@ def test_one_bad_sample_costs_no_pass(rejected):
     for kind in ("features/target/activations", "features/target/attended"):
         array = ShardedArray((results / kind).iterdir())
         np.testing.assert_array_equal(array.refused, expected)
+    drawn = pd.read_csv(results / "gradients/target/seed-0/warm_up/rows.csv")["row"]
+    assert len(drawn) == CHOSEN and drawn.max() < 330
+    log = (results / "logs/warm_up/target/seed-0.log").read_text()
+    assert "1 samples have no values that can be used" in log and "'pool-spoilt-" in log
     array = ShardedArray((results / "gradients/target/seed-0/pool").iterdir())
     np.testing.assert_array_equal(array.refused, expected)
 
@@ -118,6 +138,8 @@ def test_other_methods_may_choose_them_and_finetuning_does_not_see_them(rejected
     log = (results / "logs/finetune_model/target/random/samples-66_seed-0.log").read_text()
     assert f"{n} of 66 chosen samples are not trained on: see refused.csv" in log
     assert f"{66 - n} samples to train on" in log
+    assert "1 samples have no values that can be used" in log and "'pool-spoilt-" in log
+    assert f"{66 - n - 1} samples to train on" in log
 
 
 def test_what_one_mode_let_pass_is_not_done_again_for_the_other(rejected, folder, mini_run):

@@ -82,7 +82,8 @@ def train(
     ------
     InputError
         If there are no rows, no weights to train, not ``settings.processes`` processes, the loss
-        becomes infinite or NaN, or the GPU runs out of memory; names the settings that help.
+        becomes infinite or NaN (a `StoppedError` while weights are finite), or the GPU runs out of
+        memory; names the settings that help.
     """
     _check_run(rows, settings)
     set_seeds(settings, seed, vlm.device)

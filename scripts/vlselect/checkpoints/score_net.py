@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback
 
 from vlselect.checkpoints.finetune import (
@@ -24,8 +23,10 @@ from vlselect.checkpoints.finetune import (
     set_seeds,
     training_arguments,
 )
-from vlselect.checkpoints.training_data import SampleDataset
+from vlselect.checkpoints.not_finite import NamingTrainer
+from vlselect.checkpoints.training_data import ROWS, SampleDataset
 from vlselect.checkpoints.training_log import TrainingLog
+from vlselect.checkpoints.training_loss import NotFiniteError
 from vlselect.config.finetune_settings import Settings
 from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray
@@ -107,8 +108,13 @@ class JointModel(nn.Module):
         self.model, self.net, self.variant = model, net, variant
 
     def forward(self, batch: Batch, features: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the weighted loss of a batch with its CLIP features (B, width), as `loss`."""
+        """Return the weighted loss of a batch with its CLIP features (B, width), as `loss`.
+
+        NotFiniteError if a sample's own loss is not finite.
+        """
         sums, counts = response_sums(self.model, batch)
+        if not sums.isfinite().all():
+            raise NotFiniteError((~sums.isfinite()).nonzero().flatten().tolist())
         weights = batch_weights(self.net(features))
         return {"loss": weighted_loss(sums, counts, weights, self.variant)}
 
@@ -120,15 +126,16 @@ class JointCollator:
         self._vlm, self._features, self._variant = vlm, features, variant
 
     def __call__(self, samples: Sequence[Encoded]) -> dict[str, Batch | torch.Tensor]:
-        """Return the arguments of `JointModel.forward`, padded on the right, and `labels`.
+        """Return the arguments of `JointModel.forward`, padded on the right, `labels` and `ROWS`.
 
         The Trainer counts the labels other than `IGNORED` over a whole step, so they mark what the
         loss averages over: samples (paper) or their response tokens (released).
         """
         batch = self._vlm.collate(samples, padding_side="right")
         features = torch.from_numpy(self._features[batch.rows].astype(np.float32))
-        labels = batch.labels if self._variant == "released" else torch.from_numpy(batch.rows)
-        return {"batch": batch, "features": features, "labels": labels}
+        rows = torch.from_numpy(batch.rows)
+        labels = batch.labels if self._variant == "released" else rows
+        return {"batch": batch, "features": features, "labels": labels, ROWS: rows}
 
 
 def step_part(
@@ -198,7 +205,7 @@ def train(
         If there are no rows, a batch would hold only one sample, the variant is unknown, or the
         features do not fit the pool.
     InputError
-        If the loss becomes infinite or NaN.
+        If the loss becomes infinite or NaN; a `StoppedError` while weights are finite.
 
     References
     ----------
@@ -216,7 +223,7 @@ def train(
         vlm, samples, rows, image_root, max_pixels=max_pixels, cache_bytes=settings.cache_bytes
     )
     with tempfile.TemporaryDirectory() as scratch, TrainingLog(log_path) as callback:
-        trainer = Trainer(
+        trainer = NamingTrainer(
             model=joint,
             args=training_arguments(plain, len(rows), seed, vlm.device, scratch),
             train_dataset=dataset,

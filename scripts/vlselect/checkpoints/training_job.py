@@ -5,21 +5,22 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 
+import numpy as np
 import pandas as pd
 
 from vlselect.checkpoints import processes
 from vlselect.checkpoints.finetune import train
+from vlselect.checkpoints.not_finite import train_without
 from vlselect.checkpoints.training_log import LOG_NAME
 from vlselect.config.finetune_settings import NO_EFFECT, Settings
 from vlselect.core import log
 from vlselect.core.folders import replacing_directory
+from vlselect.features.refusals import add_refusal_arguments
 from vlselect.models import loading
 from vlselect.models.checkpoint import save_checkpoint
-from vlselect.models.vlm import VLM
 from vlselect.pool.samples import Samples, add_samples_arguments
 
 logger = logging.getLogger(__name__)
@@ -31,8 +32,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings_arguments(parser)
     parser.add_argument("--seed", type=int, required=True, help="of everything random")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to write")
-    about = "Parquet: part, row of samples that the model refuses, not trained on"
-    parser.add_argument("--left-out", type=Path, help=about)
+    add_refusal_arguments(parser)
     parser.add_argument(
         "--partial", type=Path, help="folder for states to resume from after a kill (save_steps)"
     )
@@ -59,29 +59,34 @@ def start_logging() -> None:
 
 
 def train_and_save(
-    vlm: VLM,
     samples: Samples,
-    rows: Sequence[int],
+    choose: Callable[[np.ndarray], np.ndarray],
     settings: Settings,
     arguments: argparse.Namespace,
-    tables: Mapping[str, pd.DataFrame] = MappingProxyType({}),
+    tables: Callable[[np.ndarray], Mapping[str, pd.DataFrame]] = lambda rows: {},
 ) -> None:
-    """Finetune on `rows` and write the checkpoint, its log and `tables` (CSV, by file name).
+    """Finetune and write the checkpoint, its log and `tables` of the rows (CSV, by file name).
 
-    Saved states are deleted once the checkpoint is in place.
+    `choose` returns the rows to train on, given those that are refused because their loss is not
+    finite (`train_without`). Saved states are deleted once the checkpoint is in place.
     """
-    run = (vlm, samples, rows, arguments.images, settings, arguments.seed)
-    options = {"max_pixels": arguments.max_pixels, "partial": arguments.partial}
-    if not processes.is_first():
-        train(*run, os.devnull, **options)
-        processes.part()
-        return
-    with replacing_directory(arguments.out) as directory:
-        with log.timed(f"finetuning on {len(rows)} samples"):
-            trained = train(*run, directory / LOG_NAME, **options)
-        processes.part()
-        save_checkpoint(trained, directory)
-        for name, table in tables.items():
-            table.to_csv(directory / name, index=False, lineterminator="\n")
-    if arguments.partial is not None:
+
+    def train_on(rows: np.ndarray) -> None:
+        run = (loading.load_from_arguments(arguments), samples, rows, arguments.images)
+        run = (*run, settings, arguments.seed)
+        options = {"max_pixels": arguments.max_pixels, "partial": arguments.partial}
+        if not processes.is_first():
+            train(*run, os.devnull, **options)
+            processes.part()
+            return
+        with replacing_directory(arguments.out) as directory:
+            with log.timed(f"finetuning on {len(rows)} samples"):
+                trained = train(*run, directory / LOG_NAME, **options)
+            processes.part()
+            save_checkpoint(trained, directory)
+            for name, table in tables(rows).items():
+                table.to_csv(directory / name, index=False, lineterminator="\n")
+
+    train_without(samples, choose, train_on, settings, arguments)
+    if processes.is_first() and arguments.partial is not None:
         shutil.rmtree(arguments.partial, ignore_errors=True)

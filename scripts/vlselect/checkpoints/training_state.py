@@ -19,14 +19,12 @@ import transformers
 from accelerate import PartialState
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 
-from vlselect.checkpoints.training_data import ROWS
+from vlselect.checkpoints.not_finite import NamingTrainer
 from vlselect.checkpoints.training_log import LOG_NAME
-from vlselect.checkpoints.training_loss import NotFiniteError
 from vlselect.config.finetune_settings import NO_EFFECT, Settings
 from vlselect.core import sources
-from vlselect.core.errors import InputError
 from vlselect.models.vlm import VLM
 from vlselect.models.weights import require_same
 from vlselect.pool.image_roots import ImageRoots
@@ -136,31 +134,12 @@ class TrainingStates(TrainerCallback):
         return [path.parent for path in self.folder.glob(f"checkpoint-*/{MARK}")]
 
 
-class ResumableTrainer(Trainer):
+class ResumableTrainer(NamingTrainer):
     """A Trainer whose states hold only what training changes, by its name in the running model.
 
     Ordinary checkpoints are made for loading: their names may differ from those in the running
-    model, and weights without a match would silently keep their values. Trains on a `SampleDataset`
-    by a `StepLoss`, and names the samples whose loss is not finite.
+    model, and weights without a match would silently keep their values.
     """
-
-    def compute_loss(self, model: nn.Module, inputs: dict, *args, **options) -> torch.Tensor:
-        """Return the loss of a micro-batch; InputError if it is not finite."""
-        rows = inputs.pop(ROWS)
-        try:
-            return super().compute_loss(model, inputs, *args, **options)
-        except NotFiniteError as error:
-            step = self.state.global_step + 1
-            if not all(weight.isfinite().all() for weight in changing(self.model).values()):
-                raise InputError(
-                    f"weights are not finite at step {step}: lower the learning rate"
-                ) from error
-            names = [self.train_dataset.sample_ids[row] for row in rows[error.places].tolist()]
-            raise InputError(
-                f"the loss of samples {', '.join(map(repr, names))} is not finite at step {step}. "
-                "If it is so from the first steps, leave them out (`pool.exclude`); else lower the "
-                "learning rate"
-            ) from error
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write trained weights and buffers, from one process."""

@@ -107,15 +107,15 @@ def write_batch(
             writer.refuse(places[bad], NOT_FINITE)
 
 
-def settle(faults: Mapping[str, str], on_refused: str) -> None:
-    """End the job if a pass could not store samples, all listed, or log them with `reject`.
+def settle(faults: Mapping[str | int, str], on_refused: str) -> None:
+    """End the job if samples have values that are of no use, all listed, or log them with `reject`.
 
-    `faults` are messages by sample id. Called before the shards are in place.
+    `faults` are messages by sample id or row. Called before outputs are in place.
     """
     if not faults:
         return
     table = pd.DataFrame({"reason": NOT_FINITE, "message": list(faults.values())})
-    what = f"{len(faults)} samples have no values that can be stored: {describe(table)}"
+    what = f"{len(faults)} samples have no values that can be used: {describe(table)}"
     if on_refused == "error":
         cure = "`on_refused: reject` leaves them out; or name them in `pool.exclude`"
         raise InputError(f"{what}\n{cure}")
