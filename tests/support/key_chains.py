@@ -21,8 +21,8 @@ ALL = (  # with what is made on request only
 )
 
 CHOSEN = (
-    "select_random select_icons select_targeted select_coincide select_scalselect"
-    " select_clip_score select_el2n select_perplexity select_semdedup select_d2_pruning"
+    "select_random select_icons select_targeted select_clean_turns select_coincide"
+    " select_scalselect select_clip_score select_el2n select_perplexity select_semdedup select_d2_pruning"
     " select_self_sup select_self_filter"
 )
 FINETUNE = (
@@ -117,6 +117,7 @@ CHOICE = [
     ("cast_votes", "methods.icons.top_percent"),
     ("select_icons", "methods.icons.tie_break methods.icons.aggregator"),
     ("select_targeted", "methods.targeted.selector"),
+    ("select_clean_turns", "methods.clean_turns.share"),
     (
         "extract_hidden extract_validation_hidden",
         "methods.targeted.representation features.hidden.positions",

@@ -12,6 +12,7 @@ from vlselect.core.store import ShardedArray
 from vlselect.subsets.method_runner import MethodRunner
 
 METHODS = {  # what is not as the rules' defaults have it
+    "clean_turns": {"tasks": {"vqa": ["vqa"]}},
     "clip_score": {},
     "coincide": {"temperature": 0.5},
     "d2_pruning": {},
