@@ -3,8 +3,8 @@
 Reads pool/samples.parquet, the images and a model; writes features/<model>/<kind>/shard-….
 Kinds: activations, last_token, mean_hidden and likelihood from one pass (extract_features);
 attended from a pass that ends after an early decoder layer (extract_attention); clip from the two
-towers of a CLIP (extract_clip); hidden, also of the tasks' validation samples, in
-features/<model>/hidden_validation/<task>/ (extract_hidden, extract_validation_hidden).
+towers of a CLIP (extract_clip); hidden and output, also of the tasks' validation samples, in
+features/<model>/<kind>_validation/<task>/ (extract_representation, extract_validation_representation).
 """
 
 
@@ -126,19 +126,21 @@ rule extract_clip:
         " --shard {params.shard} {params.model} --clip {output.clip:q} 2> {log:q}"
 
 
-rule extract_hidden:
-    """Compute one hidden vector a sample, later tokens weighing more."""
+rule extract_representation:
+    """Compute one vector a sample to compare samples by: hidden states, or output-layer gradients."""
     input:
-        code=code("extract_hidden.py"),
+        code=code("extract_representation.py"),
         samples="<results>/pool/samples.parquet",
         model=model_files,
         left_out=left_out,
     output:
-        hidden="<results>/features/{model}/hidden/shard-{scatteritem}.safetensors",
+        "<results>/features/{model}/{representation}/shard-{scatteritem}.safetensors",
     log:
-        "<logs>/extract_hidden/{model}/{scatteritem}.log",
+        "<logs>/extract_representation/{model}/{representation}/{scatteritem}.log",
     benchmark:
-        "<costs>/extract_hidden/{model}/{scatteritem}.jsonl"
+        "<costs>/extract_representation/{model}/{representation}/{scatteritem}.jsonl"
+    wildcard_constraints:
+        representation="|".join(FORWARD),
     conda:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: model_threads
@@ -156,30 +158,30 @@ rule extract_hidden:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
-        positions=config["features"]["hidden"]["positions"],
+        representation=representation_flags,
     shell:
         "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --run {params.run:q} --names {params.names:q}"
         " --samples {input.samples:q} --images {params.images:q} --max-pixels {params.max_pixels}"
         " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
-        " --shard {params.shard} --positions {params.positions} {params.model}"
+        " --shard {params.shard} {params.representation} {params.model}"
         " --workers {resources.workers} --out {output:q} 2> {log:q}"
 
 
 if VALIDATED:
 
-    use rule extract_hidden as extract_validation_hidden with:
+    use rule extract_representation as extract_validation_representation with:
         input:
-            code=code("extract_hidden.py"),
+            code=code("extract_representation.py"),
             samples=collect("<results>/tasks/{task}/validation.parquet", task=VALIDATED),
             model=model_files,
             left_out=left_out_tasks,
         output:
-            **validation_hidden(),
+            **validation_vectors("{model}", "{representation}"),
         log:
-            "<logs>/extract_validation_hidden/{model}.log",
+            "<logs>/extract_validation_representation/{model}/{representation}.log",
         benchmark:
-            "<costs>/extract_validation_hidden/{model}.jsonl"
+            "<costs>/extract_validation_representation/{model}/{representation}.jsonl"
         params:
             run=header_run(),
             names=VALIDATED,
@@ -187,4 +189,4 @@ if VALIDATED:
             images=validation_images(),
             max_pixels=config["pool"]["max_pixels"],
             model=model_flags,
-            positions=config["features"]["hidden"]["positions"],
+            representation=representation_flags,

@@ -3,6 +3,8 @@
 Functions only.
 """
 
+FORWARD = ("hidden", "output")  # representations that need a forward pass alone
+
 
 def activation_flags():
     """Return the flags of the activations' form and, where the config lists them, layers."""
@@ -20,24 +22,28 @@ def attention_flags():
     return shlex.join(part for key in keys for part in (f"--{key}", str(settings[key])))
 
 
-def hidden_model():
-    """Return the model whose hidden states `targeted` compares; none where it compares others."""
-    settings = config["methods"].get("targeted") or {}
-    if settings.get("representation") != "hidden":
-        return None
-    return settings["model"] or next(iter(config["models"]))
+def representation_flags(wildcards):
+    """Return the flags of what samples are compared by."""
+    positions = f" --positions {config['features']['hidden']['positions']}"
+    kind = wildcards.representation
+    return f"--kind {kind}{positions if kind == 'hidden' else ''}"
 
 
-def pool_hidden():
-    """Return the shards of the pool's hidden vectors for `targeted`."""
-    path = "<results>/features/{model}/hidden/shard-{scatteritem}.safetensors"
-    return gather.pool(path, model=hidden_model())
+def represented():
+    """Return the model and the kind of vectors that `targeted` compares, without gradients."""
+    settings = config["methods"]["targeted"]
+    return settings["model"] or next(iter(config["models"])), settings["representation"]
 
 
-def validation_hidden(model="{model}"):
+def pool_vectors():
+    """Return the shards of those vectors of the pool."""
+    model, kind = represented()
+    path = "<results>/features/{model}/{kind}/shard-{scatteritem}.safetensors"
+    return gather.pool(path, model=model, kind=kind)
+
+
+def validation_vectors(model, kind):
     """Return those of each task's validation set, named: Snakemake's cache needs names."""
-    path = (
-        "<results>/features/{model}/hidden_validation/{task}/shard-1-of-1.safetensors"
-    )
-    paths = [path.format(model=model, task=task) for task in VALIDATED]
+    folder = f"<results>/features/{model}/{kind}_validation"
+    paths = [f"{folder}/{task}/shard-1-of-1.safetensors" for task in VALIDATED]
     return {f"validation_{i}": found for i, found in enumerate(paths)}

@@ -112,15 +112,15 @@ def chosen_gradients(method):
     """Return the shards that represent the pool's samples where single validation samples choose."""
     if chooser(method) not in BY_VALIDATION_SAMPLES:
         return []
-    return pool_hidden() if method in WITHOUT_GRADIENTS else pool_gradients()
+    return pool_vectors() if method in WITHOUT_GRADIENTS else pool_gradients()
 
 
 def chosen_validation(method):
     """Return those of the validation sets where single validation samples choose."""
     if chooser(method) not in BY_VALIDATION_SAMPLES:
         return []
-    hidden = method in WITHOUT_GRADIENTS
-    paths = validation_hidden(hidden_model()) if hidden else validation_gradients()
+    compared = method in WITHOUT_GRADIENTS
+    paths = validation_vectors(*represented()) if compared else validation_gradients()
     return [*paths.values()]
 
 

@@ -2,7 +2,7 @@
 
 Reads pool/samples.parquet and gradients/<model>/seed-<s>/{pool,<task>}/ or, where tasks choose by their
 means, influence/seed-<s>/<task>.parquet; the seed is the run's, or the one that gradients.warm_up.seed fixes.
-With `representation: hidden`, features/<model>/{hidden,hidden_validation/<task>}/ in their place.
+With another `representation`, features/<model>/<representation>{,_validation/<task>}/ in their place.
 Writes subsets/targeted/<budget>_seed-<s>.{json,parquet}.
 """
 
@@ -10,12 +10,12 @@ declare_method(
     "targeted",
     parameters={
         "representation": {
-            "description": "what is compared - lora, projected gradients; hidden, hidden states averaged as in RDS+, which need neither warm-up nor backward passes (select_targeted)",
-            "enum": ["lora", "hidden"],
+            "description": "what is compared - lora, projected gradients of a warmed-up model; hidden, hidden states averaged as in RDS+, and output, projected gradients of the output layer, which need neither warm-up nor backward passes (select_targeted)",
+            "enum": ["lora", "hidden", "output"],
             "default": "lora",
         },
         "model": {
-            "description": "of hidden, the model whose states are compared, a name from `models`; null for the first (extract_hidden)",
+            "description": "of hidden and output, the model that is run, a name from `models`; null for the first (extract_representation)",
             "type": ["string", "null"],
             "default": None,
         },
@@ -28,12 +28,12 @@ declare_method(
     needs_validation=True,
 )
 
-if config["methods"]["targeted"]["representation"] == "hidden":
+if config["methods"]["targeted"]["representation"] != "lora":
     WITHOUT_GRADIENTS.add("targeted")
     if chooser("targeted") == "round_robin_tasks":
         PROBLEMS.append(
-            "methods.targeted.selector: round_robin_tasks goes by influence, which is of gradients,"
-            " not of hidden states"
+            "methods.targeted.selector: round_robin_tasks goes by influence, which is of stored gradients:"
+            " representation lora"
         )
 
 

@@ -7,7 +7,7 @@ import collect_gradients
 import extract_attention
 import extract_clip
 import extract_features
-import extract_hidden
+import extract_representation
 import finetune_model
 import numpy as np
 import pandas as pd
@@ -84,7 +84,7 @@ def adapter(tiny_vlm, tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=["features", "attention", "clip", "hidden", "gradients", "norms"])
+@pytest.fixture(params=["features", "attention", "clip", "hidden", "output", "gradients", "norms"])
 def run(request, pool, model, clip, adapter, tmp_path):
     """Run a pass with more flags; return its shards."""
     name = request.param
@@ -92,7 +92,8 @@ def run(request, pool, model, clip, adapter, tmp_path):
         "features": extract_features,
         "attention": extract_attention,
         "clip": extract_clip,
-        "hidden": extract_hidden,
+        "hidden": extract_representation,
+        "output": extract_representation,
     }.get(name, collect_gradients)
     kinds = {
         "features": ("activations", "last_token", "mean_hidden", "likelihood"),
@@ -105,8 +106,9 @@ def run(request, pool, model, clip, adapter, tmp_path):
     flags += ["--model", clip if name == "clip" else model, "--batch-size", 16]
     if name == "attention":
         flags += ["--instruction", "question", "--layer", 1, "--mass", 0.9]
-    if name == "hidden":
-        flags += ["--names", "pool", "--positions", "all"]
+    if name in ("hidden", "output"):
+        flags += ["--names", "pool", "--kind", name]
+        flags += ["--positions", "all"] if name == "hidden" else []
     if script is collect_gradients:
         part = "pool" if name == "gradients" else "alpha"
         flags += ["--names", part, "--adapter", adapter, "--dim", 32]

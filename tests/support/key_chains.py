@@ -22,8 +22,8 @@ ALL = (  # with what is made on request only
 
 CHOSEN = (
     "select_random select_icons select_targeted select_clean_turns select_coincide"
-    " select_scalselect select_clip_score select_el2n select_perplexity select_semdedup select_d2_pruning"
-    " select_self_sup select_self_filter"
+    " select_scalselect select_clip_score select_el2n select_perplexity select_semdedup"
+    " select_d2_pruning select_self_sup select_self_filter"
 )
 FINETUNE = (
     "rank alpha dropout target_modules train_modules freeze epochs max_steps learning_rate"
@@ -119,10 +119,10 @@ CHOICE = [
     ("select_targeted", "methods.targeted.selector"),
     ("select_clean_turns", "methods.clean_turns.share"),
     (
-        "extract_hidden extract_validation_hidden",
+        "extract_representation extract_validation_representation",
         "methods.targeted.representation features.hidden.positions",
     ),
-    ("extract_hidden check_tasks", "methods.targeted.model"),
+    ("extract_representation check_tasks", "methods.targeted.model"),
     (
         "cluster_activations",
         below(

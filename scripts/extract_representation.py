@@ -1,4 +1,4 @@
-"""Extract one hidden vector for each sample: of a pool shard, or of validation sets.
+"""Extract one vector for each sample, to compare samples: of a pool shard, or of validation sets.
 
 A part is a set of samples with its image root and becomes one shard file. The model is loaded once
 for all parts. Rows have unit length and are stored as float16.
@@ -6,13 +6,16 @@ for all parts. Rows have unit length and are stored as float16.
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from vlselect.core import log, store
 from vlselect.core.sources import code_digest, imported_sources
 from vlselect.features.forward_pass import shard_header, token_width
+from vlselect.features.output_gradients import OutputProjection, extract_output_gradients
 from vlselect.features.parts import Part, add_part_arguments, left_out_of, read_parts
 from vlselect.features.refusals import (
     add_refusal_arguments,
@@ -28,12 +31,17 @@ from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
 
+KINDS = ("hidden", "output")
+PLAIN = {"type": "none"}  # projection of hidden states
+
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     add_part_arguments(parser)
-    about = "tokens whose hidden states are averaged"
-    parser.add_argument("--positions", choices=POSITIONS, required=True, help=about)
+    about = "hidden states, averaged; or gradients of the output layer"
+    parser.add_argument("--kind", choices=KINDS, required=True, help=about)
+    about = "tokens whose states are averaged; hidden needs it"
+    parser.add_argument("--positions", choices=POSITIONS, help=about)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
     add_refusal_arguments(parser)
@@ -41,38 +49,54 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class Representation(NamedTuple):
+    """Length of a vector, what makes it for the header, and the function of model and batch."""
+
+    width: int
+    about: dict[str, str]
+    extract: Callable[..., np.ndarray]
+
+
+def representation_of(arguments: argparse.Namespace, model: vlm.VLM) -> Representation:
+    """Return the representation that the flags name."""
+    if arguments.kind == "hidden":
+        about = {"positions": arguments.positions, fingerprint.KEY: fingerprint.encode(PLAIN)}
+        extract = partial(extract_hidden, positions=arguments.positions)
+        return Representation(token_width(model.model), about, extract)
+    projection = OutputProjection(model.model)
+    about = {fingerprint.KEY: fingerprint.encode(projection.describe())}
+    extract = partial(extract_output_gradients, projection=projection)
+    return Representation(projection.dim, about, extract)
+
+
 def write_shard(
     arguments: argparse.Namespace,
     part: Part,
     model: vlm.VLM,
     code: str,
+    representation: Representation,
 ) -> None:
     """Run the model on one part and write its shard."""
     name, samples_path, images, out = part
     left_out = left_out_of(arguments, part)
     samples = Samples(samples_path)
     rows = store.shard_rows(len(samples), arguments.shard)
-    about = {"kind": "hidden", "part": name, "positions": arguments.positions}
-    about[fingerprint.KEY] = fingerprint.encode({"type": "none"})
-    header = shard_header(arguments.run, rows, model, code, **about)
+    kind, (width, about, extract) = arguments.kind, representation
+    header = shard_header(arguments.run, rows, model, code, kind=kind, part=name, **about)
     logger.info("%s: rows %d:%d of %d", name, rows.start, rows.stop, len(samples))
     faults: dict[str, str] = {}
-    shape = (len(rows), token_width(model.model))
     with (
-        log.timed(f"hidden states of {name}"),
-        store.ShardWriter(out, shape, np.float16, header) as writer,
+        log.timed(f"{kind} of {name}"),
+        store.ShardWriter(out, (len(rows), width), np.float16, header) as writer,
     ):
         kept = rows_to_run(rows, left_out, [writer])
         for batch in batches(
             *(model, samples, kept, images),
             max_pixels=arguments.max_pixels,
-            description="hidden states",
+            description=kind,
         ):
-            values = extract_hidden(
-                model.model, batch, positions=arguments.positions, faults=faults
-            )
-            places, own = batch.rows - rows.start, {"hidden": values}
-            write_batch({"hidden": writer}, places, own, batch.sample_ids, faults)
+            own = {kind: extract(model.model, batch, faults=faults)}
+            write_batch({kind: writer}, batch.rows - rows.start, own, batch.sample_ids, faults)
         settle(faults, arguments.on_refused)
 
 
@@ -82,8 +106,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parts = read_parts(arguments)
     model = loading.load_from_arguments(arguments)
     code = code_digest(imported_sources(__file__))
+    representation = representation_of(arguments, model)
     for part in parts:
-        write_shard(arguments, part, model, code)
+        write_shard(arguments, part, model, code, representation)
 
 
 if __name__ == "__main__":
