@@ -47,7 +47,7 @@ def left_out_tasks(wildcards_or_name):
 def parts_of_model(wildcards):
     """Return (task, split) of the samples that a model is given: for gradients, and to answer."""
     name, parts = wildcards.model, []
-    if name in ((config.get("gradients") or {}).get("model"), hidden_model()):
+    if name in ((config.get("gradients") or {}).get("model"), represented()[0]):
         parts += [(task, "validation") for task in VALIDATED]
     if any(run["model"] == name for run in RUNS):
         parts += [(task, "test") for task in TESTED]

@@ -30,8 +30,10 @@ def representation_flags(wildcards):
 
 
 def represented():
-    """Return the model and the kind of vectors that `targeted` compares, without gradients."""
-    settings = config["methods"]["targeted"]
+    """Return the model and the kind of vectors that `targeted` compares; None for stored gradients."""
+    settings = config["methods"].get("targeted") or {}
+    if settings.get("representation") not in FORWARD:
+        return None, None
     return settings["model"] or next(iter(config["models"])), settings["representation"]
 
 

@@ -73,9 +73,13 @@ def make_signals(folder, rng, pool):
     )
     votes = {"row": np.arange(n), "votes": rng.integers(0, 4, n), "mean_rank": rng.random(n)}
     plain = {"scores": scores}
+    turns = {"gradients": gradients, "validation": {"vqa": target}}
+    values = rng.integers(1, 20, n).astype(np.float32)
+    losses = ShardedArray(write_shards(folder / "losses", values, 1, **header))
     return {
         **dict.fromkeys(("el2n", "perplexity", "self_sup", "semdedup"), plain),
         **dict.fromkeys(("clip_score", "scalselect"), {"scores": seen}),
+        "clean_turns": turns | {"losses": losses},
         "coincide": {
             "activations": array,
             "assignments": pd.DataFrame({"row": np.arange(n), "cluster": cluster}),
@@ -85,7 +89,7 @@ def make_signals(folder, rng, pool):
         "icons": {"votes": pd.DataFrame(votes)},
         "random": {},
         "self_filter": plain | {"clip": array},
-        "targeted": {"gradients": gradients, "validation": {"vqa": target}},
+        "targeted": turns,
     }
 
 
