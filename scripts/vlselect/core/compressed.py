@@ -70,12 +70,13 @@ def known_format(start: bytes) -> str | None:
 
 def not_fetched(start: bytes) -> str | None:
     """Return what a file is that a download left in place of images or tables, and what to do."""
+    start = start.lstrip()
     marks = (b"version https://git-lfs", b"<!DOCTYPE html", b"<!doctype html", b"<html")
     return known_format(start) if start.startswith(marks) else None
 
 
 def _refuse_others(path: str | Path, start: bytes) -> None:
     """Raise an error if the first bytes are not those of UTF-8 text; it names the format."""
-    found = known_format(start) or (_UTF16 if b"\0" in start[:2] else None)
+    found = known_format(start) or not_fetched(start) or (_UTF16 if b"\0" in start[:2] else None)
     if found:
         raise InputError(f"{path} is {found}")

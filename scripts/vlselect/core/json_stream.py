@@ -95,7 +95,8 @@ class _Window:
             self.text += self._decoder.decode(data, final=self.ended)
         except UnicodeDecodeError as error:
             position = self._read - pending + error.start
-            raise RecordsFileError(self._path, position, "not UTF-8") from error
+            cure = "not UTF-8; if it is in another encoding, as LATIN1: iconv -f LATIN1 -t UTF-8"
+            raise RecordsFileError(self._path, position, f"{cure} FILE > NEW") from error
         self._read += len(data)
         return True
 

@@ -14,6 +14,10 @@ from transformers import PreTrainedConfig
 from vlselect.core.errors import InputError, MissingFileError, one_line
 
 _POINTER = b"version https://git-lfs"
+_OBJECTS = {
+    *("config.json", "generation_config.json", "processor_config.json"),
+    *("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"),
+}
 _COPY = "compare its size with the original's, and copy it again"
 _READ = (".json", ".jinja", ".model", ".safetensors", ".txt")  # what libraries read if it is there
 _UNCHECKED = ("chat_template.jinja", "merges.txt", "vocab.txt")  # and what they take as it is
@@ -93,7 +97,9 @@ def _broken(path: Path) -> str | None:
         if _begins_with(path, _POINTER):
             return f"{path.name} is a pointer of Git LFS: run `git lfs pull` in the folder"
         if path.suffix == ".json":
-            json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(path.read_text(encoding="utf-8"))
+            if path.name in _OBJECTS and not isinstance(value, dict):
+                return f"{path.name} holds no JSON object: {_COPY}"
         elif path.suffix == ".safetensors":
             with safe_open(path, framework="pt"):
                 pass

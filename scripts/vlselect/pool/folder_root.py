@@ -127,6 +127,8 @@ def _hint(name: str) -> str:
         return "; its separators are those of Windows: write /"
     if "%" in name and unquote(name) != name:
         return f"; it is quoted as in a URL: write {unquote(name)!r}"
+    if name.startswith("file:"):
+        return "; a URL of a file is file:///…, with its absolute path"
     if name.startswith("~"):
         return "; in records, ~ is no home folder: write paths that begin in the image root"
     return "; it begins or ends with a blank" if name != name.strip() else ""

@@ -120,6 +120,7 @@ OTHERS = {
     "bzip2": b"BZh91AY&SY" + bytes(100),
     "git lfs pull": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
     "a web page": b"<!DOCTYPE html><html></html>",
+    "a web page or XML": b"\r\n  <!doctype html>\n<html></html>",
 }
 
 

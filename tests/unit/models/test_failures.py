@@ -132,6 +132,10 @@ BROKEN = {
         f"{name} not fetched": (put(name, POINTER), f"{name} {FETCH}")
         for name in ("tokenizer.json", "config.json", "chat_template.jinja")
     },
+    **{
+        f"{name} a list": (put(name, b"[]"), f"{name} holds no JSON object: {COPY}")
+        for name in ("tokenizer.json", "config.json", "processor_config.json")
+    },
     "template cut off": (
         put("chat_template.jinja", b"{% for message in messages %}"),
         "its chat template is broken or cut off .*: compare the file with the original's",

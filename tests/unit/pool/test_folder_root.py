@@ -191,6 +191,7 @@ def test_what_the_intake_accepted_is_read_later(root):
         ("a\\1.png", "separators are those of Windows: write /"),
         ("a/50%25.png", "quoted as in a URL: write 'a/50%.png'"),
         ("~/a/1.png", "~ is no home folder"),
+        ("file:a/1.png", "a URL of a file is file:///…, with its absolute path"),
         ("a/1.png ", "begins or ends with a blank"),
         ("a/50%.png", "no such file in the image root$"),
     ],

@@ -215,6 +215,7 @@ def test_broken_exif_does_not_make_a_sound_image_bad(root, suffix):
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:a\n", "git lfs pull"),
         (b"<!DOCTYPE html><html>Not found</html>", "a web page .*; download it again"),
+        (b"\n<html>Not found</html>", "a web page .*; download it again"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not one of JPEG"),
     ],
 )
