@@ -28,7 +28,7 @@ rule tabulate_costs:
     params:
         costs=folder_of("costs"),
         selections=selection_jobs,
-        runs=checkpoint_names(),
+        runs=experiments.run_names(RUNS, CHECKPOINT, METHODS),
     shell:
         "python {input.code[0]:q} --costs {params.costs:q} --selections {params.selections:q}"
         " --runs {params.runs:q} --budgets {input.budgets:q} --out {output:q} 2> {log:q}"

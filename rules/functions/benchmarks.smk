@@ -7,14 +7,14 @@ Functions only.
 def benchmark_files():
     """Return the scores of every experiment's checkpoints on every task, and what the pool has of the tests."""
     path = "<results>/benchmarks/{model}/{method}/{budget}_seed-{seed}/{task}.json"
-    scores = [path.format(**run, task=task) for run in RUNS for task in TESTED]
+    scores = [path.format(**run, task=task) for run in TRAINED for task in TESTED]
     checks = ["<results>/benchmarks/tests.json"] if scores else []
     return [*checks, *scores, *contamination_table()]
 
 
 def benchmark_names():
     """Return all that is scored: checkpoints, each model as it comes, the majority answer."""
-    models = experiments.distinct(RUNS, "model")
+    models = experiments.distinct(TRAINED, "model")
     untrained = [experiments.UNTRAINED.format(model=model) for model in models]
     return [*checkpoint_names(), *untrained, experiments.MAJORITY]
 

@@ -6,6 +6,8 @@ Functions only.
 from vlselect.checkpoints.launching import launch_command
 from vlselect.config.finetune_settings import NO_EFFECT
 
+CHECKPOINT = "{model}/{method}/{budget}_seed-{seed}"
+
 
 def launcher(settings):
     """Return the program that starts a training script: Python, or accelerate for processes."""
@@ -41,8 +43,7 @@ def unquantised_flags(wildcards):
 
 def checkpoint_names():
     """Return the checkpoints as they are named below checkpoints/ and benchmarks/."""
-    pattern = "{model}/{method}/{budget}_seed-{seed}"
-    return experiments.run_names(RUNS, pattern, METHODS)
+    return experiments.run_names(TRAINED, CHECKPOINT, METHODS)
 
 
 def merged_files():

@@ -10,6 +10,7 @@ from vlselect.core.sources import imported_sources
 
 RESULTS = f"results/{config['run']}"
 RUNS = experiments.experiment_runs(config)  # each a model, method, budget and seed
+TRAINED = [run for run in RUNS if run["model"]]  # all of them, or none without models
 METHODS = list(config["methods"])
 
 

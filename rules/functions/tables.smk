@@ -11,7 +11,7 @@ def selects(method):
 
 def compares():
     """Return whether there are benchmarks, and every model is finetuned on the full pool too."""
-    return bool(TESTED) and experiments.has_references(RUNS)
+    return bool(TESTED) and experiments.has_references(TRAINED)
 
 
 def table_files():
@@ -19,7 +19,7 @@ def table_files():
     names = ["subset_composition", "subset_overlap", "cost"]
     if budget_tables():
         names += ["budgets"]
-    if TESTED and RUNS:
+    if TESTED and TRAINED:
         names += ["benchmark_scores"]
     if compares():
         names += ["relative_by_seed", "relative_performance", "comparison_with_random"]

@@ -63,12 +63,13 @@ def stand_in(folder: Path, config: dict) -> None:
     if "digits" in config:
         return
     paths = {config["pool"]["records"]}
-    for task in config["tasks"].values():
+    for task in config.get("tasks", {}).values():
         paths |= {task[split] for split in ("validation", "test") if split in task}
         paths |= {
             text for text in texts(task.get("build")) if re.fullmatch(r"[\w.-]+/[\w./-]+", text)
         }
-    paths |= {m["path"] for m in config["models"].values() if not m.get("revision")}
+    models = config.get("models", {}).values()
+    paths |= {m["path"] for m in models if not m.get("revision")}
     for path in map(folder.joinpath, sorted(paths)):
         if path.suffix in {".json", ".tsv", ".jsonl"}:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -92,6 +92,18 @@ def refused(tmp_path, config):
     return done.stdout
 
 
+def test_a_selection_that_runs_no_model_needs_neither_models_nor_tasks(tmp_path):
+    config = {key: mini()[key] for key in ("run", "pool", "seeds")}
+    config |= {"methods": {"random": {}}, "experiments": {"main": {"methods": ["random"]}}}
+    stand_in(tmp_path, config)
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(config))
+    planned = jobs(succeeded(snakemake(tmp_path, path, "-n")))
+    assert {"prepare_pool", "check_budgets", "select_random", "tabulate_costs"} <= planned
+    assert not [rule for rule in planned if "model" in rule or "benchmark" in rule]
+    assert "tokens: budgets in tokens need a model" in refused(tmp_path, config | {"tokens": [90]})
+
+
 def test_wrong_keys_and_values_are_named_together(tmp_path):
     config = mini(ratios=[0.2, 1.5], colour="blue")
     config["tasks"]["alpha"]["tset"] = "x.json"

@@ -36,4 +36,4 @@ def budget_labels(experiment: Mapping) -> list[str]:
 
 def counts_tokens(config: Mapping) -> bool:
     """Return whether some experiment has a budget in tokens."""
-    return any(experiment["tokens"] for experiment in config["experiments"].values())
+    return any(experiment.get("tokens") for experiment in config["experiments"].values())

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import jsonschema
 
+from vlselect.config.budgets import counts_tokens
 from vlselect.core import registry
 from vlselect.core.errors import InputError
 
@@ -166,6 +167,8 @@ def _dangling(config: Mapping) -> Iterator[str]:
 
 def _constraint_problems(config: Mapping) -> Iterator[str]:
     constraints = config.get("constraints", {})
+    if counts_tokens(config) and not config["models"]:
+        yield "tokens: budgets in tokens need a model that counts them, but `models` is empty"
     named = {
         "token_model": config.get("token_model"),
         "constraints.duplicates.model": (constraints.get("duplicates") or {}).get("model"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from vlselect.config.budgets import FULL, budget_labels, complete_budgets
 
-SECTIONS = ("tasks", "models", "methods", "experiments")  # only a cached run may leave them out
+SECTIONS = ("tasks", "models", "methods", "experiments")  # empty where absent
 UNTRAINED = "{model}/pretrained/ratio-0.0_seed-0"  # benchmarks of a model as it comes
 MAJORITY = "majority"  # benchmarks of no model
 
@@ -26,13 +26,14 @@ def experiment_runs(config: Mapping) -> list[dict]:
     Returns
     -------
     list of dict
-        Keys model, method, budget (as in paths) and seed.
+        Keys model, method, budget (as in paths) and seed. The model is empty where the config has
+        none: nothing is finetuned then.
     """
     runs = {}
     for experiment in config["experiments"].values():
         for method in experiment["methods"]:
             labels = [FULL] if method == "full" else budget_labels(experiment)
-            for model in experiment["models"]:
+            for model in experiment["models"] or [""]:
                 for budget in labels:
                     for seed in experiment["seeds"]:
                         runs[model, method, budget, seed] = None
@@ -69,4 +70,4 @@ def describe_runs(runs: Iterable[Mapping]) -> str:
     if not runs:
         return "Drawn from tables that came with the project."
     models, seeds = (", ".join(map(str, distinct(runs, key))) for key in ("model", "seed"))
-    return f"Model: {models}. Seeds: {seeds}."
+    return f"Model: {models}. Seeds: {seeds}." if runs[0]["model"] else f"Seeds: {seeds}."

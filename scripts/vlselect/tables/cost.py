@@ -149,7 +149,7 @@ def method_rows(
         all jobs behind it; ``{subset}`` in a name stands for the last part of the subset's name.
     runs : sequence of Run
         Checkpoints; their benchmark files are
-        ``<finetuning>/<model>/<method>/<budget>_seed-<s>.jsonl``.
+        ``<finetuning>/<model>/<method>/<budget>_seed-<s>.jsonl``. Without a model, there is none.
     finetuning : str
         Name of the finetuning rule.
 
@@ -169,17 +169,16 @@ def method_rows(
             [stage_cost(folder, f"{finetuning}/{model}/{method}/{run.label}") for run in seeds]
         )
         for (model, method, ratio), seeds in groups.items()
+        if model
     }
     full = {key[0]: cost.device for key, cost in finetuned.items() if key[1] == REFERENCE}
     rows = []
     for (model, method, ratio), seeds in groups.items():
         selection = mean([total(costs[name] for name in behind[run]) for run in seeds])
-        finetune = finetuned[model, method, ratio]
-        levels = {
-            "selection": selection,
-            "finetuning": finetune,
-            "total": total([selection, finetune]),
-        }
+        levels = {"selection": selection}
+        if model:
+            finetune = finetuned[model, method, ratio]
+            levels |= {"finetuning": finetune, "total": total([selection, finetune])}
         for level, cost in levels.items():
             share = 100.0 * cost.device / full.get(model, float("nan"))
             rows.append(_row(level, method, cost, model, ratio, share))

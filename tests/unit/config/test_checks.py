@@ -135,7 +135,6 @@ def test_checking_twice_changes_nothing():
         ("models.target.batch_tokens", 0, "config.models.target.batch_tokens: 0"),
         ("models.target.dtype", "int8", "config.models.target.dtype: 'int8'"),
         ("models.target.device", "tpu", "config.models.target.device: 'tpu'"),
-        ("models", {}, "config.models: {} "),
         ("gradients.projection", {"type": "fft"}, "config.gradients.projection.type: 'fft'"),
         ("gradients.warm_up", {"fraction": 0}, "config.gradients.warm_up.fraction: 0"),
         ("finetune", {"adapter": "prefix"}, "config.finetune.adapter: 'prefix'"),

@@ -45,6 +45,16 @@ def test_the_first_model_and_the_configs_seeds_and_budgets_are_taken_where_none_
     ]
 
 
+def test_without_models_subsets_are_chosen_all_the_same():
+    found = runs({"methods": ["random"]}, models={})
+    assert [(run["model"], run["seed"]) for run in found] == [("", 0), ("", 1)]
+    assert run_names(found, NAME, ["random"]) == [
+        "random/ratio-0.2_seed-0",
+        "random/ratio-0.2_seed-1",
+    ]
+    assert describe_runs(found) == "Seeds: 0, 1."
+
+
 def test_a_run_of_two_experiments_is_one_run():
     once, more = {"methods": ["random"], "seeds": [0]}, {"methods": ["random"], "seeds": [0, 2]}
     assert [run["seed"] for run in runs(once, more)] == [0, 2]

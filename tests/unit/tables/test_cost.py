@@ -162,6 +162,12 @@ def test_without_finetuning_on_full_there_is_no_share(folder):
     assert all(math.isnan(row["relative_to_full"]) for row in rows)
 
 
+def test_without_a_model_there_is_selection_alone(folder):
+    runs = [Run("", run.method, run.ratio, run.seed) for run in RUNS]
+    table = by_name(method_rows(folder, selections(), runs, "finetune_model"))
+    assert table.keys() == {("full", "selection"), ("icons", "selection")}
+
+
 def test_each_seed_has_its_own_jobs(folder):
     """If the warm-up depends on the seed, each seed is charged for its own."""
     for seed, wall in (("0", 4.0), ("1", 8.0)):
