@@ -32,8 +32,10 @@ BARE_llama-factory := llamafactory==0.9.5
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed ## run the whole pipeline on its embedded data
-	$(SNAKEMAKE) --cores all
+demo: $(VENV)/.installed ## run the whole pipeline on its embedded data, to the report and the explorer
+	$(SNAKEMAKE) all make_explorer --cores all
+	$(SNAKEMAKE) --report results/digits/report.html
+	@echo "Open $(FOLDER)/results/digits/report.html (figures) and explorer.html beside it (samples)."
 
 test: $(VENV)/.installed-dev ## run all tests
 	$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder
