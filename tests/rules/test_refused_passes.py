@@ -8,6 +8,7 @@ import extract_attention
 import extract_clip
 import extract_features
 import extract_hidden
+import extract_visual
 import finetune_model
 import numpy as np
 import pandas as pd
@@ -84,19 +85,21 @@ def adapter(tiny_vlm, tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=["features", "attention", "clip", "hidden", "gradients", "norms"])
+@pytest.fixture(params=["features", "attention", "visual", "clip", "hidden", "gradients", "norms"])
 def run(request, pool, model, clip, adapter, tmp_path):
     """Run a pass with more flags; return its shards."""
     name = request.param
     script = {
         "features": extract_features,
         "attention": extract_attention,
+        "visual": extract_visual,
         "clip": extract_clip,
         "hidden": extract_hidden,
     }.get(name, collect_gradients)
     kinds = {
         "features": ("activations", "last_token", "mean_hidden", "likelihood"),
         "attention": ("attended",),
+        "visual": ("visual",),
         "clip": ("clip",),
         "gradients": ("out", "losses"),
     }.get(name, ("out",))
@@ -105,6 +108,8 @@ def run(request, pool, model, clip, adapter, tmp_path):
     flags += ["--model", clip if name == "clip" else model, "--batch-size", 16]
     if name == "attention":
         flags += ["--instruction", "question", "--layer", 1, "--mass", 0.9]
+    if name == "visual":
+        flags += ["--layer", 1]
     if name == "hidden":
         flags += ["--names", "pool", "--positions", "all"]
     if script is collect_gradients:

@@ -18,6 +18,7 @@ METHODS = {  # what is not as the rules' defaults have it
     "el2n": {},
     "icons": {},
     "perplexity": {},
+    "prism": {},
     "random": {},
     "scalselect": {},
     "self_filter": {"neighbours": 3},
@@ -75,6 +76,7 @@ def make_signals(folder, rng, pool):
     return {
         **dict.fromkeys(("el2n", "perplexity", "self_sup", "semdedup"), plain),
         **dict.fromkeys(("clip_score", "scalselect"), {"scores": seen}),
+        "prism": {"scores": seen},
         "coincide": {
             "activations": array,
             "assignments": pd.DataFrame({"row": np.arange(n), "cluster": cluster}),
