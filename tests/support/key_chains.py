@@ -24,7 +24,7 @@ CHOSEN = (
     "select_random select_icons select_targeted select_coincide select_scalselect"
     " select_clip_score select_el2n select_perplexity select_semdedup select_d2_pruning"
     " select_self_sup select_self_filter"
-    " select_prism"
+    " select_prism select_mcl"
 )
 FINETUNE = (
     "rank alpha dropout target_modules train_modules freeze epochs max_steps learning_rate"
@@ -135,6 +135,8 @@ CHOICE = [
     ("score_scalselect", "methods.scalselect.energy"),
     ("select_scalselect", "methods.scalselect.text_only"),
     ("extract_attention", "methods.scalselect.model"),
+    ("extract_concepts", below("methods.mcl", "pairs min_samples tagger")),
+    ("select_mcl", "methods.mcl.cover"),
     ("extract_visual", "methods.prism.layer"),
     ("score_prism", "methods.prism.variant"),
     ("select_prism", "methods.prism.text_only"),

@@ -17,6 +17,7 @@ METHODS = {  # what is not as the rules' defaults have it
     "d2_pruning": {},
     "el2n": {},
     "icons": {},
+    "mcl": {},
     "perplexity": {},
     "prism": {},
     "random": {},
@@ -84,9 +85,20 @@ def make_signals(folder, rng, pool):
         },
         "d2_pruning": plain | {"neighbours": pd.DataFrame(graph)},
         "icons": {"votes": pd.DataFrame(votes)},
+        "mcl": make_concepts(np.random.default_rng(7), n),
         "random": {},
         "self_filter": plain | {"clip": array},
         "targeted": {"gradients": gradients, "validation": {"vqa": target}},
+    }
+
+
+def make_concepts(rng, n):
+    """Make a few concepts for each sample, some for none; importances repeat."""
+    own = [np.flatnonzero(rng.random(12) < 0.2).astype(np.int32) for _ in range(n)]
+    vocabulary = pd.DataFrame({"importance": rng.integers(0, 5, 12) / 4})
+    return {
+        "concepts": pd.DataFrame({"row": np.arange(n), "concepts": own}),
+        "vocabulary": vocabulary,
     }
 
 
