@@ -28,6 +28,11 @@ def test_votes_that_a_budget_has_room_for():
     assert kept.to_dict() == {"a": 1.0, "b": 1.0, "c": 0.0}
     kept = evidence.kept_votes(votes, IDS, 30)
     assert kept.to_dict() == {"a": 1.0, "b": 1.0, "c": 0.5}
+    last = votes.assign(mean_rank=votes["row"] / N)  # of equal votes, the last rows first
+    assert evidence.kept_votes(last, IDS, 30).to_dict() == {"a": 1.0, "b": 1.0, "c": 0.5}
+    assert evidence.kept_votes(last[["row", "b", "c", "votes", "mean_rank"]], IDS, 5)["b"] == 0.25
+    one = votes_of(a=range(20)).assign(mean_rank=votes["row"] / N, votes=1)
+    assert evidence.kept_votes(one, IDS, 20)["a"] == 0 != evidence.kept_votes(votes, IDS, 20)["a"]
     refused = naming(votes.copy(), np.arange(50, 60))  # as cast_votes writes them
     refused.loc[50:59, ["a", "b", "c", "votes"]], refused.loc[50:59, "mean_rank"] = 0, np.nan
     assert evidence.kept_votes(refused, IDS, 25)["c"] == 0.5
@@ -85,6 +90,12 @@ def test_wrong_answers_are_counted_where_their_losses_stand_apart(noise):
 def test_losses_of_one_kind_are_not_split(law):
     values = getattr(np.random.default_rng(2), law)(size=5000)
     assert not evidence.split(values).two_kinds
+
+
+def test_a_few_that_are_easy_make_no_others_wrong():
+    values = np.r_[np.zeros(10), np.random.default_rng(3).normal(4, 0.3, 90)]
+    found = evidence.split(values)
+    assert found.explained > evidence.TWO_KINDS and found.share == 0.9 and not found.two_kinds
 
 
 def test_repeated_samples_are_those_beyond_the_first_of_their_kind():

@@ -114,7 +114,7 @@ def read_tagged(tokens: Iterable) -> Found:
             continue
         concepts.append(own)
         head = _tagged_concept(token.head)
-        if head is not None and token.head is not token and head != own:
+        if head not in (None, own):
             edges.append((own, head))
     return Found(concepts, edges)
 
