@@ -21,10 +21,10 @@ ALL = (  # with what is made on request only
 )
 
 CHOSEN = (
+    "select_prism select_mcl "
     "select_random select_icons select_targeted select_coincide select_scalselect"
     " select_clip_score select_el2n select_perplexity select_semdedup select_d2_pruning"
     " select_self_sup select_self_filter"
-    " select_prism select_mcl"
 )
 FINETUNE = (
     "rank alpha dropout target_modules train_modules freeze epochs max_steps learning_rate"

@@ -12,14 +12,14 @@ from vlselect.core.store import ShardedArray
 from vlselect.subsets.method_runner import MethodRunner
 
 METHODS = {  # what is not as the rules' defaults have it
+    "mcl": {},
+    "prism": {},
     "clip_score": {},
     "coincide": {"temperature": 0.5},
     "d2_pruning": {},
     "el2n": {},
     "icons": {},
-    "mcl": {},
     "perplexity": {},
-    "prism": {},
     "random": {},
     "scalselect": {},
     "self_filter": {"neighbours": 3},
@@ -75,9 +75,10 @@ def make_signals(folder, rng, pool):
     votes = {"row": np.arange(n), "votes": rng.integers(0, 4, n), "mean_rank": rng.random(n)}
     plain = {"scores": scores}
     return {
+        "mcl": make_concepts(np.random.default_rng(7), n),
+        "prism": {"scores": seen},
         **dict.fromkeys(("el2n", "perplexity", "self_sup", "semdedup"), plain),
         **dict.fromkeys(("clip_score", "scalselect"), {"scores": seen}),
-        "prism": {"scores": seen},
         "coincide": {
             "activations": array,
             "assignments": pd.DataFrame({"row": np.arange(n), "cluster": cluster}),
@@ -85,7 +86,6 @@ def make_signals(folder, rng, pool):
         },
         "d2_pruning": plain | {"neighbours": pd.DataFrame(graph)},
         "icons": {"votes": pd.DataFrame(votes)},
-        "mcl": make_concepts(np.random.default_rng(7), n),
         "random": {},
         "self_filter": plain | {"clip": array},
         "targeted": {"gradients": gradients, "validation": {"vqa": target}},
