@@ -9,7 +9,7 @@ import pytest
 
 from vlselect.tables.declarations import TABLES, write_table
 
-N = 60
+N = 120
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def make_run(results, taken=None):
     (results / "pool/budgets.json").write_text(json.dumps({"ratio-0.2": 12, "ratio-0.5": 30}))
     summary = {"read": N, "accepted": N} | ({"taken": taken} if taken else {})
     (results / "pool/summary.json").write_text(json.dumps(summary))
-    votes = pd.DataFrame({"row": rows, "alpha": rows < 12, "beta": rows >= 48}).astype(int)
+    votes = pd.DataFrame({"row": rows, "alpha": rows < 12, "beta": rows >= 96}).astype(int)
     votes["votes"] = votes["alpha"] + votes["beta"]
     write(results / "votes/seed-0.parquet", votes.assign(mean_rank=1 - rows / N))
     write(results / "tasks/alpha/validation.parquet", pool[:7])
@@ -50,25 +50,25 @@ def test_a_run_is_read_from_its_files(folder, capsys):
     lines = say(capsys)
     assert lines[:2] == ["results/mine:", "What fits: `methods: {targeted: {}}`"]
     text = "\n".join(lines)
-    assert "the 12 samples with the most votes have 0 % of those that beta votes for" in text
-    assert "7 (alpha) to 9 (beta)" in text and "model: small" in text
+    assert "alpha shares 0.00 of its votes with another task" in text
+    assert "2 tasks, at least 7 (alpha)" in text and "model: small" in text
     assert len(lines) <= 8
 
 
 def test_gate_duplicates_and_tables_are_read(folder, capsys):
     results = folder / "results/mine"
     make_run(results)
-    loss = np.r_[np.full(12, 5.0), np.linspace(0, 0.3, N - 12)]
-    write(results / "gate/seed-0.parquet", pd.DataFrame({"group": "alpha", "loss": loss}))
-    pairs = pd.DataFrame({"row_a": range(6), "row_b": range(20, 26), "cosine": 0.99})
+    loss = np.r_[np.full(18, 5.0), np.linspace(0, 0.3, N - 18)]
+    write(results / "gate/seed-0.parquet", pd.DataFrame({"loss": loss}))
+    pairs = pd.DataFrame({"row_a": range(12), "row_b": range(20, 32), "cosine": 0.99})
     write(results / "duplicates.parquet", pairs)
     row = dict.fromkeys(TABLES["comparison_with_random"], 1)
     row |= {"method": "coincide", "difference": 5.5, "low": 2.0, "high": 9.0, "verdict": "higher"}
     (results / "tables").mkdir()
     write_table([row], "comparison_with_random", results / "tables/comparison_with_random.csv")
     text = "\n".join(say(capsys))
-    assert "What fits: `methods: {coincide: {}}`, `gate: {share: 0.2}`" in text
-    assert "20 % of the samples stand out" in text and "10 % of the samples repeat" in text
+    assert "What fits: `methods: {coincide: {}}`, `gate: {share: 0.15}`" in text
+    assert "15 % of their samples stand out" in text and "10 % of the samples repeat" in text
     assert "+5.5 points (2.0 to 9.0)" in text and "not known" not in text
 
 

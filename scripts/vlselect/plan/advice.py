@@ -120,79 +120,86 @@ def _repeats(given: Evidence, advice: Advice) -> list[str]:
 
 def _gate(given: Evidence, advice: Advice) -> list[str]:
     """Return the line of the gate if the losses say that there are wrong answers."""
-    if given.gate is None:
+    if given.gate is None or given.pool is None:
         proxy = "gradients: {warm_up: {fraction: 0.2, finetune: {epochs: 3}}}"
         line = f"gate: {{share: 0.2}}, {proxy}"
         advice.gaps.append(Gap("how many answers are wrong", line))
         return []
-    wrong = evidence.wrong_answers(given.gate)
-    sizes = given.gate["group"].value_counts().reindex(wrong.index)
-    share = float((wrong.fillna(0) * sizes).sum() / sizes.sum())
+    sources = given.pool["source"].to_numpy(object)
+    wrong = evidence.wrong_answers(given.gate["loss"].to_numpy(), sources)
+    sizes = given.pool["source"].value_counts()
+    share = float((wrong * sizes[wrong.index]).sum() / max(1, sizes[wrong.index].sum()))
     if share < WRONG:
         text = (
-            f"by their losses under the warmed-up model, {percent(share)} of the samples stand out"
+            f"in none of {len(sizes)} sources are the losses under the warmed-up model of two kinds"
         )
-        advice.facts.append(Fact(f"{text} in their groups: there is nothing to gate", GATE))
+        advice.facts.append(
+            Fact(f"{text}, as right and wrong answers are: nothing to gate by", GATE)
+        )
         return []
     most = str(wrong.idxmax())
     text = (
-        f"losses under the warmed-up model are of two kinds: {percent(share)} of the samples stand"
+        f"in {len(wrong)} of {len(sizes)} sources the losses under the warmed-up model are of two "
     )
-    text += f" out in their groups, as wrong answers do; most in {most}, {percent(wrong[most])}"
-    advice.facts.append(Fact(text, GATE))
+    text += f"kinds, as right and wrong answers are: {percent(share)} of their samples stand out, "
+    advice.facts.append(Fact(f"{text}most in {most}, {percent(wrong[most])}", GATE))
     return [f"gate: {{share: {min(0.5, math.ceil(share / STEP) * STEP):.2g}}}"]
 
 
 def _by_target(given: Evidence, advice: Advice) -> str | None:
     """Return the method for the tasks that validation samples show; None where there are none."""
     if given.validation:
-        small, large = (f(given.validation, key=given.validation.get) for f in (min, max))
-        text = f"validation samples of {len(given.validation)} tasks, {given.validation[small]} "
-        text += f"({small}) to {given.validation[large]} ({large}): methods can choose by them"
+        small, n = min(given.validation, key=given.validation.get), len(given.validation)
+        text = f"validation samples of {n} task{'s' * (n > 1)}, at least "
+        text += f"{given.validation[small]} ({small}): methods can choose by them"
         advice.facts.append(Fact(text, VALIDATION))
-    if given.votes is not None and given.pool is not None:
-        return _by_votes(given, advice)
-    if given.agreement is not None and given.histogram is not None:
-        return _by_agreement(given, advice)
-    if not given.validation:
+    if given.votes is not None:
+        file, overlaps = VOTES, evidence.vote_overlaps(given.votes)
+        votes = given.votes["votes"].mean()
+    elif given.agreement is not None and given.histogram is not None:
+        file, overlaps = AGREEMENT, evidence.overlaps(given.agreement)
+        votes = evidence.mean_votes(given.histogram)
+    elif given.validation:
+        line = "methods: {icons: {}}, experiments: {main: {methods: [icons]}}"
+        advice.gaps.append(Gap("whether the tasks agree on samples", line))
+        return "targeted: {}"
+    else:
         return None
-    line = "methods: {icons: {}}, experiments: {main: {methods: [icons]}}"
-    advice.gaps.append(Gap("whether the tasks agree on samples", line))
-    return "targeted: {}"
+    chance = evidence.chance_overlap(votes, len(overlaps))
+    agree = _agree(overlaps, chance, file, advice) and not _starved(given, advice)
+    return "icons: {}" if agree else "targeted: {}"
 
 
-def _by_votes(given: Evidence, advice: Advice) -> str:
+def _agree(overlaps: pd.Series, chance: float, file: str, advice: Advice) -> bool:
+    """Compare the overlap of each task's votes with that of tasks that have nothing in common."""
+    if overlaps.notna().sum() < 2:
+        advice.facts.append(Fact("fewer than two tasks vote: nothing to agree on", file))
+        return False
+    least = str(overlaps.idxmin())
+    alone = overlaps.index[overlaps < chance]
+    text = f"{least} shares {overlaps[least]:.2f} of its votes with another task, on average, and "
+    text += f"by chance it would be {chance:.2f}: "
+    others = f" (and {', '.join(alone.drop(least))})" if len(alone) > 1 else ""
+    ending = f"votes leave it{others} alone, turns do not" if len(alone) else "the tasks agree"
+    advice.facts.append(Fact(text + ending, file))
+    return not len(alone)
+
+
+def _starved(given: Evidence, advice: Advice) -> bool:
     """Compare what each task keeps of its votes with a random draw."""
+    if given.votes is None or given.pool is None:
+        return False
     n = given.budget or round(len(given.pool) / 5)
     kept = evidence.kept_votes(given.votes, given.pool["sample_id"].to_numpy(object), n)
     least, drawn = str(kept.idxmin()), n / len(given.pool)
-    if len(kept) == 1:
-        advice.facts.append(Fact(f"only {least} votes: there is nothing to agree on", VOTES))
-        return "targeted: {}"
     text = (
         f"the {n:,} samples with the most votes have {percent(kept[least])} of those that {least} "
     )
     text += f"votes for, a random draw {percent(drawn)}: "
-    starved = kept[least] < drawn
+    starved = bool(kept[least] < drawn)
     ending = "votes starve it, turns do not" if starved else "no task is starved by votes"
     advice.facts.append(Fact(text + ending, VOTES))
-    return "targeted: {}" if starved else "icons: {}"
-
-
-def _by_agreement(given: Evidence, advice: Advice) -> str:
-    """Compare the overlap of each task's votes with that of unrelated tasks."""
-    overlaps = evidence.overlaps(given.agreement)
-    if overlaps.notna().sum() < 2:
-        advice.facts.append(Fact("fewer than two tasks vote: nothing to agree on", AGREEMENT))
-        return "targeted: {}"
-    chance = evidence.chance_overlap(given.histogram, len(overlaps))
-    least = str(overlaps.idxmin())
-    text = f"{least} shares {overlaps[least]:.2f} of its votes with another task, on average, and "
-    text += f"by chance it would be {chance:.2f}: "
-    alone = overlaps[least] < chance
-    ending = "votes leave it alone, turns do not" if alone else "the tasks agree"
-    advice.facts.append(Fact(text + ending, AGREEMENT))
-    return "targeted: {}" if alone else "icons: {}"
+    return starved
 
 
 def _without_target(given: Evidence, advice: Advice) -> str:

@@ -10,10 +10,13 @@ from scipy.sparse.csgraph import connected_components
 from vlselect.core.ordering import top
 from vlselect.core.refused import accepted, refused_in
 from vlselect.tables.declarations import HIGHER, LOWER
+from vlselect.tables.task_agreement import task_agreement
 from vlselect.tables.votes_histogram import voters
 
-TWO_KINDS = 0.8  # of the variance between two parts; a normal or exponential law has 0.65 at most
-FEWEST = 20  # samples of a group that can show two kinds
+TWO_KINDS = (
+    0.8  # of the variance between two parts; a normal or exponential law has 0.65, an even one 0.75
+)
+FEWEST = 100  # samples of a source that can show two kinds
 
 
 class Split(NamedTuple):
@@ -48,21 +51,34 @@ def kept_votes(votes: pd.DataFrame, sample_ids: np.ndarray, budget: int) -> pd.S
 
 
 def overlaps(agreement: pd.DataFrame) -> pd.Series:
-    """Average each task's overlap of votes (Jaccard) with those of the other tasks, over seeds."""
+    """Average each task's overlap of votes (Jaccard) with those of the other tasks, over seeds.
+
+    `agreement` has task_a, task_b and jaccard of each pair, as ``task_agreement.csv``.
+    """
     pairs = agreement[agreement["task_a"] != agreement["task_b"]]
     ends = [pairs.set_index(side)["jaccard"] for side in ("task_a", "task_b")]
     tasks = agreement["task_a"].drop_duplicates()
     return pd.concat(ends).groupby(level=0).mean().reindex(tasks)
 
 
-def chance_overlap(histogram: pd.DataFrame, n_tasks: int) -> float:
+def vote_overlaps(votes: pd.DataFrame) -> pd.Series:
+    """Compute the same from the votes themselves."""
+    own = votes[voters(votes)]
+    return overlaps(task_agreement(own, own))
+
+
+def chance_overlap(mean_votes: float, n_tasks: int) -> float:
     """Compute the Jaccard overlap that two tasks' votes would have if they had nothing in common.
 
     Each votes for the share p of the pool; then p² of it have both votes, and 2p − p² either.
     """
-    (_, one), *_ = histogram.groupby(["ratio", "seed"], sort=False)
-    p = (one["votes"] * one["n"]).sum() / one["n"].sum() / n_tasks
-    return float(p / (2 - p))
+    p = mean_votes / n_tasks
+    return p / (2 - p)
+
+
+def mean_votes(histogram: pd.DataFrame) -> float:
+    """Compute the mean number of votes of a sample from ``votes_histogram.csv``."""
+    return float((histogram["votes"] * histogram["n"]).sum() / histogram["n"].sum())
 
 
 def split(values: np.ndarray) -> Split:
@@ -80,18 +96,28 @@ def split(values: np.ndarray) -> Split:
     return Split(float(upper[cut] / len(ordered)), float(between[cut] / total))
 
 
-def wrong_answers(gate: pd.DataFrame) -> pd.Series:
-    """Estimate the share of wrong answers in each group of a gate: its samples of a higher kind.
+def wrong_answers(losses: np.ndarray, sources: np.ndarray) -> pd.Series:
+    """Estimate the share of wrong answers in the sources whose losses are of two kinds.
 
-    0 where the losses of a group are of one kind, as they are under a model that has not learnt its
-    task; NaN where there are too few samples. `gate` is ``gate/seed-<s>.parquet``.
+    Parameters
+    ----------
+    losses, sources : arrays, shape (N,)
+        Losses of ``gate/seed-<s>.parquet`` (NaN for refused samples). By source, not by the gate's
+        group: a wrong answer often lands in the group of another task.
+
+    Returns
+    -------
+    Series
+        By source; those with losses of one kind are left out, as are small ones. There, either all
+        answers are right or the model has not learnt to tell.
     """
+    known = ~np.isnan(losses)
     found = {}
-    for group, part in gate[gate["loss"].notna()].groupby("group"):
-        parts = split(part["loss"].to_numpy())
-        found[group] = parts.share if parts.two_kinds else 0.0
-        if len(part) < FEWEST:
-            found[group] = np.nan
+    for source in sorted(set(sources[known])):
+        own = losses[known & (sources == source)]
+        parts = split(own)
+        if len(own) >= FEWEST and parts.two_kinds:
+            found[source] = parts.share
     return pd.Series(found, dtype=float)
 
 

@@ -46,10 +46,18 @@ def test_overlaps_are_means_over_the_other_tasks_and_seeds():
 
 def test_overlap_by_chance_is_that_of_independent_votes():
     counts = {0: 640, 1: 320, 2: 40}  # two tasks, each votes for 20 % of 1,000
-    rows = [("0.1", "0", v, n) for v, n in counts.items()] * 2
+    rows = [("0.1", str(seed), v, n) for seed in (0, 1) for v, n in counts.items()]
     table = pd.DataFrame(rows, columns=["ratio", "seed", "votes", "n"])
-    expected = 40 / 360
-    assert evidence.chance_overlap(table, 2) == pytest.approx(expected)
+    mean = evidence.mean_votes(table)
+    assert mean == pytest.approx(0.4)
+    assert evidence.chance_overlap(mean, 2) == pytest.approx(40 / 360)
+
+
+def test_votes_overlap_as_their_table_says():
+    votes = votes_of(a=range(20), b=range(10, 30), c=range(50, 70))
+    assert evidence.vote_overlaps(votes).to_dict() == pytest.approx(
+        {"a": 1 / 6, "b": 1 / 6, "c": 0}
+    )
 
 
 def slow_split(values):
@@ -76,11 +84,11 @@ def test_wrong_answers_are_counted_where_their_losses_stand_apart(noise):
     n, wrong = 2000, round(2000 * noise)
     learnt = np.r_[rng.exponential(0.1, n - wrong), rng.normal(4, 1, wrong)]
     not_learnt = rng.normal(2, 0.5, n)  # right or wrong, all are surprising
-    gate = pd.DataFrame({"group": ["learnt"] * n + ["other"] * n + ["few"] * 5 + [""]})
-    gate["loss"] = np.r_[learnt, not_learnt, 0, 0, 0, 0, 9, np.nan]
-    found = evidence.wrong_answers(gate)
-    assert found["learnt"] == pytest.approx(noise, abs=0.01)
-    assert found["other"] == 0 and np.isnan(found["few"]) and list(found.index)[0] == "few"
+    sources = np.array(["learnt"] * n + ["other"] * n + ["few"] * 20 + ["learnt"], dtype=object)
+    losses = np.r_[learnt, not_learnt, [0] * 15, [9] * 5, np.nan]  # the last one is refused
+    order = rng.permutation(len(losses))
+    found = evidence.wrong_answers(losses[order], sources[order])
+    assert list(found.index) == ["learnt"] and found["learnt"] == pytest.approx(noise, abs=0.01)
 
 
 @pytest.mark.parametrize("law", ["normal", "exponential", "uniform"])
