@@ -24,8 +24,8 @@ def write(path, frame):
     frame.to_parquet(path)
 
 
-def make_run(results, taken=None):
-    """A pool with votes of two tasks that share nothing, and validation samples."""
+def make_run(results, taken=None, beta=96):
+    """A pool with votes of two tasks, the second for rows from `beta` on, and validation samples."""
     rows = np.arange(N)
     pool = pd.DataFrame({"row": rows, "sample_id": [f"s{i}" for i in rows], "source": "a"})
     pool["n_images"], pool["digest"] = 1, [f"d{i}" for i in rows]
@@ -33,7 +33,9 @@ def make_run(results, taken=None):
     (results / "pool/budgets.json").write_text(json.dumps({"ratio-0.2": 12, "ratio-0.5": 30}))
     summary = {"read": N, "accepted": N} | ({"taken": taken} if taken else {})
     (results / "pool/summary.json").write_text(json.dumps(summary))
-    votes = pd.DataFrame({"row": rows, "alpha": rows < 12, "beta": rows >= 96}).astype(int)
+    votes = pd.DataFrame(
+        {"row": rows, "alpha": rows < 12, "beta": (rows >= beta) & (rows < beta + 24)}
+    ).astype(int)
     votes["votes"] = votes["alpha"] + votes["beta"]
     write(results / "votes/seed-0.parquet", votes.assign(mean_rank=1 - rows / N))
     write(results / "tasks/alpha/validation.parquet", pool[:7])
@@ -55,6 +57,21 @@ def test_a_run_is_read_from_its_files(folder, capsys):
     assert len(lines) <= 8
 
 
+def write_comparison(results):
+    row = dict.fromkeys(TABLES["comparison_with_random"], 1)
+    row |= {"method": "coincide", "difference": 5.5, "low": 2.0, "high": 9.0, "verdict": "higher"}
+    path = results / "tables/comparison_with_random.csv"
+    path.parent.mkdir()
+    write_table([row], "comparison_with_random", path)
+
+
+def test_votes_are_counted_in_the_smallest_subset(folder, capsys):
+    make_run(folder / "results/mine", beta=0)
+    text = "\n".join(say(capsys))
+    assert "What fits: `methods: {icons: {}}`" in text
+    assert "the 12 samples with the most votes have 50 % of those that beta votes for" in text
+
+
 def test_gate_duplicates_and_tables_are_read(folder, capsys):
     results = folder / "results/mine"
     make_run(results)
@@ -62,10 +79,7 @@ def test_gate_duplicates_and_tables_are_read(folder, capsys):
     write(results / "gate/seed-0.parquet", pd.DataFrame({"loss": loss}))
     pairs = pd.DataFrame({"row_a": range(12), "row_b": range(20, 32), "cosine": 0.99})
     write(results / "duplicates.parquet", pairs)
-    row = dict.fromkeys(TABLES["comparison_with_random"], 1)
-    row |= {"method": "coincide", "difference": 5.5, "low": 2.0, "high": 9.0, "verdict": "higher"}
-    (results / "tables").mkdir()
-    write_table([row], "comparison_with_random", results / "tables/comparison_with_random.csv")
+    write_comparison(results)
     text = "\n".join(say(capsys))
     assert "What fits: `methods: {coincide: {}}`, `gate: {share: 0.15}`" in text
     assert "15 % of their samples stand out" in text and "10 % of the samples repeat" in text
@@ -77,7 +91,10 @@ def test_the_largest_trial_stands_for_a_run_that_has_not_begun(folder, capsys):
         make_run(folder / f"results/mine-trial-{size}", taken=20)
     (folder / "results/mine-trial-9000x").mkdir()
     (folder / "results/mine/logs").mkdir(parents=True)
-    assert say(capsys)[0] == "results/mine-trial-512:"
+    write_comparison(folder / "results/mine-trial-512")  # of checkpoints that have seen little
+    lines = say(capsys)
+    assert lines[0] == "results/mine-trial-512:" and "targeted" in lines[1]
+    assert any("what a subset is worth, by finetuning" in line for line in lines)
     make_run(folder / "results/mine")
     assert say(capsys)[0] == "results/mine:"
 
