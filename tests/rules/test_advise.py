@@ -25,7 +25,7 @@ def write(path, frame):
 
 
 def make_run(results, taken=None, beta=96):
-    """A pool with votes of two tasks, the second for rows from `beta` on, and validation samples."""
+    """A pool with votes of two tasks, the second from row `beta` on, and validation samples."""
     rows = np.arange(N)
     pool = pd.DataFrame({"row": rows, "sample_id": [f"s{i}" for i in rows], "source": "a"})
     pool["n_images"], pool["digest"] = 1, [f"d{i}" for i in rows]
