@@ -26,7 +26,7 @@ LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
 BARE_llama-factory := llamafactory==0.9.5
 
-.PHONY: help demo test check docs trial plan status report card figures test-cpus test-loaders test-conda \
+.PHONY: help demo test check docs trial plan advise status report card figures test-cpus test-loaders test-conda \
 	test-slurm size performance clean
 
 help: ## list what there is to make
@@ -55,6 +55,9 @@ trial: $(VENV)/.installed ## run everything on few samples, as results/<run>-tri
 
 plan: $(VENV)/.installed ## say what a run will take, extrapolated from two trials: CONFIG=my.yaml [TRIAL=512]
 	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/plan_run.py" --configfile "$(FILE)" --trial $(TRIAL) -- --cores all
+
+advise: $(VENV)/.installed ## say which method fits the pool of a run or of its trial, and why: CONFIG=my.yaml
+	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/advise.py" --configfile "$(FILE)"
 
 status: $(VENV)/.installed ## say how far a run is, also while it runs: CONFIG=my.yaml
 	@$(SNAKEMAKE) --summary --quiet --configfile "$(FILE)" | \

@@ -54,6 +54,7 @@ def mend_start():
 SHARED = {
     *("extract_features", "extract_attention", "extract_clip", "check_samples"),
     *("extract_representation", "extract_validation_representation"),
+    "extract_visual",
     *("warm_up", "collect_gradients", "collect_validation_gradients"),
 }
 

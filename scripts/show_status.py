@@ -13,7 +13,7 @@ from pathlib import Path
 
 STAGES = (  # folders and files of a run, left to right
     *("raw", "models", "pool", "tasks", "features", "gradients", "influence", "votes"),
-    *("clusters", "neighbours", "duplicates.parquet", "scores", "subsets", "exports"),
+    *("clusters", "concepts", "neighbours", "duplicates.parquet", "scores", "subsets", "exports"),
     *("checkpoints", "benchmarks", "tables", "figures"),
 )
 RECENT = 300  # seconds

@@ -44,6 +44,14 @@ def score_net_flags():
     return shlex.join(flags)
 
 
+def concept_flags():
+    """Return the flags of MCL's concepts."""
+    settings = config["methods"]["mcl"]
+    flags = ["--tagger", settings["tagger"]] if settings["tagger"] else []
+    flags += ["--pairs"] if settings["pairs"] else []
+    return shlex.join([*flags, "--min-samples", str(settings["min_samples"])])
+
+
 def of_run(section, paths):
     """Return an input function: the paths with this section's seed in the job's run."""
 

@@ -8,6 +8,7 @@ import extract_attention
 import extract_clip
 import extract_features
 import extract_representation
+import extract_visual
 import finetune_model
 import numpy as np
 import pandas as pd
@@ -84,13 +85,16 @@ def adapter(tiny_vlm, tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=["features", "attention", "clip", "hidden", "output", "gradients", "norms"])
+@pytest.fixture(
+    params=["features", "attention", "visual", "clip", "hidden", "output", "gradients", "norms"]
+)
 def run(request, pool, model, clip, adapter, tmp_path):
     """Run a pass with more flags; return its shards."""
     name = request.param
     script = {
         "features": extract_features,
         "attention": extract_attention,
+        "visual": extract_visual,
         "clip": extract_clip,
         "hidden": extract_representation,
         "output": extract_representation,
@@ -98,6 +102,7 @@ def run(request, pool, model, clip, adapter, tmp_path):
     kinds = {
         "features": ("activations", "last_token", "mean_hidden", "likelihood"),
         "attention": ("attended",),
+        "visual": ("visual",),
         "clip": ("clip",),
         "gradients": ("out", "losses"),
     }.get(name, ("out",))
@@ -109,6 +114,8 @@ def run(request, pool, model, clip, adapter, tmp_path):
     if name in ("hidden", "output"):
         flags += ["--names", "pool", "--kind", name]
         flags += ["--positions", "all"] if name == "hidden" else []
+    if name == "visual":
+        flags += ["--layer", 1]
     if script is collect_gradients:
         part = "pool" if name == "gradients" else "alpha"
         flags += ["--names", part, "--adapter", adapter, "--dim", 32]

@@ -21,6 +21,7 @@ ALL = (  # with what is made on request only
 )
 
 CHOSEN = (
+    "select_prism select_mcl "
     "select_random select_icons select_targeted select_clean_turns select_coincide"
     " select_scalselect select_clip_score select_el2n select_perplexity select_semdedup"
     " select_d2_pruning select_self_sup select_self_filter"
@@ -135,6 +136,12 @@ CHOICE = [
     ("score_scalselect", "methods.scalselect.energy"),
     ("select_scalselect", "methods.scalselect.text_only"),
     ("extract_attention", "methods.scalselect.model"),
+    ("extract_concepts", below("methods.mcl", "pairs min_samples tagger")),
+    ("select_mcl", "methods.mcl.cover"),
+    ("extract_visual", "methods.prism.layer"),
+    ("score_prism", "methods.prism.variant"),
+    ("select_prism", "methods.prism.text_only"),
+    ("extract_visual", "methods.prism.model"),
     ("select_clip_score", "methods.clip_score.text_only"),
     ("extract_clip", "methods.clip_score.model"),
     ("score_el2n", "methods.el2n.model"),
@@ -288,6 +295,7 @@ VALUES = {  # where the schema does not say what another value could be
     "methods.targeted.model": "reference",
     "methods.coincide.model": "target",
     "methods.scalselect.model": "reference",
+    "methods.prism.model": "reference",
     "methods.clip_score.model": "reference",
     "methods.el2n.model": "target",
     "methods.perplexity.model": "reference",

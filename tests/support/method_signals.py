@@ -13,6 +13,8 @@ from vlselect.subsets.method_runner import MethodRunner
 
 METHODS = {  # what is not as the rules' defaults have it
     "clean_turns": {"tasks": {"vqa": ["vqa"]}},
+    "mcl": {},
+    "prism": {},
     "clip_score": {},
     "coincide": {"temperature": 0.5},
     "d2_pruning": {},
@@ -77,6 +79,8 @@ def make_signals(folder, rng, pool):
     values = rng.integers(1, 20, n).astype(np.float32)
     losses = ShardedArray(write_shards(folder / "losses", values, 1, **header))
     return {
+        "mcl": make_concepts(np.random.default_rng(7), n),
+        "prism": {"scores": seen},
         **dict.fromkeys(("el2n", "perplexity", "self_sup", "semdedup"), plain),
         **dict.fromkeys(("clip_score", "scalselect"), {"scores": seen}),
         "clean_turns": turns | {"losses": losses},
@@ -90,6 +94,16 @@ def make_signals(folder, rng, pool):
         "random": {},
         "self_filter": plain | {"clip": array},
         "targeted": turns,
+    }
+
+
+def make_concepts(rng, n):
+    """Make a few concepts for each sample, some for none; importances repeat."""
+    own = [np.flatnonzero(rng.random(12) < 0.2).astype(np.int32) for _ in range(n)]
+    vocabulary = pd.DataFrame({"importance": rng.integers(0, 5, 12) / 4})
+    return {
+        "concepts": pd.DataFrame({"row": np.arange(n), "concepts": own}),
+        "vocabulary": vocabulary,
     }
 
 

@@ -22,7 +22,7 @@ UNATTENDED = "mean of all visual tokens"
 INSTRUCTIONS = ("prompt", "question")
 
 
-class _ForwardStopped(Exception):  # noqa: N818 (a way out of the forward pass, not an error)
+class ForwardStopped(Exception):  # noqa: N818 (a way out of the forward pass, not an error)
     """Raised by the hook on the recorded layer to end the forward pass."""
 
 
@@ -121,7 +121,7 @@ class AttendedRecorder:
     def __exit__(self, kind: type | None, error: BaseException | None, trace) -> bool:
         for handle in self._handles:
             handle.remove()
-        return kind is _ForwardStopped
+        return kind is ForwardStopped
 
     def _keep_attention(self, module: nn.Module, args: tuple, output) -> None:
         weights = output[1] if isinstance(output, tuple) and len(output) > 1 else None
@@ -148,7 +148,7 @@ class AttendedRecorder:
                 self.unattended.append(b)
             kept = attended_tokens(attention, self._mass).to(hidden.device)
             self.features.append(visual[kept].float().mean(dim=0))
-        raise _ForwardStopped
+        raise ForwardStopped
 
 
 @torch.inference_mode()

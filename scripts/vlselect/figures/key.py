@@ -44,6 +44,8 @@ METHOD_NAMES = {
     "d2_pruning": "D2-Pruning",
     "self_sup": "Self-Sup",
     "self_filter": "Self-Filter",
+    "prism": "PRISM",
+    "mcl": "MCL",
 }
 OWN_COLOURS = ["#e000a3", "#663dd6", "#661f00", "#8f7af5", "#ff1f5c", "#47c252"]
 NAME_WIDTH = 150.0  # points, at 9 points

@@ -68,7 +68,9 @@ def elsewhere(folder, *arguments, flags=("-C", str(ROOT))):
     )
 
 
-@pytest.mark.parametrize("target", ["trial", "plan", "status", "report", "card", "figures"])
+@pytest.mark.parametrize(
+    "target", ["trial", "plan", "advise", "status", "report", "card", "figures"]
+)
 def test_with_c_a_config_and_its_paths_are_the_callers(target, tmp_path):
     folder = tmp_path / "my data"
     folder.mkdir()
@@ -77,7 +79,8 @@ def test_with_c_a_config_and_its_paths_are_the_callers(target, tmp_path):
     lines = [line for line in done.stdout.splitlines() if "--configfile" in line]
     assert lines and all(f'cd "{folder}" && "{ROOT}' in line for line in lines)
     assert '--configfile "my.yaml"' in done.stdout
-    assert f'"{ROOT}/Snakefile"' in done.stdout or f'"{ROOT}/scripts/plan_run.py"' in done.stdout
+    programs = ("Snakefile", "scripts/plan_run.py", "scripts/advise.py")
+    assert any(f'"{ROOT}/{program}"' in done.stdout for program in programs)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def leverage(array: ShardedArray, include: np.ndarray, energy: float) -> np.ndar
     subspace = dominant_subspace(array, include, energy)
     weights = subspace.directions / subspace.singular_values  # (d, k)
     scores = np.full(len(include), np.nan)
-    for rows, block in _included(array, include):
+    for rows, block in included(array, include):
         scores[rows] = np.square((block - subspace.mean) @ weights).sum(axis=1)
     return scores
 
@@ -90,13 +90,13 @@ def dominant_subspace(array: ShardedArray, include: np.ndarray, energy: float) -
     if n < 2:
         raise InputError(f"a subspace needs at least two samples with a representation, not {n}")
     mean = np.zeros(d)
-    for _, block in _included(array, include):
+    for _, block in included(array, include):
         mean += block.sum(axis=0, dtype=np.float64)
     mean /= n
     # Centre in a separate pass: R^T R minus n times the mean's square would lose the
     # digits that the two have in common.
     scatter = np.zeros((d, d))
-    for _, block in _included(array, include):
+    for _, block in included(array, include):
         centred = block - mean  # float64
         scatter += centred.T @ centred
     squares, vectors = np.linalg.eigh(scatter)
@@ -113,8 +113,11 @@ def dominant_subspace(array: ShardedArray, include: np.ndarray, energy: float) -
     return Subspace(mean, vectors[:, :k], np.sqrt(squares[:k]), share)
 
 
-def _included(array: ShardedArray, include: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (row numbers, values) of each block's included rows; float16 becomes float32."""
+def included(array: ShardedArray, include: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (row numbers, values) of each block's included rows; float16 becomes float32.
+
+    InputError if a value of such a row is not finite.
+    """
     for start, block in array.blocks(ROWS):
         rows = start + np.flatnonzero(include[start : start + len(block)])
         if len(rows):
