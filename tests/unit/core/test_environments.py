@@ -23,6 +23,7 @@ RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
 RULE_FILES += sorted((ROOT / "rules").glob("*/*.smk"))
 PIP_NAMES = {"pytorch": "torch"}  # where conda's name differs
 DISTRIBUTIONS = metadata.packages_distributions()
+OWN = {"spacy"}  # a user who sets `methods.mcl.tagger` installs it; without it the error says so
 PLAIN = {"pytorch-gpu": "pytorch", "faiss-gpu": "faiss-cpu"}  # GPU build: plain package
 PROGRAMS = {  # started by a script in another process instead of imported
     "run_lmms_eval.py": {
@@ -91,7 +92,7 @@ def imports_of(path):
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names.add(node.module)
     roots = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {PACKAGE}
-    roots -= {path.stem for path in SCRIPTS.glob("*.py")}
+    roots -= {path.stem for path in SCRIPTS.glob("*.py")} | OWN
     conda_names = {pip: conda for conda, pip in PIP_NAMES.items()}
     found = {DISTRIBUTIONS[root][0].lower() for root in roots}
     return {conda_names.get(name, name) for name in found}
