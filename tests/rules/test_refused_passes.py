@@ -7,6 +7,7 @@ import collect_gradients
 import extract_attention
 import extract_clip
 import extract_features
+import extract_gains
 import extract_hidden
 import finetune_model
 import numpy as np
@@ -84,7 +85,7 @@ def adapter(tiny_vlm, tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=["features", "attention", "clip", "hidden", "gradients", "norms"])
+@pytest.fixture(params=["features", "attention", "clip", "hidden", "gains", "gradients", "norms"])
 def run(request, pool, model, clip, adapter, tmp_path):
     """Run a pass with more flags; return its shards."""
     name = request.param
@@ -93,11 +94,13 @@ def run(request, pool, model, clip, adapter, tmp_path):
         "attention": extract_attention,
         "clip": extract_clip,
         "hidden": extract_hidden,
+        "gains": extract_gains,
     }.get(name, collect_gradients)
     kinds = {
         "features": ("activations", "last_token", "mean_hidden", "likelihood"),
         "attention": ("attended",),
         "clip": ("clip",),
+        "gains": ("gains", "question"),
         "gradients": ("out", "losses"),
     }.get(name, ("out",))
     outs = {kind: tmp_path / f"{kind}.safetensors" for kind in kinds}
