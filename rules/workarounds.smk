@@ -53,7 +53,8 @@ def mend_start():
 # https://github.com/snakemake/snakemake/issues/2238 (open)
 SHARED = {
     *("extract_features", "extract_attention", "extract_clip", "check_samples"),
-    *("extract_hidden", "extract_validation_hidden", "extract_gains"),
+    *("extract_hidden", "extract_validation_hidden"),
+    *("extract_gains", "extract_instruction_gains", "extract_signatures"),
     *("warm_up", "collect_gradients", "collect_validation_gradients"),
 }
 

@@ -20,6 +20,17 @@ def attention_flags():
     return shlex.join(part for key in keys for part in (f"--{key}", str(settings[key])))
 
 
+def token_weights():
+    """Return which tokens weigh less in the losses of `dics`; none where it is not a method."""
+    return (config["methods"].get("dics") or {}).get("token_weights")
+
+
+def signature_flags():
+    """Return the flags of the layers that `magic` reads, where the config lists them."""
+    layers = (config["methods"].get("magic") or {}).get("layers")
+    return "" if layers is None else shlex.join(["--layers", *map(str, layers)])
+
+
 def hidden_model():
     """Return the model whose hidden states `targeted` compares; none where it compares others."""
     settings = config["methods"].get("targeted") or {}

@@ -9,6 +9,8 @@ import extract_clip
 import extract_features
 import extract_gains
 import extract_hidden
+import extract_instruction_gains
+import extract_signatures
 import finetune_model
 import numpy as np
 import pandas as pd
@@ -85,7 +87,11 @@ def adapter(tiny_vlm, tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=["features", "attention", "clip", "hidden", "gains", "gradients", "norms"])
+PASSES = ("features", "attention", "clip", "hidden", "gains", "instruction", "signatures")
+PASSES += ("gradients", "norms")
+
+
+@pytest.fixture(params=PASSES)
 def run(request, pool, model, clip, adapter, tmp_path):
     """Run a pass with more flags; return its shards."""
     name = request.param
@@ -95,12 +101,16 @@ def run(request, pool, model, clip, adapter, tmp_path):
         "clip": extract_clip,
         "hidden": extract_hidden,
         "gains": extract_gains,
+        "instruction": extract_instruction_gains,
+        "signatures": extract_signatures,
     }.get(name, collect_gradients)
     kinds = {
         "features": ("activations", "last_token", "mean_hidden", "likelihood"),
         "attention": ("attended",),
         "clip": ("clip",),
         "gains": ("gains", "question"),
+        "instruction": ("instruction_gains",),
+        "signatures": ("bridging", "neurons"),
         "gradients": ("out", "losses"),
     }.get(name, ("out",))
     outs = {kind: tmp_path / f"{kind}.safetensors" for kind in kinds}
@@ -110,6 +120,8 @@ def run(request, pool, model, clip, adapter, tmp_path):
         flags += ["--instruction", "question", "--layer", 1, "--mass", 0.9]
     if name == "hidden":
         flags += ["--names", "pool", "--positions", "all"]
+    if name == "instruction":
+        flags += ["--token-weights", "content"]
     if script is collect_gradients:
         part = "pool" if name == "gradients" else "alpha"
         flags += ["--names", part, "--adapter", adapter, "--dim", 32]

@@ -15,8 +15,10 @@ METHODS = {  # what is not as the rules' defaults have it
     "clip_score": {},
     "coincide": {"temperature": 0.5},
     "d2_pruning": {},
+    "dics": {},
     "el2n": {},
     "icons": {},
+    "magic": {"neurons": [1, 2]},
     "perplexity": {},
     "random": {},
     "scalselect": {},
@@ -24,6 +26,7 @@ METHODS = {  # what is not as the rules' defaults have it
     "self_sup": {},
     "semdedup": {},
     "targeted": {"tasks": {"vqa": ["vqa"]}},
+    "visnec": {},
 }
 SOURCES = ("charts", "chats", "photos", "text")
 CLUSTERS = 5
@@ -72,19 +75,37 @@ def make_signals(folder, rng, pool):
     )
     votes = {"row": np.arange(n), "votes": rng.integers(0, 4, n), "mean_rank": rng.random(n)}
     plain = {"scores": scores}
+    assignments = pd.DataFrame({"row": np.arange(n), "cluster": cluster})
     return {
         **dict.fromkeys(("el2n", "perplexity", "self_sup", "semdedup"), plain),
         **dict.fromkeys(("clip_score", "scalselect"), {"scores": seen}),
         "coincide": {
             "activations": array,
-            "assignments": pd.DataFrame({"row": np.arange(n), "cluster": cluster}),
+            "assignments": assignments,
             "summary": summary,
         },
         "d2_pruning": plain | {"neighbours": pd.DataFrame(graph)},
+        "dics": plain | {"last_token": array, "clusters": assignments},
         "icons": {"votes": pd.DataFrame(votes)},
+        "magic": {"scores": seen} | _signatures(folder, pool),
         "random": {},
         "self_filter": plain | {"clip": array},
         "targeted": {"gradients": gradients, "validation": {"vqa": target}},
+        "visnec": plain | {"clusters": assignments},
+    }
+
+
+def _signatures(folder, pool):
+    """Make gains, which repeat, and two strongest neurons of three in each of two layers."""
+    rng, n = np.random.default_rng(3), len(pool)
+    gain = np.where(pool["n_images"] > 0, rng.integers(-4, 9, n) / 4, 0)
+    pairs = np.stack([np.ones(n), gain], axis=1).astype(np.float32)
+    neurons = np.stack([rng.permutation(3)[:2] for _ in range(2 * n)]).reshape(n, 4)
+    arrays = {"gains": pairs, "neurons": neurons.astype(np.float32)}
+    header = {"columns": '["loss", "visual_gain"]'}
+    return {
+        name: ShardedArray(write_shards(folder / name, values, 1, **header))
+        for name, values in arrays.items()
     }
 
 
