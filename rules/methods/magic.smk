@@ -14,7 +14,7 @@ declare_method(
             "default": "reference",
         },
         "layers": {
-            "description": "decoder layers, counted from 0, whose attention and neurons are read; null: at 1/3, 1/2, 2/3 and 5/6 of the depth (extract_signatures)",
+            "description": "decoder layers, counted from 0, whose attention and neurons are read; null: at 1/3, 1/2, 2/3 and 5/6 of the depth, or all of no more than four (extract_signatures)",
             "type": ["array", "null"],
             "items": {"type": "integer", "minimum": 0},
             "minItems": 1,
@@ -55,7 +55,7 @@ declare_method(
             "default": 0.05,
         },
         "neurons": {
-            "description": "strongest neurons of each layer that are a sample's signature, at most 64 of each (select_magic)",
+            "description": "strongest neurons of each layer that are a sample's signature, at most 64 of each; for fewer layers the last numbers (select_magic)",
             "type": "array",
             "items": {"type": "integer", "minimum": 1, "maximum": 64},
             "minItems": 1,

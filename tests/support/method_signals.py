@@ -102,7 +102,7 @@ def _signatures(folder, pool):
     pairs = np.stack([np.ones(n), gain], axis=1).astype(np.float32)
     neurons = np.stack([rng.permutation(3)[:2] for _ in range(2 * n)]).reshape(n, 4)
     arrays = {"gains": pairs, "neurons": neurons.astype(np.float32)}
-    header = {"columns": '["loss", "visual_gain"]'}
+    header = {"columns": '["loss", "visual_gain"]', "layers": "[0, 1]"}
     return {
         name: ShardedArray(write_shards(folder / name, values, 1, **header))
         for name, values in arrays.items()

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vlselect.core.errors import InputError
 from vlselect.features.forward_pass import require_tokens, to_finite
 from vlselect.models.layers import (
     attention_module,
@@ -35,19 +34,11 @@ class _ForwardStopped(Exception):  # noqa: N818 (a way out of the forward pass, 
 def signature_layers(n_layers: int, wanted: Sequence[int] | None) -> list[int]:
     """Return the decoder layers that are read, ascending, counted from 0.
 
-    By default those at `DEPTHS`, moved down where two would be the same.
-
-    Raises
-    ------
-    InputError
-        If a wanted layer does not exist or is repeated, or the model has fewer layers than depths.
+    By default those at `DEPTHS`, moved down where two would be the same, or all layers of a model
+    with four or fewer. InputError if a wanted layer does not exist or is repeated.
     """
-    if wanted is not None:
+    if wanted is not None or n_layers <= len(DEPTHS):
         return choose_layers(n_layers, wanted)
-    if n_layers < len(DEPTHS):
-        raise InputError(
-            f"{n_layers} decoder layers are fewer than {len(DEPTHS)}: name some as `layers`"
-        )
     layers: list[int] = []
     for part, whole in reversed(DEPTHS):
         layer = n_layers * part // whole

@@ -8,6 +8,7 @@ References
 .. [1] Das Biswas and Roy, MAGIC, arXiv:2605.26004.
 """
 
+import json
 import logging
 import math
 from collections.abc import Sequence
@@ -83,7 +84,7 @@ def select(
     ----------
     signals : dict
         ``scores``: the quality; ``gains``; ``neurons``: ShardedArray (N, L * K), the strongest of
-        each of L layers first.
+        each of the L layers in its header first.
     keep : float
         Share of the samples with an image that stay, those with the largest gains.
     candidates : float
@@ -93,13 +94,15 @@ def select(
     cap : float
         Largest share of the budget for one bucket.
     neurons : sequence of int
-        How many of each layer's strongest neurons are a sample's signature.
+        How many of each layer's strongest neurons are a sample's signature; of a model with fewer
+        layers the last of these numbers.
     text_only : {"proportional", "drop"}
         See `text_only.with_text_only`.
     """
     quality = require(signals, "scores", "magic")["score"].to_numpy(np.float64)
     gain = named_column(require(signals, "gains", "magic"), "visual_gain", len(pool), "gains")
     stored = require(signals, "neurons", "magic")
+    layers = len(json.loads(stored.only("layers")))
     ids = pool["sample_id"].to_numpy(object)
 
     def choose(rows: np.ndarray, count: int) -> np.ndarray:
@@ -107,7 +110,7 @@ def select(
         size = min(math.ceil(Fraction(str(candidates)) * count), len(kept))
         best = kept[top(quality[kept], size, ids[kept])]
         best = best[np.argsort(id_ranks(ids[best]))]
-        own = signatures(stored[best], neurons)
+        own = signatures(stored[best], neurons, layers)
         chosen = best[share_out(quality[best], own, count, temperature, cap)]
         from_buckets = len(chosen)
         for source in (best, kept, rows):
@@ -134,19 +137,19 @@ def select(
     )
 
 
-def signatures(stored: np.ndarray, neurons: Sequence[int]) -> np.ndarray:
+def signatures(stored: np.ndarray, neurons: Sequence[int], layers: int) -> np.ndarray:
     """Return the number of each sample's bucket, int64 (n,).
 
-    `stored` (n, L * K) holds each layer's K strongest neurons. Samples with the same sets of
-    neurons, `neurons` of each layer in any order, share a bucket.
+    `stored` (n, L * K) holds the K strongest neurons of each of L `layers`. Samples with the same
+    sets of neurons, the last L of `neurons` of each layer in any order, share a bucket.
     """
-    layers = len(neurons)
-    each, rest = divmod(stored.shape[1], layers)
-    if rest or max(neurons) > each:
+    each = stored.shape[1] // layers
+    if layers > len(neurons) or max(neurons) > each:
         raise InputError(
-            f"methods.magic.neurons: {list(neurons)} of each layer, but {stored.shape[1]} are "
-            f"stored; it needs a number for each layer that is read, at most {each}"
+            f"methods.magic.neurons: {list(neurons)} do not fit {layers} layers of {each} neurons; "
+            "each layer that is read needs a number, at most that"
         )
+    neurons = neurons[-layers:]
     parts = [
         np.sort(stored[:, layer * each : layer * each + count], axis=1)
         for layer, count in enumerate(neurons)

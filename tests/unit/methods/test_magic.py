@@ -40,7 +40,9 @@ def signals_of(folder, gains, quality, neurons):
     return {
         "scores": table(quality),
         "gains": ShardedArray(write_shards(folder / "gains", pairs, 2, **header)),
-        "neurons": ShardedArray(write_shards(folder / "neurons", neurons, 2)),
+        "neurons": ShardedArray(
+            write_shards(folder / "neurons", neurons, 2, layers="[0, 1, 2, 3]")
+        ),
     }
 
 
@@ -152,11 +154,12 @@ def test_normalisation_is_cut_off_and_survives_no_spread():
 
 def test_signatures_are_sets_within_a_layer():
     stored = np.array([[1, 2, 9, 5, 6, 7], [1, 3, 9, 6, 5, 8], [2, 1, 9, 5, 6, 7]])
-    assert magic.signatures(stored, [1, 2]).tolist() == [0, 0, 1]
-    assert len(set(magic.signatures(stored, [2, 2]).tolist())) == 2
-    for neurons in ([1, 4], [1, 1, 1, 1]):
-        with pytest.raises(InputError, match="methods.magic.neurons"):
-            magic.signatures(stored, neurons)
+    assert magic.signatures(stored, [1, 2], 2).tolist() == [0, 0, 1]
+    assert magic.signatures(stored, [2, 2], 2).tolist() == [0, 1, 0]
+    assert magic.signatures(stored, [3, 3, 2, 2], 2).tolist() == [0, 1, 0]  # the last two
+    for neurons in ([1, 4], [1]):
+        with pytest.raises(InputError, match="methods.magic.neurons: .* do not fit 2 layers of 3"):
+            magic.signatures(stored, neurons, 2)
 
 
 def test_large_qualities_do_not_overflow():
