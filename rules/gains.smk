@@ -77,7 +77,7 @@ rule extract_instruction_gains:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
-        token_weights=token_weights(),
+        token_weights=token_weights,
     shell:
         "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"
@@ -118,7 +118,7 @@ rule extract_signatures:
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         model=eager_flags,
-        layers=signature_flags(),
+        layers=signature_flags,
     shell:
         "{resources.on_gpus} {resources.gpu} "
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q}"

@@ -20,14 +20,14 @@ def attention_flags():
     return shlex.join(part for key in keys for part in (f"--{key}", str(settings[key])))
 
 
-def token_weights():
-    """Return which tokens weigh less in the losses of `dics`; none where it is not a method."""
-    return (config["methods"].get("dics") or {}).get("token_weights")
+def token_weights(wildcards):
+    """Return which tokens weigh less in the losses of `dics`, whose declaration is read later."""
+    return config["methods"]["dics"]["token_weights"]
 
 
-def signature_flags():
+def signature_flags(wildcards):
     """Return the flags of the layers that `magic` reads, where the config lists them."""
-    layers = (config["methods"].get("magic") or {}).get("layers")
+    layers = config["methods"]["magic"]["layers"]
     return "" if layers is None else shlex.join(["--layers", *map(str, layers)])
 
 

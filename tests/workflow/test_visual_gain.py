@@ -44,6 +44,7 @@ def test_a_method_runs_what_it_reads(tmp_path, case):
     for name in passes:  # three shards, once for both seeds: nothing in them is random
         assert output.count(f"rule {name}:") == 3
     assert "features/target" not in output
+    assert ("--token-weights content " in output) == ("extract_instruction_gains" in passes)
 
 
 def test_a_pass_is_shared(tmp_path):
