@@ -4,7 +4,8 @@ Reads pool/samples.parquet, the images and a model; writes features/<model>/<kin
 Kinds: activations, last_token, mean_hidden and likelihood from one pass (extract_features);
 attended from a pass that ends after an early decoder layer (extract_attention); clip from the two
 towers of a CLIP (extract_clip); hidden and output, also of the tasks' validation samples, in
-features/<model>/<kind>_validation/<task>/ (extract_representation, extract_validation_representation).
+features/<model>/<kind>_validation/<task>/ (extract_representation, extract_validation_representation). What needs
+passes with and without images is in gains.smk.
 """
 
 
@@ -190,3 +191,6 @@ if VALIDATED:
             max_pixels=config["pool"]["max_pixels"],
             model=model_flags,
             representation=representation_flags,
+
+
+include: "gains.smk"

@@ -1,9 +1,10 @@
 """What all methods have in common: how a subset is chosen, and how samples are scored.
 
 Reads pool/samples.parquet and a method's signals; writes subsets/<method>/<budget>_seed-<s>.json
-(the chosen records), ….parquet (rows, ranks, scores) and scores/<method>/seed-<s>.parquet. Neither
-rule runs as it stands: a method's rule file says `use rule … as … with`, names the method among the
-wildcard constraints, and says what the method reads and its parameters.
+(the chosen records), ….parquet (rows, ranks, scores), scores/<method>/seed-<s>.parquet and
+strata/<method>/seed-<s>.parquet (row, cluster, distance). No rule runs as it stands: a method's rule
+file says `use rule … as … with`, names the method among the wildcard constraints, and says what the
+method reads and its parameters.
 """
 
 
@@ -68,3 +69,32 @@ rule score_samples:
         "python {input.code[0]:q} --method {wildcards.method} --samples {input.samples:q}"
         " {params.signals} --parameters {params.parameters:q} --seed {wildcards.seed}"
         " --threads {params.threads} --out {output.scores:q} 2> {log:q}"
+
+
+rule cluster_samples:
+    """Cluster the pool's samples by their features; the seed is that of the k-means."""
+    input:
+        code=code("cluster_samples.py"),
+        samples="<results>/pool/samples.parquet",
+        features=[],
+    output:
+        clusters="<results>/strata/{method}/seed-{seed}.parquet",
+    log:
+        "<logs>/cluster_{method}/seed-{seed}.log",
+    benchmark:
+        "<costs>/cluster_{method}/seed-{seed}.jsonl"
+    wildcard_constraints:
+        method="(?!)",  # none
+    conda:
+        f"{workflow.basedir}/envs/selection.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(240),
+    params:
+        parameters="{}",
+        threads=config["threads"],
+    shell:
+        "python {input.code[0]:q} --samples {input.samples:q} --features {input.features:q}"
+        " --parameters {params.parameters:q} --seed {wildcards.seed} --threads {params.threads}"
+        " --out {output.clusters:q} 2> {log:q}"

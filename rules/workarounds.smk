@@ -55,6 +55,7 @@ SHARED = {
     *("extract_features", "extract_attention", "extract_clip", "check_samples"),
     *("extract_representation", "extract_validation_representation"),
     "extract_visual",
+    *("extract_gains", "extract_instruction_gains", "extract_signatures"),
     *("warm_up", "collect_gradients", "collect_validation_gradients"),
 }
 

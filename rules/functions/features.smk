@@ -22,6 +22,17 @@ def attention_flags():
     return shlex.join(part for key in keys for part in (f"--{key}", str(settings[key])))
 
 
+def token_weights(wildcards):
+    """Return which tokens weigh less in the losses of `dics`, whose declaration is read later."""
+    return config["methods"]["dics"]["token_weights"]
+
+
+def signature_flags(wildcards):
+    """Return the flags of the layers that `magic` reads, where the config lists them."""
+    layers = config["methods"]["magic"]["layers"]
+    return "" if layers is None else shlex.join(["--layers", *map(str, layers)])
+
+
 def representation_flags(wildcards):
     """Return the flags of what samples are compared by."""
     positions = f" --positions {config['features']['hidden']['positions']}"

@@ -7,7 +7,10 @@ import collect_gradients
 import extract_attention
 import extract_clip
 import extract_features
+import extract_gains
+import extract_instruction_gains
 import extract_representation
+import extract_signatures
 import extract_visual
 import finetune_model
 import numpy as np
@@ -85,9 +88,11 @@ def adapter(tiny_vlm, tmp_path_factory):
     return path
 
 
-@pytest.fixture(
-    params=["features", "attention", "visual", "clip", "hidden", "output", "gradients", "norms"]
-)
+PASSES = ("features", "attention", "visual", "clip", "hidden", "output", "gains", "instruction")
+PASSES += ("signatures", "gradients", "norms")
+
+
+@pytest.fixture(params=PASSES)
 def run(request, pool, model, clip, adapter, tmp_path):
     """Run a pass with more flags; return its shards."""
     name = request.param
@@ -98,12 +103,18 @@ def run(request, pool, model, clip, adapter, tmp_path):
         "clip": extract_clip,
         "hidden": extract_representation,
         "output": extract_representation,
+        "gains": extract_gains,
+        "instruction": extract_instruction_gains,
+        "signatures": extract_signatures,
     }.get(name, collect_gradients)
     kinds = {
         "features": ("activations", "last_token", "mean_hidden", "likelihood"),
         "attention": ("attended",),
         "visual": ("visual",),
         "clip": ("clip",),
+        "gains": ("gains", "question"),
+        "instruction": ("instruction_gains",),
+        "signatures": ("bridging", "neurons"),
         "gradients": ("out", "losses"),
     }.get(name, ("out",))
     outs = {kind: tmp_path / f"{kind}.safetensors" for kind in kinds}
@@ -116,6 +127,8 @@ def run(request, pool, model, clip, adapter, tmp_path):
         flags += ["--positions", "all"] if name == "hidden" else []
     if name == "visual":
         flags += ["--layer", 1]
+    if name == "instruction":
+        flags += ["--token-weights", "content"]
     if script is collect_gradients:
         part = "pool" if name == "gradients" else "alpha"
         flags += ["--names", part, "--adapter", adapter, "--dim", 32]

@@ -25,6 +25,7 @@ CHOSEN = (
     "select_random select_icons select_targeted select_clean_turns select_coincide"
     " select_scalselect select_clip_score select_el2n select_perplexity select_semdedup"
     " select_d2_pruning select_self_sup select_self_filter"
+    " select_visnec select_dics select_magic"
 )
 FINETUNE = (
     "rank alpha dropout target_modules train_modules freeze epochs max_steps learning_rate"
@@ -104,7 +105,10 @@ TRAINING = [
 ]
 CHOICE = [
     ("check_samples", "models.reference.path models.hub.revision"),
-    ("extract_features", "models.reference.dtype"),
+    (
+        "extract_features extract_gains extract_instruction_gains extract_signatures",
+        "models.reference.dtype",
+    ),
     ("list_refused", "models.clip.path"),  # which has been checked as `reference`
     ("extract_clip", "models.clip.dtype"),
     ("extract_features", "features.variant features.layers"),
@@ -173,6 +177,27 @@ CHOICE = [
     ("train_score_net", "methods.self_filter.model"),
     ("extract_clip", "methods.self_filter.clip"),
     ("select_self_filter", below("methods.self_filter", "gamma neighbours negative")),
+    (
+        "cluster_visnec",
+        below("methods.visnec", "n_clusters iterations points_per_centroid memory_gb"),
+    ),
+    ("cluster_visnec score_visnec", "methods.visnec.seed"),
+    ("extract_gains", "methods.visnec.model"),
+    ("select_visnec", "methods.visnec.text_only"),
+    ("extract_instruction_gains", "methods.dics.token_weights"),
+    ("select_dics", "methods.dics.memory_gb methods.dics.text_only"),
+    (
+        "cluster_dics",
+        below("methods.dics", "sampler n_clusters iterations points_per_centroid"),
+    ),
+    ("cluster_dics score_dics", "methods.dics.seed"),
+    ("cluster_dics extract_instruction_gains", "methods.dics.model"),
+    (
+        "select_magic",
+        below("methods.magic", "keep candidates temperature cap neurons text_only"),
+    ),
+    ("score_magic", "methods.magic.balance"),
+    ("extract_signatures", "methods.magic.layers methods.magic.model"),
     ("check_budgets gate_samples", "gate.share"),
     (f"check_budgets {CHOSEN}", below("constraints", "keep exclude minimum maximum quota")),
     (
@@ -304,6 +329,11 @@ VALUES = {  # where the schema does not say what another value could be
     "methods.self_sup.model": "target",
     "methods.self_filter.model": "reference",
     "methods.self_filter.clip": "target",
+    "methods.visnec.model": "target",
+    "methods.dics.model": "target",
+    "methods.magic.layers": [0, 1, 2, 3],
+    "methods.magic.neurons": [1, 1, 1, 1],
+    "methods.magic.model": "target",
     "constraints.keep": "data/others.txt",
     "constraints.exclude": "data/ids.txt",
     "constraints.minimum": {"charts": 1},

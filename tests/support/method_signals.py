@@ -18,8 +18,10 @@ METHODS = {  # what is not as the rules' defaults have it
     "clip_score": {},
     "coincide": {"temperature": 0.5},
     "d2_pruning": {},
+    "dics": {},
     "el2n": {},
     "icons": {},
+    "magic": {"neurons": [1, 2]},
     "perplexity": {},
     "random": {},
     "scalselect": {},
@@ -27,6 +29,7 @@ METHODS = {  # what is not as the rules' defaults have it
     "self_sup": {},
     "semdedup": {},
     "targeted": {"tasks": {"vqa": ["vqa"]}},
+    "visnec": {},
 }
 SOURCES = ("charts", "chats", "photos", "text")
 CLUSTERS = 5
@@ -78,6 +81,7 @@ def make_signals(folder, rng, pool):
     turns = {"gradients": gradients, "validation": {"vqa": target}}
     values = rng.integers(1, 20, n).astype(np.float32)
     losses = ShardedArray(write_shards(folder / "losses", values, 1, **header))
+    assignments = pd.DataFrame({"row": np.arange(n), "cluster": cluster})
     return {
         "mcl": make_concepts(np.random.default_rng(7), n),
         "prism": {"scores": seen},
@@ -86,14 +90,17 @@ def make_signals(folder, rng, pool):
         "clean_turns": turns | {"losses": losses},
         "coincide": {
             "activations": array,
-            "assignments": pd.DataFrame({"row": np.arange(n), "cluster": cluster}),
+            "assignments": assignments,
             "summary": summary,
         },
         "d2_pruning": plain | {"neighbours": pd.DataFrame(graph)},
+        "dics": plain | {"last_token": array, "clusters": assignments},
         "icons": {"votes": pd.DataFrame(votes)},
+        "magic": {"scores": seen} | _signatures(folder, pool),
         "random": {},
         "self_filter": plain | {"clip": array},
         "targeted": turns,
+        "visnec": plain | {"clusters": assignments},
     }
 
 
@@ -104,6 +111,20 @@ def make_concepts(rng, n):
     return {
         "concepts": pd.DataFrame({"row": np.arange(n), "concepts": own}),
         "vocabulary": vocabulary,
+    }
+
+
+def _signatures(folder, pool):
+    """Make gains, which repeat, and two strongest neurons of three in each of two layers."""
+    rng, n = np.random.default_rng(3), len(pool)
+    gain = np.where(pool["n_images"] > 0, rng.integers(-4, 9, n) / 4, 0)
+    pairs = np.stack([np.ones(n), gain], axis=1).astype(np.float32)
+    neurons = np.stack([rng.permutation(3)[:2] for _ in range(2 * n)]).reshape(n, 4)
+    arrays = {"gains": pairs, "neurons": neurons.astype(np.float32)}
+    header = {"columns": '["loss", "visual_gain"]', "layers": "[0, 1]"}
+    return {
+        name: ShardedArray(write_shards(folder / name, values, 1, **header))
+        for name, values in arrays.items()
     }
 
 

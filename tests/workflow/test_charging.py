@@ -130,6 +130,7 @@ def test_what_constraints_and_gate_look_at_is_charged_to_who_keeps_them(limited)
 def test_what_is_given_has_a_cost_that_is_not_known(tmp_path):
     config = every_method(given=["pool", "features"])
     kinds = ("activations", "last_token", "mean_hidden", "likelihood", "attended", "visual", "clip")
+    kinds += ("gains", "question", "instruction_gains", "bridging", "neurons")
     for model in config["models"]:
         for kind in kinds:
             for shard in (1, 2, 3):

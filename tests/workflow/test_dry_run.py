@@ -118,7 +118,11 @@ def test_all_that_is_wrong_is_said_in_one_run(tmp_path):
     config["tasks"]["alpha"] |= {"metric": "anls", "metric_options": {"treshold": 0.5}}
     config["tasks"]["beta"]["metric_options"] = {"variant": "vqa2"}
     config["tasks"] |= {"gamma": {"test": "data/alpha_test.json", "metric": "accuracy"}}
-    config["methods"] |= {"icons": {"top_percent": 120}, "coincide": {"n_clusters": 0}, "magic": {}}
+    config["methods"] |= {
+        "icons": {"top_percent": 120},
+        "coincide": {"n_clusters": 0},
+        "alchemy": {},
+    }
     config["models"]["other"] = {"path": "data/none"}
     config["finetune"] |= {"processes": 3}
     config["experiments"]["main"]["models"] = ["target", "nobody"]
@@ -134,7 +138,7 @@ def test_all_that_is_wrong_is_said_in_one_run(tmp_path):
         *("config.ratios.1: 1.5", "export: no format 'csv'", "tasks.gamma.metric: no metric"),
         *("tasks.alpha.metric_options: ", "tasks.beta.metric_options: variant 'vqa2'"),
         *("methods.icons.top_percent: 120", "methods.coincide.n_clusters: 0"),
-        *("methods.magic: no rules/", "methods.coincide.model: no model 'reference'"),
+        *("methods.alchemy: no rules/", "methods.coincide.model: no model 'reference'"),
         *("models.other.path: no directory data/none", "finetune: finetune.processes 3"),
         *("experiments.main.models: no 'nobody'", "tasks.gamma.validation: missing, but"),
         *("tasks.beta.test: no file data/beta_test.json", "constraints.keep: no file data/best"),
@@ -160,13 +164,13 @@ def test_a_key_of_an_earlier_version_is_told_its_new_name(tmp_path):
 
 
 def test_names_that_mean_nothing_are_named_together(tmp_path):
-    config = mini(experiments={"main": {"methods": ["icons", "magic"], "models": ["none"]}})
+    config = mini(experiments={"main": {"methods": ["icons", "alchemy"], "models": ["none"]}})
     config["gradients"]["model"] = "nobody"
     config["methods"]["coincide"]["model"] = "reference"
     output = refused(tmp_path, config)
     assert "methods.coincide.model: no model 'reference' in `models`" in output
     assert "gradients.model: no model 'nobody' in `models`" in output
-    assert "experiments.main.methods: no 'magic' in `methods`" in output
+    assert "experiments.main.methods: no 'alchemy' in `methods`" in output
     assert "experiments.main.models: no 'none' in `models`" in output
 
 
@@ -181,9 +185,9 @@ def test_what_a_method_needs_by_its_rule_file_is_named(tmp_path):
 
 def test_a_method_without_rules_is_named(tmp_path):
     config = mini()
-    config["methods"] |= {"magic": {}, "icon": {}}
+    config["methods"] |= {"alchemy": {}, "icon": {}}
     output = refused(tmp_path, config)
-    assert "methods.magic: no rules/methods/magic.smk\n" in output
+    assert "methods.alchemy: no rules/methods/alchemy.smk\n" in output
     assert "methods.icon: no rules/methods/icon.smk (did you mean 'icons'?)\n" in output
 
 

@@ -19,6 +19,8 @@ RANDOM = {  # methods with a parameter `seed`; that of icons and targeted is in 
     "semdedup": {"model": "target", "n_clusters": 6},
     "self_sup": {"model": "target", "n_clusters": 6},
     "d2_pruning": {"model": "target", "index": "ivf", "n_lists": 20, "n_probe": 1},
+    "visnec": {"model": "target", "n_clusters": 6},
+    "dics": {"model": "target", "sampler": "clusters", "n_clusters": 6},
     "self_filter": {"fraction": 0.2, "net_learning_rate": 0.01, "finetune": SMALL},
 }
 DRAWING = {"random": {}, "clip_score": {}}  # clip_score draws the samples without an image
@@ -26,16 +28,20 @@ STEADY = {
     "scalselect": {"model": "target", "text_only": "drop"},
     "el2n": {"model": "target"},
     "perplexity": {"model": "target"},
+    "magic": {"model": "target", "text_only": "drop"},
 }
 ONCE_A_SEED = {  # jobs of each rule for one seed
     **dict.fromkeys(("warm_up", "collect_validation_gradients"), 1),
     **dict.fromkeys(("compute_influence", "cast_votes"), 1),
     **dict.fromkeys(("cluster_activations", "summarise_clusters", "find_neighbours"), 1),
     **dict.fromkeys(("score_semdedup", "score_self_sup", "score_d2_pruning"), 1),
-    "train_score_net": 1,
+    **dict.fromkeys(("cluster_visnec", "score_visnec", "train_score_net"), 1),
+    **dict.fromkeys(("cluster_dics", "score_dics"), 1),
     "collect_gradients": 1,
 }
 ONCE = {"score_scalselect": 1, "score_clip_score": 1, "score_el2n": 1, "extract_features": 1}
+ONCE |= {"score_magic": 1, "extract_gains": 1, "extract_instruction_gains": 1}
+ONCE |= {"extract_signatures": 1}
 TABLES = ("task_agreement", "vote_extremes", "votes_histogram", "clusters", "score_distribution")
 
 

@@ -63,16 +63,21 @@ def mean_signals(
     `logits` (P, V) and `targets` (P,) belong to the response tokens of a batch, sample by sample,
     and `predicted` (B, T) is true at their positions. NaN for a sample without response tokens.
     """
-    # In chunks: a float32 copy of all logits would double the memory of the largest tensor.
-    parts = [
-        token_signals(logits[start : start + CHUNK], targets[start : start + CHUNK])
-        for start in range(0, len(targets), CHUNK)
-    ]
     table = logits.new_zeros((*predicted.shape, len(SIGNALS)), dtype=torch.float64)
-    if parts:
-        table[predicted] = torch.cat(parts).double()
+    table[predicted] = _in_chunks(logits, targets).double()
     counts = predicted.sum(dim=1, keepdim=True)
     return (table.sum(dim=1) / counts).float()
+
+
+def token_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Compute -log p(true) in nats of P predictions, float64 (P,); see `token_signals`."""
+    return _in_chunks(logits, targets)[:, SIGNALS.index("nll")].double()
+
+
+def _in_chunks(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return `token_signals` without a float32 copy of all logits, the largest tensor."""
+    parts = zip(logits.split(CHUNK), targets.split(CHUNK), strict=True)
+    return torch.cat([token_signals(*part) for part in parts])
 
 
 class ResponseHead:

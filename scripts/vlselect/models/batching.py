@@ -7,17 +7,19 @@ stay the same.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
 import torch
+from PIL.Image import Image
 from torch.utils.data import DataLoader
 
 from vlselect.core import log
 from vlselect.core.store import BLOCK
 from vlselect.models.vlm import VLM, Batch, Encoded
 from vlselect.pool import images
+from vlselect.pool.records import Record
 from vlselect.pool.samples import Samples
 
 SPREAD = 1.25
@@ -32,6 +34,7 @@ def batches(
     *,
     max_pixels: int,
     prompts: bool = False,
+    encode: Callable[[Record, list[Image]], Encoded] | None = None,
     description: str = "samples",
 ) -> Iterator[Batch]:
     """Encode the samples at ascending `rows` and yield them in padded batches, each sample once.
@@ -45,10 +48,12 @@ def batches(
         As for `images.load`.
     prompts : bool
         Encode only what precedes the last response, padded on the left, for generation.
+    encode : function, optional
+        Encodes a sample otherwise than ``vlm.encode`` does.
     description : str
         Label of the progress bar.
     """
-    encode = vlm.encode_prompt if prompts else vlm.encode
+    encode = encode or (vlm.encode_prompt if prompts else vlm.encode)
     # Generation takes a pass per new token, so fewer batches matter more than less padding.
     spread, side = (math.inf, "left") if prompts else (SPREAD, None)
     limit = torch.tensor([vlm.batch_tokens or 0]).share_memory_()  # with the workers

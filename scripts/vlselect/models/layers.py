@@ -14,6 +14,7 @@ from torch import nn
 from vlselect.core.errors import InputError
 
 ATTENTION_NAMES = ("self_attn", "self_attention", "attention", "attn")
+OUTWARD_NAMES = ("down_proj", "fc2", "dense_4h_to_h", "c_proj", "w2")
 N_DEPTHS = 5
 
 
@@ -68,6 +69,23 @@ def attention_module(layer: nn.Module) -> nn.Module:
         f"{type(layer).__name__} has no self-attention module: none of {list(ATTENTION_NAMES)} "
         f"among its children {list(children)}"
     )
+
+
+def outward_projection(layer: nn.Module) -> nn.Module:
+    """Return what maps the inner activation of a decoder layer's feed-forward network back.
+
+    Raises InputError if the layer has none with a known name (`OUTWARD_NAMES`) outside its
+    attention, or several, as in a mixture of experts.
+    """
+    inside = {id(module) for module in attention_module(layer).modules()}
+    named = [(name.rpartition(".")[2], module) for name, module in layer.named_modules()]
+    found = [m for name, m in named if name in OUTWARD_NAMES and id(m) not in inside]
+    if len(found) != 1:
+        raise InputError(
+            f"{type(layer).__name__} has {len(found)} modules of {list(OUTWARD_NAMES)} outside its "
+            "attention, where one, of one feed-forward network, is read"
+        )
+    return found[0]
 
 
 def require_attention(

@@ -10,6 +10,7 @@ from vlselect.models.layers import (
     choose_layers,
     first_tensor,
     hidden_argument,
+    outward_projection,
     require_attention,
 )
 
@@ -91,3 +92,19 @@ def test_layers_without_attention_name_the_key_and_those_that_have_it(first, cho
         require_attention(layers, chosen, key="features.layers", first=first)
     assert "`features.layers`" in str(caught.value)
     require_attention(layers, [1 + first, 3 + first], key="features.layers", first=first)
+
+
+@pytest.mark.parametrize("name", ["down_proj", "fc2", "dense_4h_to_h", "c_proj", "w2"])
+def test_the_way_out_of_the_feed_forward_network_is_found_outside_attention(name):
+    layer, mlp, attention = nn.Module(), nn.Module(), nn.Module()
+    mlp.add_module("up", nn.Linear(2, 4))
+    mlp.add_module(name, nn.Linear(4, 2))
+    attention.add_module("c_proj", nn.Linear(2, 2))
+    layer.add_module("attn", attention)
+    layer.add_module("mlp", mlp)
+    assert outward_projection(layer) is getattr(mlp, name)
+    experts = nn.Module()
+    experts.add_module(name, nn.Linear(4, 2))
+    layer.add_module("more", experts)
+    with pytest.raises(InputError, match="has 2 modules of"):
+        outward_projection(layer)

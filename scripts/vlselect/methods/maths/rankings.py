@@ -1,4 +1,4 @@
-"""Shared by the score-based baselines: columns of the likelihood signals, parts of a ranking."""
+"""Shared by the methods that score samples: columns of signals, parts of a ranking."""
 
 import json
 from collections.abc import Sequence
@@ -22,19 +22,23 @@ def require(signals: dict, name: str, method: str):
 
 
 def likelihood_column(likelihood: ShardedArray, name: str, n_pool: int) -> np.ndarray:
-    """Read a column of the likelihood signals (nll, el2n or margin): float32 (N,).
+    """Read a column of the likelihood signals (nll, el2n or margin); see `named_column`."""
+    return named_column(likelihood, name, n_pool, "likelihood")
 
-    The column is found by its name in the shards' header ``columns``, a JSON list. ValueError if it
-    is missing, the rows do not fit the pool, or a value is not finite.
+
+def named_column(array: ShardedArray, name: str, n_pool: int, signal: str) -> np.ndarray:
+    """Read a column of a signal: float32 (N,).
+
+    The column is found by its name in the shards' header ``columns``, a JSON list. InputError,
+    which names the signal, if it is missing, the rows do not fit the pool, or a value is not
+    finite.
     """
-    columns = json.loads(likelihood.only("columns"))
+    columns = json.loads(array.only("columns"))
     if name not in columns:
-        raise InputError(f"likelihood has the columns {columns}, but no {name!r}")
-    if likelihood.shape != (n_pool, len(columns)):
-        raise InputError(
-            f"likelihood of shape {likelihood.shape} for {n_pool} samples and {columns}"
-        )
-    values = likelihood[:][:, columns.index(name)]
+        raise InputError(f"{signal} has the columns {columns}, but no {name!r}")
+    if array.shape != (n_pool, len(columns)):
+        raise InputError(f"{signal} of shape {array.shape} for {n_pool} samples and {columns}")
+    values = array[:][:, columns.index(name)]
     if not np.isfinite(values).all():
         raise InputError(f"{name} of row {int(np.argmin(np.isfinite(values)))} is not finite")
     return values
