@@ -15,7 +15,6 @@ import numpy as np
 from vlselect.core import log, store
 from vlselect.core.sources import code_digest, imported_sources
 from vlselect.features.forward_pass import shard_header, token_width
-from vlselect.features.output_gradients import OutputProjection, extract_output_gradients
 from vlselect.features.parts import Part, add_part_arguments, left_out_of, read_parts
 from vlselect.features.refusals import (
     add_refusal_arguments,
@@ -25,6 +24,7 @@ from vlselect.features.refusals import (
 )
 from vlselect.features.weighted_hidden import POSITIONS, extract_hidden
 from vlselect.gradients import fingerprint
+from vlselect.gradients.output_gradients import OutputProjection, extract_output_gradients
 from vlselect.models import loading, vlm
 from vlselect.models.batching import batches
 from vlselect.pool.samples import Samples

@@ -13,10 +13,9 @@ from usual_flags import usual
 from usual_models import load_vlm
 
 from vlselect.core.store import ShardedArray
-from vlselect.features import output_gradients
-from vlselect.features.output_gradients import random_signs
 from vlselect.features.weighted_hidden import POSITIONS, position_weighted_mean
-from vlselect.gradients import influence
+from vlselect.gradients import influence, output_gradients
+from vlselect.gradients.output_gradients import random_signs
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
 

@@ -26,6 +26,7 @@ from vlselect.pool.records import IMAGE_MARKER, Record, Turn
 COLUMNS = ("visual", "instruction")
 FIRST, NEXT = "Guess the question that is likely to be asked about it.", "Guess the next question."
 ANSWER = "Its answer is: {}"
+LONG = ("too_long", "no_response")  # reasons of a refusal that fewer words cure
 
 
 def exchanges(record: Record) -> list[tuple[str, str]]:
@@ -54,18 +55,34 @@ def guessing(record: Record, answered: bool) -> Record:
 def encode_guessing(
     vlm: VLM, record: Record, pictures: Sequence[Image.Image], answered: bool
 ) -> Encoded:
-    """Encode `guessing`; last turns are left out where the model has no positions for all.
+    """Encode `guessing`, shortened where the model has no room for all of it.
 
-    Raises Refused if it has none for the first turn.
+    Last turns are left out first; then, of the first turn, the second half of the answer, and so
+    on, and at last that of the question. Raises Refused if not even its first word has room.
     """
     guess = guessing(record, answered)
     for stop in range(len(guess.turns), 0, -2):
         try:
             return vlm.encode(replace(guess, turns=guess.turns[:stop]), pictures)
         except Refused as refusal:
-            if refusal.reason != "too_long" or stop == 2:
+            shorter = halved(record, answered)
+            if refusal.reason not in LONG or (stop == 2 and shorter is None):
                 raise
-    raise ValueError(f"sample {record.sample_id!r} has no question")
+    return encode_guessing(vlm, shorter, pictures, answered)
+
+
+def halved(record: Record, answered: bool) -> Record | None:
+    """Return a record's first exchange with half the words of its answer or, if none, question."""
+    question, answer = (text.split() for text in exchanges(record)[0])
+    if answered and answer:
+        answer = answer[: len(answer) // 2]
+    elif len(question) > 1:
+        question = question[: len(question) // 2]
+    else:
+        return None
+    images = f"{IMAGE_MARKER}\n" * len(record.images)
+    turns = (Turn("user", images + " ".join(question)), Turn("assistant", " ".join(answer)))
+    return replace(record, turns=turns)
 
 
 def turn_losses(

@@ -147,6 +147,21 @@ def test_turns_that_the_model_has_no_positions_for_are_left_out(vlm, monkeypatch
         encode_guessing(vlm, record, pictures, answered=True)
 
 
+@pytest.mark.parametrize("limit", ["positions", "max_length"])
+def test_a_long_answer_and_then_a_long_question_are_shortened(vlm, monkeypatch, limit):
+    record = record_of("it", ["<image> what is this", "a digit " * 40], PICTURES[:1])
+    told, untold = (
+        encode_guessing(vlm, record_of("it", turns, PICTURES[:1]), PICTURES[:1], answered=True)
+        for turns in (["<image> what is this", "a digit " * 5], ["<image> what", ""])
+    )
+    monkeypatch.setattr(vlm, limit, len(told))
+    found = encode_guessing(vlm, record, PICTURES[:1], answered=True)
+    np.testing.assert_array_equal(found.inputs["input_ids"], told.inputs["input_ids"])
+    monkeypatch.setattr(vlm, limit, len(untold))
+    found = encode_guessing(vlm, record, PICTURES[:1], answered=True)
+    assert len(found) == len(untold) and found.response.any()
+
+
 def test_the_ratio_is_a_mean_over_turns():
     without, given = np.array([2.0, 1.0, 9.0]), np.array([1.0, 1.5])
     expected = np.log((np.exp(1.0) + np.exp(-0.5)) / 2)
