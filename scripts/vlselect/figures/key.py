@@ -46,6 +46,9 @@ METHOD_NAMES = {
     "self_filter": "Self-Filter",
     "prism": "PRISM",
     "mcl": "MCL",
+    "visnec": "VisNec",
+    "dics": "DICS",
+    "magic": "MAGIC",
 }
 OWN_COLOURS = ["#e000a3", "#663dd6", "#661f00", "#8f7af5", "#ff1f5c", "#47c252"]
 NAME_WIDTH = 150.0  # points, at 9 points
