@@ -7,6 +7,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 CONFIG ?= config.yaml
 SEED ?= 0
 TRIAL ?= 512
+OUT ?= my.yaml
+upper = $(shell echo $(1) | tr a-z A-Z)
 BUDGET ?= ratio-$(RATIO)
 PIP := pip install --quiet --disable-pip-version-check
 PYTEST := HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
@@ -26,7 +28,7 @@ LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
 BARE_llama-factory := llamafactory==0.9.5
 
-.PHONY: help demo test check docs trial plan advise status report card figures test-cpus test-loaders test-conda \
+.PHONY: help demo test check docs init trial plan advise status report card figures test-cpus test-loaders test-conda \
 	test-slurm size performance clean
 
 help: ## list what there is to make
@@ -49,6 +51,12 @@ check: $(VENV)/.installed-dev docs ## check style, rules and the links of the do
 
 docs: $(VENV)/.installed-dev ## write the documentation as a site to site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+init: $(VENV)/.installed ## look at your data, write a first config: RECORDS=… IMAGES=… MODEL=… [TASKS="name=val,test,metric …"] [OUT=my.yaml]
+	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/start_config.py" --out "$(OUT)" \
+		$(foreach name,records images model revision,$(if $($(call upper,$(name))),--$(name) "$($(call upper,$(name)))")) \
+		$(foreach task,$(TASKS),--task "$(task)")
+	@said=$$($(SNAKEMAKE) -n --configfile "$(OUT)" 2>&1) && echo "A dry run accepts it." || { echo "$$said"; exit 1; }
 
 trial: $(VENV)/.installed ## run everything on few samples, as results/<run>-trial-<n>/: CONFIG=my.yaml [TRIAL=512]
 	$(SNAKEMAKE) --cores all --configfile "$(FILE)" --config trial=$(or $(TRIAL),$(error TRIAL is empty: say how many samples))

@@ -1,0 +1,102 @@
+"""Look at a user's records and write a first config for them.
+
+Reads the beginning of the records with their images and counts all of them; writes a commented YAML
+file, and says what it saw. What is missing among the flags is asked for.
+"""
+
+import argparse
+import logging
+import shlex
+import sys
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from vlselect.config.record_files import image_location
+from vlselect.core import log
+from vlselect.core.errors import InputError
+from vlselect.core.store import write_text
+from vlselect.plan import first_config
+from vlselect.pool.image_roots import ImageRoots
+from vlselect.pool.intake import examine, read_location
+from vlselect.pool.records import parse_record
+
+logger = logging.getLogger(__name__)
+
+LOOK = 2000  # records
+MAX_PIXELS = 50_000_000
+ASKED = {
+    "records": "Records (a JSON, JSONL or Parquet file, a glob or a folder)",
+    "images": "Folder that their image paths begin in (empty: they are in the tables)",
+    "model": "Folder of the model to finetune, or its id on the hub",
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, about in ASKED.items():
+        parser.add_argument(f"--{name}", help=about)
+    parser.add_argument("--revision", help="commit of a model on the hub")
+    what = "<name>=<validation file>,<test file>,<metric>; may come again"
+    parser.add_argument("--task", action="append", default=[], help=what)
+    parser.add_argument("--methods", nargs="*", default=[], help="default: by what there is")
+    parser.add_argument("--ratio", type=float, default=0.2, help="share of the pool to choose")
+    parser.add_argument("--run", default="mine", help="name of the run")
+    parser.add_argument("--out", type=Path, default=Path("my.yaml"), help="file to write")
+    return parser
+
+
+def ask(arguments: argparse.Namespace) -> None:
+    """Ask for what is missing, on a terminal; elsewhere it is an error."""
+    missing = [name for name in ASKED if getattr(arguments, name) is None]
+    if "images" in missing and arguments.records and not sys.stdin.isatty():
+        missing.remove("images")
+    if missing and not sys.stdin.isatty():
+        raise InputError(f"missing: {', '.join(f'--{name}' for name in missing)}")
+    for name in missing:
+        setattr(arguments, name, input(f"{ASKED[name]}: ").strip() or None)
+        if getattr(arguments, name) is None and name != "images":
+            raise InputError(f"--{name} is needed")
+
+
+def look_at(records: str, images: str | None) -> first_config.Look:
+    """Examine the first records of a location, and count all of them."""
+    location = images or image_location(records)
+    roots = ImageRoots({None: location}, None)
+    roots.require()
+    parse = partial(parse_record, locate=roots.locator(None, records))
+    texts = islice(read_location(records, images), LOOK)
+    outcomes = examine(texts, parse, roots, max_pixels=MAX_PIXELS, repeated_ids="reject")
+    total = sum(1 for _ in read_location(records, images))
+    return first_config.take(outcomes, total)
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = build_parser().parse_args(argv)
+    log.start()
+    ask(arguments)
+    if arguments.out.exists():
+        raise InputError(f"{arguments.out} is there already: name another with --out")
+    half = first_config.half_precision(arguments.model, arguments.revision)
+    tasks = [first_config.Task.parse(text) for text in arguments.task]
+    look = look_at(arguments.records, arguments.images)
+    given = sys.argv[1:] if argv is None else argv
+    text = first_config.write_config(
+        *(look, tasks),
+        run=arguments.run,
+        records=arguments.records,
+        images=arguments.images,
+        model=arguments.model,
+        revision=arguments.revision,
+        half=half,
+        ratio=arguments.ratio,
+        methods=arguments.methods,
+        command=shlex.join(["start_config.py", *given]),
+    )
+    write_text(text, arguments.out)
+    print("\n".join(look.lines()))
+    print(f"Wrote {arguments.out}. Next: make trial CONFIG={arguments.out} TRIAL=256")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""scripts/start_config.py on records of several forms: the config is one that a dry run accepts."""
+
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import start_config
+import yaml
+from running import ROOT, jobs, snakemake, succeeded
+
+from vlselect.core.errors import InputError
+
+
+@pytest.fixture
+def folder(mini_input, tmp_path, monkeypatch):
+    shutil.copytree(mini_input / "data", tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())  # no terminal
+    return tmp_path
+
+
+def run(*flags, out="my.yaml"):
+    start_config.main([*flags, "--model", "data/model", "--out", out])
+    return yaml.safe_load(Path(out).read_text(encoding="utf-8"))
+
+
+def test_llava_records_with_a_task(folder, capsys):
+    task = "alpha=data/alpha_validation.json,data/alpha_test.json,exact_match"
+    config = run("--records", "data/mixture.json", "--images", "data/images", "--task", task)
+    said = capsys.readouterr().out
+    assert "333 records, all looked at: 330 accepted" in said
+    assert "image_count_mismatch: 1" in said and "3 sources by 'task'" in said
+    assert config["pool"]["source_key"] == "task"
+    planned = jobs(succeeded(snakemake(folder, folder / "my.yaml", "-n")))
+    assert {"prepare_pool", "select_targeted", "select_coincide", "finetune_model"} <= planned
+    with pytest.raises(InputError, match="is there already"):
+        run("--records", "data/mixture.json", "--images", "data/images")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "sharegpt", "parquet"])
+def test_other_forms(folder, form, capsys):
+    records = [r for r in json.loads((folder / "data/mixture.json").read_text()) if "image" in r]
+    records = [r for r in records if r["id"] != "bad-image"][:40]
+    if form == "jsonl":
+        path = folder / "data/r.jsonl"
+        path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    elif form == "sharegpt":
+        names = {"human": "user", "gpt": "assistant"}
+        for record in records:
+            turns = record.pop("conversations")
+            record["messages"] = [
+                {"role": names[turn["from"]], "content": turn["value"]} for turn in turns
+            ]
+            record["images"] = [record.pop("image")]
+        path = folder / "data/r.json"
+        path.write_text(json.dumps(records))
+    else:
+        path = folder / "data/r.parquet"
+        pd.DataFrame(records).to_parquet(path)
+    config = run("--records", str(path), "--images", "data/images")
+    assert "40 records, all looked at: 40 accepted" in capsys.readouterr().out
+    assert config["methods"] == {"random": {}, "coincide": {}}
+    planned = jobs(succeeded(snakemake(folder, folder / "my.yaml", "-n", "subsets")))
+    assert {"prepare_pool", "select_coincide"} <= planned
+
+
+def test_what_is_missing_is_named_where_there_is_nobody_to_ask(folder):
+    with pytest.raises(InputError, match="missing: --records"):
+        run()
+
+
+def test_what_is_missing_is_asked_for(folder, monkeypatch):
+    answers = iter(["data/mixture.json", "data/images"])
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda text: next(answers))
+    assert run()["pool"]["records"] == "data/mixture.json"
+
+
+def test_the_script_is_what_make_calls():
+    assert "scripts/start_config.py" in (ROOT / "Makefile").read_text(encoding="utf-8")
