@@ -17,7 +17,7 @@ from vlselect.plan.extrapolation import measure
 from vlselect.plan.jobs import read_jobs
 
 MINI, LLAVA = HERE / "mini.yaml", ROOT / "configs/llava_665k.yaml"
-RUNS = 15 * 7 * 3 + 3  # methods, ratios, seeds; and full
+RUNS = 18 * 7 * 3 + 3  # methods, ratios, seeds; and full
 SOURCES = ("photos", "charts", "chats")
 TRIAL, SMALLER = 96, 24
 
@@ -188,7 +188,7 @@ def test_llava_665k_has_a_whole_dag(tmp_path):
         assert counts[f"select_{method}"] == 21
     assert counts["finetune_model"] == counts["run_benchmarks"] == RUNS
     passes = ("extract_features", "extract_attention", "extract_clip", "extract_gains")
-    for rule in (*passes, "extract_instruction_gains", "extract_signatures"):
+    for rule in (*passes, "extract_visual", "extract_instruction_gains", "extract_signatures"):
         assert counts[rule] == 64
     assert counts["collect_gradients"] == 3 * 64 and counts["warm_up"] == 3  # each seed its own
     assert counts["prepare_task"] == 10

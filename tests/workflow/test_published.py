@@ -79,7 +79,7 @@ def test_a_run_that_is_not_cached_still_needs_its_input(tmp_path):
     config.write_text(CONFIG.read_text().replace("cached: true", "cached: false"))
     done = snakemake(tmp_path, config, "--cores", "1", "--dry-run")
     assert done.returncode != 0 and "Traceback" not in done.stdout
-    for key in ("pool", "tasks", "models", "methods", "experiments"):
+    for key in ("pool", "methods", "experiments"):
         assert f"'{key}' is a required property" in done.stdout
 
 
