@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from vlselect.config.record_files import image_location
+from vlselect.config.record_files import image_location, is_table, record_files
 from vlselect.core import log
 from vlselect.core.errors import InputError
 from vlselect.core.store import write_text
@@ -40,9 +40,9 @@ def build_parser() -> argparse.ArgumentParser:
     what = "<name>=<validation file>,<test file>,<metric>; may come again"
     parser.add_argument("--task", action="append", default=[], help=what)
     parser.add_argument("--methods", nargs="*", default=[], help="default: by what there is")
-    parser.add_argument("--ratio", type=float, default=0.2, help="share of the pool to choose")
-    parser.add_argument("--run", default="mine", help="name of the run")
-    parser.add_argument("--out", type=Path, default=Path("my.yaml"), help="file to write")
+    parser.add_argument("--ratio", type=float, help="share of the pool to choose, if not the usual")
+    parser.add_argument("--run", help="name of the run, if not that of the file")
+    parser.add_argument("--out", type=Path, required=True, help="file to write")
     return parser
 
 
@@ -60,7 +60,14 @@ def ask(arguments: argparse.Namespace) -> None:
 
 
 def look_at(records: str, images: str | None) -> first_config.Look:
-    """Examine the first records of a location, and count all of them."""
+    """Examine the first records of a location, and count all of them.
+
+    InputError if there are none, or more are rejected than accepted.
+    """
+    if not any(Path(path).is_file() for path in record_files(records)):
+        raise InputError(f"no such records: {records}")
+    if images is None and not is_table(records):
+        raise InputError("records in JSON need --images: the folder that image paths begin in")
     location = images or image_location(records)
     roots = ImageRoots({None: location}, None)
     roots.require()
@@ -68,7 +75,10 @@ def look_at(records: str, images: str | None) -> first_config.Look:
     texts = islice(read_location(records, images), LOOK)
     outcomes = examine(texts, parse, roots, max_pixels=MAX_PIXELS, repeated_ids="reject")
     total = sum(1 for _ in read_location(records, images))
-    return first_config.take(outcomes, total)
+    look = first_config.take(outcomes, total)
+    if look.tally.accepted < look.tally.reasons.total():
+        raise InputError(f"most records are not good:\n{look.tally.describe()}")
+    return look
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -79,11 +89,12 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"{arguments.out} is there already: name another with --out")
     half = first_config.half_precision(arguments.model, arguments.revision)
     tasks = [first_config.Task.parse(text) for text in arguments.task]
+    first_config.require_tasks(tasks, arguments.methods)
     look = look_at(arguments.records, arguments.images)
     given = sys.argv[1:] if argv is None else argv
     text = first_config.write_config(
         *(look, tasks),
-        run=arguments.run,
+        run=arguments.run or arguments.out.stem,
         records=arguments.records,
         images=arguments.images,
         model=arguments.model,
@@ -95,7 +106,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     write_text(text, arguments.out)
     print("\n".join(look.lines()))
-    print(f"Wrote {arguments.out}. Next: make trial CONFIG={arguments.out} TRIAL=256")
+    out = shlex.quote(str(arguments.out))
+    print(f"Wrote {out}. Next: make trial CONFIG={out} TRIAL=256")
 
 
 if __name__ == "__main__":

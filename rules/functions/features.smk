@@ -45,7 +45,8 @@ def represented():
     settings = config["methods"].get("targeted") or {}
     if settings.get("representation") not in FORWARD:
         return None, None
-    return settings["model"] or next(iter(config["models"])), settings["representation"]
+    first = next(iter(config["models"]), None)
+    return settings["model"] or first, settings["representation"]
 
 
 def pool_vectors():

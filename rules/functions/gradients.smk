@@ -9,6 +9,11 @@ BY_VALIDATION_SAMPLES = (
 )  # aggregators that read gradients themselves
 
 
+def gradients_model():
+    """Return the model whose gradients are taken; None where the config has none, which is refused."""
+    return (config.get("gradients") or {}).get("model")
+
+
 def warm_up_gpus(wildcards):
     """Return the GPUs of the warm-up: one for each process."""
     return asked_for_all(wildcards, config["gradients"]["warm_up"]["finetune"])
@@ -34,7 +39,7 @@ def validation_images():
 def validation_gradients():
     """Return the outputs for each task's validation set, named: Snakemake's cache needs names."""
     path = "<results>/gradients/{model}/seed-{seed}/{task}/shard-1-of-1.safetensors"
-    model = config["gradients"]["model"]
+    model = gradients_model()
     paths = expand(path, model=model, task=VALIDATED, allow_missing=True)
     return {f"validation_{i}": path for i, path in enumerate(paths)}
 
@@ -97,7 +102,7 @@ def pool_gradients():
     path = (
         "<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors"
     )
-    return gather.pool(path, model=config["gradients"]["model"], allow_missing=True)
+    return gather.pool(path, model=gradients_model(), allow_missing=True)
 
 
 def pool_losses():
@@ -105,7 +110,7 @@ def pool_losses():
     path = (
         "<results>/gradients/{model}/seed-{seed}/losses/shard-{scatteritem}.safetensors"
     )
-    return gather.pool(path, model=config["gradients"]["model"], allow_missing=True)
+    return gather.pool(path, model=gradients_model(), allow_missing=True)
 
 
 def chosen_gradients(method):

@@ -174,6 +174,20 @@ def test_names_that_mean_nothing_are_named_together(tmp_path):
     assert "experiments.main.models: no 'none' in `models`" in output
 
 
+@pytest.mark.parametrize("method", ["icons", "targeted", "clean_turns"])
+def test_gradients_that_a_method_needs_are_named(tmp_path, method):
+    config = mini(methods={method: {}}, experiments={"main": {"methods": [method]}})
+    del config["gradients"]
+    assert f"gradients: missing, but method {method!r} needs it" in refused(tmp_path, config)
+
+
+def test_a_model_that_a_method_runs_is_named(tmp_path):
+    config = mini(methods={"targeted": {"representation": "output"}}, models={})
+    config["experiments"] = {"main": {"methods": ["targeted"]}}
+    del config["gradients"]
+    assert "models: empty, but method 'targeted' runs one" in refused(tmp_path, config)
+
+
 def test_what_a_method_needs_by_its_rule_file_is_named(tmp_path):
     config = mini()
     config["methods"]["coincide"] = None  # its model is `reference` by default

@@ -117,6 +117,8 @@ def check_references(
         ]
         if not config["tasks"]:
             problems.append(f"tasks: empty, but method {method!r} needs validation data")
+        if method in without_gradients and not config["models"]:
+            problems.append(f"models: empty, but method {method!r} runs one")
         if "gradients" not in config and method not in without_gradients:
             problems.append(f"gradients: missing, but method {method!r} needs it")
     if problems:

@@ -27,7 +27,7 @@ def selection_seed(config: Mapping, section: str, seed: int) -> int:
         method has no such key, or searches neighbours among all pairs.
     """
     if section == GRADIENTS:
-        settings = config[GRADIENTS]["warm_up"]
+        settings = config.get(GRADIENTS, {}).get("warm_up", {})
     else:
         settings = config["methods"][section] or {}
     own = settings.get("seed", 0)

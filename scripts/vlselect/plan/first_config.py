@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from vlselect.core import registry
 from vlselect.core.errors import InputError
 from vlselect.pool.intake import Outcome, Tally
 from vlselect.pool.records import ID_KEY
@@ -108,7 +109,7 @@ def write_config(
     model: str,
     revision: str | None,
     half: bool,
-    ratio: float,
+    ratio: float | None,
     methods: Sequence[str],
     command: str,
 ) -> str:
@@ -141,7 +142,8 @@ def write_config(
     lines += ["gradients: {model: target, projection: {type: shifted}}", ""] if guided else []
     lines += ["methods: # docs/choosing.md"]
     lines += [f"  {name}: {{}}" for name in chosen]
-    lines += ["", f"ratios: [{ratio:g}] # of the pool", "seeds: [0]", "", "finetune: # LoRA"]
+    budget = [f"ratios: [{ratio:g}] # of the pool"] if ratio else []
+    lines += ["", *budget, "seeds: [0]", "", "finetune: # LoRA"]
     lines += ["  {gradient_checkpointing: true}", "", "experiments:"]
     lines += [f"  main: {{methods: [{', '.join(chosen)}]}} # with `full` to compare, if affordable"]
     return "\n".join(lines) + "\n"
@@ -161,6 +163,21 @@ def take(outcomes: Iterable[Outcome], total: int) -> Look:
     if not look.tally.accepted:
         raise InputError(look.tally.describe())
     return look
+
+
+def require_tasks(tasks: Sequence[Task], methods: Sequence[str]) -> None:
+    """Raise InputError, with all of them, for missing files and names that mean nothing."""
+    files = [path for task in tasks for path in (task.validation, task.test) if path]
+    problems = [f"no such file: {path}" for path in files if not Path(path).is_file()]
+    for kind, names in (("metric", [task.metric for task in tasks]), ("method", methods)):
+        known = registry.names(kind)
+        problems += [
+            f"no {kind} {name!r}; there are {', '.join(known)}"
+            for name in names
+            if name not in known
+        ]
+    if problems:
+        raise InputError("\n".join(problems))
 
 
 def half_precision(path: str, revision: str | None) -> bool:
