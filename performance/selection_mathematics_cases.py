@@ -20,7 +20,7 @@ from vlselect.clusters import kmeans, neighbours
 from vlselect.clusters.embeddings import Embeddings
 from vlselect.core import store
 from vlselect.gradients import influence, voting
-from vlselect.methods import d2_pruning, semdedup
+from vlselect.methods.baselines import d2_pruning, semdedup
 from vlselect.methods.maths import mmd, semdedup_thresholds, subspace
 
 Arrays = Mapping[str, np.ndarray]

@@ -15,7 +15,7 @@ def export_files():
 
 def card_code(wildcards):
     """Return the script that writes cards, and the module whose first line describes the method."""
-    return code("write_card.py", f"vlselect/methods/{wildcards.method}.py")
+    return code("write_card.py", registry.source("method", wildcards.method))
 
 
 def card_sections(wildcards):

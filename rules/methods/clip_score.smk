@@ -25,7 +25,7 @@ declare_method(
 # Cosine of the image and the text embedding of every sample.
 use rule score_samples as score_clip_score with:
     input:
-        code=code("score_samples.py", "vlselect/methods/clip_score.py"),
+        code=code("score_samples.py", "vlselect/methods/baselines/clip_score.py"),
         samples="<results>/pool/samples.parquet",
         clip=gather.pool(
             "<results>/features/{model}/clip/shard-{scatteritem}.safetensors",
@@ -39,7 +39,7 @@ use rule score_samples as score_clip_score with:
 # Take the highest scores; text-only samples by their policy.
 use rule select_subset as select_clip_score with:
     input:
-        code=code("select_subset.py", "vlselect/methods/clip_score.py"),
+        code=code("select_subset.py", "vlselect/methods/baselines/clip_score.py"),
         samples="<results>/pool/samples.parquet",
         scores="<results>/scores/clip_score/seed-0.parquet",
         limits=limit_files,

@@ -117,7 +117,7 @@ rule find_neighbours:
 # Margin or difficulty of every sample, and by closeness those of its neighbours.
 use rule score_samples as score_d2_pruning with:
     input:
-        code=code("score_samples.py", "vlselect/methods/d2_pruning.py"),
+        code=code("score_samples.py", "vlselect/methods/baselines/d2_pruning.py"),
         samples="<results>/pool/samples.parquet",
         likelihood=gather.pool(
             "<results>/features/{model}/likelihood/shard-{scatteritem}.safetensors",
@@ -133,7 +133,7 @@ use rule score_samples as score_d2_pruning with:
 # Take the highest again and again, or as COINCIDE's program; each lowers its neighbours.
 use rule select_subset as select_d2_pruning with:
     input:
-        code=code("select_subset.py", "vlselect/methods/d2_pruning.py"),
+        code=code("select_subset.py", "vlselect/methods/baselines/d2_pruning.py"),
         samples="<results>/pool/samples.parquet",
         scores=of_run("d2_pruning", "<results>/scores/d2_pruning/seed-{seed}.parquet"),
         neighbours=of_run(

@@ -24,7 +24,7 @@ declare_method(
 # Error norm of every sample, from the likelihood signals.
 use rule score_samples as score_el2n with:
     input:
-        code=code("score_samples.py", "vlselect/methods/el2n.py"),
+        code=code("score_samples.py", "vlselect/methods/baselines/el2n.py"),
         samples="<results>/pool/samples.parquet",
         likelihood=gather.pool(
             "<results>/features/{model}/likelihood/shard-{scatteritem}.safetensors",
@@ -41,7 +41,7 @@ use rule score_samples as score_el2n with:
 # Take the highest, the middle or the lowest scores.
 use rule select_subset as select_el2n with:
     input:
-        code=code("select_subset.py", "vlselect/methods/el2n.py"),
+        code=code("select_subset.py", "vlselect/methods/baselines/el2n.py"),
         samples="<results>/pool/samples.parquet",
         scores="<results>/scores/el2n/seed-0.parquet",
         limits=limit_files,

@@ -24,7 +24,7 @@ declare_method(
 # Perplexity of the responses of every sample, from the likelihood signals.
 use rule score_samples as score_perplexity with:
     input:
-        code=code("score_samples.py", "vlselect/methods/perplexity.py"),
+        code=code("score_samples.py", "vlselect/methods/baselines/perplexity.py"),
         samples="<results>/pool/samples.parquet",
         likelihood=gather.pool(
             "<results>/features/{model}/likelihood/shard-{scatteritem}.safetensors",
@@ -41,7 +41,7 @@ use rule score_samples as score_perplexity with:
 # Take the middle, the highest or the lowest perplexities.
 use rule select_subset as select_perplexity with:
     input:
-        code=code("select_subset.py", "vlselect/methods/perplexity.py"),
+        code=code("select_subset.py", "vlselect/methods/baselines/perplexity.py"),
         samples="<results>/pool/samples.parquet",
         scores="<results>/scores/perplexity/seed-0.parquet",
         limits=limit_files,

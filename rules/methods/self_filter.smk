@@ -141,7 +141,7 @@ rule train_score_net:
 # Take the hardest sample, penalise its neighbours, and so on.
 use rule select_subset as select_self_filter with:
     input:
-        code=code("select_subset.py", "vlselect/methods/self_filter.py"),
+        code=code("select_subset.py", "vlselect/methods/baselines/self_filter.py"),
         samples="<results>/pool/samples.parquet",
         scores=of_run("self_filter", "<results>/scores/self_filter/seed-{seed}.parquet"),
         clip=gather.pool(

@@ -56,7 +56,7 @@ declare_method(
 # Distance of every sample to the prototype of its cluster.
 use rule score_samples as score_self_sup with:
     input:
-        code=code("score_samples.py", "vlselect/methods/self_sup.py"),
+        code=code("score_samples.py", "vlselect/methods/baselines/self_sup.py"),
         samples="<results>/pool/samples.parquet",
         last_token=gather.pool(
             "<results>/features/{model}/last_token/shard-{scatteritem}.safetensors",
@@ -77,7 +77,7 @@ use rule score_samples as score_self_sup with:
 # Take the farthest samples, or the closest.
 use rule select_subset as select_self_sup with:
     input:
-        code=code("select_subset.py", "vlselect/methods/self_sup.py"),
+        code=code("select_subset.py", "vlselect/methods/baselines/self_sup.py"),
         samples="<results>/pool/samples.parquet",
         scores=of_run("self_sup", "<results>/scores/self_sup/seed-{seed}.parquet"),
         limits=limit_files,

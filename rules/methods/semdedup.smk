@@ -56,7 +56,7 @@ declare_method(
 # Largest epsilon at which each sample stays: 1 - cosine to the nearest earlier one.
 use rule score_samples as score_semdedup with:
     input:
-        code=code("score_samples.py", "vlselect/methods/semdedup.py"),
+        code=code("score_samples.py", "vlselect/methods/baselines/semdedup.py"),
         samples="<results>/pool/samples.parquet",
         last_token=gather.pool(
             "<results>/features/{model}/last_token/shard-{scatteritem}.safetensors",
@@ -82,7 +82,7 @@ use rule score_samples as score_semdedup with:
 # Solve for the epsilon at which exactly the budget stays.
 use rule select_subset as select_semdedup with:
     input:
-        code=code("select_subset.py", "vlselect/methods/semdedup.py"),
+        code=code("select_subset.py", "vlselect/methods/baselines/semdedup.py"),
         samples="<results>/pool/samples.parquet",
         scores=of_run("semdedup", "<results>/scores/semdedup/seed-{seed}.parquet"),
         limits=limit_files,

@@ -1,13 +1,12 @@
 """A pool with random signals for every method, as their rules would provide them."""
 
-import importlib
-
 import numpy as np
 import pandas as pd
 from array_files import write_shards
 from config_defaults import usual_parameters
 from scipy.spatial.distance import cdist
 
+from vlselect.core import registry
 from vlselect.core.store import ShardedArray
 from vlselect.subsets.method_runner import MethodRunner
 
@@ -130,6 +129,6 @@ def _signatures(folder, pool):
 
 def runner_of(name, pool, signals, seed=0, **parameters):
     """Return the real method, ready to run."""
-    method = importlib.import_module(f"vlselect.methods.{name}")
+    method = registry.load("method", name)
     own = usual_parameters(method.select) | METHODS[name] | parameters
     return MethodRunner(method, pool, signals[name], seed, own)

@@ -15,7 +15,7 @@ RULES = ("plot_overlap", "plot_votes")
 LOG = """\
 [Sat Nov 21 23:59:50 2026]
 localrule score_el2n:
-    input: scripts/score_samples.py, scripts/vlselect/methods/el2n.py, \
+    input: scripts/score_samples.py, scripts/vlselect/methods/baselines/el2n.py, \
 scripts/vlselect/core/__init__.py, scripts/vlselect/core/store.py, results/a/pool/samples.parquet
     output: results/a/scores/el2n.parquet
     log: results/a/logs/el2n.log
@@ -72,7 +72,10 @@ def finished(tmp_path):
 def test_a_run_is_read(harness, finished):
     run = harness.read_run(finished)
     score, first, second = run.jobs
-    assert score.modules == ("score_samples", "vlselect.methods.el2n") and score.model is None
+    assert (
+        score.modules == ("score_samples", "vlselect.methods.baselines.el2n")
+        and score.model is None
+    )
     assert score.seconds == 4.5 and score.benchmarked and score.seen != score.seen
     assert first.modules == ("run_benchmarks",)
     assert first.model == ("loading", "results/a/models/base")

@@ -1,7 +1,7 @@
 """Metrics, export formats, layouts and methods by the names in the config.
 
-Each is a module in the folder of its kind, with the function of its kind: a new file is a new
-metric. Imported by the workflow, so it uses the standard library only.
+Each is a module in the folder of its kind, or in a folder inside it, with the function of its
+kind: a new file is a new metric. Imported by the workflow, so it uses the standard library only.
 """
 
 import ast
@@ -28,28 +28,28 @@ KIND_NAMES |= {dict: "a mapping", type(None): "null"}
 
 def names(kind: str) -> list[str]:
     """List the modules of a kind without importing them."""
-    package, function = KINDS[kind]
-    folders = importlib.import_module(package).__path__
-    files = [path for folder in folders for path in Path(folder).glob("*.py")]
-    return sorted(path.stem for path in files if _defines(path, function))
+    return sorted(_modules(kind))
+
+
+def source(kind: str, name: str) -> Path:
+    """Return the file of a module of a kind; for an unknown name, InputError lists the known."""
+    known = _modules(kind)
+    if name not in known:
+        raise InputError(f"no {kind} {name!r}; there are {', '.join(sorted(known))}")
+    return known[name][0]
 
 
 def load(kind: str, name: str) -> ModuleType:
     """Import a module of a kind; for an unknown name, InputError lists the known ones."""
-    known = names(kind)
-    if name not in known:
-        raise InputError(f"no {kind} {name!r}; there are {', '.join(known)}")
-    return importlib.import_module(f"{KINDS[kind][0]}.{name}")
+    path, (package, _) = source(kind, name), KINDS[kind]
+    folders = importlib.import_module(package).__path__
+    (below,) = (path.relative_to(f) for f in map(Path, folders) if path.is_relative_to(f))
+    return importlib.import_module(".".join([package, *below.with_suffix("").parts]))
 
 
 def needs_options(metric: str) -> bool:
     """Return whether a metric has options without a default, without importing it."""
-    package, function = KINDS["metric"]
-    folders = importlib.import_module(package).__path__
-    path = next(p for f in folders if (p := Path(f, f"{metric}.py")).is_file())
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    (found,) = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == function)
-    return None in found.args.kw_defaults
+    return None in _modules("metric")[metric][1].args.kw_defaults
 
 
 def check_options(name: str, options: Mapping[str, object]) -> None:
@@ -98,6 +98,13 @@ def _describe(kind: object) -> str:
     return KIND_NAMES.get(kind, str(kind))
 
 
-def _defines(path: Path, function: str) -> bool:
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    return any(isinstance(node, ast.FunctionDef) and node.name == function for node in tree.body)
+def _modules(kind: str) -> dict[str, tuple[Path, ast.FunctionDef]]:
+    """Return the file and the function of each module of a kind, without importing them."""
+    package, function = KINDS[kind]
+    folders, found = importlib.import_module(package).__path__, {}
+    for path in (path for folder in folders for path in Path(folder).rglob("*.py")):
+        body = ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body
+        for node in body:
+            if isinstance(node, ast.FunctionDef) and node.name == function:
+                found[path.stem] = path, node
+    return found

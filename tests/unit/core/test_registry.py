@@ -1,12 +1,14 @@
 """Modules by name: found without running them, refused with what there is."""
 
 import importlib
+from pathlib import Path
 
 import pytest
 
 from vlselect.core import registry
 from vlselect.core.errors import InputError
 from vlselect.methods import random
+from vlselect.methods.baselines import el2n
 
 SOME = {
     "export": ["ids", "llama_factory", "llava", "ms_swift", "trl"],
@@ -17,7 +19,7 @@ SOME = {
 HELPERS = {
     "export": {"image_files", "json_lines"},
     "layout": {"building", "question"},
-    "method": {"maths"},
+    "method": {"maths", "baselines"},
     "metric": {"evaluation", "units", "vqa_normalisation", "yes_no"},
 }
 
@@ -42,6 +44,8 @@ def test_a_new_file_is_found_without_being_run(kind, tmp_path, monkeypatch):
 
 def test_a_module_is_loaded_by_its_name():
     assert registry.load("method", "random") is random
+    assert registry.load("method", "el2n") is el2n  # in a folder of its own
+    assert registry.source("method", "el2n") == Path(el2n.__file__)
 
 
 @pytest.mark.parametrize("kind", registry.KINDS)

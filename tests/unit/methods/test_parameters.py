@@ -1,13 +1,14 @@
 """Methods take what they are given: a parameter's default stands in its declaration alone."""
 
 import ast
-import importlib
 import inspect
 import re
 
 import pytest
 from config_defaults import SCHEMA, declared, keywords
 from running import ROOT
+
+from vlselect.core import registry
 
 METHODS = sorted(path.stem for path in (ROOT / "rules/methods").glob("*.smk"))
 FOLDERS = ("checkpoints", "clusters", "features", "gradients", "methods", "pool")
@@ -27,7 +28,7 @@ HANDED = re.compile(r'parameters\(\s*"(\w+)",([^)]*)\)')
 
 def functions(method):
     """Functions of a method's module that get parameters."""
-    module = importlib.import_module(f"vlselect.methods.{method}")
+    module = registry.load("method", method)
     return [getattr(module, n) for n in ("score", "select", "prepare") if hasattr(module, n)]
 
 

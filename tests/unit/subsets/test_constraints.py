@@ -10,6 +10,7 @@ from array_files import write_shards
 from config_defaults import usual_parameters
 from method_signals import METHODS, SOURCES, make_pool, make_signals, runner_of
 
+from vlselect.core import registry
 from vlselect.core.errors import InfeasibleError, InputError
 from vlselect.core.ordering import draw
 from vlselect.core.store import ShardedArray
@@ -218,10 +219,8 @@ def test_random_stays_a_uniform_draw_among_the_eligible(world):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_without_constraints_it_is_the_method_alone(world, method):
-    import importlib
-
     pool, signals = world
-    module = importlib.import_module(f"vlselect.methods.{method}")
+    module = registry.load("method", method)
     direct = module.select(
         pool, signals[method], 20, 0, **usual_parameters(module.select) | METHODS[method]
     )

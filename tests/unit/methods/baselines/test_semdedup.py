@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from performance import straightforward as plain
 from vlselect.clusters.embeddings import Embeddings
 from vlselect.clusters.prototypes import nearest_prototype
-from vlselect.methods import semdedup
+from vlselect.methods.baselines import semdedup
 
 score = with_defaults(semdedup.score)
 select = with_defaults(semdedup.select)

@@ -8,7 +8,7 @@ import pytest
 from config_defaults import with_defaults
 from feature_files import array_of, make_pool, table
 
-from vlselect.methods import perplexity
+from vlselect.methods.baselines import perplexity
 
 score = with_defaults(perplexity.score)
 select = with_defaults(perplexity.select)

@@ -7,7 +7,7 @@ import pytest
 from config_defaults import with_defaults
 from feature_files import array_of, make_pool, table
 
-from vlselect.methods import el2n
+from vlselect.methods.baselines import el2n
 
 score = with_defaults(el2n.score)
 select = with_defaults(el2n.select)

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from performance import straightforward as plain
 from vlselect.clusters import neighbours
 from vlselect.clusters.embeddings import Embeddings
-from vlselect.methods.d2_pruning import VARIANTS, score, select
+from vlselect.methods.baselines.d2_pruning import VARIANTS, score, select
 
 COLUMNS = json.dumps(["nll", "el2n", "margin"])
 

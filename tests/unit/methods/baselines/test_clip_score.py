@@ -5,7 +5,7 @@ import pytest
 from config_defaults import with_defaults
 from feature_files import array_of, make_pool, table
 
-from vlselect.methods import clip_score
+from vlselect.methods.baselines import clip_score
 
 score = with_defaults(clip_score.score)
 select = with_defaults(clip_score.select)
@@ -35,7 +35,7 @@ def test_score_is_the_cosine_and_the_highest_are_chosen(tmp_path, monkeypatch):
             assert scores[row] == pytest.approx(cosine, abs=1e-7)
         else:
             assert np.isnan(scores[row])
-    monkeypatch.setattr("vlselect.methods.clip_score.ROWS", 7)
+    monkeypatch.setattr("vlselect.methods.baselines.clip_score.ROWS", 7)
     np.testing.assert_array_equal(score(pool, signals, 0), scores)
     chosen = select(pool, {"scores": table(scores)}, 20, 0)
     chosen.check(20, 60)

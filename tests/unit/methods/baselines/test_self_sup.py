@@ -6,7 +6,7 @@ from config_defaults import with_defaults
 from feature_files import array_of, blobs, make_pool, shuffled, table
 from threadpoolctl import threadpool_limits
 
-from vlselect.methods import self_sup
+from vlselect.methods.baselines import self_sup
 
 score = with_defaults(self_sup.score)
 select = with_defaults(self_sup.select)

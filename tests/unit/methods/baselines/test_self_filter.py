@@ -8,7 +8,7 @@ from closeness import assert_close_sums
 from config_defaults import with_defaults
 
 from vlselect.core.store import ShardedArray
-from vlselect.methods import self_filter
+from vlselect.methods.baselines import self_filter
 
 select = with_defaults(self_filter.select)
 
