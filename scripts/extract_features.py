@@ -3,112 +3,42 @@
 import argparse
 import logging
 from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
+from functools import partial
 
-from vlselect.core import log, store
-from vlselect.core.refused import read_left_out
-from vlselect.core.sources import code_digest, imported_sources
+from vlselect.core import log
 from vlselect.features.activations import VARIANTS
-from vlselect.features.forward_pass import (
-    KINDS,
-    extract_features,
-    require_images,
-    shard_header,
-    token_width,
-)
+from vlselect.features.forward_pass import KINDS, extract_features, token_width
 from vlselect.features.likelihood import SIGNALS
-from vlselect.features.refusals import (
-    add_refusal_arguments,
-    rows_to_run,
-    settle,
-    write_batch,
-)
-from vlselect.models import loading, vlm
-from vlselect.models.batching import batches
+from vlselect.features.shard_pass import Kind, ShardPass, add_pass_arguments
 from vlselect.models.layers import choose_layers
-from vlselect.pool.samples import Samples, add_samples_arguments
 
 logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_samples_arguments(parser)
-    parser.add_argument("--shard", default="1-of-1", help="shard of the pool, <i>-of-<n>")
-    parser.add_argument("--run", required=True, help="name of the run, for the header")
+    add_pass_arguments(parser, *KINDS)
     parser.add_argument("--variant", choices=VARIANTS, required=True, help="of activations")
-    parser.add_argument(
-        "--layers",
-        type=int,
-        nargs="+",
-        help="decoder layers, counted from 0; by default chosen by depth",
-    )
-    for kind in KINDS:
-        flag = "--" + kind.replace("_", "-")
-        parser.add_argument(flag, type=Path, required=True, help=f"shard of {kind} to write")
-    add_refusal_arguments(parser)
-    loading.add_model_arguments(parser)
+    about = "decoder layers, counted from 0; by default chosen by depth"
+    parser.add_argument("--layers", type=int, nargs="+", help=about)
     return parser
-
-
-def shard_writers(
-    arguments: argparse.Namespace, rows: range, model: vlm.VLM, layers: Sequence[int]
-) -> dict[str, store.ShardWriter]:
-    """Return the writer of each kind's shard, with its width and header."""
-    width = token_width(model.model)
-    columns = {"activations": 2 * len(layers) * width, "likelihood": len(SIGNALS)}
-    details = {
-        "activations": {
-            "variant": arguments.variant,
-            "layers": layers,
-            "layout": "layer, modality (visual, text), hidden",
-        },
-        "likelihood": {"columns": SIGNALS},
-    }
-    code = code_digest(imported_sources(__file__))
-    writers = {}
-    for kind, dtype in KINDS.items():
-        header = shard_header(arguments.run, rows, model, code, kind=kind, **details.get(kind, {}))
-        shape = (len(rows), columns.get(kind, width))
-        writers[kind] = store.ShardWriter(getattr(arguments, kind), shape, dtype, header)
-    return writers
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
-    samples = Samples(arguments.samples)
-    rows = store.shard_rows(len(samples), arguments.shard)
-    n_images = samples.frame(["n_images"])["n_images"].to_numpy()
-    left_out = read_left_out(arguments.left_out)
-    model = loading.load_from_arguments(arguments)
-    depth = len(model.language_layers)
-    layers = choose_layers(depth, arguments.layers)
-    logger.info("rows %d:%d of %d", rows.start, rows.stop, len(samples))
-    logger.info("layers %s of %d, variant %s", layers, depth, arguments.variant)
-    faults: dict[str, str] = {}
-    with ExitStack() as stack, log.timed("features"):
-        writers = shard_writers(arguments, rows, model, layers)
-        for writer in writers.values():
-            stack.enter_context(writer)
-        kept = rows_to_run(rows, left_out, writers.values())
-        for batch in batches(
-            *(model, samples, kept, arguments.images),
-            max_pixels=arguments.max_pixels,
-            description="features",
-        ):
-            require_images(batch, n_images[batch.rows])
-            values = extract_features(
-                *(model.model, model.language_layers, batch),
-                layers=layers,
-                variant=arguments.variant,
-                faults=faults,
-            )
-            write_batch(writers, batch.rows - rows.start, values, batch.sample_ids, faults)
-        settle(faults, arguments.on_refused)
-    for kind, writer in writers.items():
-        logger.info("wrote %s %s", kind, writer.shape)
+    run = ShardPass(arguments, __file__)
+    model, decoder, variant = run.model.model, run.model.language_layers, arguments.variant
+    layers, width = choose_layers(len(decoder), arguments.layers), token_width(model)
+    logger.info("layers %s of %d, variant %s", layers, len(decoder), variant)
+    layout = "layer, modality (visual, text), hidden"
+    about = {"activations": {"variant": variant, "layers": layers, "layout": layout}}
+    about |= {"likelihood": {"columns": SIGNALS}}
+    widths = {"activations": 2 * len(layers) * width, "likelihood": len(SIGNALS)}
+    kinds = {k: Kind(widths.get(k, width), dtype, about.get(k, {})) for k, dtype in KINDS.items()}
+    extract = partial(extract_features, model, decoder)
+    extract = partial(extract, layers=layers, variant=variant, faults=run.faults)
+    run.run("features", kinds, extract)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,12 @@ References
 import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
+
+if TYPE_CHECKING:  # slow to import, and what needs the list alone does without
+    from transformers import PreTrainedTokenizerBase
 
 TOKEN_WEIGHTS = ("none", "content")
 LITTLE = 0.1
@@ -64,7 +67,7 @@ class TokenWeights:
     """
 
     def __init__(
-        self, kind: str, tokenizer: PreTrainedTokenizerBase, special: Collection[int]
+        self, kind: str, tokenizer: "PreTrainedTokenizerBase", special: Collection[int]
     ) -> None:
         self._kind, self._tokenizer, self._special = kind, tokenizer, special
         self._piece = lru_cache(maxsize=1 << 18)(self._decode)

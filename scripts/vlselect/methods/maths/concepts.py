@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from vlselect.core.errors import InputError
+from vlselect.features.token_weights import FUNCTION_WORDS
 from vlselect.pool.records import IMAGE_MARKER, Record, Turn
 
 ROWS = 1024  # samples that are read at a time
@@ -30,26 +31,16 @@ TAGGED = {
     **dict.fromkeys(("VERB",), "event"),
     **dict.fromkeys(("ADJ", "ADV"), "attribute"),
 }
-FUNCTION_WORDS = frozenset(
-    """
-    a about above across after again against all almost along already also although always am
-    among an and another any anyone anything are around as at away back be became because become
-    been before behind being below beside between beyond both but by can can't cannot could did
-    do does doing don't done down during each either else enough etc even ever every everyone
-    everything few for from further get gets getting give given gives go goes going got had has
-    have having he her here hers herself him himself his how however i i'm if in indeed instead
-    into is isn't it it's its itself just keep least less let let's like likely made make makes
-    many may maybe me might mine more most much must my myself near neither never no nobody none
-    nor not nothing now of off often on once one ones only onto or other others otherwise our
-    ours ourselves out over own per perhaps please quite rather really same seem seems several
-    shall she should since so some someone something somewhere still such than that that's the
-    their theirs them themselves then there there's therefore these they this those though
-    through throughout thus to together too toward towards under unless until up upon us use
-    used uses using various very via was we well were what what's whatever when where whether
-    which while who whole whom whose why will with within without would yes yet you your yours
-    yourself
-    """.split()  # noqa: SIM905 (as a list it would be two hundred lines)
-)
+# Adverbs and light verbs that are no concepts either
+_LIGHT = """
+again almost already also always away back became become don't done else enough etc even ever few
+further get gets getting give given gives go goes going got here how however i'm indeed instead
+isn't it's just keep least less let let's likely made make makes many maybe more most much never now
+often ones only others otherwise own perhaps please quite rather really same seem seems several
+somewhere still that's there's therefore thus together too use used uses using various very well
+what's whatever whole why yes
+"""
+LEFT_OUT = FUNCTION_WORDS | frozenset(_LIGHT.split())
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _SENTENCE = re.compile(r"[.!?;:\n]+(?:\s|$)")
 
@@ -220,7 +211,7 @@ def _pairs(turns: Sequence[Turn], found: Sequence[Found]) -> list[Concept]:
 
 
 def _is_content(token: str) -> bool:
-    return len(token) > 1 and token not in FUNCTION_WORDS and any(map(str.isalpha, token))
+    return len(token) > 1 and token not in LEFT_OUT and any(map(str.isalpha, token))
 
 
 def _tagged_concept(token) -> Concept | None:
