@@ -104,7 +104,7 @@ def declare_method(name, parameters, needs_validation=False):
     if refusing:
         raise Declared
     refuse()
-    trial.scale(config["methods"][name], schema, TRIAL_SHARE)
+    trial.scale(config["methods"][name], resolve(schema), TRIAL_SHARE)
 
 
 def named_tasks():
