@@ -1,7 +1,7 @@
-"""Projected per-sample gradients of a warmed-up model, for the pool and the tasks' validation sets.
+"""A vector for each sample, its projected gradient by default, from a warmed-up model.
 
 Reads pool/samples.parquet, tasks/<task>/validation.parquet, the images and a model; writes
-gradients/<model>/seed-<s>/warm_up/ (LoRA adapter, training_log.csv, rows.csv) and shards of
+gradients/<model>/seed-<s>/warm_up/ (LoRA adapter or whole model, training_log.csv, rows.csv) and shards of
 gradients/<model>/seed-<s>/pool/, gradients/<model>/seed-<s>/<task>/ and, of the pool's losses under the
 same model, gradients/<model>/seed-<s>/losses/. The seed is that of the warm-up and, where the config fixes
 no other, of the projection.
@@ -10,7 +10,7 @@ no other, of the projection.
 if config.get("gradients"):
 
     rule warm_up:
-        """Train a LoRA adapter on a random fraction of the pool, with which gradients are informative."""
+        """Train on a random fraction of the pool: gradients and losses tell more under what has learnt."""
         input:
             code=code("warm_up.py"),
             samples="<results>/pool/samples.parquet",
@@ -64,7 +64,7 @@ if config.get("gradients"):
             samples="<results>/pool/samples.parquet",
             model=model_files,
             left_out=left_out,
-            adapter="<results>/gradients/{model}/seed-{seed}/warm_up",
+            warm_up="<results>/gradients/{model}/seed-{seed}/warm_up",
         output:
             gradients="<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors",
             losses="<results>/gradients/{model}/seed-{seed}/losses/shard-{scatteritem}.safetensors",
@@ -89,14 +89,14 @@ if config.get("gradients"):
             shard="{scatteritem}",
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
-            projection=projection_flags,
+            vectors=vector_flags,
             model=model_flags,
         shell:
             "{resources.on_gpus} {resources.gpu} "
             "python {input.code[0]:q} --run {params.run:q} --names pool --samples {input.samples:q}"
             " --images {params.images:q} --max-pixels {params.max_pixels}"
             " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
-            " --shard {params.shard} --adapter {input.adapter:q} {params.projection}"
+            " --shard {params.shard} --warm-up {input.warm_up:q} {params.vectors}"
             " {params.model} --workers {resources.workers} --losses {output.losses:q}"
             " --out {output.gradients:q} 2> {log:q}"
 
@@ -110,7 +110,7 @@ if config.get("gradients") and VALIDATED:
             samples=collect("<results>/tasks/{task}/validation.parquet", task=VALIDATED),
             model=model_files(config["gradients"]["model"]),
             left_out=left_out_tasks(config["gradients"]["model"]),
-            adapter=f"<results>/gradients/{config['gradients']['model']}/seed-{{seed}}/warm_up",
+            warm_up=f"<results>/gradients/{config['gradients']['model']}/seed-{{seed}}/warm_up",
         output:
             **validation_gradients(),
         log:
@@ -137,13 +137,13 @@ if config.get("gradients") and VALIDATED:
             images=validation_images(),
             max_pixels=config["pool"]["max_pixels"],
             keep_norms=keep_norms(),
-            projection=projection_flags,
+            vectors=vector_flags,
             model=model_flags(config["gradients"]["model"]),
         shell:
             "{resources.on_gpus} {resources.gpu} "
             "python {input.code[0]:q} --run {params.run:q} --names {params.names:q}"
             " --samples {input.samples:q} --images {params.images:q}"
             " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
-            " --max-pixels {params.max_pixels} --adapter {input.adapter:q} {params.projection}"
+            " --max-pixels {params.max_pixels} --warm-up {input.warm_up:q} {params.vectors}"
             " --keep-norms {params.keep_norms:q} {params.model} --workers {resources.workers}"
             " --out {output:q} 2> {log:q}"

@@ -1,17 +1,22 @@
-"""Collect projected per-sample gradients of a warmed-up model: a pool shard, or validation sets.
+"""Collect a vector for each sample from a warmed-up model: of a pool shard, or of validation sets.
 
-A part is a set of samples with its image root and becomes one shard file. The model is loaded once
-for all parts. Rows are divided by their norms and stored as float16. The losses of a part, means
-over each sample's response tokens in nats, become a shard of their own, float32.
+The vector is its projected gradient by the LoRA weights of the warm-up or, from a forward pass
+alone, its hidden states or its gradient by the output layer; it has unit length and is stored as
+float16. A part is a set of samples with its image root and becomes one shard file. The model is
+loaded once for all parts. The losses of a part, means over each sample's response tokens in nats,
+become a shard of their own, float32.
 """
 
 import argparse
 import logging
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
@@ -24,6 +29,7 @@ from vlselect.features.refusals import (
     settle,
     write_batch,
 )
+from vlselect.features.weighted_hidden import POSITIONS
 from vlselect.gradients import fingerprint, projection
 from vlselect.gradients.per_sample import (
     PerSampleGradients,
@@ -31,8 +37,10 @@ from vlselect.gradients.per_sample import (
     project_gradients,
     require_norms,
 )
+from vlselect.gradients.representation import KINDS, represent, representation
 from vlselect.models import loading, vlm
-from vlselect.models.lora import adapter_digest, load_adapter
+from vlselect.models.checkpoint import load_checkpoint, weights_digest
+from vlselect.models.lora import load_adapter
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -42,17 +50,23 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     add_part_arguments(parser)
     parser.add_argument("--losses", help="shard of losses to write, of the only part")
-    parser.add_argument("--adapter", type=Path, required=True, help="LoRA adapter of the warm-up")
+    about = "checkpoint of the warm-up: a LoRA adapter, which `lora` needs, or a whole model"
+    parser.add_argument("--warm-up", type=Path, required=True, help=about)
+    about = "gradients of the LoRA weights, hidden states, or gradients of the output layer"
+    parser.add_argument("--representation", choices=("lora", *KINDS), required=True, help=about)
+    parser.add_argument(
+        "--positions", choices=POSITIONS, help="tokens of hidden states; hidden needs it"
+    )
     parser.add_argument(
         "--keep-norms", nargs="*", default=[], metavar="NAME", help="parts not to normalise"
     )
-    parser.add_argument("--projection", choices=projection.TYPES, required=True)
-    parser.add_argument("--dim", type=int, required=True, help="dimension k to project to")
-    parser.add_argument("--projection-seed", type=int, required=True)
     parser.add_argument(
-        "--nonzeros", type=int, required=True, help="nonzeros of each coordinate (sjlt)"
+        "--projection", choices=projection.TYPES, help="lora needs it and its flags"
     )
-    parser.add_argument("--implementation", choices=projection.IMPLEMENTATIONS, required=True)
+    parser.add_argument("--dim", type=int, help="dimension k to project to")
+    parser.add_argument("--projection-seed", type=int)
+    parser.add_argument("--nonzeros", type=int, help="nonzeros of each coordinate (sjlt)")
+    parser.add_argument("--implementation", choices=projection.IMPLEMENTATIONS)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
     add_refusal_arguments(parser)
@@ -60,19 +74,57 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def common_header(
-    arguments: argparse.Namespace, model: vlm.VLM, phi: projection.Projection
-) -> dict[str, str]:
+class Source(NamedTuple):
+    """Where vectors come from: their length, their projection, and the passes over samples.
+
+    `passes` takes model, samples, rows, image root and `max_pixels`; it yields batch, losses (B,)
+    and vectors (B, width), float32.
+    """
+
+    width: int
+    projection: Mapping[str, object]
+    passes: Callable[..., Iterator[tuple[vlm.Batch, torch.Tensor, torch.Tensor]]]
+
+
+@contextmanager
+def source_of(arguments: argparse.Namespace, model: vlm.VLM) -> Iterator[Source]:
+    """Load the warm-up onto the model; yield what the flags ask for of it."""
+    kind = arguments.representation
+    if kind != "lora":
+        found = representation(
+            kind, load_checkpoint(model, arguments.warm_up).model, arguments.positions
+        )
+        yield Source(found.width, found.projection, partial(represent, run=found.run))
+        return
+    with PerSampleGradients(load_adapter(model, arguments.warm_up).model) as per_sample:
+        per_sample.require_inside(model.model.get_decoder())
+        phi = projection.make(
+            arguments.projection,
+            size=per_sample.size,
+            dim=arguments.dim,
+            seed=arguments.projection_seed,
+            device=model.device,
+            nonzeros=arguments.nonzeros,
+            implementation=arguments.implementation,
+        )
+        logger.info("%d LoRA matrices; projection %s", len(per_sample.matrices), phi.describe())
+        passes = partial(project_gradients, per_sample=per_sample, projection=phi)
+        yield Source(phi.dim, projection.fingerprint(phi), passes)
+
+
+def common_header(arguments: argparse.Namespace, model: vlm.VLM, source: Source) -> dict[str, str]:
     """Return the header that all shards of this job share."""
+    kind = arguments.representation
     return {
         "run": arguments.run,
-        "kind": "gradients",
+        "kind": "gradients" if kind == "lora" else kind,
         "model": model.path,
         "revision": model.revision,
         "dtype": arguments.dtype,
-        "warm_up": adapter_digest(arguments.adapter),
+        "warm_up": weights_digest(arguments.warm_up),
         "code": code_digest(imported_sources(__file__)),
-        fingerprint.KEY: fingerprint.encode(projection.fingerprint(phi)),
+        fingerprint.KEY: fingerprint.encode(source.projection),
+        **({"positions": arguments.positions} if kind == "hidden" else {}),
     }
 
 
@@ -92,10 +144,10 @@ def write_shard(
     arguments: argparse.Namespace,
     part: Part,
     header: dict[str, str],
-    per_sample: PerSampleGradients,
-    phi: projection.Projection,
+    source: Source,
     model: vlm.VLM,
 ) -> None:
+    """Run the model on one part and write its shard, and that of its losses."""
     name, samples_path, images, out = part
     left_out = left_out_of(arguments, part)
     samples = Samples(samples_path)
@@ -103,16 +155,16 @@ def write_shard(
     normalised = name not in arguments.keep_norms
     own = {"part": name, "rows": f"{rows.start}:{rows.stop}", "normalised": str(normalised).lower()}
     logger.info("%s: rows %s of %d", name, own["rows"], len(samples))
-    writers = shard_writers(arguments, out, phi.dim, rows, header | own)
+    writers = shard_writers(arguments, out, source.width, rows, header | own)
     faults: dict[str, str] = {}
     with log.timed(f"gradients of {name}"), ExitStack() as stack:
         for writer in writers.values():
             stack.enter_context(writer)
         kept = rows_to_run(rows, left_out, writers.values())
-        for batch, losses, projected in project_gradients(
-            *(model, samples, kept, images, per_sample, phi), max_pixels=arguments.max_pixels
+        for batch, losses, vectors in source.passes(
+            *(model, samples, kept, images), max_pixels=arguments.max_pixels
         ):
-            values, losses = projected.cpu().numpy(), losses.cpu().numpy()
+            values, losses = vectors.cpu().numpy(), losses.cpu().numpy()
             found = (values, losses, batch.sample_ids, faults)
             if normalised:
                 values = normalise(*found)
@@ -135,22 +187,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     unknown = set(arguments.keep_norms) - set(arguments.names)
     if unknown:
         raise InputError(f"--keep-norms has unknown parts: {', '.join(sorted(unknown))}")
-    model = load_adapter(loading.load_from_arguments(arguments), arguments.adapter)
-    with PerSampleGradients(model.model) as per_sample:
-        per_sample.require_inside(model.model.get_decoder())
-        phi = projection.make(
-            arguments.projection,
-            size=per_sample.size,
-            dim=arguments.dim,
-            seed=arguments.projection_seed,
-            device=model.device,
-            nonzeros=arguments.nonzeros,
-            implementation=arguments.implementation,
-        )
-        logger.info("%d LoRA matrices; projection %s", len(per_sample.matrices), phi.describe())
-        header = common_header(arguments, model, phi)
+    model = loading.load_from_arguments(arguments)
+    with source_of(arguments, model) as source:
+        header = common_header(arguments, model, source)
         for part in parts:
-            write_shard(arguments, part, header, per_sample, phi, model)
+            write_shard(arguments, part, header, source, model)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,13 @@ for all parts. Rows have unit length and are stored as float16.
 
 import argparse
 import logging
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
 from vlselect.core import log, store
 from vlselect.core.sources import code_digest, imported_sources
-from vlselect.features.forward_pass import shard_header, token_width
+from vlselect.features.forward_pass import shard_header, to_finite
 from vlselect.features.parts import Part, add_part_arguments, left_out_of, read_parts
 from vlselect.features.refusals import (
     add_refusal_arguments,
@@ -22,17 +20,13 @@ from vlselect.features.refusals import (
     settle,
     write_batch,
 )
-from vlselect.features.weighted_hidden import POSITIONS, extract_hidden
+from vlselect.features.weighted_hidden import POSITIONS
 from vlselect.gradients import fingerprint
-from vlselect.gradients.output_gradients import OutputProjection, extract_output_gradients
+from vlselect.gradients.representation import KINDS, Representation, represent, representation
 from vlselect.models import loading, vlm
-from vlselect.models.batching import batches
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
-
-KINDS = ("hidden", "output")
-PLAIN = {"type": "none"}  # projection of hidden states
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,53 +43,33 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-class Representation(NamedTuple):
-    """Length of a vector, what makes it for the header, and the function of model and batch."""
-
-    width: int
-    about: dict[str, str]
-    extract: Callable[..., np.ndarray]
-
-
-def representation_of(arguments: argparse.Namespace, model: vlm.VLM) -> Representation:
-    """Return the representation that the flags name."""
-    if arguments.kind == "hidden":
-        about = {"positions": arguments.positions, fingerprint.KEY: fingerprint.encode(PLAIN)}
-        extract = partial(extract_hidden, positions=arguments.positions)
-        return Representation(token_width(model.model), about, extract)
-    projection = OutputProjection(model.model)
-    about = {fingerprint.KEY: fingerprint.encode(projection.describe())}
-    extract = partial(extract_output_gradients, projection=projection)
-    return Representation(projection.dim, about, extract)
-
-
 def write_shard(
     arguments: argparse.Namespace,
     part: Part,
     model: vlm.VLM,
     code: str,
-    representation: Representation,
+    found: Representation,
 ) -> None:
     """Run the model on one part and write its shard."""
     name, samples_path, images, out = part
     left_out = left_out_of(arguments, part)
     samples = Samples(samples_path)
     rows = store.shard_rows(len(samples), arguments.shard)
-    kind, (width, about, extract) = arguments.kind, representation
-    header = shard_header(arguments.run, rows, model, code, kind=kind, part=name, **about)
+    kind = arguments.kind
+    about = {"positions": arguments.positions} if kind == "hidden" else {}
+    about |= {"part": name, fingerprint.KEY: fingerprint.encode(found.projection)}
+    header = shard_header(arguments.run, rows, model, code, kind=kind, **about)
     logger.info("%s: rows %d:%d of %d", name, rows.start, rows.stop, len(samples))
     faults: dict[str, str] = {}
     with (
         log.timed(f"{kind} of {name}"),
-        store.ShardWriter(out, (len(rows), width), np.float16, header) as writer,
+        store.ShardWriter(out, (len(rows), found.width), np.float16, header) as writer,
     ):
         kept = rows_to_run(rows, left_out, [writer])
-        for batch in batches(
-            *(model, samples, kept, images),
-            max_pixels=arguments.max_pixels,
-            description=kind,
+        for batch, _, vectors in represent(
+            *(model, samples, kept, images, found.run), max_pixels=arguments.max_pixels
         ):
-            own = {kind: extract(model.model, batch, faults=faults)}
+            own = {kind: to_finite(vectors, np.float16, kind, batch.sample_ids, faults)}
             write_batch({kind: writer}, batch.rows - rows.start, own, batch.sample_ids, faults)
         settle(faults, arguments.on_refused)
 
@@ -106,9 +80,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parts = read_parts(arguments)
     model = loading.load_from_arguments(arguments)
     code = code_digest(imported_sources(__file__))
-    representation = representation_of(arguments, model)
+    found = representation(arguments.kind, model.model, arguments.positions)
     for part in parts:
-        write_shard(arguments, part, model, code, representation)
+        write_shard(arguments, part, model, code, found)
 
 
 if __name__ == "__main__":

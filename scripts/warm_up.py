@@ -1,6 +1,6 @@
-"""Warm up a model for gradients: train LoRA on a random fraction of the pool.
+"""Warm up a model on a random fraction of the pool: a LoRA adapter, or all of its weights.
 
-Writes the adapter (safetensors), training_log.csv, and rows.csv with the samples used.
+Writes the checkpoint (safetensors), training_log.csv, and rows.csv with the samples used.
 """
 
 import argparse
@@ -17,7 +17,6 @@ from vlselect.checkpoints.training_job import (
     train_and_save,
 )
 from vlselect.core import ordering
-from vlselect.core.errors import InputError
 from vlselect.core.refused import accepted, read_left_out
 from vlselect.pool.samples import Samples
 
@@ -41,8 +40,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     start_logging()
     settings = read_settings(arguments)
-    if settings.adapter != "lora":
-        raise InputError("the warm-up trains a LoRA adapter; its settings name another one")
     samples = Samples(arguments.samples)
     pool = samples.frame(["row", "sample_id", "source"])
     left_out = read_left_out(arguments.left_out)

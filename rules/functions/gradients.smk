@@ -19,12 +19,20 @@ def warm_up_gpus(wildcards):
     return asked_for_all(wildcards, config["gradients"]["warm_up"]["finetune"])
 
 
-def projection_flags(wildcards_or_seed):
-    """Return the flags of the projection; its seed is the warm-up's where the config fixes none."""
+def vector_flags(wildcards):
+    """Return the flags of what stands for a sample.
+
+    Those of a projection are LoRA gradients'; its seed is the warm-up's where the config fixes none.
+    """
+    kind = config["gradients"]["representation"]
+    flags = ["--representation", kind]
+    if kind == "hidden":
+        flags += ["--positions", config["features"]["hidden"]["positions"]]
+    if kind != "lora":
+        return shlex.join(flags)
     projection = config["gradients"]["projection"]
-    seed = getattr(wildcards_or_seed, "seed", wildcards_or_seed)
-    seed = seed if projection["seed"] is None else projection["seed"]
-    flags = ["--projection", projection["type"], "--dim", str(projection["dim"])]
+    seed = wildcards.seed if projection["seed"] is None else projection["seed"]
+    flags += ["--projection", projection["type"], "--dim", str(projection["dim"])]
     flags += ["--projection-seed", str(seed)]
     flags += ["--nonzeros", str(projection["nonzeros"])]
     flags += ["--implementation", projection["implementation"]]

@@ -1,6 +1,8 @@
 import json
+import shutil
 
 import collect_gradients
+import extract_representation
 import numpy as np
 import prepare_pool
 import pytest
@@ -13,6 +15,8 @@ from usual_models import attach_lora, load_vlm
 
 from vlselect.core.store import ShardedArray
 from vlselect.gradients import fingerprint, projection
+from vlselect.gradients.representation import KINDS
+from vlselect.models.checkpoint import load_checkpoint, save_checkpoint
 from vlselect.models.lora import load_adapter
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
@@ -65,7 +69,7 @@ def run(tiny_vlm, pool, adapter):
                 *usual(collect_gradients),
                 *("--run", "test", "--names", *names, "--samples", *map(str, tables)),
                 *("--images", *[str(pool / "images")] * len(names)),
-                *("--out", *map(str, outs), "--adapter", str(adapter), "--dim", "32"),
+                *("--out", *map(str, outs), "--warm-up", str(adapter), "--dim", "32"),
                 *("--model", str(tiny_vlm), "--device", "cpu", "--batch-size", "16", *more),
             ]
         )
@@ -129,6 +133,61 @@ def test_losses_are_those_of_single_samples(run, tiny_vlm, pool, adapter, tmp_pa
     for i, path in enumerate(paths, 1):
         run(tmp_path / "part.safetensors", "--shard", f"{i}-of-2", "--losses", str(path))
     assert np.array_equal(ShardedArray(paths)[:], losses)
+
+
+def save_whole(tiny_vlm, folder):
+    """Save the model with other weights, as a warm-up of all weights does; return both folders."""
+    vlm, whole = load_vlm(str(tiny_vlm), device="cpu"), folder / "whole"
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for weight in vlm.model.parameters():
+            weight.add_(0.02 * torch.randn(weight.shape, generator=generator))
+    save_checkpoint(vlm.model, whole)
+    served = shutil.copytree(tiny_vlm, folder / "served")  # with the processor
+    for file in whole.iterdir():
+        shutil.copy(file, served)
+    return whole, served
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_warm_up_of_all_weights_gives_what_its_forward_pass_does(
+    run, tiny_vlm, pool, tmp_path, kind
+):
+    whole, served = save_whole(tiny_vlm, tmp_path)
+    flags = ["--representation", kind, *(["--positions", "all"] if kind == "hidden" else [])]
+    flags += ["--warm-up", str(whole), "--losses", str(tmp_path / "losses")]
+    values, header = run(tmp_path / "out", *flags)
+    again = ["--run", "test", "--names", "pool", "--samples", pool / "samples.parquet"]
+    again += ["--images", pool / "images", "--out", tmp_path / "again", "--model", served]
+    again += ["--batch-size", "16", "--kind", kind, "--positions", "all"]
+    extract_representation.main([*usual(extract_representation), *map(str, again)])
+    expected, about = read(tmp_path / "again")
+    assert_close_vectors(values, expected, terms=1, stored="float16")
+    assert header["kind"] == kind and header[fingerprint.KEY] == about[fingerprint.KEY]
+    losses, _ = read(tmp_path / "losses")
+    other, _ = read_losses(run, tmp_path, "--representation", kind, "--positions", "all")
+    assert not np.allclose(losses, other)  # those of the adapter's model
+    vlm = load_checkpoint(load_vlm(str(tiny_vlm), device="cpu"), whole)
+    for row, record in zip((0, 2), Samples(pool / "samples.parquet").records([0, 2]), strict=True):
+        pictures = [images.load(pool / "images", name, 10**7) for name in record.images]
+        batch = vlm.collate([vlm.encode(record, pictures)])
+        with torch.inference_mode():
+            single = vlm.model(**batch.inputs, labels=batch.labels).loss.item()
+        assert_close_sums(losses[row], single, terms=chain(vlm.model))
+
+
+def read_losses(run, folder, *flags):
+    run(folder / "plain", "--losses", str(folder / "plain losses"), *flags)
+    return read(folder / "plain losses")
+
+
+def test_one_forward_pass_finds_the_losses_of_the_backward_pass(run, tiny_vlm, tmp_path):
+    backward, _ = read_losses(run, tmp_path)
+    for kind in KINDS:
+        flags = ("--representation", kind, "--positions", "response")
+        forward, _ = read_losses(run, tmp_path, *flags)
+        terms = chain(load_vlm(str(tiny_vlm), device="cpu").model)
+        assert_close_sums(forward, backward, terms=terms)
 
 
 def test_one_and_three_shards_hold_the_same_bits(run, tmp_path):
@@ -215,7 +274,7 @@ def test_same_flags_give_the_same_bytes(run, tmp_path):
 def test_adapter_outside_the_language_model_is_refused(tiny_vlm, run, tmp_path):
     folder = save_adapter(tiny_vlm, tmp_path / "adapter", target_modules=r".*(q_proj)")
     with pytest.raises(ValueError, match="vision_tower.* is outside the language model"):
-        run(tmp_path / "x.safetensors", "--adapter", str(folder))
+        run(tmp_path / "x.safetensors", "--warm-up", str(folder))
     assert not (tmp_path / "x.safetensors").exists()
 
 

@@ -131,7 +131,7 @@ def run(request, pool, model, clip, adapter, tmp_path):
         flags += ["--token-weights", "content"]
     if script is collect_gradients:
         part = "pool" if name == "gradients" else "alpha"
-        flags += ["--names", part, "--adapter", adapter, "--dim", 32]
+        flags += ["--names", part, "--warm-up", adapter, "--dim", 32]
         flags += ["--keep-norms", "alpha"] if part == "alpha" else []
     for kind, path in outs.items():
         flags += [f"--{kind.replace('_', '-')}", path]

@@ -53,6 +53,17 @@ def test_adapter_log_and_rows_of_a_fraction_of_the_pool(tiny_vlm, tiny_pool, tmp
     assert any(weight.abs().sum() > 0 for name, weight in weights.items() if "lora_B" in name)
 
 
+def test_all_weights_are_trained_on_the_same_rows(tiny_vlm, tiny_pool, tmp_path):
+    lora = run(tiny_vlm, tiny_pool, tmp_path / "lora")
+    whole = run(tiny_vlm, tiny_pool, tmp_path / "whole", settings=SETTINGS | {"adapter": "none"})
+    assert whole["rows.csv"] == lora["rows.csv"]
+    assert {"model.safetensors", "config.json", "training_log.csv"} <= set(whole)
+    assert "adapter_model.safetensors" not in whole
+    base, trained = load_file(tiny_vlm / "model.safetensors"), tmp_path / "whole/model.safetensors"
+    weights = load_file(trained)
+    assert any(not weights[name].equal(base[name]) for name in base)
+
+
 def test_same_seed_gives_the_same_bytes_and_another_one_does_not(tiny_vlm, tiny_pool, tmp_path):
     files = [run(tiny_vlm, tiny_pool, tmp_path / str(i), seed=i // 2) for i in range(3)]
     for name in ("adapter_model.safetensors", "adapter_config.json", "rows.csv"):
@@ -75,7 +86,6 @@ def test_rows_are_drawn_without_replacement_and_follow_the_sample_not_its_place(
     [
         ({"fraction": "0"}, "ratio"),
         ({"fraction": "1.5"}, "ratio"),
-        ({"settings": {"adapter": "none"}}, "LoRA"),
         ({"settings": {"ranks": 3}}, "ranks"),
     ],
 )

@@ -10,7 +10,7 @@ from vlselect.config.yaml_files import read_yaml
 
 BASE = read_yaml(ROOT / "tests/support/every_key.yaml")
 FIXED = {  # what the schema allows one value for
-    *("gradients.warm_up.finetune.adapter", "methods.self_filter.finetune.adapter"),
+    "methods.self_filter.finetune.adapter",
     *(f"methods.self_filter.finetune.{key}" for key in ("processes", "save_steps", "workers")),
 }
 ALL = (  # with what is made on request only
@@ -214,6 +214,8 @@ RUNS = [
     (BUDGETS, below("experiments.small", "ratios samples tokens")),
     (f"select_random {CAPTIONS}", "experiments.small.seeds"),
     ("warm_up", "experiments.small.methods"),
+    ("collect_gradients collect_validation_gradients", "gradients.representation"),
+    ("warm_up", "gradients.warm_up.finetune.adapter"),
     ("check_tasks list_refused", "gradients.model"),
     ("check_tasks finetune_model plot_score_distribution", "experiments.small.models"),
 ]

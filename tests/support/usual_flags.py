@@ -29,6 +29,7 @@ USUAL = {
     "--projection": "sjlt",
     "--projection-seed": "0",
     "--repeated-ids": "reject",
+    "--representation": "lora",
     "--save-steps": "0",
     "--seed": "0",
     "--settings": json.dumps(FINETUNE),
@@ -39,10 +40,15 @@ USUAL = {
     "--workers": "0",
 }
 
+PROJECTION = ("--projection", "--projection-seed", "--nonzeros", "--implementation")  # of lora
+
 
 def usual(script: ModuleType) -> list[str]:
     """Return the flags that an entry script needs; later flags override their values."""
-    needed = [a.option_strings[0] for a in script.build_parser()._actions if a.required]
+    actions = script.build_parser()._actions
+    needed = [
+        flag for a in actions for flag in a.option_strings[:1] if a.required or flag in PROJECTION
+    ]
     return [part for flag in needed if flag in USUAL for part in (flag, USUAL[flag])]
 
 

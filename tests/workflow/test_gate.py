@@ -66,3 +66,21 @@ def test_a_budget_that_the_gate_leaves_no_room_for_ends_the_run_early(mini_run, 
     (tmp_path / "results/mini/pool/budgets.json").unlink()  # of the run without a gate
     done = snakemake(tmp_path, config, "--cores", "1", "results/mini/pool/budgets.json")
     assert done.returncode and "ratio-0.2: 66 samples are wanted, the gate leaves 50" in done.stdout
+
+
+def test_a_warm_up_of_all_weights_needs_a_forward_pass_alone(mini_run, tmp_path):
+    """What an adapter's gradients do for gate and turns, hidden states of a whole model do too."""
+    given, methods = ["pool", "tasks"], {"random": {}, "icons": {}, "clean_turns": {}}
+    warm_up = {"fraction": 0.2, "finetune": {"adapter": "none", "learning_rate": 1e-3}}
+    gradients = {"model": "target", "representation": "hidden", "warm_up": warm_up}
+    changes = {"methods": methods, "gradients": gradients, "gate": {}, "seeds": [0]}
+    config = mini_run.begin(tmp_path, given, given, **changes)
+    output = succeeded(snakemake(tmp_path, config, "--cores", "2", "subsets"))
+    results = tmp_path / "results/mini"
+    assert {"warm_up", "collect_gradients", "gate_samples", "select_icons"} <= jobs(output)
+    folder = results / "gradients/target/seed-0"
+    assert (folder / "warm_up/model.safetensors").is_file()
+    out = set(pd.read_parquet(results / "gate/seed-0.parquet").query("gated")["row"])
+    for method in methods:
+        table = pd.read_parquet(results / f"subsets/{method}/ratio-0.2_seed-0.parquet")
+        assert len(table) == 66 and not out & set(table["row"])

@@ -26,7 +26,7 @@ def check_models(config: Mapping) -> None:
     ConfigError
         Naming every wrong key and what to do.
     """
-    problems = [*_places(config), *_trainings(config)]
+    problems = [*_places(config), *_trainings(config), *_vectors(config)]
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -70,6 +70,22 @@ def _trainings(config: Mapping) -> Iterator[str]:
                     f"{section}.processes: {settings.processes}, but models.{name}.device is "
                     f"{model['device']}, one GPU; use cuda"
                 )
+
+
+def _vectors(config: Mapping) -> Iterator[str]:
+    """Yield what cannot be had of the warmed-up model."""
+    gradients = config.get("gradients") or {"representation": None}
+    kind = gradients["representation"]
+    if kind == "lora" and gradients["warm_up"]["finetune"]["adapter"] != "lora":
+        yield (
+            "gradients.warm_up.finetune.adapter: none, but gradients.representation is lora, the "
+            "gradients of a LoRA adapter; set it to hidden or output, or warm up with lora"
+        )
+    if kind in ("hidden", "output") and not gradients["normalise_subtasks"]:
+        yield (
+            f"gradients.normalise_subtasks: false, but gradients.representation is {kind}, whose "
+            "vectors have unit length; leave it out"
+        )
 
 
 def _sections(config: Mapping) -> Iterator[tuple[str, Mapping, list[str]]]:

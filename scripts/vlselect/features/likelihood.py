@@ -121,6 +121,13 @@ class ResponseHead:
             )
         return output[0]
 
+    def mean_losses(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Average the loss over each sample's response tokens: float32 (B,), in nats."""
+        logits = self.logits(output)
+        predicted = self.predicted.to(logits.device)
+        targets = batch.labels[:, 1:].to(logits.device)[predicted]
+        return mean_signals(logits, targets, predicted)[:, SIGNALS.index("nll")]
+
     def _narrow(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         hidden = args[0] if args else next(iter(kwargs.values()))
         if self.hidden is not None or hidden.shape[:2] != self._shape:

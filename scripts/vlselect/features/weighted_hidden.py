@@ -5,11 +5,10 @@ References
 .. [1] Ivison et al., Large-Scale Data Selection for Instruction Tuning (RDS+), arXiv:2503.01807.
 """
 
-import numpy as np
 import torch
 from torch import nn
 
-from vlselect.features.forward_pass import require_tokens, to_finite
+from vlselect.features.forward_pass import require_tokens
 from vlselect.features.likelihood import ResponseHead
 from vlselect.models.vlm import Batch
 
@@ -29,10 +28,10 @@ def position_weighted_mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Te
 
 
 @torch.inference_mode()
-def extract_hidden(
-    model: nn.Module, batch: Batch, *, positions: str, faults: dict[str, str] | None = None
-) -> np.ndarray:
-    """Return unit vectors of a batch, float16 (B, d), from one forward pass.
+def hidden_and_losses(
+    model: nn.Module, batch: Batch, *, positions: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run one forward pass over a batch; return a vector and the loss of each sample.
 
     Parameters
     ----------
@@ -42,19 +41,23 @@ def extract_hidden(
     positions : {"all", "response"}
         Tokens whose hidden states, after the final norm, are averaged: the whole sequence without
         padding, as in the paper, or the responses.
-    faults : dict, optional
-        Takes up, by sample id, what cannot be stored; see `half.to_stored`.
+
+    Returns
+    -------
+    vectors : float32 Tensor (B, d)
+        Of unit length.
+    losses : float32 Tensor (B,)
+        Means over each sample's response tokens, in nats.
 
     Raises
     ------
     ValueError
-        If a sample has no response token or, without `faults`, its values are not finite; names
-        the sample.
+        If a sample has no response token; names the sample.
     """
     require_tokens(batch.response[:, 1:], "response", batch.sample_ids)
     with ResponseHead(model, batch.response) as head:
-        model(**batch.inputs, use_cache=False)
+        output = model(**batch.inputs, use_cache=False)
     masks = {"all": batch.inputs["attention_mask"].bool(), "response": batch.response}
     mask = masks[positions].to(head.hidden.device)
     vectors = nn.functional.normalize(position_weighted_mean(head.hidden, mask), dim=1, eps=0)
-    return to_finite(vectors, np.float16, "hidden", batch.sample_ids, faults)
+    return vectors, head.mean_losses(output.logits, batch)

@@ -10,11 +10,10 @@ References
 
 import math
 
-import numpy as np
 import torch
 from torch import nn
 
-from vlselect.features.forward_pass import require_tokens, to_finite
+from vlselect.features.forward_pass import require_tokens
 from vlselect.features.likelihood import CHUNK, ResponseHead
 from vlselect.gradients.splitmix import mix, random_bits
 from vlselect.models.vlm import Batch
@@ -67,17 +66,13 @@ class OutputProjection:
 
 
 @torch.inference_mode()
-def extract_output_gradients(
-    model: nn.Module,
-    batch: Batch,
-    projection: OutputProjection,
-    faults: dict[str, str] | None = None,
-) -> np.ndarray:
-    """Return unit vectors of a batch, float16 (B, projection.dim), from one forward pass.
+def gradients_and_losses(
+    model: nn.Module, batch: Batch, projection: OutputProjection
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run one forward pass: unit vectors, float32 (B, projection.dim), and losses, float32 (B,).
 
-    A sample that is predicted without an error has zeros. `faults` takes up, by sample id, what
-    cannot be stored; see `half.to_stored`. ValueError, naming the sample, if one has no response
-    token or, without `faults`, its values are not finite.
+    A loss is the mean over the sample's response tokens, in nats. A sample that is predicted
+    without an error has zeros. ValueError, naming the sample, if one has no response token.
     """
     require_tokens(batch.response[:, 1:], "response", batch.sample_ids)
     with ResponseHead(model, batch.response) as head:
@@ -93,4 +88,4 @@ def extract_output_gradients(
         for own, wrong in zip(states.split(counts), errors.split(counts), strict=True)
     ]
     vectors = nn.functional.normalize(torch.stack(products), dim=1)
-    return to_finite(vectors, np.float16, "output gradient", batch.sample_ids, faults)
+    return vectors, head.mean_losses(output.logits, batch)

@@ -4,12 +4,14 @@ Both are safetensors with a JSON config; the processor stays with the base model
 import, so it is imported only for adapters.
 """
 
+import hashlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
+from vlselect.core.digests import file_digest
 from vlselect.core.errors import InputError, MissingFileError
 from vlselect.models.loading import is_quantised
 from vlselect.models.vlm import VLM
@@ -38,6 +40,13 @@ def open_to_readers(directory: str | Path) -> None:
     allowed = Path(directory).stat().st_mode & 0o666
     for file in filter(Path.is_file, Path(directory).rglob("*")):
         file.chmod(allowed)
+
+
+def weights_digest(directory: str | Path) -> str:
+    """Return the sha256 (hex) of a checkpoint's weights; of several files, of their digests."""
+    digests = [file_digest(path) for path in sorted(Path(directory).glob("*.safetensors"))]
+    several = hashlib.sha256("".join(digests).encode()).hexdigest()
+    return digests[0] if len(digests) == 1 else several
 
 
 def merge_adapter(vlm: VLM) -> VLM:

@@ -26,7 +26,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from vlselect.core.digests import file_digest
 from vlselect.core.errors import InputError, MissingFileError, one_line
 from vlselect.models.vlm import VLM
 from vlselect.models.weights import WeightsError, require_same
@@ -138,11 +137,6 @@ def load_adapter(vlm: VLM, folder: str | Path) -> VLM:
     set_peft_model_state_dict(model, given)
     vlm.model = model.eval()
     return vlm
-
-
-def adapter_digest(folder: str | Path) -> str:
-    """Return the sha256 (hex) of an adapter's weights."""
-    return file_digest(_require_adapter(folder))
 
 
 def _pattern(names: str | Sequence[str]) -> str:

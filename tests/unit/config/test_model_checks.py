@@ -19,7 +19,12 @@ GOOD = {
         "small": MODEL | {"quantisation": "4bit"},
     },
     "finetune": FINETUNE,
-    "gradients": {"model": "target", "warm_up": {"finetune": FINETUNE}},
+    "gradients": {
+        "model": "target",
+        "representation": "lora",
+        "normalise_subtasks": True,
+        "warm_up": {"finetune": FINETUNE},
+    },
     "methods": {"random": {}, "self_filter": {"model": "target", "finetune": FINETUNE}},
     "experiments": {"main": {"models": ["target"]}},
 }
@@ -50,6 +55,10 @@ def changed(**values):
         changed(finetune={"adapter": "none"}),  # `small` is not trained
         changed(finetune={"processes": 4}),
         changed(experiments__main__models=["small"]),
+        changed(
+            gradients__representation="hidden",
+            gradients__warm_up__finetune={"adapter": "none"},
+        ),
         {key: value for key, value in GOOD.items() if key != "gradients"},
     ],
 )
@@ -78,6 +87,14 @@ def test_a_good_config_passes(config):
         (
             changed(gradients__warm_up__finetune={"processes": 5}),
             r"gradients\.warm_up\.finetune: .*processes 5",
+        ),
+        (
+            changed(gradients__warm_up__finetune={"adapter": "none"}),
+            r"gradients\.warm_up\.finetune\.adapter: none, but gradients\.representation is lora",
+        ),
+        (
+            changed(gradients__representation="output", gradients__normalise_subtasks=False),
+            r"gradients\.normalise_subtasks: false, but gradients\.representation is output",
         ),
         (
             changed(methods__self_filter__finetune={"gradient_accumulation": 3, "processes": 2}),

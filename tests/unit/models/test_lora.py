@@ -8,7 +8,8 @@ from torch import nn
 from transformers import AutoModelForImageTextToText
 from usual_models import attach_lora, load_vlm
 
-from vlselect.models.lora import adapter_digest, language_linears, load_adapter
+from vlselect.models.checkpoint import weights_digest
+from vlselect.models.lora import language_linears, load_adapter
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_digest_follows_the_weights(tiny_vlm, tmp_path):
         model = AutoModelForImageTextToText.from_pretrained(tiny_vlm)
         folder = tmp_path / str(len(digests))
         attach_lora(model, rank=2, alpha=4, seed=seed).save_pretrained(folder)
-        digests.append(adapter_digest(folder))
+        digests.append(weights_digest(folder))
     assert digests[0] == digests[1] != digests[2]
 
 
