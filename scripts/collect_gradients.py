@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     unknown = set(arguments.keep_norms) - set(arguments.names)
     if unknown:
         raise InputError(f"--keep-norms has unknown parts: {', '.join(sorted(unknown))}")
-    model = load_adapter(loading.load_from_arguments(arguments), arguments.adapter)
+    model = load_adapter(loading.load_from_arguments(arguments), arguments.adapter, as_model=True)
     with PerSampleGradients(model.model) as per_sample:
         per_sample.require_inside(model.model.get_decoder())
         phi = projection.make(
