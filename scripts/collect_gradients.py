@@ -24,7 +24,7 @@ from vlselect.features.refusals import (
     settle,
     write_batch,
 )
-from vlselect.gradients import fingerprint, projection
+from vlselect.gradients import fingerprint, precondition, projection
 from vlselect.gradients.per_sample import (
     PerSampleGradients,
     normalise,
@@ -53,6 +53,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--nonzeros", type=int, required=True, help="nonzeros of each coordinate (sjlt)"
     )
     parser.add_argument("--implementation", choices=projection.IMPLEMENTATIONS, required=True)
+    parser.add_argument(
+        "--precondition",
+        choices=precondition.KINDS,
+        required=True,
+        help="adam divides gradients by the root of the warm-up's second moments",
+    )
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
     add_refusal_arguments(parser)
@@ -71,6 +77,7 @@ def common_header(
         "revision": model.revision,
         "dtype": arguments.dtype,
         "warm_up": adapter_digest(arguments.adapter),
+        "precondition": arguments.precondition,
         "code": code_digest(imported_sources(__file__)),
         fingerprint.KEY: fingerprint.encode(projection.fingerprint(phi)),
     }
@@ -149,6 +156,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         logger.info("%d LoRA matrices; projection %s", len(per_sample.matrices), phi.describe())
         header = common_header(arguments, model, phi)
+        for *_, out in parts:
+            fingerprint.require_like_finished(out, header)
+        if arguments.precondition == "adam":
+            weights = precondition.adam_weights(arguments.adapter, per_sample.matrices)
+            phi = precondition.weighted(phi, weights)
         for part in parts:
             write_shard(arguments, part, header, per_sample, phi, model)
 

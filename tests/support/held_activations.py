@@ -34,7 +34,9 @@ def held_by_hooks(model, batch):
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
     with Watching(model) as per_sample, hooks:
         per_sample.stream(batch, lambda offset, block: None)
-    held = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for _, t in per_sample.kept}
+    held = {
+        t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for _, t in per_sample.kept
+    }
     held_beside = sum(size for place, size in held.items() if place not in saved.keys() | weights)
     saved_beside = sum(size for place, size in saved.items() if place not in weights)
     return per_sample.kept, held_beside, saved_beside

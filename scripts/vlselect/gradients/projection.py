@@ -21,6 +21,7 @@ import torch
 from trak.projectors import BasicProjector, CudaProjector, ProjectionType
 
 from vlselect.core.errors import InputError
+from vlselect.gradients.fingerprint import PROBE
 from vlselect.gradients.shifted import ShiftedProjection
 from vlselect.gradients.sparse import SparseProjection, require_inside
 
@@ -123,7 +124,7 @@ def fingerprint(projection: Projection) -> dict[str, object]:
     probe[0, [0, size // 4, size // 2, 3 * size // 4, size - 1]] = 1.0
     signs = project(projection, probe).sign().to("cpu", torch.int8)
     digest = hashlib.sha256(signs.numpy().tobytes()).hexdigest()
-    return {**projection.describe(), "probe": digest}
+    return {**projection.describe(), PROBE: digest}
 
 
 class DenseProjection:

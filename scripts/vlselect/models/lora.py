@@ -32,6 +32,7 @@ from vlselect.models.vlm import VLM
 from vlselect.models.weights import WeightsError, require_same
 
 WEIGHTS = "adapter_model.safetensors"
+MOMENTS = "second_moments.safetensors"  # of the warm-up's optimiser, beside its adapter
 
 
 def attach_lora(

@@ -55,9 +55,12 @@ def test_an_adapter_in_the_models_dtype_holds_less_and_changes_rounding_only(fam
     exact, wide, narrow = load("float32"), load("bfloat16"), load("bfloat16", as_model=True)
     sizes = [held_by_hooks(model, batch)[1] for model in (exact, wide, narrow)]
     assert sizes[2] < sizes[1] < sizes[0]
-    with PerSampleGradients(exact) as a, PerSampleGradients(wide) as b, PerSampleGradients(narrow) as c:
+    with (
+        PerSampleGradients(exact) as a,
+        PerSampleGradients(wide) as b,
+        PerSampleGradients(narrow) as c,
+    ):
         expected, *found = [per_sample.gradients(batch) for per_sample in (a, b, c)]
     errors = [(f - expected).norm(dim=1) / expected.norm(dim=1) for f in found]
     # Both are off by what the model rounds; the products add little to that.
     assert (errors[1] < 1.5 * errors[0] + 0.01).all()
-
