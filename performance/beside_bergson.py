@@ -1,9 +1,10 @@
 """Per-sample LoRA gradients of a text model of 42 million weights: ours beside bergson's.
 
-Both get the same weights, adapter and batch, in turns. `formed`: every matrix's gradients are formed
-and freed. `projected`: as each program would store them, ours by `shifted` to DIM numbers, bergson's
-by its two-sided projection of each matrix to SIDE by SIDE. Every token but the first is a response,
-so that both compute the same logits. Where bergson is not installed, only ours is measured.
+Both get the same weights, adapter and batch, in turns. `formed`: every matrix's gradients are
+formed and freed. `projected`: as each program would store them, ours by `shifted` to DIM numbers,
+bergson's by its two-sided projection of each matrix to SIDE by SIDE. Every token but the first is a
+response, so that both compute the same logits. Where bergson is not installed, only ours is
+measured.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
 A LoRA matrix W is a linear layer without bias, so sample b's gradient is ∇W_b = Σ_t g_bt x_btᵀ,
 where x are the layer's inputs and g is the loss gradient at its outputs. Hooks record both for a
-whole batch; an input that several layers share is held once, in the model's dtype. The losses of the
-samples are summed and samples do not interact, so each g_bt belongs to the loss of its own sample,
-and the result is exact. The weights themselves do not require a
-gradient, so autograd neither computes the batch gradient nor goes below the first adapted layer.
+whole batch; an input that several layers share is held once, in the model's dtype. The losses of
+the samples are summed and samples do not interact, so each g_bt belongs to the loss of its own
+sample, and the result is exact. The weights themselves do not require a gradient, so autograd
+neither computes the batch gradient nor goes below the first adapted layer.
 """
 
 import logging
@@ -75,7 +75,7 @@ def lora_matrices(model: nn.Module) -> list[LoraMatrix]:
 
 
 def adapted_layers(model: nn.Module, matrices: Sequence[LoraMatrix]) -> list[nn.Module]:
-    """Return peft's layers around the A matrices, whose input those get, cast to the adapter's dtype.
+    """Return peft's layers around the A matrices, which pass their input on, perhaps cast.
 
     Variants of LoRA are left out: they may change the input.
     """

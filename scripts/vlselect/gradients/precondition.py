@@ -1,9 +1,10 @@
 """Adam's view of a gradient: every coordinate divided by the root of its second moment.
 
-AdamW moves a weight by its gradient's running mean over the root of the running mean of its squares.
-With the second moments of the warm-up, the gradient of a sample becomes the step that AdamW would
-take for it alone, which is LESS's representation of a pool sample up to the momentum. Gradients of
-validation samples stay as they are: the inner product is then the change of their loss by that step.
+AdamW moves a weight by its gradient's running mean over the root of the running mean of its
+squares. With the second moments of the warm-up, the gradient of a sample becomes the step that
+AdamW would take for it alone, which is LESS's representation of a pool sample up to the momentum.
+Gradients of validation samples stay as they are: the inner product is then the change of their loss
+by that step.
 
 References
 ----------
@@ -47,8 +48,8 @@ def adam_weights(folder: str | Path, matrices: Sequence[LoraMatrix]) -> torch.Te
     path = Path(folder) / MOMENTS
     if not path.is_file():
         raise MissingFileError(
-            f"{folder} has no {MOMENTS}, which gradients.precondition adam needs: delete the folder "
-            "to warm up again"
+            f"{folder} has no {MOMENTS}, which gradients.precondition adam needs: delete the "
+            "folder to warm up again"
         )
     try:
         moments = load_file(path)

@@ -1,9 +1,9 @@
-"""Sums of outer products over tokens: a LoRA matrix's gradients from its inputs and outputs' gradients.
+"""Sums of outer products over tokens, which a LoRA matrix's per-sample gradients are.
 
 Products of float32 are as they are. Those of bfloat16 or float16 have float32 sums and a float32
-result where the device has such a product (CUDA). On a CPU with instructions for bfloat16 the sums are
-float32 too, and each is rounded to bfloat16 once, at its end. Anything else is cast to float32 first,
-a few samples at a time.
+result where the device has such a product (CUDA). On a CPU with instructions for bfloat16 the sums
+are float32 too, and each is rounded to bfloat16 once, at its end. Anything else is cast to float32
+first, a few samples at a time.
 """
 
 import functools
@@ -33,7 +33,7 @@ def summed_products(g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 
 def uncast(values: torch.Tensor, source: torch.Tensor | None) -> torch.Tensor:
-    """Return the tensor that a layer's input was cast from if that was half as wide, else the input.
+    """Return the tensor that a layer's input was cast from, if its dtype is a half, else the input.
 
     Several layers with one source then hold one tensor, and a cast gives the same values again.
     """

@@ -1,11 +1,11 @@
 """Random projections of gradients from R^p to R^k that keep inner products, in expectation.
 
 There are four types. `rademacher` and `normal` are dense and come from the trak package; they cost
-O(p·k) per sample and need its whole gradient at once. The other two are our own, in modules of their
-own: a sample costs O(p), and its gradient may come in pieces, in any order, so that only (B, k)
-numbers are held. `sjlt` is a sparse Johnson-Lindenstrauss map: every coordinate goes to a few of the k
-targets. `shifted` is faster still: it adds whole runs of coordinates to the targets. Their entries
-are a hash of (seed, coordinate), so they are the same on every device.
+O(p·k) per sample and need its whole gradient at once. The other two are our own, in modules of
+their own: a sample costs O(p), and its gradient may come in pieces, in any order, so that only (B,
+k) numbers are held. `sjlt` is a sparse Johnson-Lindenstrauss map: every coordinate goes to a few of
+the k targets. `shifted` is faster still: it adds whole runs of coordinates to the targets. Their
+entries are a hash of (seed, coordinate), so they are the same on every device.
 
 All are scaled so that the expectation of <φ(a), φ(b)> is <a, b>.
 """
@@ -218,7 +218,7 @@ class DenseProjection:
             )
         if self.size >= CUDA_INDICES:
             raise InputError(
-                f"{self.kind} projection on a GPU is for at most 2^32 LoRA parameters, and there are "
+                f"{self.kind} projection on a GPU is for less than 2^32 LoRA parameters, not "
                 f"{self.size}: set gradients.projection.type to shifted, or a lower rank"
             )
         if importlib.util.find_spec("fast_jl") is None:

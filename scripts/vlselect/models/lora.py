@@ -117,8 +117,8 @@ def language_linears(model: nn.Module) -> str:
 def load_adapter(vlm: VLM, folder: str | Path, *, as_model: bool = False) -> VLM:
     """Load a saved LoRA adapter onto a VLM's model, frozen and in evaluation mode; return the VLM.
 
-    The adapter is float32 or, with `as_model`, has the dtype of the layers that it adapts (float32 on
-    quantised ones).
+    The adapter is float32 or, with `as_model`, has the dtype of the layers that it adapts (float32
+    on quantised ones).
 
     Raises
     ------

@@ -57,7 +57,7 @@ def finish(path, about):
 def test_another_map_of_the_same_job_is_refused_before_work_begins(tmp_path):
     """As fast_jl's on another kind of GPU: everything is the same but what the map does."""
     first, second = (tmp_path / f"shard-{i}-of-2.safetensors" for i in (1, 2))
-    finish(first, header() | JOB)
+    finish(first, header("0:1") | JOB)
     fingerprint.require_like_finished(second, JOB | {"projection": fingerprint.encode(ONE)})
     other = JOB | {"projection": fingerprint.encode(ONE | {"probe": "cd"})}
     with pytest.raises(InputError, match=r"shard-1-of-2.* was projected by another map"):
@@ -67,12 +67,12 @@ def test_another_map_of_the_same_job_is_refused_before_work_begins(tmp_path):
 
 @pytest.mark.parametrize("change", [{"code": "d"}, {"warm_up": "v"}, {"model": "n"}])
 def test_shards_that_will_be_replaced_do_not_count(tmp_path, change):
-    finish(tmp_path / "shard-1-of-2.safetensors", header() | JOB | change)
+    finish(tmp_path / "shard-1-of-2.safetensors", header("0:1") | JOB | change)
     other = JOB | {"projection": fingerprint.encode(ONE | {"probe": "cd"})}
     fingerprint.require_like_finished(tmp_path / "shard-2-of-2.safetensors", other)
 
 
 def test_shards_of_other_settings_will_be_replaced(tmp_path):
-    finish(tmp_path / "shard-1-of-2.safetensors", header(seed=1, probe="cd") | JOB)
+    finish(tmp_path / "shard-1-of-2.safetensors", header("0:1", seed=1, probe="cd") | JOB)
     own = JOB | {"projection": fingerprint.encode(ONE)}
     fingerprint.require_like_finished(tmp_path / "shard-2-of-2.safetensors", own)
