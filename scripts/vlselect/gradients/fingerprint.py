@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from safetensors import safe_open
+
 from vlselect.core.errors import InputError
-from vlselect.core.store import ShardedArray
 
 KEY = "projection"  # in a shard's header
 PROBE = "probe"  # in a fingerprint: what the map does, rather than what it was made from
@@ -62,7 +63,8 @@ def require_like_finished(path: str | Path, header: Mapping[str, str]) -> None:
     """
     own = json.loads(header[KEY])
     for other in sorted(set(Path(path).parent.glob("shard-*-of-*.safetensors")) - {Path(path)}):
-        found = ShardedArray([other]).metadata[0]
+        with safe_open(other, "np") as file:
+            found = file.metadata() or {}
         theirs = json.loads(found.get(KEY, "{}"))
         same = all(found.get(key) == header[key] for key in header if key != KEY)
         if same and theirs != own and theirs | {PROBE: ""} == own | {PROBE: ""}:

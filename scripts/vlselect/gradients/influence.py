@@ -44,8 +44,8 @@ def require_comparable(arrays: Mapping[str, ShardedArray]) -> None:
     Raises
     ------
     ValueError
-        If projection fingerprints differ or are missing, if widths differ, if the headers disagree
-        on model, revision or warm-up, or those of one array on how they are preconditioned.
+        If projection fingerprints differ or are missing, if widths differ, or if the headers
+        disagree on model, revision or warm-up.
     """
     headers = [header for array in arrays.values() for header in array.metadata]
     require_same(headers, [str(path) for array in arrays.values() for path in array.paths])
@@ -53,9 +53,6 @@ def require_comparable(arrays: Mapping[str, ShardedArray]) -> None:
         found = sorted({str(header.get(key)) for header in headers})
         if len(found) > 1:
             raise InputError(f"gradients differ in {key!r}: {', '.join(found)}")
-    for name, array in arrays.items():
-        if len({header.get("precondition") for header in array.metadata}) > 1:
-            raise InputError(f"gradients of {name} differ in 'precondition': collect them again")
     widths = {name: array.shape[1:] for name, array in arrays.items()}
     if len(set(widths.values())) > 1:
         raise InputError(f"gradients differ in width: {widths}")

@@ -1,7 +1,6 @@
 """Influence against all pairs in float64, with the same bits for any number of shards."""
 
 import json
-from types import SimpleNamespace
 
 import array_files
 import numpy as np
@@ -122,17 +121,6 @@ def test_gradients_of_different_origin_are_refused(tmp_path, metadata, message):
     influence.require_comparable(arrays)
     arrays["task"] = write_shards(tmp_path / "b", values, **metadata)
     with pytest.raises(ValueError, match=message):
-        influence.require_comparable(arrays)
-
-
-def test_a_pool_preconditioned_in_part_is_refused(tmp_path):
-    values = unit_rows(4, 8, 0)
-    arrays = {"task": write_shards(tmp_path / "a", values, precondition="none")}
-    arrays["pool"] = write_shards(tmp_path / "b", values, precondition="adam")
-    influence.require_comparable(arrays)
-    mixed = [*arrays["pool"].metadata, *arrays["task"].metadata]
-    arrays["pool"] = SimpleNamespace(metadata=mixed, paths=["b", "c"], shape=(8, 8))
-    with pytest.raises(ValueError, match="gradients of pool differ in 'precondition'"):
         influence.require_comparable(arrays)
 
 
