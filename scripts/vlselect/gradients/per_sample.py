@@ -163,9 +163,9 @@ class PerSampleGradients:
         batch : Batch
         consume : callable
             Called with (offset, block): coordinates offset … offset + size of the flattened
-            gradients, Tensor (B, size) of at least float32, in the order of the backward pass. A
-            layer that ran twice yields two blocks, to be added; one that did not contribute to the
-            loss yields none: zeros.
+            gradients, Tensor (B, size) of the dtype of `summed_products`, in the order of the
+            backward pass. A layer that ran twice yields two blocks, to be added; one that did not
+            contribute to the loss yields none: zeros.
 
         Returns
         -------

@@ -18,7 +18,7 @@ NARROW = 16  # of adapters of at most this rank, the narrow factor comes first
 def summed_products(g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Sum g_t x_tᵀ over the tokens of each sample: (B, t, out) and (B, t, in) to (B, out, in).
 
-    The result is float32, or float64 if one of the two is.
+    The result is float32, or float64 if one of the two is; bfloat16 where a CPU multiplies such.
     """
     dtype = torch.promote_types(torch.promote_types(g.dtype, x.dtype), torch.float32)
     if g.dtype == x.dtype == dtype:
@@ -26,7 +26,7 @@ def summed_products(g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     if g.dtype == x.dtype and g.is_cuda:
         return torch.bmm(g.mT, x, out_dtype=dtype)
     if g.dtype == x.dtype == torch.bfloat16 and g.device.type == "cpu" and _multiplies_bfloat16():
-        return _product(g, x).to(dtype)
+        return _product(g, x)
     step = max(1, BLOCK // max(1, g[0].numel() + x[0].numel()))
     parts = zip(g.split(step), x.split(step), strict=True)
     return torch.cat([_product(a.to(dtype), b.to(dtype)) for a, b in parts])

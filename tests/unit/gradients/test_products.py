@@ -34,12 +34,11 @@ def test_products_are_sums_over_tokens_in_float32(shape, g_dtype, x_dtype, nativ
     monkeypatch.setattr(products, "_multiplies_bfloat16", lambda: native)
     g, x = factors(shape, getattr(torch, g_dtype), getattr(torch, x_dtype))
     found, expected = summed_products(g, x), slow(g, x)
-    assert found.dtype == torch.float32
-    # Long sums are not bfloat16 ones: the result is rounded once, at most.
-    rounded = "bfloat16" if native and g_dtype == x_dtype == "bfloat16" else None
+    rounded = native and g_dtype == x_dtype == "bfloat16"
+    assert found.dtype == (torch.bfloat16 if rounded else torch.float32)
     sizes = (g.double().norm(dim=1)[:, :, None] * x.double().norm(dim=1)[:, None]).norm(dim=(1, 2))
     allowed = {"terms": shape[1], "scale": sizes}
-    if rounded:
+    if rounded:  # once, at the end: the sums are float32
         off = (found.double() - expected).abs() - 2.0**-8 * expected.abs()
         assert (off.clamp(min=0).flatten(1).norm(dim=1) <= 1e-6 * sizes).all()
     else:
