@@ -1,14 +1,19 @@
 """Per-sample LoRA gradients of a text model of 42 million weights: ours beside bergson's.
 
 Both get the same weights, adapter and batch, in turns. `formed`: every matrix's gradients are
-formed and freed. `projected`: as each program would store them, ours by `shifted` to DIM numbers,
-bergson's by its two-sided projection of each matrix to SIDE by SIDE. Every token but the first is a
-response, so that both compute the same logits. Where bergson is not installed, only ours is
-measured.
+formed and freed. `projected`: ours by `shifted`, as they come; bergson's two-sided, each matrix to
+a square of SIDES, which needs no gradient of the matrix. `preconditioned`: ours, divided by roots
+of second moments too. Every token but the first is a response, so that both compute the same
+logits. Where bergson is not installed, only ours is measured.
+
+`products_error` is the root mean square error of inner products of projected gradients, relative to
+the lengths of the two; `k` is how many numbers of a sample are left.
 """
 
 import argparse
 import importlib.util
+import math
+import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,15 +28,15 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from models import RESULTS
 from vlselect.core.kept_memory import keep_freed_memory
-from vlselect.gradients import projection
+from vlselect.gradients import precondition, projection
 from vlselect.gradients.per_sample import PerSampleGradients, lora_matrices, response_losses
 from vlselect.models.lora import load_adapter
 
 CASES = (("float32", 8), ("float32", 128), ("bfloat16", 128), ("bfloat16", 16))
-SAMPLES, TOKENS = 8, 256
-DIM, SIDE = 5120, 16  # 16 is what bergson's command `trackstar` has by default
+SAMPLES, TOKENS = 4, 256
+SIDES = (7, 16)  # one with about the papers' k, and the default of bergson's `trackstar`
+SEEDS = 3  # of projections, for their error
 AGREEMENT = {"float32": 1e-4, "bfloat16": 5e-2}  # relative; bergson's sums are bfloat16
-REFERENCE = 2  # samples whose gradients are compared with all-float32 ones
 
 
 def architecture(layers: int) -> LlamaConfig:
@@ -133,7 +138,7 @@ def projected(
 
 
 def bergsons(folder: Path, layers: int, dtype: str, batch: SimpleNamespace) -> dict[str, Callable]:
-    """Return what bergson does with the same batch, by name; nothing without bergson."""
+    """Return makers (from a seed) of what bergson does with the same batch; none without it."""
     if importlib.util.find_spec("bergson") is None:
         return {}
     from bergson.collector.collector import fwd_bwd_factory
@@ -156,9 +161,9 @@ def bergsons(folder: Path, layers: int, dtype: str, batch: SimpleNamespace) -> d
     run = fwd_bwd_factory(SimpleNamespace(loss_fn="ce", loss_reduction="mean", label_smoothing=0.0))
     ids = batch.inputs["input_ids"]
 
-    def collect(kind: type, dim: int | None) -> Callable:
+    def collect(kind: type, dim: int | None, seed: int = 0) -> Callable:
         settings = {"dtype": getattr(torch, dtype), "target_modules": names}
-        settings["processor"] = GradientProcessor(projection_dim=dim)
+        settings["processor"] = GradientProcessor(projection_dim=dim, projection_seed=seed)
         collector = kind(model=model.base_model, **settings)
         if len(collector.target_info) != len(lora_matrices(model)):
             raise ValueError(f"bergson collects of {len(collector.target_info)} matrices only")
@@ -172,58 +177,77 @@ def bergsons(folder: Path, layers: int, dtype: str, batch: SimpleNamespace) -> d
 
         return once
 
-    return {
-        "bergson formed": collect(Forming, None),
-        "bergson projected": collect(StreamingGradientCollector, SIDE),
+    squares = {
+        f"bergson {side}": partial(collect, StreamingGradientCollector, side) for side in SIDES
     }
+    return {"bergson formed": partial(collect, Forming, None), **squares}
 
 
 def error(model: torch.nn.Module, exact: torch.nn.Module, batch: SimpleNamespace) -> float:
     """Return the mean relative error of a sample's gradient against the all-float32 model's."""
-    few = SimpleNamespace(
-        inputs={name: value[:REFERENCE] for name, value in batch.inputs.items()},
-        response=batch.response[:REFERENCE],
-        sample_ids=batch.sample_ids,
-    )
-    with frozen(model) as per_sample, frozen(exact) as reference:
-        found, expected = per_sample.gradients(few), reference.gradients(few)
+    found, expected = whole(model, batch), whole(exact, batch)
     return float(((found - expected).norm(dim=1) / expected.norm(dim=1)).mean())
 
 
+def whole(model: torch.nn.Module, batch: SimpleNamespace) -> torch.Tensor:
+    """Return whole gradients, float32 (B, p)."""
+    with frozen(model) as per_sample:
+        return per_sample.gradients(batch)
+
+
+def products_error(vectors: torch.Tensor, projections: list[torch.Tensor]) -> float:
+    """Return the error of inner products, see above, over all pairs and projections."""
+    sizes = vectors.norm(dim=1)
+    exact, scale = vectors @ vectors.T, sizes[:, None] * sizes
+    errors = [(values.float() @ values.float().T - exact) / scale for values in projections]
+    return float(torch.stack(errors)[:, *torch.triu_indices(*exact.shape)].square().mean().sqrt())
+
+
 def measure(dtype: str, rank: int, arguments: argparse.Namespace) -> list[dict]:
-    """Return a case's rows: time of a pass, its ratio to ours of the same kind."""
+    """Return a case's rows."""
     batch = make_batch(arguments.samples, arguments.tokens)
     with tempfile.TemporaryDirectory() as name:
         folder, layers = Path(name), arguments.layers
         save_adapter(folder, layers, rank)
-        model, exact = ours(folder, layers, dtype), ours(folder, layers, "float32")
-        off = error(model, exact, batch)
-        size = PerSampleGradients(model).size
+        model = ours(folder, layers, dtype)
+        off = error(model, ours(folder, layers, "float32"), batch)
+        size, dim = PerSampleGradients(model).size, len(lora_matrices(model)) * SIDES[0] ** 2
         where = {"device": torch.device("cpu"), "nonzeros": 1, "implementation": "auto"}
-        phi = projection.make("shifted", size=size, dim=DIM, seed=0, **where)
+        maps = [
+            projection.make("shifted", size=size, dim=dim, seed=i, **where) for i in range(SEEDS)
+        ]
+        weights = torch.rand(size, generator=torch.Generator().manual_seed(0))
+        adam = precondition.weighted(maps[0], weights)
+        theirs = bergsons(folder, layers, dtype, batch)
         contenders = {
             "ordinary step": partial(ordinary_step, model, batch),
             "ours formed": partial(formed, model, batch),
-            "ours projected": partial(projected, model, batch, phi),
-            **bergsons(folder, layers, dtype, batch),
+            "ours projected": partial(projected, model, batch, maps[0]),
+            "ours preconditioned": partial(projected, model, batch, adam),
+            **{name: make() for name, make in theirs.items()},
         }
         require_same(contenders, dtype)
+        vectors = whole(model, batch)
+        projections = {"ours projected": [projected(model, batch, phi) for phi in maps]}
+        for name in theirs.keys() - {"bergson formed"}:
+            found = [theirs[name](i)() for i in range(SEEDS)]
+            projections[name] = [torch.cat([*values.values()], dim=1) for values in found]
         seconds = in_turns(contenders, arguments.rounds)
-    return [
-        {
-            "dtype": dtype,
-            "rank": rank,
-            "contender": contender,
-            "ms_per_sample": 1e3 * sorted(own)[len(own) // 2] / arguments.samples,
+    rows = []
+    for name, own in seconds.items():
+        kept = projections.get(name)
+        like = "ours formed" if "formed" in name or "step" in name else "ours projected"
+        rows.append({
+            "dtype": dtype, "rank": rank, "contender": name,
+            "ms_per_sample": 1e3 * statistics.median(own) / arguments.samples,
             "times_ordinary_step": ratio(own, seconds["ordinary step"]),
-            "times_ours": ratio(own, seconds[f"ours {contender.split()[-1]}"])
-            if contender != "ordinary step"
-            else ratio(own, seconds["ours formed"]),
-            "error": off if contender.startswith("ours") else float("nan"),
+            "times_ours": ratio(own, seconds[like]),
+            "gradient_error": off if name == "ours formed" else math.nan,
+            "k": kept[0].shape[1] if kept else "",
+            "products_error": products_error(vectors, kept) if kept else math.nan,
             "rounds": arguments.rounds,
-        }
-        for contender, own in seconds.items()
-    ]
+        })  # fmt: skip
+    return rows
 
 
 def main(argv: list[str] | None = None) -> None:
