@@ -1,8 +1,9 @@
-"""Measure gradients, projections, the whole job, waiting and memory, and draw the figure."""
+"""Measure gradients, projections, the whole job, waiting, memory, bergson; draw the figure."""
 
 import argparse
 from pathlib import Path
 
+import beside_bergson
 import end_to_end
 import kept_memory
 import per_sample_gradients
@@ -27,12 +28,15 @@ def main(argv: list[str] | None = None) -> None:
         end_to_end.main([*out, *few, "--dim", "64"])
         waiting.main([*out, *few, "--samples", "130"])
         kept_memory.main([*out, *few])
+        small = ["--layers", "1", "--samples", "2", "--tokens", "16", "--rounds", "1"]
+        beside_bergson.main([*out, *small])
     else:
         per_sample_gradients.main(out)
         projections.main(out)
         end_to_end.main(out)
         waiting.main([*out, "--models", "tiny"])  # the larger model keeps the processor busy
         kept_memory.main(out)
+        beside_bergson.main(out)
     plot_gradients.main([str(arguments.out)])
 
 

@@ -1,7 +1,8 @@
 """A vector for each sample, its projected gradient by default, from a warmed-up model.
 
 Reads pool/samples.parquet, tasks/<task>/validation.parquet, the images and a model; writes
-gradients/<model>/seed-<s>/warm_up/ (LoRA adapter or whole model, training_log.csv, rows.csv) and shards of
+gradients/<model>/seed-<s>/warm_up/ (LoRA adapter or whole model, training_log.csv, rows.csv; with
+gradients.precondition adam also second_moments.safetensors) and shards of
 gradients/<model>/seed-<s>/pool/, gradients/<model>/seed-<s>/<task>/ and, of the pool's losses under the
 same model, gradients/<model>/seed-<s>/losses/. The seed is that of the warm-up and, where the config fixes
 no other, of the projection.
@@ -45,6 +46,7 @@ if config.get("gradients"):
             max_pixels=config["pool"]["max_pixels"],
             fraction=config["gradients"]["warm_up"]["fraction"],
             seed="{seed}",
+            moments=moments_flag(),
             launch=launcher(config["gradients"]["warm_up"]["finetune"]),
             settings=training_settings(config["gradients"]["warm_up"]["finetune"]),
             model=loading_flags,
@@ -52,6 +54,7 @@ if config.get("gradients"):
             "{resources.on_gpus} {resources.gpu} "
             "{params.launch} {input.code[0]:q} --samples {input.samples:q} --images {params.images:q}"
             " --max-pixels {params.max_pixels} --fraction {params.fraction} --seed {params.seed}"
+            " {params.moments}"
             " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
             " --settings {params.settings:q} --cache-mb {resources.cache_mb}"
             " --workers {resources.workers} --save-steps {resources.save_steps} {params.model}"
@@ -90,6 +93,7 @@ if config.get("gradients"):
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
             vectors=vector_flags,
+            precondition=config["gradients"]["precondition"],
             model=model_flags,
         shell:
             "{resources.on_gpus} {resources.gpu} "
@@ -97,6 +101,7 @@ if config.get("gradients"):
             " --images {params.images:q} --max-pixels {params.max_pixels}"
             " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
             " --shard {params.shard} --warm-up {input.warm_up:q} {params.vectors}"
+            " --precondition {params.precondition}"
             " {params.model} --workers {resources.workers} --losses {output.losses:q}"
             " --out {output.gradients:q} 2> {log:q}"
 
@@ -145,5 +150,6 @@ if config.get("gradients") and VALIDATED:
             " --samples {input.samples:q} --images {params.images:q}"
             " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
             " --max-pixels {params.max_pixels} --warm-up {input.warm_up:q} {params.vectors}"
+            " --precondition none"
             " --keep-norms {params.keep_norms:q} {params.model} --workers {resources.workers}"
             " --out {output:q} 2> {log:q}"

@@ -30,7 +30,7 @@ from vlselect.features.refusals import (
     write_batch,
 )
 from vlselect.features.weighted_hidden import POSITIONS
-from vlselect.gradients import fingerprint, projection
+from vlselect.gradients import fingerprint, precondition, projection
 from vlselect.gradients.per_sample import (
     PerSampleGradients,
     normalise,
@@ -67,6 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--projection-seed", type=int)
     parser.add_argument("--nonzeros", type=int, help="nonzeros of each coordinate (sjlt)")
     parser.add_argument("--implementation", choices=projection.IMPLEMENTATIONS)
+    about = "adam divides gradients by the root of the warm-up's second moments; for lora"
+    parser.add_argument("--precondition", choices=precondition.KINDS, required=True, help=about)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
     add_refusal_arguments(parser)
@@ -96,7 +98,8 @@ def source_of(arguments: argparse.Namespace, model: vlm.VLM) -> Iterator[Source]
         )
         yield Source(found.width, found.projection, partial(represent, run=found.run))
         return
-    with PerSampleGradients(load_adapter(model, arguments.warm_up).model) as per_sample:
+    model = load_adapter(model, arguments.warm_up, as_model=True)
+    with PerSampleGradients(model.model) as per_sample:
         per_sample.require_inside(model.model.get_decoder())
         phi = projection.make(
             arguments.projection,
@@ -108,8 +111,12 @@ def source_of(arguments: argparse.Namespace, model: vlm.VLM) -> Iterator[Source]
             implementation=arguments.implementation,
         )
         logger.info("%d LoRA matrices; projection %s", len(per_sample.matrices), phi.describe())
+        projected = projection.fingerprint(phi)
+        if arguments.precondition == "adam":
+            weights = precondition.adam_weights(arguments.warm_up, per_sample.matrices)
+            phi = precondition.weighted(phi, weights)
         passes = partial(project_gradients, per_sample=per_sample, projection=phi)
-        yield Source(phi.dim, projection.fingerprint(phi), passes)
+        yield Source(phi.dim, projected, passes)
 
 
 def common_header(arguments: argparse.Namespace, model: vlm.VLM, source: Source) -> dict[str, str]:
@@ -122,6 +129,7 @@ def common_header(arguments: argparse.Namespace, model: vlm.VLM, source: Source)
         "revision": model.revision,
         "dtype": arguments.dtype,
         "warm_up": weights_digest(arguments.warm_up),
+        "precondition": arguments.precondition,
         "code": code_digest(imported_sources(__file__)),
         fingerprint.KEY: fingerprint.encode(source.projection),
         **({"positions": arguments.positions} if kind == "hidden" else {}),
@@ -190,6 +198,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = loading.load_from_arguments(arguments)
     with source_of(arguments, model) as source:
         header = common_header(arguments, model, source)
+        for *_, out in parts:
+            fingerprint.require_like_finished(out, header)
         for part in parts:
             write_shard(arguments, part, header, source, model)
 

@@ -27,6 +27,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     add_training_arguments(parser)
     parser.add_argument("--fraction", type=float, required=True, help="of the pool, in (0, 1]")
+    parser.add_argument(
+        "--second-moments", action="store_true", help="save AdamW's, for gradients.precondition"
+    )
     return parser
 
 
@@ -55,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     def tables(rows: np.ndarray) -> dict[str, pd.DataFrame]:
         return {"rows.csv": pool.iloc[rows]}
 
-    train_and_save(samples, draw, settings, arguments, tables)
+    train_and_save(
+        *(samples, draw, settings, arguments, tables), second_moments=arguments.second_moments
+    )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,12 @@ def warm_up_gpus(wildcards):
     return asked_for_all(wildcards, config["gradients"]["warm_up"]["finetune"])
 
 
+def moments_flag():
+    """Return the flag with which the warm-up saves its optimiser's second moments, if they are used."""
+    adam = config["gradients"]["precondition"] == "adam"
+    return "--second-moments" if adam else ""
+
+
 def vector_flags(wildcards):
     """Return the flags of what stands for a sample.
 

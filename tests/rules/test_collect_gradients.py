@@ -9,15 +9,17 @@ import pytest
 import torch
 from closeness import assert_close_sums, assert_close_vectors, chain, rounding
 from safetensors import safe_open
+from safetensors.torch import save_file
 from tiny_inputs import make_records, write_images
 from usual_flags import usual
 from usual_models import attach_lora, load_vlm
 
+from vlselect.core.errors import MissingFileError
 from vlselect.core.store import ShardedArray
 from vlselect.gradients import fingerprint, projection
 from vlselect.gradients.representation import KINDS
 from vlselect.models.checkpoint import load_checkpoint, save_checkpoint
-from vlselect.models.lora import load_adapter
+from vlselect.models.lora import MOMENTS, load_adapter
 from vlselect.pool import images
 from vlselect.pool.samples import Samples
 
@@ -107,6 +109,43 @@ def test_rows_are_the_normalised_projections_of_single_gradients(
         loss = vlm.model(**batch.inputs, labels=batch.labels).loss
         single = torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)])
         expected = projection.project(phi, single[None])[0]
+        expected = (expected / expected.norm()).numpy()
+        assert_close_vectors(shard[row], expected, terms=2 * chain(vlm.model), stored="float16")
+
+
+@pytest.mark.parametrize("kind", ["sjlt", "shifted"])
+def test_adam_divides_each_coordinate_by_the_root_of_its_second_moment(
+    run, tiny_vlm, pool, adapter, tmp_path, kind
+):
+    vlm = load_adapter(load_vlm(str(tiny_vlm), device="cpu"), adapter)
+    weights = {name: p for name, p in vlm.model.named_parameters() if "lora_" in name}
+    generator = torch.Generator().manual_seed(0)
+    moments = {name: torch.rand(p.shape, generator=generator) for name, p in weights.items()}
+    with pytest.raises(MissingFileError, match="has no second_moments"):
+        run(tmp_path / "none.safetensors", "--precondition", "adam")
+    save_file(moments, adapter / MOMENTS)
+    try:
+        more = ("--precondition", "adam", "--projection", kind)
+        shard, header = run(tmp_path / "shard.safetensors", *more)
+    finally:
+        (adapter / MOMENTS).unlink()
+    plain, other = run(tmp_path / "plain.safetensors", "--projection", kind)
+    assert (header["precondition"], other["precondition"]) == ("adam", "none")
+    assert header["projection"] == other["projection"] and not np.array_equal(shard, plain)
+    for weight in weights.values():
+        weight.requires_grad_(True)
+    size = sum(weight.numel() for weight in weights.values())
+    settings = {"seed": 0, "nonzeros": 3, "implementation": "auto"}
+    phi = projection.make(kind, size=size, dim=32, device=vlm.device, **settings)
+    samples = Samples(pool / "samples.parquet")
+    for row in (0, 4, 139):
+        (record,) = samples.records([row])
+        pictures = [images.load(pool / "images", name, 10**7) for name in record.images]
+        batch = vlm.collate([vlm.encode(record, pictures)])
+        loss = vlm.model(**batch.inputs, labels=batch.labels).loss
+        single = torch.autograd.grad(loss, list(weights.values()))
+        steps = [g / (v.sqrt() + 1e-8) for g, v in zip(single, moments.values(), strict=True)]
+        expected = projection.project(phi, torch.cat([s.flatten() for s in steps])[None])[0]
         expected = (expected / expected.norm()).numpy()
         assert_close_vectors(shard[row], expected, terms=2 * chain(vlm.model), stored="float16")
 

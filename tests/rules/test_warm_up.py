@@ -2,11 +2,14 @@ import json
 
 import pandas as pd
 import pytest
+import torch
 import warm_up
 from config_defaults import FINETUNE
 from safetensors.torch import load_file
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 from usual_flags import usual
 
+from vlselect.models.lora import MOMENTS
 from vlselect.pool.samples import Samples
 
 SETTINGS = {
@@ -18,7 +21,7 @@ SETTINGS = {
 }
 
 
-def run(tiny_vlm, tiny_pool, out, *, seed=0, settings=SETTINGS, fraction="0.25"):
+def run(tiny_vlm, tiny_pool, out, *more, seed=0, settings=SETTINGS, fraction="0.25"):
     warm_up.main(
         [
             *usual(warm_up),
@@ -32,7 +35,7 @@ def run(tiny_vlm, tiny_pool, out, *, seed=0, settings=SETTINGS, fraction="0.25")
                 "--out",
                 str(out),
             ),
-            *("--model", str(tiny_vlm), "--device", "cpu"),
+            *("--model", str(tiny_vlm), "--device", "cpu", *more),
         ]
     )
     return {path.name: path.read_bytes() for path in out.iterdir()}
@@ -70,6 +73,34 @@ def test_same_seed_gives_the_same_bytes_and_another_one_does_not(tiny_vlm, tiny_
         assert files[0][name] == files[1][name]
     assert files[0]["adapter_model.safetensors"] != files[2]["adapter_model.safetensors"]
     assert files[0]["rows.csv"] != files[2]["rows.csv"]
+
+
+def test_second_moments_are_those_of_adamw_step_by_step(tiny_vlm, tiny_pool, tmp_path):
+    """A running mean of squared gradients, kept beside the training and corrected for its bias."""
+    means, steps, beta = {}, [], FINETUNE["betas"][1]
+
+    def remember(optimizer, *_):
+        steps.append(optimizer)
+        for group in optimizer.param_groups:
+            for weight in group["params"]:
+                old = means.setdefault(weight, torch.zeros_like(weight, dtype=torch.float64))
+                old.mul_(beta).add_((1 - beta) * weight.grad.double().square())
+
+    handle = register_optimizer_step_pre_hook(remember)
+    files = run(tiny_vlm, tiny_pool, tmp_path / "out", "--second-moments")
+    handle.remove()
+    plain = run(tiny_vlm, tiny_pool, tmp_path / "plain")
+    assert set(files) - set(plain) == {MOMENTS}
+    same = ("adapter_model.safetensors", "adapter_config.json", "rows.csv")
+    assert all(files[name] == plain[name] for name in same)
+    found = load_file(tmp_path / "out" / MOMENTS)
+    assert len(steps) == 3 and len(found) == len(means) == 56
+    expected = [mean / (1 - beta**3) for mean in means.values()]
+    for name, value in found.items():
+        assert ".lora_" in name and value.dtype == torch.float32
+    assert sorted(float(v.double().norm()) for v in found.values()) == pytest.approx(
+        sorted(float(v.norm()) for v in expected), rel=1e-5
+    )
 
 
 def test_rows_are_drawn_without_replacement_and_follow_the_sample_not_its_place():

@@ -113,7 +113,7 @@ CHOICE = [
     ("extract_clip", "models.clip.dtype"),
     ("extract_features", "features.variant features.layers"),
     ("extract_attention", below("features.attention", "instruction layer mass")),
-    ("warm_up", "gradients.warm_up.fraction gradients.warm_up.seed"),
+    ("warm_up", "gradients.warm_up.fraction gradients.warm_up.seed gradients.precondition"),
     (
         "collect_gradients collect_validation_gradients",
         below("gradients.projection", "type dim seed nonzeros implementation"),

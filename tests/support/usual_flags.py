@@ -25,6 +25,7 @@ USUAL = {
     "--on-refused": "error",
     "--on-collapse": "error",
     "--parameters": "{}",
+    "--precondition": "none",
     "--points-per-centroid": "256",
     "--projection": "sjlt",
     "--projection-seed": "0",

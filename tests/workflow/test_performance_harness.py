@@ -22,6 +22,7 @@ def tables(tmp_path_factory):
     )
     assert (out / "gradients.png").stat().st_size > 10_000
     names = ("per_sample_gradients", "projection", "end_to_end", "waiting", "kept_memory")
+    names += ("beside_bergson",)
     found = {}
     for name in names:
         with (out / f"{name}.csv").open(newline="", encoding="utf-8") as file:
@@ -63,6 +64,18 @@ def test_memory_is_kept_or_given_back(tables):
     assert (given_back["kept"], kept["kept"]) == ("False", "True")
     assert float(kept["ms_per_sample"]) > 0 and float(kept["peak_gib"]) > 0
     assert float(given_back["times_not_kept"]) == 1 and float(kept["times_not_kept"]) > 0
+
+
+def test_each_dtype_and_rank_is_measured_with_bergson_or_without(tables):
+    rows = tables["beside_bergson"]
+    ours = [row for row in rows if row["contender"] == "ours projected"]
+    assert [(row["dtype"], row["rank"]) for row in ours] == [
+        *(("float32", "8"), ("float32", "128"), ("bfloat16", "128"), ("bfloat16", "16"))
+    ]
+    assert all(float(row["ms_per_sample"]) > 0 for row in rows)
+    assert all(0 < float(row["products_error"]) < 0.2 for row in ours)
+    off = [float(row["gradient_error"]) for row in rows if row["contender"] == "ours formed"]
+    assert off[:2] == [0, 0] and all(0 < value < 0.05 for value in off[2:])
 
 
 def test_a_wrong_gradient_is_not_timed(monkeypatch):

@@ -18,6 +18,7 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import enable_full_determinism
 
 from vlselect.checkpoints import processes
+from vlselect.checkpoints.second_moments import save_second_moments
 from vlselect.checkpoints.training_data import ResponseCollator, SampleDataset
 from vlselect.checkpoints.training_log import LOG_NAME, TrainingLog
 from vlselect.checkpoints.training_loss import StepLoss
@@ -45,6 +46,7 @@ def train(
     *,
     max_pixels: int,
     partial: str | Path | None = None,
+    second_moments: Path | None = None,
 ) -> PreTrainedModel | PeftModel:
     """Finetune on the samples at `rows` and return the trained model, in evaluation mode.
 
@@ -72,6 +74,8 @@ def train(
     partial : str or Path, optional
         Folder for the states of ``settings.save_steps``. The caller removes it once the trained
         model is saved.
+    second_moments : Path, optional
+        Safetensors file to write AdamW's second moments of the LoRA weights to.
 
     Returns
     -------
@@ -115,6 +119,9 @@ def train(
                 torch.manual_seed(seed + arguments.process_index)
             with out_of_memory_explained(settings):
                 trainer.train(resume_from_checkpoint=str(latest) if latest else None)
+            if second_moments is not None:
+                optimizer = trainer.optimizer.optimizer  # accelerate's wraps AdamW
+                save_second_moments(second_moments, model, optimizer, settings.betas[1])
     return model.eval()
 
 

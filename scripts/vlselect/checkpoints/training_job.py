@@ -21,6 +21,7 @@ from vlselect.core.folders import replacing_directory
 from vlselect.features.refusals import add_refusal_arguments
 from vlselect.models import loading
 from vlselect.models.checkpoint import save_checkpoint
+from vlselect.models.lora import MOMENTS
 from vlselect.pool.samples import Samples, add_samples_arguments
 
 logger = logging.getLogger(__name__)
@@ -64,8 +65,12 @@ def train_and_save(
     settings: Settings,
     arguments: argparse.Namespace,
     tables: Callable[[np.ndarray], Mapping[str, pd.DataFrame]] = lambda rows: {},
+    *,
+    second_moments: bool = False,
 ) -> None:
     """Finetune and write the checkpoint, its log and `tables` of the rows (CSV, by file name).
+
+    With `second_moments` also the optimiser's, for `gradients.precondition`.
 
     `choose` returns the rows to train on, given those that are refused because their loss is not
     finite (`train_without`). Saved states are deleted once the checkpoint is in place.
@@ -81,7 +86,8 @@ def train_and_save(
             return
         with replacing_directory(arguments.out) as directory:
             with log.timed(f"finetuning on {len(rows)} samples"):
-                trained = train(*run, directory / LOG_NAME, **options)
+                moments = directory / MOMENTS if second_moments else None
+                trained = train(*run, directory / LOG_NAME, **options, second_moments=moments)
             processes.part()
             save_checkpoint(trained, directory)
             for name, table in tables(rows).items():

@@ -81,11 +81,13 @@ def _vectors(config: Mapping) -> Iterator[str]:
             "gradients.warm_up.finetune.adapter: none, but gradients.representation is lora, the "
             "gradients of a LoRA adapter; set it to hidden or output, or warm up with lora"
         )
-    if kind in ("hidden", "output") and not gradients["normalise_subtasks"]:
-        yield (
-            f"gradients.normalise_subtasks: false, but gradients.representation is {kind}, whose "
-            "vectors have unit length; leave it out"
-        )
+    of_lora = {"normalise_subtasks": True, "precondition": "none"}  # the only other values
+    for key, plain in of_lora.items():
+        if kind in ("hidden", "output") and gradients[key] != plain:
+            yield (
+                f"gradients.{key}: {str(gradients[key]).lower()}, but gradients.representation is {kind}: only "
+                "gradients of a LoRA adapter have it; leave it out"
+            )
 
 
 def _sections(config: Mapping) -> Iterator[tuple[str, Mapping, list[str]]]:

@@ -7,10 +7,14 @@ shards checks it here first. Torch-free.
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from safetensors import safe_open
 
 from vlselect.core.errors import InputError
 
 KEY = "projection"  # in a shard's header
+PROBE = "probe"  # in a fingerprint: what the map does, rather than what it was made from
 
 
 def encode(fingerprint: Mapping[str, object]) -> str:
@@ -48,6 +52,27 @@ def require_same(
                 f"{_differences(first, fingerprint)}; collect them again with one configuration"
             )
     return first
+
+
+def require_like_finished(path: str | Path, header: Mapping[str, str]) -> None:
+    """Check, before a shard is computed, that those beside it were projected by the same map.
+
+    Only finished shards of the same job count, with the same code, model and settings: of another
+    one, they are about to be replaced. Theirs can differ where the map depends on the device:
+    fast_jl's does on a GPU's number of multiprocessors. InputError names such a shard.
+    """
+    own = json.loads(header[KEY])
+    for other in sorted(set(Path(path).parent.glob("shard-*-of-*.safetensors")) - {Path(path)}):
+        with safe_open(other, "np") as file:
+            found = file.metadata() or {}
+        theirs = json.loads(found.get(KEY, "{}"))
+        same = all(found.get(key) == header[key] for key in header if key != KEY)
+        if same and theirs != own and theirs | {PROBE: ""} == own | {PROBE: ""}:
+            raise InputError(
+                f"{other} was projected by another map, although its settings are the same: "
+                f"{own['type']} depends on the kind of GPU. Collect all shards on one kind, or set "
+                "gradients.projection.type to shifted"
+            )
 
 
 def _differences(one: Mapping[str, object], other: Mapping[str, object]) -> str:

@@ -2,9 +2,10 @@
 
 A LoRA matrix W is a linear layer without bias, so sample b's gradient is ∇W_b = Σ_t g_bt x_btᵀ,
 where x are the layer's inputs and g is the loss gradient at its outputs. Hooks record both for a
-whole batch. The losses of the samples are summed and samples do not interact, so each g_bt belongs
-to the loss of its own sample, and the result is exact. The weights themselves do not require a
-gradient, so autograd neither computes the batch gradient nor goes below the first adapted layer.
+whole batch; an input that several layers share is held once, in the model's dtype. The losses of
+the samples are summed and samples do not interact, so each g_bt belongs to the loss of its own
+sample, and the result is exact. The weights themselves do not require a gradient, so autograd
+neither computes the batch gradient nor goes below the first adapted layer.
 """
 
 import logging
@@ -21,6 +22,7 @@ from torch import nn
 
 from vlselect.core.errors import InputError
 from vlselect.features.likelihood import response_sums
+from vlselect.gradients.products import summed_products, uncast
 from vlselect.gradients.projection import Projection
 from vlselect.models.batching import batches
 from vlselect.models.vlm import VLM, Batch
@@ -72,6 +74,16 @@ def lora_matrices(model: nn.Module) -> list[LoraMatrix]:
     return matrices
 
 
+def adapted_layers(model: nn.Module, matrices: Sequence[LoraMatrix]) -> list[nn.Module]:
+    """Return peft's layers around the A matrices, which pass their input on, perhaps cast.
+
+    Variants of LoRA are left out: they may change the input.
+    """
+    names = {m.name.rpartition(".lora_A.")[0] for m in matrices if ".lora_A." in m.name}
+    layers = [model.get_submodule(name) for name in sorted(names)]
+    return [layer for layer in layers if not getattr(layer, "lora_variant", None)]
+
+
 class PerSampleGradients:
     """Compute, while entered, each sample's gradient with respect to all LoRA A and B weights.
 
@@ -96,6 +108,7 @@ class PerSampleGradients:
     def __init__(self, model: nn.Module, losses: Losses = response_losses):
         self._model, self._losses = model, losses
         self._consume: Consumer | None = None  # set only during `stream`
+        self._source: torch.Tensor | None = None  # what the next lora_A's input may be a cast of
         self.matrices = lora_matrices(model)
         last = self.matrices[-1]
         self.size = last.offset + last.layer.weight.numel()
@@ -113,6 +126,10 @@ class PerSampleGradients:
         self._handles = [
             matrix.layer.register_forward_hook(partial(self._capture, matrix))
             for matrix in self.matrices
+        ]
+        self._handles += [
+            layer.register_forward_pre_hook(self._keep_source)
+            for layer in adapted_layers(self._model, self.matrices)
         ]
         return self
 
@@ -146,9 +163,9 @@ class PerSampleGradients:
         batch : Batch
         consume : callable
             Called with (offset, block): coordinates offset … offset + size of the flattened
-            gradients, Tensor (B, size) of at least float32, in the order of the backward pass. A
-            layer that ran twice yields two blocks, to be added; one that did not contribute to the
-            loss yields none: zeros.
+            gradients, Tensor (B, size) of the dtype of `summed_products`, in the order of the
+            backward pass. A layer that ran twice yields two blocks, to be added; one that did not
+            contribute to the loss yields none: zeros.
 
         Returns
         -------
@@ -172,7 +189,7 @@ class PerSampleGradients:
                     )
                 losses.sum().backward()
         finally:
-            self._consume = None
+            self._consume = self._source = None
         return losses.detach()
 
     def gradients(self, batch: Batch) -> torch.Tensor:
@@ -185,6 +202,9 @@ class PerSampleGradients:
         self.stream(batch, consume)
         return out
 
+    def _keep_source(self, layer: nn.Module, inputs: tuple) -> None:
+        self._source = inputs[0].detach() if self._consume is not None and inputs else None
+
     def _capture(
         self, matrix: LoraMatrix, layer: nn.Module, inputs: tuple, output: torch.Tensor
     ) -> None:
@@ -193,7 +213,8 @@ class PerSampleGradients:
         self._ran = True
         if not output.requires_grad:
             output.requires_grad_()  # the first adapted layer: the graph begins here
-        held = [inputs[0].detach()]  # a list, so that the input is freed as soon as it is used
+        x, self._source = uncast(inputs[0].detach(), self._source), None
+        held = [x]  # a list, so that the input is freed as soon as it is used
         output.register_hook(partial(self._combine, matrix, held))
 
     def _combine(
@@ -201,19 +222,7 @@ class PerSampleGradients:
     ) -> None:
         x = by_sample(held.pop(), *self._shape, matrix.name)  # (B, t, in)
         g = by_sample(gradient, *self._shape, matrix.name)  # (B, t, out)
-        dtype = torch.promote_types(g.dtype, torch.float32)
-        self._consume(matrix.offset, summed_products(g.to(dtype), x.to(dtype)).flatten(1))
-
-
-def summed_products(g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Sum g_t x_tᵀ over the tokens of each sample: (B, t, out) and (B, t, in) to (B, out, in).
-
-    One of the two is as narrow as the adapter's rank. Products of many small matrices are about
-    three times faster on a CPU if the narrow one comes first.
-    """
-    if g.shape[2] <= x.shape[2]:
-        return torch.bmm(g.transpose(1, 2), x)
-    return torch.bmm(x.transpose(1, 2), g).transpose(1, 2)
+        self._consume(matrix.offset, summed_products(g, x).flatten(1))
 
 
 def by_sample(values: torch.Tensor, n_samples: int, n_tokens: int, name: str) -> torch.Tensor:

@@ -1,11 +1,11 @@
 """Random projections of gradients from R^p to R^k that keep inner products, in expectation.
 
 There are four types. `rademacher` and `normal` are dense and come from the trak package; they cost
-O(p·k) per sample and need its whole gradient at once. `sjlt` is our own sparse
-Johnson-Lindenstrauss map: every coordinate goes to a few of the k targets, so a sample costs O(p)
-and its gradient may come in pieces, in any order. `shifted` (in its own module) is faster still: it
-adds whole runs of coordinates to the targets. The entries of the last two are a hash of (seed,
-coordinate), so they are the same on every device.
+O(p·k) per sample and need its whole gradient at once. The other two are our own, in modules of
+their own: a sample costs O(p), and its gradient may come in pieces, in any order, so that only (B,
+k) numbers are held. `sjlt` is a sparse Johnson-Lindenstrauss map: every coordinate goes to a few of
+the k targets. `shifted` is faster still: it adds whole runs of coordinates to the targets. Their
+entries are a hash of (seed, coordinate), so they are the same on every device.
 
 All are scaled so that the expectation of <φ(a), φ(b)> is <a, b>.
 """
@@ -14,24 +14,26 @@ import hashlib
 import importlib.util
 import logging
 import math
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import torch
 from trak.projectors import BasicProjector, CudaProjector, ProjectionType
 
 from vlselect.core.errors import InputError
+from vlselect.gradients.fingerprint import PROBE
 from vlselect.gradients.shifted import ShiftedProjection
-from vlselect.gradients.splitmix import mix, random_bits
+from vlselect.gradients.sparse import SparseProjection, require_inside
 
 logger = logging.getLogger(__name__)
 
 TYPES = ("sjlt", "shifted", "rademacher", "normal")
 IMPLEMENTATIONS = ("auto", "basic", "cuda")
 
-CHUNK = 1 << 16  # coordinates at a time: bounds the float64 copies of a block
 BASIC_COLUMNS = 100  # BasicProjector's own block of columns; its matrices depend on it
 BASIC_BYTES = 16 * 2**30  # most bytes of one such block
-CUDA_ROWS = 8  # samples per call of fast_jl, always the same
+CUDA_ROWS = 8  # most samples per call of fast_jl
+CUDA_INDICES = 1 << 32  # its indices into these samples are unsigned 32-bit numbers, and wrap
 CUDA_MULTIPLE = 512  # fast_jl projects only to multiples of it
 
 
@@ -122,75 +124,7 @@ def fingerprint(projection: Projection) -> dict[str, object]:
     probe[0, [0, size // 4, size // 2, 3 * size // 4, size - 1]] = 1.0
     signs = project(projection, probe).sign().to("cpu", torch.int8)
     digest = hashlib.sha256(signs.numpy().tobytes()).hexdigest()
-    return {**projection.describe(), "probe": digest}
-
-
-class SparseProjection:
-    """Sparse Johnson-Lindenstrauss transform in the block construction.
-
-    The k target coordinates are cut into `nonzeros` blocks (1 to dim), as even as possible. Each
-    input coordinate goes to one coordinate of every block, with a random sign, divided by
-    √nonzeros, so it never reaches a target twice.
-
-    Sums are kept in float64, where the order of the blocks and of CUDA's atomic additions changes
-    only bits far below the precision of the float32 result.
-
-    References
-    ----------
-    Kane and Nelson, "Sparser Johnson-Lindenstrauss Transforms", arXiv 1012.1577, section 1.1
-    (block construction).
-    """
-
-    def __init__(self, size: int, dim: int, seed: int, *, nonzeros: int, device: torch.device):
-        if not 1 <= nonzeros <= dim:
-            raise InputError(f"nonzeros {nonzeros} is not in 1 … dim ({dim})")
-        self.size, self.dim, self.seed, self.nonzeros = size, dim, seed, nonzeros
-        self.device = torch.device(device)
-
-    def begin(self, n_samples: int) -> "SparseSum":
-        """See `Projection`."""
-        return SparseSum(self, n_samples)
-
-    def describe(self) -> dict[str, object]:
-        """See `Projection`."""
-        names = ("size", "dim", "seed", "nonzeros")
-        return {"type": "sjlt", **{name: getattr(self, name) for name in names}}
-
-    def entries(self, inputs: torch.Tensor, block: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return targets (int64) and signs (float64, not yet divided by √nonzeros) in one block.
-
-        Both have the shape (n,) of the input coordinates; blocks are counted from 0.
-        """
-        key = mix(torch.tensor(self.seed, device=inputs.device))
-        bits = random_bits(key, inputs * self.nonzeros + block)
-        low, high = (b * self.dim // self.nonzeros for b in (block, block + 1))
-        uniform = (bits >> 32) & 0x7FFFFFFF  # 31 bits; the top bit is the sign's
-        targets = low + ((uniform * (high - low)) >> 31)
-        return targets, 1.0 - 2.0 * (bits < 0).double()
-
-
-class SparseSum:
-    """`Accumulator` of a `SparseProjection`; its memory is (B, k) float64."""
-
-    def __init__(self, projection: SparseProjection, n_samples: int):
-        self._projection = projection
-        shape = (n_samples, projection.dim)
-        self._sum = torch.zeros(shape, dtype=torch.float64, device=projection.device)
-
-    def add(self, offset: int, block: torch.Tensor) -> None:
-        """See `Accumulator`."""
-        _require_inside(self._projection.size, offset, block)
-        for start in range(0, block.shape[1], CHUNK):
-            part = block[:, start : start + CHUNK].double()
-            first = offset + start
-            inputs = torch.arange(first, first + part.shape[1], device=part.device)
-            for number in range(self._projection.nonzeros):
-                targets, signs = self._projection.entries(inputs, number)
-                self._sum.index_add_(1, targets, part * signs)
-
-    def result(self) -> torch.Tensor:
-        """See `Accumulator`."""
-        return (self._sum / math.sqrt(self._projection.nonzeros)).float()
+    return {**projection.describe(), PROBE: digest}
 
 
 class DenseProjection:
@@ -222,9 +156,10 @@ class DenseProjection:
         self._require_possible()
         common = {"grad_dim": size, "proj_dim": dim, "seed": seed, "device": self.device}
         if implementation == "cuda":
-            self._projector = CudaProjector(
-                **common, proj_type=ProjectionType(kind), max_batch_size=CUDA_ROWS
-            )
+            with current(self.device):
+                self._projector = CudaProjector(
+                    **common, proj_type=ProjectionType(kind), max_batch_size=CUDA_ROWS
+                )
         else:
             what = "its %d x %d matrix is recomputed for every batch, which is slow; use shifted"
             logger.warning(f"gradients.projection.type %s: {what}", kind, size, dim)
@@ -252,8 +187,10 @@ class DenseProjection:
         if self.implementation == "basic":
             return self._projector.project(vectors, model_id=0) / math.sqrt(self.dim)
         norms = _scale_to_units(vectors)
-        parts = [self._projector.project(part, model_id=0) for part in vectors.split(CUDA_ROWS)]
-        return torch.cat(parts) * norms / math.sqrt(self.dim)
+        with current(self.device):
+            parts = vectors.split(rows_at_once(self.size))
+            projected = [self._projector.project(part, model_id=0) for part in parts]
+        return torch.cat(projected) * norms / math.sqrt(self.dim)
 
     def _require_possible(self) -> None:
         if self.implementation not in IMPLEMENTATIONS:
@@ -279,6 +216,11 @@ class DenseProjection:
                 f"gradients.projection.dim is {self.dim}, but trak's CudaProjector needs a "
                 f"multiple of {CUDA_MULTIPLE}"
             )
+        if self.size >= CUDA_INDICES:
+            raise InputError(
+                f"{self.kind} projection on a GPU is for less than 2^32 LoRA parameters, not "
+                f"{self.size}: set gradients.projection.type to shifted, or a lower rank"
+            )
         if importlib.util.find_spec("fast_jl") is None:
             raise InputError(
                 f"{self.kind} projection on a GPU needs the package fast_jl: install it, or set "
@@ -296,12 +238,22 @@ class DenseBuffer:
 
     def add(self, offset: int, block: torch.Tensor) -> None:
         """See `Accumulator`."""
-        _require_inside(self._projection.size, offset, block)
+        require_inside(self._projection.size, offset, block)
         self._vectors[:, offset : offset + block.shape[1]] += block
 
     def result(self) -> torch.Tensor:
         """See `Accumulator`."""
         return self._projection.apply(self._vectors)
+
+
+def current(device: torch.device) -> AbstractContextManager:
+    """Make a numbered GPU the current one meanwhile, which fast_jl launches on."""
+    return nullcontext() if device.index is None else torch.cuda.device(device)
+
+
+def rows_at_once(size: int) -> int:
+    """Return how many vectors of a size fast_jl takes in a call before its indices wrap, 1 to 8."""
+    return max(1, min(CUDA_ROWS, (CUDA_INDICES - 1) // size))
 
 
 def _scale_to_units(rows: torch.Tensor) -> torch.Tensor:
@@ -313,10 +265,3 @@ def _scale_to_units(rows: torch.Tensor) -> torch.Tensor:
         rows /= scales
         norms *= scales
     return norms
-
-
-def _require_inside(size: int, offset: int, block: torch.Tensor) -> None:
-    if offset < 0 or offset + block.shape[1] > size:
-        raise ValueError(
-            f"coordinates {offset} to {offset + block.shape[1]} are outside a vector of {size}"
-        )

@@ -31,6 +31,7 @@ from vlselect.models.vlm import VLM
 from vlselect.models.weights import WeightsError, require_same
 
 WEIGHTS = "adapter_model.safetensors"
+MOMENTS = "second_moments.safetensors"  # of the warm-up's optimiser, beside its adapter
 
 
 def attach_lora(
@@ -112,8 +113,11 @@ def language_linears(model: nn.Module) -> str:
     return pattern
 
 
-def load_adapter(vlm: VLM, folder: str | Path) -> VLM:
+def load_adapter(vlm: VLM, folder: str | Path, *, as_model: bool = False) -> VLM:
     """Load a saved LoRA adapter onto a VLM's model, frozen and in evaluation mode; return the VLM.
+
+    The adapter is float32 or, with `as_model`, has the dtype of the layers that it adapts (float32
+    on quantised ones).
 
     Raises
     ------
@@ -125,7 +129,7 @@ def load_adapter(vlm: VLM, folder: str | Path) -> VLM:
     path = _require_adapter(folder)
     config = PeftConfig.from_pretrained(str(folder))
     config.inference_mode = True  # frozen
-    model = PeftModel(vlm.model, config)
+    model = PeftModel(vlm.model, config, autocast_adapter_dtype=not as_model)
     try:
         given = load_file(path, device=str(vlm.device))
     except SafetensorError as error:

@@ -23,6 +23,7 @@ GOOD = {
         "model": "target",
         "representation": "lora",
         "normalise_subtasks": True,
+        "precondition": "none",
         "warm_up": {"finetune": FINETUNE},
     },
     "methods": {"random": {}, "self_filter": {"model": "target", "finetune": FINETUNE}},
@@ -95,6 +96,10 @@ def test_a_good_config_passes(config):
         (
             changed(gradients__representation="output", gradients__normalise_subtasks=False),
             r"gradients\.normalise_subtasks: false, but gradients\.representation is output",
+        ),
+        (
+            changed(gradients__representation="hidden", gradients__precondition="adam"),
+            r"gradients\.precondition: adam, but gradients\.representation is hidden",
         ),
         (
             changed(methods__self_filter__finetune={"gradient_accumulation": 3, "processes": 2}),

@@ -1,5 +1,8 @@
+import numpy as np
 import pytest
 
+from vlselect.core.errors import InputError
+from vlselect.core.store import ShardWriter
 from vlselect.gradients import fingerprint
 
 ONE = {"type": "sjlt", "size": 100, "dim": 8, "seed": 0, "nonzeros": 3, "probe": "ab"}
@@ -40,3 +43,36 @@ def test_missing_fingerprints_are_refused():
         fingerprint.require_same([header(), {"part": "counting", "rows": "0:5"}])
     with pytest.raises(ValueError, match="no shards"):
         fingerprint.require_same([])
+
+
+JOB = {"code": "c", "warm_up": "w", "model": "m"}
+
+
+def finish(path, about):
+    """Write a shard of a row."""
+    with ShardWriter(path, (1, 8), np.float16, about) as writer:
+        writer.write(slice(0, 1), np.ones((1, 8), dtype=np.float16))
+
+
+def test_another_map_of_the_same_job_is_refused_before_work_begins(tmp_path):
+    """As fast_jl's on another kind of GPU: everything is the same but what the map does."""
+    first, second = (tmp_path / f"shard-{i}-of-2.safetensors" for i in (1, 2))
+    finish(first, header("0:1") | JOB)
+    fingerprint.require_like_finished(second, JOB | {"projection": fingerprint.encode(ONE)})
+    other = JOB | {"projection": fingerprint.encode(ONE | {"probe": "cd"})}
+    with pytest.raises(InputError, match=r"shard-1-of-2.* was projected by another map"):
+        fingerprint.require_like_finished(second, other)
+    fingerprint.require_like_finished(first, other)  # which it replaces
+
+
+@pytest.mark.parametrize("change", [{"code": "d"}, {"warm_up": "v"}, {"model": "n"}])
+def test_shards_that_will_be_replaced_do_not_count(tmp_path, change):
+    finish(tmp_path / "shard-1-of-2.safetensors", header("0:1") | JOB | change)
+    other = JOB | {"projection": fingerprint.encode(ONE | {"probe": "cd"})}
+    fingerprint.require_like_finished(tmp_path / "shard-2-of-2.safetensors", other)
+
+
+def test_shards_of_other_settings_will_be_replaced(tmp_path):
+    finish(tmp_path / "shard-1-of-2.safetensors", header("0:1", seed=1, probe="cd") | JOB)
+    own = JOB | {"projection": fingerprint.encode(ONE)}
+    fingerprint.require_like_finished(tmp_path / "shard-2-of-2.safetensors", own)

@@ -4,15 +4,16 @@ import math
 import pytest
 import torch
 from closeness import assert_close_vectors
+from torch.utils._python_dispatch import TorchDispatchMode
 from trak.projectors import BasicProjector, ProjectionType
 
 from vlselect.core.errors import InputError
-from vlselect.gradients import projection, shifted
+from vlselect.gradients import projection, shifted, sparse
 from vlselect.gradients import splitmix as splitmix64
 
 pytestmark = pytest.mark.numeric
 
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
 KINDS = projection.TYPES
 USUAL = {"nonzeros": 3, "implementation": "auto"}
 MASK = (1 << 64) - 1
@@ -20,7 +21,7 @@ MASK = (1 << 64) - 1
 
 def make(kind="sjlt", size=500, dim=48, seed=3, **more):
     where = {"seed": seed, "device": CPU}
-    return projection.make(kind, size=size, dim=dim, **where, **USUAL | more)
+    return projection.make(kind, size=size, dim=dim, **where | USUAL | more)
 
 
 def vectors(n=6, size=500, seed=0):
@@ -89,6 +90,47 @@ def test_shifted_projection_is_the_slow_matrix(dim, cached, monkeypatch):
     assert (matrix != 0).sum(dim=1).tolist() == [1] * 500
 
 
+@pytest.mark.parametrize("dim", [1, 48, 499, 700])
+def test_runs_added_at_once_as_on_a_gpu_are_those_added_one_by_one(dim):
+    phi, x = make("shifted", dim=dim), vectors()
+    for cuts in ([0, 500], [0, 1, 137, 499, 500]):
+        accumulator = phi.begin(len(x))
+        for a, b in zip(cuts, cuts[1:], strict=False):
+            accumulator._add_at_once(a, x[:, a:b] * phi.signs(a, b))
+        runs, norms = math.ceil(500 / dim), x.norm(dim=1)
+        expected = projection.project(phi, x)
+        assert_close_vectors(accumulator.result(), expected, terms=runs, scale=norms)
+
+
+class Launches(TorchDispatchMode):
+    """Counts operations that are kernels on a GPU: all but those that return a view."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        views = any(returned.alias_info is not None and not returned.alias_info.is_write
+                    for returned in function._schema.returns)  # fmt: skip
+        self.count += not views and "empty" not in function.name()
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("kind", "most"), [("sjlt", 40), ("shifted", 20)])
+def test_a_block_takes_few_launches_on_a_gpu(kind, most, monkeypatch):
+    """A matrix of a large model, all of whose kernels a GPU waits for."""
+    monkeypatch.setattr(sparse, "CHUNK", sparse.GPU_CHUNK)
+    monkeypatch.setattr(shifted, "CACHED", 0)
+    phi, block = make(kind, size=600_000, dim=512), torch.ones(2, 500_000)
+    accumulator = phi.begin(2)
+    with Launches() as launches:
+        if kind == "shifted":
+            accumulator._add_at_once(70_000, block * phi.signs(70_000, 570_000))
+        else:
+            accumulator.add(70_000, block)
+    assert 0 < launches.count <= most
+
+
 def test_shifts_and_signs_of_the_shifted_map_are_even_and_independent():
     n, dim = 30_000, 10
     phi = make("shifted", size=n, dim=dim)
@@ -113,7 +155,7 @@ def test_every_coordinate_has_exactly_its_nonzeros_one_in_each_block(dim, nonzer
 def test_targets_and_signs_of_the_sparse_map_are_even_and_independent():
     n = 30_000
     phi = make(size=n, dim=10, nonzeros=2)
-    (low, low_signs), (high, high_signs) = (phi.entries(torch.arange(n), j) for j in (0, 1))
+    (low, high), (low_signs, high_signs) = phi.entries(0, n)
     spread = 5 * math.sqrt(n * 0.2 * 0.8)
     assert ((torch.bincount(low, minlength=5) - n / 5).abs() < spread).all()
     assert (torch.bincount(high, minlength=10)[:5] == 0).all()
@@ -126,10 +168,10 @@ def test_targets_and_signs_of_the_sparse_map_are_even_and_independent():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_result_does_not_depend_on_how_the_vector_is_cut_nor_on_the_order(kind, monkeypatch):
-    monkeypatch.setattr(projection, "CHUNK", 64)
+    monkeypatch.setattr(sparse, "CHUNK", 64)
     phi, x = make(kind), vectors()
     expected = projection.project(phi, x)
-    monkeypatch.setattr(projection, "CHUNK", 1 << 16)
+    monkeypatch.setattr(sparse, "CHUNK", 1 << 16)
     assert torch.equal(projection.project(phi, x), expected)
     for cuts in ([0, 1, 2, 250, 499, 500], [0, 137, 500]):
         for order in (1, -1):
@@ -259,6 +301,7 @@ def test_the_sparse_map_takes_all_of_a_large_vector_in_little_memory():
         ("normal", {"seed": -1}, "seed -1"),
         ("normal", {"implementation": "fast"}, "implementation 'fast'"),
         ("rademacher", {"implementation": "cuda"}, "implementation is cuda, but .* cpu"),
+        ("rademacher", {"size": 1 << 32, "dim": 512, "device": GPU}, r"less than 2\^32"),
         ("rademacher", {"size": 10**9, "dim": 512}, "BasicProjector needs 373 GiB"),
     ],
 )
@@ -274,6 +317,12 @@ def test_dense_projection_on_a_gpu_never_falls_back(monkeypatch):
         projection.make("rademacher", dim=512, **where)
     with pytest.raises(ValueError, match="multiple of 512"):
         projection.make("rademacher", dim=500, **where)
+
+
+@pytest.mark.parametrize(("size", "rows"), [(1, 8), (1 << 29, 7), ((1 << 29) - 1, 8), (1 << 31, 1)])
+def test_no_index_of_fast_jl_wraps(size, rows):
+    assert projection.rows_at_once(size) == rows
+    assert rows * size < 1 << 32
 
 
 @pytest.mark.parametrize("kind", KINDS)
