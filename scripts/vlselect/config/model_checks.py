@@ -85,8 +85,8 @@ def _vectors(config: Mapping) -> Iterator[str]:
     for key, plain in of_lora.items():
         if kind in ("hidden", "output") and gradients[key] != plain:
             yield (
-                f"gradients.{key}: {str(gradients[key]).lower()}, but gradients.representation is {kind}: only "
-                "gradients of a LoRA adapter have it; leave it out"
+                f"gradients.{key}: {str(gradients[key]).lower()}, but gradients.representation is "
+                f"{kind}: only gradients of a LoRA adapter have it; leave it out"
             )
 
 
