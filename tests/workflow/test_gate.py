@@ -1,9 +1,11 @@
 """The gate through the workflow: from the gradients that are there, for any method and seed."""
 
+import shutil
+
 import pandas as pd
 import pytest
 import yaml
-from running import jobs, snakemake, succeeded
+from running import HERE, jobs, snakemake, succeeded
 
 PASSES = {"check_samples", "warm_up", "collect_gradients", "collect_validation_gradients"}
 
@@ -68,18 +70,22 @@ def test_a_budget_that_the_gate_leaves_no_room_for_ends_the_run_early(mini_run, 
     assert done.returncode and "ratio-0.2: 66 samples are wanted, the gate leaves 50" in done.stdout
 
 
-def test_a_warm_up_of_all_weights_needs_a_forward_pass_alone(mini_run, tmp_path):
+def test_a_warm_up_of_all_weights_needs_a_forward_pass_alone(mini_input, tmp_path):
     """What an adapter's gradients do for gate and turns, hidden states of a whole model do too."""
-    given, methods = ["pool", "tasks"], {"random": {}, "icons": {}, "clean_turns": {}}
-    warm_up = {"fraction": 0.2, "finetune": {"adapter": "none", "learning_rate": 1e-3}}
-    gradients = {"model": "target", "representation": "hidden", "warm_up": warm_up}
-    changes = {"methods": methods, "gradients": gradients, "gate": {}, "seeds": [0]}
-    config = mini_run.begin(tmp_path, given, given, **changes)
-    output = succeeded(snakemake(tmp_path, config, "--cores", "2", "subsets"))
-    results = tmp_path / "results/mini"
+    shutil.copytree(mini_input / "data", tmp_path / "data")
+    config = yaml.safe_load((HERE / "mini.yaml").read_text(encoding="utf-8"))
+    methods, settings = {"random": {}, "icons": {}, "clean_turns": {}}, {"adapter": "none"}
+    warm_up = {"fraction": 0.2, "finetune": settings | {"batch_size": 8, "learning_rate": 1e-3}}
+    config["gradients"] = {"model": "target", "representation": "hidden", "warm_up": warm_up}
+    config |= {"methods": methods, "experiments": {"main": {"methods": [*methods]}}}
+    config |= {"gate": {}, "seeds": [0], "pool": config["pool"] | {"shards": 1}}
+    path = tmp_path / "whole.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    output = succeeded(snakemake(tmp_path, path, "--cores", "2", "-p", "subsets"))
+    assert output.count("--representation hidden --positions all") == 2  # pool and tasks
     assert {"warm_up", "collect_gradients", "gate_samples", "select_icons"} <= jobs(output)
-    folder = results / "gradients/target/seed-0"
-    assert (folder / "warm_up/model.safetensors").is_file()
+    results = tmp_path / "results/mini"
+    assert (results / "gradients/target/seed-0/warm_up/model.safetensors").is_file()
     out = set(pd.read_parquet(results / "gate/seed-0.parquet").query("gated")["row"])
     for method in methods:
         table = pd.read_parquet(results / f"subsets/{method}/ratio-0.2_seed-0.parquet")
