@@ -103,7 +103,7 @@ test-slurm: $(VENV)/.installed-dev ## run profiles/slurm on a real Slurm, starte
 size: $(VENV)/.installed-dev ## measure time and memory of the stages at 665,000 samples
 	$(BIN)/python performance/size.py --n 665000 --work .size
 
-# Gradients (dattri's row needs `pip install dattri`; an hour on one core), then selection mathematics.
+# Gradients (rows of dattri and bergson need those installed; an hour on one core), then selection mathematics.
 performance: $(VENV)/.installed-dev ## measure against other programs
 	PYTHONPATH=scripts HF_HUB_OFFLINE=1 $(BIN)/python performance/gradients.py
 	PYTHONPATH=scripts $(BIN)/python performance/selection_mathematics.py

@@ -103,14 +103,13 @@ class ShiftedSum:
         phi, end = self._projection, offset + block.shape[1]
         if offset < 0 or end > phi.size:
             raise ValueError(f"coordinates {offset} to {end} are outside a vector of {phi.size}")
-        signs = phi.signs(offset, end)
+        block, signs = block.float(), phi.signs(offset, end)
         if block.is_cuda:
             self._add_at_once(offset, block * signs)
             return
         for first, last, target in phi.pieces(offset, end):
             here = slice(first - offset, last - offset)
-            part = block[:, here].float()  # a piece at a time: a copy of it stays in the cache
-            self._sum[:, target : target + last - first].addcmul_(part, signs[here])
+            self._sum[:, target : target + last - first].addcmul_(block[:, here], signs[here])
 
     def _add_at_once(self, offset: int, signed: torch.Tensor) -> None:
         """Add all runs of a block (B, n) in a few operations, each a launch on a GPU.

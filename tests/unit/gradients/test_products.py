@@ -1,6 +1,8 @@
 import pytest
 import torch
 from closeness import assert_close_vectors
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vlselect.gradients import products
 from vlselect.gradients.products import summed_products, uncast
@@ -43,6 +45,28 @@ def test_products_are_sums_over_tokens_in_float32(shape, g_dtype, x_dtype, nativ
         assert (off.clamp(min=0).flatten(1).norm(dim=1) <= 1e-6 * sizes).all()
     else:
         assert_close_vectors(found.flatten(1), expected.flatten(1), **allowed)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_gpu_multiplies_halves_into_float32_without_a_cast(dtype):
+    with FakeTensorMode(), Launched() as launched:
+        g, x = (torch.empty(2, 9, width, dtype=dtype, device="cuda") for width in (64, 3))
+        found = summed_products(g, x)
+    assert (found.dtype, found.device.type, found.shape) == (torch.float32, "cuda", (2, 64, 3))
+    assert "aten::bmm.dtype" in launched.names
+    assert not {"aten::_to_copy", "aten::copy_"} & set(launched.names)
+
+
+class Launched(TorchDispatchMode):
+    """Remembers the names of all operations."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(function.name())
+        return function(*args, **(kwargs or {}))
 
 
 def test_float64_stays_float64():
