@@ -1,4 +1,4 @@
-"""Whether budgets and constraints can be met, and what they need to know of the pool.
+"""Whether budgets and constraints can be met, and the data that they need.
 
 Reads pool/samples.parquet, features/<model>/checked/ (tokens) and features; writes
 pool/budgets.json (samples of each budget) and, only where they are asked for, duplicates.parquet

@@ -11,7 +11,7 @@ no other, of the projection.
 if config.get("gradients"):
 
     rule warm_up:
-        """Train on a random fraction of the pool: gradients and losses tell more under what has learnt."""
+        """Train on a random fraction of the pool: what a trained model is surprised by tells more."""
         input:
             code=code("warm_up.py"),
             samples="<results>/pool/samples.parquet",

@@ -50,7 +50,7 @@ def begin_run():
     if not config["cached"]:
         check_gpus()
     if not workflow.dryrun:
-        mend_start()
+        apply_at_start()
         share_gpus()
 
 

@@ -40,8 +40,8 @@ def drop_arrays():
         print(message, file=sys.stderr)
 
 
-def mend_start():
-    """Go round what can be seen only when a run starts: called when its jobs are known (screen.smk)."""
+def apply_at_start():
+    """Apply the workarounds that need the list of jobs: called when it is known (screen.smk)."""
     lift_default_limit()
     drop_arrays()
 

@@ -33,7 +33,7 @@ UNDECLARED = []  # methods whose rule files have not been read yet
 
 
 class Declared(Exception):
-    """Ends the reading of a rule file whose method is declared and that shall make no rules."""
+    """Ends the reading of a rule file whose method is declared and that must define no rules."""
 
 
 def checked(action, *arguments):

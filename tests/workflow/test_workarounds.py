@@ -11,7 +11,7 @@ import sys
 import pytest
 from running import ROOT
 
-INCLUDE = f'include: "{ROOT}/rules/workarounds.smk"\nonstart:\n    mend_start()\n'
+INCLUDE = f'include: "{ROOT}/rules/workarounds.smk"\nonstart:\n    apply_at_start()\n'
 JOBS = """
 rule all:
     input:

@@ -12,12 +12,9 @@ References
 import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:  # slow to import, and what needs the list alone does without
-    from transformers import PreTrainedTokenizerBase
 
 TOKEN_WEIGHTS = ("none", "content")
 LITTLE = 0.1
@@ -53,6 +50,13 @@ def is_function_word(word: str) -> bool:
     return plain in FUNCTION_WORDS or stem in FUNCTION_WORDS
 
 
+class Tokenizer(Protocol):
+    """What is used of transformers' tokenizers, which are slow to import for the list alone."""
+
+    def decode(self, ids: Sequence[int], **options: bool) -> str:
+        """Return the text of tokens."""
+
+
 class TokenWeights:
     """Weights of the tokens of a text, by the words that they are part of.
 
@@ -61,14 +65,12 @@ class TokenWeights:
     kind : {"none", "content"}
         `none`: all tokens weigh 1. `content`: 0.1 in function words and punctuation, 1 in all other
         words and in special tokens.
-    tokenizer : PreTrainedTokenizerBase
+    tokenizer : Tokenizer
     special : collection of int
         Ids of its special tokens.
     """
 
-    def __init__(
-        self, kind: str, tokenizer: "PreTrainedTokenizerBase", special: Collection[int]
-    ) -> None:
+    def __init__(self, kind: str, tokenizer: Tokenizer, special: Collection[int]) -> None:
         self._kind, self._tokenizer, self._special = kind, tokenizer, special
         self._piece = lru_cache(maxsize=1 << 18)(self._decode)
 

@@ -1,4 +1,4 @@
-"""The gate: in each group of samples that serve one task, those with the highest loss go.
+"""The gate: in each group of samples that serve a task, those with the highest loss are left out.
 
 A model that has learnt a task is most surprised by its wrong answers. Losses of different tasks do
 not compare, so each group loses the same share of its own samples.

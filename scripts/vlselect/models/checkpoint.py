@@ -1,4 +1,4 @@
-"""Finetuned models on disk: a LoRA adapter or a whole model, and the log of its training.
+"""Finetuned models on disk: a LoRA adapter or a whole model.
 
 Both are safetensors with a JSON config; the processor stays with the base model. peft is slow to
 import, so it is imported only for adapters.

@@ -18,9 +18,9 @@ from transformers import (
 
 from vlselect.core.errors import InputError
 from vlselect.core.kept_memory import keep_freed_memory
-from vlselect.models.dates import fix_date
 from vlselect.models.failures import explained, require_plain
 from vlselect.models.processors import load_processor, require_image_tokens
+from vlselect.models.template_date import fix_date
 from vlselect.models.vlm import VLM
 from vlselect.models.weights import load_pretrained
 

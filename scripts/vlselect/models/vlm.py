@@ -1,6 +1,6 @@
 """One interface to any Hugging Face image-text-to-text model: encode, mask, collate.
 
-Every stage that runs a model does so through this module: conversations go in, padded batches with
+Every stage that runs a vision-language model does so through this module: conversations go in, padded batches with
 exact masks come out. The masks are located in the text rendered by the model's own chat template
 and mapped to tokens by the tokenizer's offsets, so no template needs special markers.
 """

@@ -11,6 +11,7 @@ images, image_roots, folder_root : missing_image, unreadable_image, truncated_im
     oversized_image, image_outside_root
 intake : duplicate_id, excluded (`pool.exclude`)
 contamination : contaminated (`on_contamination`)
+../make_task.py : image_in_test (a validation record that shows an image of the test set)
 """
 
 import json

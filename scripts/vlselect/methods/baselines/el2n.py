@@ -14,7 +14,9 @@ from vlselect.methods.maths.rankings import keep_part, likelihood_column, requir
 
 
 def score(pool: pd.DataFrame, signals: dict, seed: int) -> np.ndarray:
-    """Compute the mean over response tokens of the L2 norm of softmax - onehot.
+    """Return the mean over response tokens of the L2 norm of softmax - onehot.
+
+    It is computed in the forward pass (`features.likelihood`).
 
     Parameters
     ----------

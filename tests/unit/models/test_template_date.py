@@ -11,7 +11,7 @@ from published_models import FOLDER
 from transformers.utils.chat_template_utils import render_jinja_template
 from usual_models import load_vlm
 
-from vlselect.models.dates import dated, fix_date
+from vlselect.models.template_date import dated, fix_date
 from vlselect.pool.records import Record, Turn
 
 PLAIN = "{% for m in messages %}{{ m.content }}{% endfor %}"
