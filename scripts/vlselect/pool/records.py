@@ -178,7 +178,7 @@ def _source(value: dict, source_key: str | None) -> str | None:
     if not source_key:
         return None
     named, texts = value.get(source_key), value.get("texts")
-    if named is None and isinstance(texts, list):
+    if named is None and isinstance(texts, list) and texts and isinstance(texts[0], dict):
         named = texts[0].get(source_key)
     if isinstance(named, dict | list):
         raise Rejection("bad_type", f"{source_key!r} is {kind(named)}, not a text or a number")
