@@ -1,6 +1,7 @@
 """The adapter: masks that decode to exactly the texts, padding on either side, refused models."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -210,11 +211,8 @@ def test_whatever_a_processor_raises_names_the_sample_and_its_images(tiny_vlm, m
 
 PROGRAMS = {
     "range": ("{% for i in range(10**9) %}x{% endfor %}", "Range too big"),
-    "loops": (
-        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
-        "over",
-    ),
-    "text": ("{{ 'a' * 2**27 }}", "characters"),
+    "loops": ("{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}", "takes over 0.5 s"),
+    "text": ("{{ 'a' * 3000 }}", "3000 characters"),
     "recursion": ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
     "division": ("{{ 1 / 0 }}", "division by zero"),
     "attribute": ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "unsafe"),
@@ -230,7 +228,8 @@ def test_a_template_is_a_program_with_bounds(tiny_vlm, monkeypatch, name):
     """Loading renders short conversations, so its template runs here."""
     monkeypatch.setattr(failures, "SLOWEST", 0.5)
     vlm, (template, problem) = load_vlm(str(tiny_vlm)), PROGRAMS[name]
-    vlm.processor.chat_template = template
+    monkeypatch.setattr(sys.modules[type(vlm).__module__], "LONGEST", 2000)
+    vlm.processor.chat_template = "{% set r = range(99999) %}" + template
     with pytest.raises(InputError, match=f"chat template .*{problem}"):
         vlm.encode_prompt(TEXT, [])
 
