@@ -12,7 +12,7 @@ import pandas as pd
 
 from vlselect.core import log, registry
 from vlselect.core.errors import InputError
-from vlselect.core.folders import replacing_directory
+from vlselect.core.store import replacing_directory
 from vlselect.pool.image_roots import add_images_argument
 from vlselect.pool.records import Record
 from vlselect.pool.samples import ROW_GROUP, Samples

@@ -6,7 +6,6 @@ Of a pool larger than --limit, the page shows samples drawn by a hash of their i
 
 import argparse
 import logging
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -40,16 +39,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def write_thumbnails(args: argparse.Namespace, names: list[str]) -> None:
     """Write the sheets into a new folder and replace the old one with it."""
-    temporary = args.out_images.with_name(f".{args.out_images.name}.new")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    drawn = write_sheets(
-        names, lambda name: images.load(args.images, name, args.max_pixels), temporary
-    )
-    for _ in log.progress(drawn, total=len(names), description="thumbnails"):
-        pass
-    shutil.rmtree(args.out_images, ignore_errors=True)
-    temporary.replace(args.out_images)
+    with store.replacing_directory(args.out_images) as folder:
+        drawn = write_sheets(
+            names, lambda name: images.load(args.images, name, args.max_pixels), folder
+        )
+        for _ in log.progress(drawn, total=len(names), description="thumbnails"):
+            pass
 
 
 def main(argv: list[str] | None = None) -> None:

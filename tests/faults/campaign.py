@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / name) for name in ("scripts", "tests/support", "tests/faults")]
 
+import disk_faults  # noqa: E402
 import fault_trials  # noqa: E402
 import image_faults  # noqa: E402
 import record_faults  # noqa: E402
@@ -23,6 +24,7 @@ TRIALS = {
     "records": (record_faults.kind_of, record_faults.RecordTrials),
     "images": (image_faults.kind_of, image_faults.ImageTrials),
     "tars": (tar_faults.kind_of, tar_faults.TarTrials),
+    "disks": (disk_faults.kind_of, disk_faults.DiskTrials),
 }
 
 
@@ -40,13 +42,16 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         if args.only:
             name, _, number = args.only.partition(":")
-            print(TRIALS[name][1](Path(folder), args.seed)(int(number)))
+            with TRIALS[name][1](Path(folder) / name, args.seed) as trial:
+                print(trial(int(number)))
             return 0
         fell = 0
         for name, (kind_of, trials) in TRIALS.items():
-            trial = trials(Path(folder) / name, args.seed)
+            if not (n := getattr(args, name)):
+                continue
             print(f"\n{name}, seed {args.seed}")
-            rows = fault_trials.table(fault_trials.run(kind_of, trial, range(getattr(args, name))))
+            with trials(Path(folder) / name, args.seed) as trial:
+                rows = fault_trials.table(fault_trials.run(kind_of, trial, range(n)))
             fell += sum(row.counts[fault_trials.FELL] for row in rows.values())
     return min(fell, 1)
 

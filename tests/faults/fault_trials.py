@@ -21,6 +21,17 @@ MEMORY = 2 << 30  # bytes of address space that one trial may take beyond those 
 Trial = Callable[[int], str]  # of a number: READ or REFUSED
 
 
+class Trials:
+    """Trials of one sort; a subclass is called with a number, and may need something meanwhile."""
+
+    def __enter__(self) -> "Trials":
+        """Prepare what the trials need."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Take it away."""
+
+
 @dataclass
 class Row:
     """The trials of one kind: how many were read, refused and fell; seconds of the slowest one."""

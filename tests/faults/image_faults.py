@@ -14,7 +14,7 @@ from random import Random
 
 import byte_mutations
 import numpy as np
-from fault_trials import READ, REFUSED
+from fault_trials import READ, REFUSED, Trials
 from PIL import Image
 
 from vlselect.pool import images
@@ -41,7 +41,7 @@ def kind_of(number: int) -> str:
     return FORMATS[number % len(FORMATS)]
 
 
-class ImageTrials:
+class ImageTrials(Trials):
     """Trials on single images; `seed` and a trial's number are all that it depends on."""
 
     def __init__(self, folder: Path, seed: int):

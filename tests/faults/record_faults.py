@@ -18,7 +18,7 @@ import json_mutations
 import prepare_pool
 import prepare_task
 import table_mutations
-from fault_trials import READ, REFUSED
+from fault_trials import READ, REFUSED, Trials
 from PIL import Image
 from usual_flags import usual
 
@@ -82,7 +82,7 @@ def _record(form: str, i: int, images: Path | None) -> dict:
     }
 
 
-class RecordTrials:
+class RecordTrials(Trials):
     """Trials on record files; `seed` and a trial's number are all that it depends on."""
 
     def __init__(self, folder: Path, seed: int):

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 import byte_mutations
-from fault_trials import READ, REFUSED
+from fault_trials import READ, REFUSED, Trials
 from PIL import Image
 
 from vlselect.core.errors import InputError
@@ -47,7 +47,7 @@ def kind_of(number: int) -> str:
     return KINDS[number % len(KINDS)]
 
 
-class TarTrials:
+class TarTrials(Trials):
     """Trials on tars; `seed` and a trial's number are all that it depends on."""
 
     def __init__(self, folder: Path, seed: int):

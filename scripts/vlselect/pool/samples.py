@@ -10,6 +10,7 @@ import json
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -58,14 +59,16 @@ class SamplesWriter:
 
     def __init__(self, path: str | Path, schema: pa.Schema = SCHEMA):
         self.n_rows = 0
-        self._schema, self._replacing = schema, replacing(path)
+        self._path, self._schema, self._stack = path, schema, ExitStack()
         self._waiting: dict[str, list] = {name: [] for name in schema.names}
 
     def __enter__(self) -> "SamplesWriter":
-        temporary = self._replacing.__enter__()
-        self._file = pq.ParquetWriter(
-            temporary, self._schema, compression="zstd", use_dictionary=["source"]
-        )
+        with ExitStack() as stack:
+            temporary = stack.enter_context(replacing(self._path))
+            options = {"compression": "zstd", "use_dictionary": ["source"]}
+            writer = pq.ParquetWriter(temporary, self._schema, **options)
+            self._file = stack.enter_context(writer)
+            self._stack = stack.pop_all()
         return self
 
     def write(self, record: Record, raw: str) -> None:
@@ -94,10 +97,12 @@ class SamplesWriter:
             values.clear()
 
     def __exit__(self, kind, error, trace) -> bool | None:
-        if kind is None and self._waiting["row"]:
-            self._flush()
-        self._file.close()
-        return self._replacing.__exit__(kind, error, trace)
+        if kind is not None:
+            return self._stack.__exit__(kind, error, trace)
+        with self._stack:
+            if self._waiting["row"]:
+                self._flush()
+        return None
 
 
 class Samples:
@@ -204,13 +209,16 @@ class RejectionWriter:
     """Write rejected.csv: a header, and one line per rejected record."""
 
     def __init__(self, path: str | Path, columns: Sequence[str] = REJECTED):
-        self._replacing, self._columns = replacing(path), columns
+        self._path, self._columns, self._stack = path, columns, ExitStack()
 
     def __enter__(self) -> "RejectionWriter":
-        temporary = self._replacing.__enter__()
-        self._file = temporary.open("w", encoding="utf-8", newline="", errors="backslashreplace")
-        self._csv = csv.writer(self._file, lineterminator="\n")
-        self._csv.writerow(self._columns)
+        with ExitStack() as stack:
+            temporary = stack.enter_context(replacing(self._path))
+            how = {"encoding": "utf-8", "newline": "", "errors": "backslashreplace"}
+            file = stack.enter_context(temporary.open("w", **how))
+            self._csv = csv.writer(file, lineterminator="\n")
+            self._csv.writerow(self._columns)
+            self._stack = stack.pop_all()
         return self
 
     def write(self, *values: object) -> None:
@@ -218,5 +226,4 @@ class RejectionWriter:
         self._csv.writerow(values)
 
     def __exit__(self, kind, error, trace) -> bool | None:
-        self._file.close()
-        return self._replacing.__exit__(kind, error, trace)
+        return self._stack.__exit__(kind, error, trace)
