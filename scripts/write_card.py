@@ -8,6 +8,7 @@ import argparse
 import html
 import json
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -149,8 +150,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _plain(text: str) -> str:
-    """Escape a user's text for a Markdown table."""
-    return html.escape(" ".join(text.split())).replace("|", "&#124;").replace("`", "&#96;")
+    """Escape a user's text for a Markdown table: no column, no HTML, no code, link or image."""
+    escaped = html.escape(" ".join(text.split()))
+    return re.sub(r"[|`\[\]\\]", lambda found: f"&#{ord(found[0])};", escaped)
 
 
 def _texts(value: object) -> list[str]:

@@ -33,6 +33,7 @@ from vlselect.core.shard_files import (
 
 # Header keys that may differ between the shards of an array.
 OWN = {"rows", "run", "code", REFUSED, CHECKSUMS}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 GATHERED = 1 << 30  # bytes of scattered rows that are read in one pass
 
@@ -110,6 +111,21 @@ def write_parquet(frame, path: str | Path) -> None:
     """Write a pandas DataFrame without its index as Parquet, atomically."""
     with replacing(path) as temporary:
         frame.to_parquet(temporary, index=False)
+
+
+def as_cell(value: object) -> object:
+    """Return a CSV file's value so that no spreadsheet takes a text for a formula.
+
+    Records come from anyone, so their ids and sources may begin like one; then ' comes before.
+    """
+    formula = isinstance(value, str) and value.lstrip("'").startswith(_FORMULA)
+    return f"'{value}" if formula else value
+
+
+def from_cell(text: str) -> str:
+    """Return the text that `as_cell` was given."""
+    rest = text.removeprefix("'")
+    return rest if as_cell(rest) == text else text
 
 
 def shard_rows(n_rows: int, shard: str, block: int = BLOCK) -> range:

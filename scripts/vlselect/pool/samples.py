@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlselect.core.errors import InputError
-from vlselect.core.store import replacing
+from vlselect.core.store import as_cell, from_cell, replacing
 from vlselect.pool.image_roots import add_images_argument
 from vlselect.pool.records import Record, TaskRecord, content_digest, parse_record
 
@@ -179,7 +179,7 @@ def read_ids(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".csv":
-            return [row["sample_id"] for row in csv.DictReader(io.StringIO(text))]
+            return [from_cell(row["sample_id"]) for row in csv.DictReader(io.StringIO(text))]
         if path.suffix != ".json":
             return [line.strip() for line in text.split("\n") if line.strip()]
         ids = json.loads(text)
@@ -222,8 +222,8 @@ class RejectionWriter:
         return self
 
     def write(self, *values: object) -> None:
-        """Add one line."""
-        self._csv.writerow(values)
+        """Add one line, whose texts are no formulas (`as_cell`)."""
+        self._csv.writerow(map(as_cell, values))
 
     def __exit__(self, kind, error, trace) -> bool | None:
         return self._stack.__exit__(kind, error, trace)

@@ -128,6 +128,15 @@ def test_rejections_are_read_back_whatever_they_hold(tmp_path):
     assert found[1:] == [["0", 'a,"b"\nc', "bad_type", "é \\ud800"], ["1", "", "no_id", ""]]
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "=cmd|'/c calc'!A1"])
+def test_no_spreadsheet_takes_an_id_for_a_formula(tmp_path, name):
+    with RejectionWriter(tmp_path / "r.csv") as writer:
+        writer.write(0, name, "bad_type", "detail")
+    with (tmp_path / "r.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file))[1] == ["0", f"'{name}", "bad_type", "detail"]
+    assert module.read_ids(tmp_path / "r.csv") == [name]
+
+
 def test_memory_does_not_grow_with_the_table(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ROW_GROUP", 64)
     monkeypatch.setattr(module, "KEPT_GROUPS", 2)
