@@ -45,7 +45,7 @@ def require_rest(checked: pd.DataFrame, refused: pd.DataFrame, what: str) -> Non
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
-    checked = pd.concat([pd.read_parquet(path) for path in args.checked])
+    checked = pd.concat([store.read_parquet(path) for path in args.checked])
     refused = checked[checked["reason"] != ""].sort_values(["part", "row"], ignore_index=True)
     if len(refused):
         of = f"{len(refused)} of {len(checked)} samples"

@@ -8,8 +8,6 @@ import argparse
 import logging
 from pathlib import Path
 
-import pandas as pd
-
 from vlselect.core import log, store
 from vlselect.explorer.columns import collect, shown_rows
 from vlselect.explorer.page import fill_page
@@ -56,10 +54,10 @@ def main(argv: list[str] | None = None) -> None:
     data = collect(
         samples,
         rows,
-        subsets={name: pd.read_parquet(args.subsets / f"{name}.parquet") for name in args.runs},
-        scores={method: pd.read_parquet(path) for method, path in args.scores},
-        votes=pd.read_parquet(args.votes) if args.votes else None,
-        clusters=pd.read_parquet(args.clusters) if args.clusters else None,
+        subsets={name: store.read_parquet(args.subsets / f"{name}.parquet") for name in args.runs},
+        scores={method: store.read_parquet(path) for method, path in args.scores},
+        votes=store.read_parquet(args.votes) if args.votes else None,
+        clusters=store.read_parquet(args.clusters) if args.clusters else None,
     )
     with log.timed("thumbnails"):
         write_thumbnails(args, data["image_names"])

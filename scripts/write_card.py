@@ -142,7 +142,7 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     pool = Samples(args.samples).frame(["source", "n_images", "n_turns"])
-    table = pd.read_parquet(args.rows, columns=["row"])
+    table = store.read_parquet(args.rows, columns=["row"])
     made = json.loads(args.provenance.read_text(encoding="utf-8"))
     with store.replacing(args.out) as path:
         path.write_text(card(args, pool, table, made), encoding="utf-8")

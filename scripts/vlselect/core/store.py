@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlselect.core.errors import InputError
+from vlselect.core.errors import InputError, MissingFileError
 from vlselect.core.half import to_stored
 from vlselect.core.shard_files import (
     BLOCK,
@@ -107,10 +107,35 @@ def write_json(value: object, path: str | Path) -> None:
     write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
 
 
-def write_parquet(frame, path: str | Path) -> None:
-    """Write a pandas DataFrame without its index as Parquet, atomically."""
+def write_parquet(frame, path: str | Path, *, checksums: bool = True) -> None:
+    """Write a pandas DataFrame without its index as Parquet, atomically, each page with a checksum.
+
+    A subset's table has none: its bytes are those of earlier versions.
+    """
     with replacing(path) as temporary:
-        frame.to_parquet(temporary, index=False)
+        frame.to_parquet(temporary, index=False, write_page_checksum=checksums)
+
+
+def read_parquet(path: str | Path, columns: Sequence[str] | None = None):
+    """Read a table as a pandas DataFrame, all columns by default.
+
+    Raises MissingFileError; InputError, naming the file, if it is broken or lacks a column, or
+    a page is not what its checksum says.
+    """
+    import pandas as pd  # slow to import, and not needed for shards
+    import pyarrow.parquet as pq
+
+    from vlselect.core.arrow_files import named
+
+    if not Path(path).is_file():
+        raise MissingFileError(f"{path} is not there")
+    with named(Path(path)):
+        table = pq.ParquetFile(path, page_checksum_verification=True)
+        known = table.schema_arrow.names
+        lacking = [name for name in columns or () if name not in known]
+        if lacking:
+            raise InputError(f"{path}: no column {', '.join(lacking)}, only {', '.join(known)}")
+        return pd.read_parquet(path, columns=columns, page_checksum_verification=True)
 
 
 def as_cell(value: object) -> object:

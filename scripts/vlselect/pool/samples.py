@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlselect.core.arrow_files import named
 from vlselect.core.errors import InputError
 from vlselect.core.store import as_cell, from_cell, replacing
 from vlselect.pool.image_roots import add_images_argument
@@ -66,6 +67,7 @@ class SamplesWriter:
         with ExitStack() as stack:
             temporary = stack.enter_context(replacing(self._path))
             options = {"compression": "zstd", "use_dictionary": ["source"]}
+            options["write_page_checksum"] = True
             writer = pq.ParquetWriter(temporary, self._schema, **options)
             self._file = stack.enter_context(writer)
             self._stack = stack.pop_all()
@@ -106,11 +108,15 @@ class SamplesWriter:
 
 
 class Samples:
-    """A table of `n` samples, a file of the pool or of a task; row groups are read when needed."""
+    """A table of `n` samples, a file of the pool or of a task; row groups are read when needed.
+
+    Raises InputError, naming the file, if it is not there, broken or not what its checksums say.
+    """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self._file = pq.ParquetFile(path)
+        with named(self.path):
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
         metadata = self._file.metadata
         sizes = (metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
         self._starts = list(accumulate(sizes, initial=0))
@@ -125,7 +131,8 @@ class Samples:
         missing = set(columns or ()) - set(self._file.schema_arrow.names)
         if missing:
             raise InputError(f"{self.path} has no column {', '.join(sorted(missing))}")
-        return self._file.read(columns=columns and list(columns)).to_pandas()
+        with named(self.path):
+            return self._file.read(columns=columns and list(columns)).to_pandas()
 
     def records(self, rows: Iterable[int]) -> list[Record]:
         """Read the records at `rows`, in the order given; IndexError if a row does not exist."""
@@ -153,7 +160,8 @@ class Samples:
         """Read one row group, or return the kept one; the least recently used is dropped."""
         if group not in self._groups:
             columns = ["sample_id", "source", "images", "record"]
-            self._groups[group] = self._file.read_row_group(group, columns=columns)
+            with named(self.path):
+                self._groups[group] = self._file.read_row_group(group, columns=columns)
         self._groups.move_to_end(group)
         if len(self._groups) > KEPT_GROUPS:
             self._groups.popitem(last=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from vlselect.core import store
 from vlselect.core.errors import InputError
 from vlselect.core.refused import RowsOf, refused_in
 from vlselect.core.store import ShardedArray
@@ -175,7 +176,7 @@ def _add(signals: dict, name: str, signal: Signal) -> None:
 
 
 def _read_table(path: str | Path, n_pool: int) -> pd.DataFrame:
-    frame = pd.read_parquet(path)
+    frame = store.read_parquet(path)
     _require_rows(str(path), frame, n_pool)
     return frame
 

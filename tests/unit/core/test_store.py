@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -256,6 +257,41 @@ def test_shards_without_checksums_are_read(tmp_path, values):
     """Those of earlier versions, and of other programs."""
     save_file({"values": values}, tmp_path / "a.safetensors", {"rows": "0:333"})
     np.testing.assert_array_equal(store.ShardedArray([tmp_path / "a.safetensors"])[:], values)
+
+
+@pytest.fixture
+def table(tmp_path):
+    frame = pd.DataFrame({"row": range(3000), "score": np.random.default_rng(0).normal(size=3000)})
+    store.write_parquet(frame, tmp_path / "scores.parquet")
+    return frame, tmp_path / "scores.parquet"
+
+
+@pytest.mark.parametrize("change", ["flip", "cut"])
+def test_a_table_that_changed_is_refused_by_its_name(table, change):
+    frame, path = table
+    content, random = path.read_bytes(), Random(0)
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    for _ in range(200):
+        changed = bytearray(content)
+        place = random.randrange(4, footer)
+        if change == "flip":
+            changed[place] ^= 1 << random.randrange(8)
+        else:
+            del changed[random.randrange(len(content)) :]
+        path.write_bytes(changed)
+        with pytest.raises(InputError, match=r"scores\.parquet"):
+            pd.testing.assert_frame_equal(store.read_parquet(path), frame)
+            raise InputError(f"{path} is read as it was")  # a bit that says nothing
+
+
+def test_a_table_that_is_gone_or_lacks_a_column_is_named(table):
+    frame, path = table
+    assert store.read_parquet(path, ["score"]).equals(frame[["score"]])
+    with pytest.raises(InputError, match=r"scores\.parquet: .*rank"):
+        store.read_parquet(path, ["row", "rank"])
+    path.unlink()
+    with pytest.raises(MissingFileError, match=r"scores\.parquet"):
+        store.read_parquet(path)
 
 
 def test_shared_header_values_have_to_agree(tmp_path, values):

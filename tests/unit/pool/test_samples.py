@@ -3,6 +3,7 @@
 import csv
 import json
 import tracemalloc
+from random import Random
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -109,6 +110,34 @@ def test_an_error_leaves_no_file(tmp_path):
     with pytest.raises(ZeroDivisionError), RejectionWriter(tmp_path / "r.csv"):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("read", [lambda s: s.frame(), lambda s: list(s.raw(range(s.n)))])
+def test_a_flipped_bit_is_never_a_record(tmp_path, read):
+    path, random = tmp_path / "samples.parquet", Random(0)
+    write(path, 20)
+    content = path.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    whole = read(Samples(path))
+    for _ in range(150):
+        changed = bytearray(content)
+        changed[random.randrange(4, footer)] ^= 1 << random.randrange(8)
+        path.write_bytes(changed)
+        try:
+            found = read(Samples(path))
+        except InputError as error:
+            assert str(path) in str(error)
+        else:
+            assert str(found) == str(whole)
+
+
+@pytest.mark.parametrize("length", [0, 3, 100, -1, -100])
+def test_a_table_of_another_length_is_refused(tmp_path, length):
+    write(tmp_path / "samples.parquet", 20)
+    content = (tmp_path / "samples.parquet").read_bytes()
+    (tmp_path / "samples.parquet").write_bytes(content[:length])
+    with pytest.raises(InputError, match=r"samples\.parquet"):
+        Samples(tmp_path / "samples.parquet")
 
 
 def test_an_empty_table(tmp_path):
