@@ -82,7 +82,8 @@ def write_shard(
     samples = Samples(samples_path)
     rows = store.shard_rows(len(samples), arguments.shard)
     kind, (width, about, extract) = arguments.kind, representation
-    header = shard_header(arguments.run, rows, model, code, kind=kind, part=name, **about)
+    about = {"kind": kind, "part": name, "samples": samples.digest, **about}
+    header = shard_header(arguments.run, rows, model, code, **about)
     logger.info("%s: rows %d:%d of %d", name, rows.start, rows.stop, len(samples))
     faults: dict[str, str] = {}
     with (

@@ -12,6 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
+from hashlib import blake2b
 from itertools import accumulate
 from pathlib import Path
 
@@ -126,6 +128,14 @@ class Samples:
     def __len__(self) -> int:
         return self.n
 
+    @cached_property
+    def digest(self) -> str:
+        """Digest (32 hexadecimal digits) of all ids and contents, in order."""
+        digest = blake2b(digest_size=16)
+        for name, content in self.frame(["sample_id", "digest"]).itertuples(index=False):
+            digest.update(f"{name}\0{content}\0".encode())
+        return digest.hexdigest()
+
     def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read all rows of some columns, or of all columns; KeyError if a column does not exist."""
         missing = set(columns or ()) - set(self._file.schema_arrow.names)
@@ -199,6 +209,8 @@ def read_ids(path: Path) -> list[str]:
         raise InputError(f"{path} is not JSON: {error}") from error
     except KeyError as error:
         raise InputError(f"{path} has no column sample_id") from error
+    except csv.Error as error:
+        raise InputError(f"{path} is not CSV: {error}") from error
     if not isinstance(ids, list) or not all(type(name) in (str, int) for name in ids):
         raise InputError(f"{path} is not a JSON list of sample ids")
     return [str(name) for name in ids]

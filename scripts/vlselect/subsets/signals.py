@@ -63,13 +63,17 @@ def read_signals(
     Raises
     ------
     ValueError
-        If a name comes twice, formats are mixed, or a table does not fit the pool.
+        If a name comes twice, formats are mixed, or a table or array does not fit the pool.
     """
     signals: dict[str, Signal] = {}
     for name, *paths in filter(_has_path, single):
         kinds = {Path(path).suffix for path in paths}
         if kinds == {".safetensors"}:
-            _add(signals, name, ShardedArray(paths))
+            array = ShardedArray(paths)
+            if len(array) != n_pool:
+                where = f"{array.paths[0].parent} holds {len(array)} rows"
+                raise InputError(f"{where}, but the pool has {n_pool} samples")
+            _add(signals, name, array)
         elif kinds == {".parquet"} and len(paths) == 1:
             _add(signals, name, _read_table(paths[0], n_pool))
         else:

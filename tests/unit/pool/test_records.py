@@ -239,6 +239,17 @@ def test_no_source_is_sought_in_texts_that_are_no_conversation(texts):
     assert record.source == "text"
 
 
+TALK = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "é" * 200_000, 10**4299])
+def test_an_id_has_a_length_that_tables_hold(name):
+    raw = json.dumps({"id": name, "messages": TALK})
+    with pytest.raises(Rejection, match="bad_id: 'id' is a text of [0-9]+ characters, over 4096"):
+        parse_record(raw)
+    assert len(sample_name(raw)) == 4096
+
+
 def test_nesting_is_allowed_up_to_a_depth():
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}] * 40
     note = json.loads("[" * 60 + "]" * 60)

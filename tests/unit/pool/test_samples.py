@@ -196,3 +196,17 @@ def test_records_have_the_values_of_the_table(tmp_path):
     assert [r.source for r in records] == ["t", "one", "t", "two"]
     assert records[2].images == ("two:f/4-0.png",)
     assert records[3].images == ("two:f/2-0.png", "two:f/2-1.png")
+
+
+def test_a_csv_file_of_ids_with_a_field_that_is_too_long_is_named(tmp_path):
+    (tmp_path / "ids.csv").write_text("sample_id\n" + "x" * 200_000)
+    with pytest.raises(InputError, match=r"ids\.csv is not CSV"):
+        module.read_ids(tmp_path / "ids.csv")
+
+
+def test_the_digest_is_of_ids_and_contents_in_order(tmp_path):
+    write(tmp_path / "a.parquet", 20)
+    write(tmp_path / "b.parquet", 20)
+    write(tmp_path / "c.parquet", 21)
+    digests = [Samples(tmp_path / f"{name}.parquet").digest for name in "abc"]
+    assert digests[0] == digests[1] != digests[2] and len(digests[0]) == 32
