@@ -242,7 +242,7 @@ def test_no_source_is_sought_in_texts_that_are_no_conversation(texts):
 TALK = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 
 
-@pytest.mark.parametrize("name", ["x" * 5000, "é" * 200_000, 10**4299])
+@pytest.mark.parametrize("name", ["x" * 5000, "é" * 200_000, 10**4299], ids=["x", "é", "digits"])
 def test_an_id_has_a_length_that_tables_hold(name):
     raw = json.dumps({"id": name, "messages": TALK})
     with pytest.raises(Rejection, match="bad_id: 'id' is a text of [0-9]+ characters, over 4096"):
