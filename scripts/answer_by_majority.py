@@ -17,7 +17,8 @@ from vlselect.benchmarks.majority import (
     majority_answers,
 )
 from vlselect.benchmarks.predictions import Benchmark, add_task_argument, read_examples, score_task
-from vlselect.core import log, store
+from vlselect.core import log
+from vlselect.core.store import read_parquet
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     counts = count_answers(pool_exchanges(Samples(arguments.samples)), asked)
     logger.info("%d questions, %d of them asked in the pool", len(asked), len(counts))
     validation = {
-        task: Counter(store.read_parquet(path, columns=["answers"])["answers"].explode().dropna())
+        task: Counter(read_parquet(path, columns=["answers"])["answers"].explode().dropna())
         for task, path in arguments.validation
     }
     for benchmark in benchmarks:

@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 
 from vlselect.core import log, store
+from vlselect.core.store import read_parquet
 from vlselect.explorer.columns import collect, shown_rows
 from vlselect.explorer.page import fill_page
 from vlselect.explorer.sheets import ACROSS, write_sheets
@@ -54,10 +55,10 @@ def main(argv: list[str] | None = None) -> None:
     data = collect(
         samples,
         rows,
-        subsets={name: store.read_parquet(args.subsets / f"{name}.parquet") for name in args.runs},
-        scores={method: store.read_parquet(path) for method, path in args.scores},
-        votes=store.read_parquet(args.votes) if args.votes else None,
-        clusters=store.read_parquet(args.clusters) if args.clusters else None,
+        subsets={name: read_parquet(args.subsets / f"{name}.parquet") for name in args.runs},
+        scores={method: read_parquet(path) for method, path in args.scores},
+        votes=read_parquet(args.votes) if args.votes else None,
+        clusters=read_parquet(args.clusters) if args.clusters else None,
     )
     with log.timed("thumbnails"):
         write_thumbnails(args, data["image_names"])

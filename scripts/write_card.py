@@ -17,6 +17,7 @@ import pandas as pd
 from vlselect.core import log, registry, store
 from vlselect.core.digests import file_digest
 from vlselect.core.refused import GATED, refused_in
+from vlselect.core.store import read_parquet
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     pool = Samples(args.samples).frame(["source", "n_images", "n_turns"])
-    table = store.read_parquet(args.rows, columns=["row"])
+    table = read_parquet(args.rows, columns=["row"])
     made = json.loads(args.provenance.read_text(encoding="utf-8"))
     with store.replacing(args.out) as path:
         path.write_text(card(args, pool, table, made), encoding="utf-8")

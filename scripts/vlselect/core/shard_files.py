@@ -30,6 +30,28 @@ _CURE = "delete it, and it is made again"
 _CODES = {np.dtype(text): code for code, text in _DTYPES.items()}
 
 
+def shard_rows(n_rows: int, shard: str, block: int = BLOCK) -> range:
+    """Return the rows of a shard: contiguous, cut on multiples of `block`, as even as possible.
+
+    `shard` is ``"<i>-of-<n>"``, counted from 1. The range is empty for some shards if there are
+    more shards than blocks.
+    """
+    number, _, count = shard.partition("-of-")
+    i, n = int(number), int(count)
+    if not 1 <= i <= n:
+        raise InputError(f"shard {shard!r} is not one of 1-of-{n} to {n}-of-{n}")
+    blocks = -(-n_rows // block)
+    return range(min(n_rows, (i - 1) * blocks // n * block), min(n_rows, i * blocks // n * block))
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Set a file's size, with its room on the disk: a map into a full disk ends the process."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)
+
+
 def checksums(values: np.ndarray) -> str:
     """Return the checksum of each block of rows, for the header."""
     blocks = (values[start : start + BLOCK] for start in range(0, len(values), BLOCK))

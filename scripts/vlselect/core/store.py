@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vlselect.core.errors import InputError, MissingFileError
+from vlselect.core.errors import LIBRARY_ERRORS, InputError, MissingFileError, one_line
 from vlselect.core.half import to_stored
+from vlselect.core.shard_files import BLOCK as BLOCK  # asked for here
 from vlselect.core.shard_files import (
-    BLOCK,
     CHECKSUMS,
     REFUSED,
     TENSOR,
@@ -29,7 +29,9 @@ from vlselect.core.shard_files import (
     checksums,
     encode_header,
     open_shard,
+    reserve,
 )
+from vlselect.core.shard_files import shard_rows as shard_rows
 
 # Header keys that may differ between the shards of an array.
 OWN = {"rows", "run", "code", REFUSED, CHECKSUMS}
@@ -123,19 +125,13 @@ def read_parquet(path: str | Path, columns: Sequence[str] | None = None):
     a page is not what its checksum says.
     """
     import pandas as pd  # slow to import, and not needed for shards
-    import pyarrow.parquet as pq
-
-    from vlselect.core.arrow_files import named
 
     if not Path(path).is_file():
         raise MissingFileError(f"{path} is not there")
-    with named(Path(path)):
-        table = pq.ParquetFile(path, page_checksum_verification=True)
-        known = table.schema_arrow.names
-        lacking = [name for name in columns or () if name not in known]
-        if lacking:
-            raise InputError(f"{path}: no column {', '.join(lacking)}, only {', '.join(known)}")
+    try:
         return pd.read_parquet(path, columns=columns, page_checksum_verification=True)
+    except (OSError, *LIBRARY_ERRORS) as error:
+        raise InputError(f"{path}: {one_line(error)}") from error
 
 
 def as_cell(value: object) -> object:
@@ -151,28 +147,6 @@ def from_cell(text: str) -> str:
     """Return the text that `as_cell` was given."""
     rest = text.removeprefix("'")
     return rest if as_cell(rest) == text else text
-
-
-def shard_rows(n_rows: int, shard: str, block: int = BLOCK) -> range:
-    """Return the rows of a shard: contiguous, cut on multiples of `block`, as even as possible.
-
-    `shard` is ``"<i>-of-<n>"``, counted from 1. The range is empty for some shards if there are
-    more shards than blocks.
-    """
-    number, _, count = shard.partition("-of-")
-    i, n = int(number), int(count)
-    if not 1 <= i <= n:
-        raise InputError(f"shard {shard!r} is not one of 1-of-{n} to {n}-of-{n}")
-    blocks = -(-n_rows // block)
-    return range(min(n_rows, (i - 1) * blocks // n * block), min(n_rows, i * blocks // n * block))
-
-
-def _reserve(descriptor: int, size: int) -> None:
-    """Set a file's size, with its room on the disk: a map into a full disk ends the process."""
-    if hasattr(os, "posix_fallocate"):  # not on macOS
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.truncate(descriptor, size)
 
 
 class ShardWriter:
@@ -207,7 +181,7 @@ class ShardWriter:
             with self._temporary.open("wb") as file:
                 file.write(self._header)
                 file.flush()
-                _reserve(file.fileno(), len(self._header) + size)
+                reserve(file.fileno(), len(self._header) + size)
             self._values = (
                 np.memmap(self._temporary, self.dtype, "r+", len(self._header), self.shape)
                 if size

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect.core import store
 from vlselect.core.errors import InputError
 from vlselect.core.refused import RowsOf, refused_in
-from vlselect.core.store import ShardedArray
+from vlselect.core.store import ShardedArray, read_parquet
 from vlselect.pool.samples import Samples
 
 Signal = pd.DataFrame | ShardedArray | RowsOf | dict[str, pd.DataFrame | ShardedArray]
@@ -180,7 +179,7 @@ def _add(signals: dict, name: str, signal: Signal) -> None:
 
 
 def _read_table(path: str | Path, n_pool: int) -> pd.DataFrame:
-    frame = store.read_parquet(path)
+    frame = read_parquet(path)
     _require_rows(str(path), frame, n_pool)
     return frame
 

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from vlselect.core import store
 from vlselect.core.errors import InputError, MissingFileError
+from vlselect.core.store import read_parquet
 
 
 def write(folder, values, n_shards, **metadata):
@@ -280,18 +281,18 @@ def test_a_table_that_changed_is_refused_by_its_name(table, change):
             del changed[random.randrange(len(content)) :]
         path.write_bytes(changed)
         with pytest.raises(InputError, match=r"scores\.parquet"):
-            pd.testing.assert_frame_equal(store.read_parquet(path), frame)
+            pd.testing.assert_frame_equal(read_parquet(path), frame)
             raise InputError(f"{path} is read as it was")  # a bit that says nothing
 
 
 def test_a_table_that_is_gone_or_lacks_a_column_is_named(table):
     frame, path = table
-    assert store.read_parquet(path, ["score"]).equals(frame[["score"]])
+    assert read_parquet(path, ["score"]).equals(frame[["score"]])
     with pytest.raises(InputError, match=r"scores\.parquet: .*rank"):
-        store.read_parquet(path, ["row", "rank"])
+        read_parquet(path, ["row", "rank"])
     path.unlink()
     with pytest.raises(MissingFileError, match=r"scores\.parquet"):
-        store.read_parquet(path)
+        read_parquet(path)
 
 
 def test_shared_header_values_have_to_agree(tmp_path, values):
