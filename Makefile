@@ -28,8 +28,8 @@ LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
 BARE_llama-factory := llamafactory==0.9.5
 
-.PHONY: help demo test check docs init trial plan advise status report card figures test-cpus test-loaders test-conda \
-	test-slurm size performance clean
+.PHONY: help demo test check docs init trial plan advise status report card figures test-cpus test-faults test-loaders \
+	test-conda test-slurm size performance clean
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,12 @@ figures: $(VENV)/.installed ## draw the figures from the tables: CONFIG=my.yaml
 
 test-cpus: $(VENV)/.installed-dev ## run the unit tests under every set of instructions that this CPU has
 	HF_HUB_OFFLINE=1 $(BIN)/python tests/support/run_on_cpus.py -- -n 2 tests/unit
+
+# Minutes; full disks are tried where a tmpfs may be mounted, by the superuser on Linux.
+FULL_DISKS := $(shell test "$$(id -u)" = 0 && test "$$(uname)" = Linux && echo --disks 450)
+test-faults: $(VENV)/.installed-dev ## try hostile files, images and tars by the thousand, and full disks: [SEED=0]
+	HF_HUB_OFFLINE=1 $(BIN)/python tests/faults/campaign.py --seed $(SEED) \
+		--records 10000 --images 2000 --tars 1000 $(FULL_DISKS)
 
 # An environment for each program, since their requirements exclude each other.
 test-loaders: $(LOADERS:%=.venv-loaders/%/.installed) ## load exports by the programs that they are for

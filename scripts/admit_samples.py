@@ -13,6 +13,7 @@ import pandas as pd
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
 from vlselect.core.refused import ON_REFUSED, POOL, describe
+from vlselect.core.store import read_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def require_rest(checked: pd.DataFrame, refused: pd.DataFrame, what: str) -> Non
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
-    checked = pd.concat([pd.read_parquet(path) for path in args.checked])
+    checked = pd.concat([read_parquet(path) for path in args.checked])
     refused = checked[checked["reason"] != ""].sort_values(["part", "row"], ignore_index=True)
     if len(refused):
         of = f"{len(refused)} of {len(checked)} samples"

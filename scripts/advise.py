@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from vlselect.config.checks import ConfigError
 from vlselect.config.yaml_files import read_yaml
 from vlselect.core.errors import InputError
+from vlselect.core.store import read_parquet
 from vlselect.plan.advice import Evidence, advise
 from vlselect.tables.declarations import read_table
 
@@ -63,13 +64,13 @@ def gather(results: Path, config: Mapping) -> Evidence:
     sets = sorted(results.glob("tasks/*/validation.parquet"))
     summary = counts("summary.json")
     return Evidence(
-        pool=read(results / MADE[0], lambda path: pd.read_parquet(path, columns=POOL_COLUMNS)),
+        pool=read(results / MADE[0], lambda path: read_parquet(path, columns=POOL_COLUMNS)),
         validation={path.parent.name: pq.read_metadata(path).num_rows for path in sets},
-        votes=read(results / "votes/seed-*.parquet", pd.read_parquet),
+        votes=read(results / "votes/seed-*.parquet", read_parquet),
         agreement=table("task_agreement"),
         histogram=table("votes_histogram"),
-        duplicates=read(results / "duplicates.parquet", pd.read_parquet),
-        gate=read(results / "gate/seed-*.parquet", pd.read_parquet),
+        duplicates=read(results / "duplicates.parquet", read_parquet),
+        gate=read(results / "gate/seed-*.parquet", read_parquet),
         comparison=table("comparison_with_random"),
         cost=table("cost"),
         budget=min(counts("budgets.json").values(), default=0),

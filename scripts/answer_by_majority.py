@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from vlselect.benchmarks.majority import (
     count_answers,
     first_exchange,
@@ -20,6 +18,7 @@ from vlselect.benchmarks.majority import (
 )
 from vlselect.benchmarks.predictions import Benchmark, add_task_argument, read_examples, score_task
 from vlselect.core import log
+from vlselect.core.store import read_parquet
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     counts = count_answers(pool_exchanges(Samples(arguments.samples)), asked)
     logger.info("%d questions, %d of them asked in the pool", len(asked), len(counts))
     validation = {
-        task: Counter(pd.read_parquet(path, columns=["answers"])["answers"].explode().dropna())
+        task: Counter(read_parquet(path, columns=["answers"])["answers"].explode().dropna())
         for task, path in arguments.validation
     }
     for benchmark in benchmarks:

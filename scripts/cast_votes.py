@@ -13,6 +13,7 @@ import pandas as pd
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
 from vlselect.core.refused import accepted, naming, refused_in, spread
+from vlselect.core.store import read_parquet
 from vlselect.gradients import voting
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def read_influences(paths: list[Path]) -> tuple[list[str], np.ndarray, np.ndarra
     tasks = [path.stem for path in paths]
     if len(set(tasks)) < len(tasks) or OWN_COLUMNS & set(tasks):
         raise InputError(f"tasks {tasks} must differ from each other and from {OWN_COLUMNS}")
-    frames = [pd.read_parquet(path) for path in paths]
+    frames = [read_parquet(path) for path in paths]
     for path, frame in zip(paths, frames, strict=True):
         if not np.array_equal(frame["row"], np.arange(len(frames[0]))):
             raise InputError(f"{path} does not hold rows 0 to {len(frames[0]) - 1} in order")

@@ -162,6 +162,7 @@ def write_shard(
     rows = store.shard_rows(len(samples), arguments.shard)
     normalised = name not in arguments.keep_norms
     own = {"part": name, "rows": f"{rows.start}:{rows.stop}", "normalised": str(normalised).lower()}
+    own["samples"] = samples.digest
     logger.info("%s: rows %s of %d", name, own["rows"], len(samples))
     writers = shard_writers(arguments, out, source.width, rows, header | own)
     faults: dict[str, str] = {}

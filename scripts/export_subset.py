@@ -12,7 +12,7 @@ import pandas as pd
 
 from vlselect.core import log, registry
 from vlselect.core.errors import InputError
-from vlselect.core.folders import replacing_directory
+from vlselect.core.store import read_parquet, replacing_directory
 from vlselect.pool.image_roots import add_images_argument
 from vlselect.pool.records import Record
 from vlselect.pool.samples import ROW_GROUP, Samples
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     write = registry.load("export", args.format).write
     samples = Samples(args.samples)
-    chosen = pd.read_parquet(args.subset, columns=["row", "sample_id"])
+    chosen = read_parquet(args.subset, columns=["row", "sample_id"])
     args.images.require()
     with log.timed(f"export as {args.format}"), replacing_directory(args.out) as folder:
         images = ImageFiles(args.images, folder, args.out)

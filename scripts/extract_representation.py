@@ -57,7 +57,8 @@ def write_shard(
     rows = store.shard_rows(len(samples), arguments.shard)
     kind = arguments.kind
     about = {"positions": arguments.positions} if kind == "hidden" else {}
-    about |= {"part": name, fingerprint.KEY: fingerprint.encode(found.projection)}
+    about |= {"part": name, "samples": samples.digest}
+    about |= {fingerprint.KEY: fingerprint.encode(found.projection)}
     header = shard_header(arguments.run, rows, model, code, kind=kind, **about)
     logger.info("%s: rows %d:%d of %d", name, rows.start, rows.stop, len(samples))
     faults: dict[str, str] = {}

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from vlselect.checkpoints.training_job import (
     add_training_arguments,
@@ -19,6 +18,7 @@ from vlselect.checkpoints.training_job import (
 )
 from vlselect.core.errors import InputError
 from vlselect.core.refused import read_left_out
+from vlselect.core.store import read_parquet
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def subset_rows(path: Path, samples: Samples) -> list[int]:
     InputError
         If a row or its sample id is not in the pool.
     """
-    chosen = pd.read_parquet(path, columns=["row", "sample_id"]).sort_values("row")
+    chosen = read_parquet(path, columns=["row", "sample_id"]).sort_values("row")
     rows = chosen["row"].to_numpy()
     pool = samples.frame(columns=["sample_id"])["sample_id"].to_numpy()
     known = (rows >= 0) & (rows < len(pool))

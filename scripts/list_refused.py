@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from vlselect.core import log
+from vlselect.core.store import read_parquet
 from vlselect.tables import declarations
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
-    checked = pd.concat([pd.read_parquet(path) for path in args.checked])
+    checked = pd.concat([read_parquet(path) for path in args.checked])
     refused = checked[checked["reason"] != ""].sort_values(["part", "row"], ignore_index=True)
     names = [part.partition("/") for part in refused["part"]]
     refused = refused.assign(task=[name[0] for name in names], split=[name[2] for name in names])

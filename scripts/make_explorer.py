@@ -6,12 +6,10 @@ Of a pool larger than --limit, the page shows samples drawn by a hash of their i
 
 import argparse
 import logging
-import shutil
 from pathlib import Path
 
-import pandas as pd
-
 from vlselect.core import log, store
+from vlselect.core.store import read_parquet
 from vlselect.explorer.columns import collect, shown_rows
 from vlselect.explorer.page import fill_page
 from vlselect.explorer.sheets import ACROSS, write_sheets
@@ -40,16 +38,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def write_thumbnails(args: argparse.Namespace, names: list[str]) -> None:
     """Write the sheets into a new folder and replace the old one with it."""
-    temporary = args.out_images.with_name(f".{args.out_images.name}.new")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    drawn = write_sheets(
-        names, lambda name: images.load(args.images, name, args.max_pixels), temporary
-    )
-    for _ in log.progress(drawn, total=len(names), description="thumbnails"):
-        pass
-    shutil.rmtree(args.out_images, ignore_errors=True)
-    temporary.replace(args.out_images)
+    with store.replacing_directory(args.out_images) as folder:
+        drawn = write_sheets(
+            names, lambda name: images.load(args.images, name, args.max_pixels), folder
+        )
+        for _ in log.progress(drawn, total=len(names), description="thumbnails"):
+            pass
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -61,10 +55,10 @@ def main(argv: list[str] | None = None) -> None:
     data = collect(
         samples,
         rows,
-        subsets={name: pd.read_parquet(args.subsets / f"{name}.parquet") for name in args.runs},
-        scores={method: pd.read_parquet(path) for method, path in args.scores},
-        votes=pd.read_parquet(args.votes) if args.votes else None,
-        clusters=pd.read_parquet(args.clusters) if args.clusters else None,
+        subsets={name: read_parquet(args.subsets / f"{name}.parquet") for name in args.runs},
+        scores={method: read_parquet(path) for method, path in args.scores},
+        votes=read_parquet(args.votes) if args.votes else None,
+        clusters=read_parquet(args.clusters) if args.clusters else None,
     )
     with log.timed("thumbnails"):
         write_thumbnails(args, data["image_names"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vlselect.core import log
 from vlselect.core.errors import InputError
-from vlselect.core.folders import replacing_directory
+from vlselect.core.store import replacing_directory
 from vlselect.models import loading
 from vlselect.models.checkpoint import load_checkpoint, merge_adapter, open_to_readers
 

@@ -137,7 +137,7 @@ def main(argv: list[str] | None = None) -> None:
     logger.info("%d samples chosen; %d could not be: %s", len(table), len(refused), what)
     with store.replacing(args.out_records) as records, store.replacing(args.out_rows) as rows:
         write_records(samples.raw(table["row"].to_numpy()), records)
-        store.write_parquet(table, rows)
+        store.write_parquet(table, rows, checksums=False)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from vlselect.clusters.density import VARIANTS, density
 from vlselect.clusters.transferability import transferability
 from vlselect.core import log, store
 from vlselect.core.errors import InputError
+from vlselect.core.store import read_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def read_members(path: Path, n_rows: int, n_clusters: int) -> list[np.ndarray]:
 
     Refused samples are in no cluster: theirs is -1.
     """
-    frame = pd.read_parquet(path)
+    frame = read_parquet(path)
     if not np.array_equal(frame["row"], np.arange(n_rows)):
         raise InputError(f"{path} does not hold rows 0 to {n_rows - 1} in order")
     cluster = frame["cluster"].to_numpy()

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vlselect.core import log
+from vlselect.core.store import read_parquet
 from vlselect.methods.maths.allocation import log_probabilities
 from vlselect.tables import declarations
 
@@ -38,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def read_summary(path: str, temperature: float) -> pd.DataFrame:
     """Read the clusters in their order, with the probability of each."""
-    summary = pd.read_parquet(path).sort_values("cluster", ignore_index=True)
+    summary = read_parquet(path).sort_values("cluster", ignore_index=True)
     summary["probability"] = np.exp(
         log_probabilities(summary["transferability"], summary["density"], temperature)
     )
@@ -50,13 +51,13 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     summaries = {seed: read_summary(path, args.temperature) for seed, path in args.summary}
     assigned = {
-        seed: pd.read_parquet(path).sort_values("row")["cluster"].to_numpy()
+        seed: read_parquet(path).sort_values("row")["cluster"].to_numpy()
         for seed, path in args.assignments
     }
     parts, shares = [], declarations.read_shares(args.budgets)
     for name, seed in zip(args.runs, args.seeds, strict=True):
         run, summary = declarations.Run.parse(name, shares), summaries[seed]
-        chosen = pd.read_parquet(args.subsets / f"{name}.parquet")["row"].to_numpy()
+        chosen = read_parquet(args.subsets / f"{name}.parquet")["row"].to_numpy()
         counts = pd.Series(assigned[seed][chosen]).value_counts()
         allocated = counts.reindex(summary["cluster"], fill_value=0).to_numpy(np.int64)
         logger.info("%s: samples from %d of %d clusters", name, (allocated > 0).sum(), len(summary))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from vlselect.core import log
+from vlselect.core.store import read_parquet
 from vlselect.pool.samples import Samples
 from vlselect.tables import declarations
 from vlselect.tables.score_distribution import score_distribution
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     sources = Samples(args.samples).frame(columns=["source"])["source"].tolist()
     shares = declarations.read_shares(args.budgets)
     subsets = {
-        declarations.Run.parse(run, shares): pd.read_parquet(args.subsets / f"{run}.parquet")[
+        declarations.Run.parse(run, shares): read_parquet(args.subsets / f"{run}.parquet")[
             "row"
         ].to_numpy()
         for run in args.runs
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     by = dict(zip(subsets, args.seeds, strict=True))
     parts = []
     for method, seed, path in args.scores:
-        scores = pd.read_parquet(path).sort_values("row")["score"].to_numpy()
+        scores = read_parquet(path).sort_values("row")["score"].to_numpy()
         own = {run: rows for run, rows in subsets.items() if by[run] == seed}
         parts.append(score_distribution(sources, method, scores, own).assign(seed=seed))
         logger.info("%s, seed %s: %d scores, %d rows", method, seed, len(scores), len(parts[-1]))

@@ -8,9 +8,8 @@ import argparse
 import logging
 from pathlib import Path
 
-import pandas as pd
-
 from vlselect.core import log
+from vlselect.core.store import read_parquet
 from vlselect.pool.samples import Samples
 from vlselect.tables import declarations
 from vlselect.tables.subset_composition import subset_composition
@@ -44,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     sources = Samples(args.samples).frame(columns=["source"])["source"].tolist()
     shares = declarations.read_shares(args.budgets)
     subsets = {
-        declarations.Run.parse(run, shares): pd.read_parquet(args.subsets / f"{run}.parquet")[
+        declarations.Run.parse(run, shares): read_parquet(args.subsets / f"{run}.parquet")[
             "row"
         ].to_numpy()
         for run in args.runs

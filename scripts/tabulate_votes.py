@@ -14,6 +14,7 @@ import pandas as pd
 
 from vlselect.core import log
 from vlselect.core.refused import accepted, refused_in
+from vlselect.core.store import read_parquet
 from vlselect.pool import images
 from vlselect.pool.image_roots import add_images_argument
 from vlselect.pool.records import Record
@@ -84,7 +85,7 @@ def histogram(args: argparse.Namespace, votes: dict[str, pd.DataFrame]) -> pd.Da
     """Return the rows of ``votes_histogram.csv``: each subset with the votes of its seed."""
     shares, parts = declarations.read_shares(args.budgets), []
     for name, seed in zip(args.runs, args.seeds, strict=True):
-        rows = pd.read_parquet(args.subsets / f"{name}.parquet")["row"].to_numpy()
+        rows = read_parquet(args.subsets / f"{name}.parquet")["row"].to_numpy()
         counts = votes[seed]["votes"].to_numpy(np.int64)
         n_tasks = len(voters(votes[seed]))
         run = declarations.Run.parse(name, shares)
@@ -94,7 +95,7 @@ def histogram(args: argparse.Namespace, votes: dict[str, pd.DataFrame]) -> pd.Da
 
 def pairs(votes: pd.DataFrame, paths: list[str]) -> pd.DataFrame:
     """Return the rows of ``task_agreement.csv`` of one seed."""
-    influence = {Path(path).stem: pd.read_parquet(path)["influence"] for path in paths}
+    influence = {Path(path).stem: read_parquet(path)["influence"] for path in paths}
     kept = accepted(len(votes), refused_in([votes]))
     return task_agreement(pd.DataFrame(influence)[voters(votes)].iloc[kept], votes.iloc[kept])
 
@@ -102,7 +103,7 @@ def pairs(votes: pd.DataFrame, paths: list[str]) -> pd.DataFrame:
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
-    votes = {seed: pd.read_parquet(path) for seed, path in args.votes}
+    votes = {seed: read_parquet(path) for seed, path in args.votes}
     for seed, table in votes.items():
         tasks = voters(table)
         logger.info("seed %s: %d samples, voting: %s", seed, len(table), ", ".join(tasks))

@@ -8,6 +8,7 @@ import argparse
 import html
 import json
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pandas as pd
 from vlselect.core import log, registry, store
 from vlselect.core.digests import file_digest
 from vlselect.core.refused import GATED, refused_in
+from vlselect.core.store import read_parquet
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -141,7 +143,7 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     pool = Samples(args.samples).frame(["source", "n_images", "n_turns"])
-    table = pd.read_parquet(args.rows, columns=["row"])
+    table = read_parquet(args.rows, columns=["row"])
     made = json.loads(args.provenance.read_text(encoding="utf-8"))
     with store.replacing(args.out) as path:
         path.write_text(card(args, pool, table, made), encoding="utf-8")
@@ -149,8 +151,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _plain(text: str) -> str:
-    """Escape a user's text for a Markdown table."""
-    return html.escape(" ".join(text.split())).replace("|", "&#124;").replace("`", "&#96;")
+    """Escape a user's text for a Markdown table: no column, no HTML, no code, link or image."""
+    escaped = html.escape(" ".join(text.split()))
+    return re.sub(r"[|`\[\]\\]", lambda found: f"&#{ord(found[0])};", escaped)
 
 
 def _texts(value: object) -> list[str]:

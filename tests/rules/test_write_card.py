@@ -1,6 +1,7 @@
 """scripts/write_card.py: the subset's numbers, and escaped user texts."""
 
 import hashlib
+import html
 import json
 
 import numpy as np
@@ -71,6 +72,17 @@ def test_front_matter_is_yaml_and_sources_are_text(tmp_path):
     fields = yaml.safe_load(card.split("---\n")[1])
     assert fields["license"] == "unknown" and fields["size_categories"] == ["n<1K"]
     assert "| a&#124;b &lt;i&gt;&#96; | 1 |" in card and "<i>" not in card
+
+
+LINKS = ["![x](http://a/b.png)", "[x](javascript:alert(1))", "\\[x](y)"]
+
+
+@pytest.mark.parametrize("name", [*LINKS, "<b>x</b>", "a|b", "`a`"])
+def test_a_source_is_neither_a_link_nor_an_image(name):
+    pool = pd.DataFrame({"source": [name, "other"]})
+    line = write_card.composition(pool, pd.Series([0])).splitlines()[2]
+    assert not set(line.removeprefix("| ").partition(" | ")[0]) & set("[]<>`|\\")
+    assert html.unescape(line).startswith(f"| {name} | 1 |")
 
 
 def test_samples_that_could_not_be_chosen_are_counted(tmp_path):

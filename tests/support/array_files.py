@@ -1,6 +1,7 @@
 """Sharded arrays on disk for tests."""
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from vlselect.core import store
 
@@ -24,10 +25,9 @@ def write_shards(folder, values, shards=1, refused=(), **metadata):
 
 
 def poison(array, row):
-    """Put a NaN into the only file of a float16 array without using the writer."""
-    (path,) = array.paths
-    start = path.stat().st_size - array.shape[0] * array.shape[1] * 2
-    values = np.memmap(path, np.float16, "r+", start, array.shape)
+    """Put a NaN into the only file of an array without using the writer."""
+    (path,), values = array.paths, array[:]
     values[row, 0] = np.nan
-    values.flush()
+    header = {key: text for key, text in array.metadata[0].items() if key != store.CHECKSUMS}
+    save_file({store.TENSOR: values}, path, header)
     return store.ShardedArray([path])

@@ -17,7 +17,7 @@ from vlselect.checkpoints.not_finite import train_without
 from vlselect.checkpoints.training_log import LOG_NAME
 from vlselect.config.finetune_settings import NO_EFFECT, Settings
 from vlselect.core import log
-from vlselect.core.folders import replacing_directory
+from vlselect.core.store import replacing_directory
 from vlselect.features.refusals import add_refusal_arguments
 from vlselect.models import loading
 from vlselect.models.checkpoint import save_checkpoint

@@ -13,10 +13,15 @@ from vlselect.core.errors import InputError
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Convert errors of Arrow in the block to an InputError that names the file and its fault."""
+    """Convert errors of Arrow in the block to an InputError that names the file and its fault.
+
+    Also those of values that Python cannot hold: texts that are not UTF-8, dates beyond its range.
+    """
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except InputError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         what = None
         if path.is_file():
             with path.open("rb") as file:

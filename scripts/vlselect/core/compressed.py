@@ -38,6 +38,8 @@ def open_text(path: str | Path) -> Iterator[BinaryIO]:
     Raises InputError, naming the file, if it is in a format that holds no plain text, and while it
     is read if the compressed data are broken or cut off.
     """
+    if Path(path).exists() and not Path(path).is_file():  # a pipe, which may never end, or a folder
+        raise InputError(f"{path} is no plain file")
     with Path(path).open("rb") as file:
         start = file.peek(_HEAD)
         packed = "gzip" if start.startswith(_GZIP) else "zstd" if start.startswith(_ZSTD) else None

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect.core.store import REFUSED, ShardedArray
+from vlselect.core.store import REFUSED, ShardedArray, read_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def read_left_out(path: Path | None, part: str = POOL) -> np.ndarray:
     """
     if path is None:
         return np.empty(0, np.int64)
-    table = pd.read_parquet(path)
+    table = read_parquet(path)
     rows = np.sort(table.loc[table["part"] == part, "row"].to_numpy(np.int64))
     if len(rows):
         logger.warning("%d samples of %s are left out: the model refuses them", len(rows), part)

@@ -6,28 +6,58 @@ safetensors reader can open it. Shards are cut on multiples of `BLOCK` rows, and
 within blocks, so no result depends on the number of shards.
 """
 
+import errno
 import json
+import math
 import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from vlselect.core.errors import InputError
+from vlselect.core.errors import LIBRARY_ERRORS, InputError, MissingFileError, one_line
 from vlselect.core.half import to_stored
+from vlselect.core.shard_files import BLOCK as BLOCK  # asked for here
+from vlselect.core.shard_files import (
+    CHECKSUMS,
+    REFUSED,
+    TENSOR,
+    blank,
+    checksums,
+    encode_header,
+    open_shard,
+    reserve,
+)
+from vlselect.core.shard_files import shard_rows as shard_rows
 
-BLOCK = 64
-TENSOR = "values"
-REFUSED = "refused"  # header key: rows of the whole array without values by reason, as JSON
-OWN = {"rows", "run", "code", REFUSED}  # header keys that may differ between an array's shards
+# Header keys that may differ between the shards of an array.
+OWN = {"rows", "run", "code", REFUSED, CHECKSUMS}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 GATHERED = 1 << 30  # bytes of scattered rows that are read in one pass
-PAGE = 4096  # bytes; reading one page brings several rows if they are narrower
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
-_CODES = {np.dtype(text): code for code, text in _DTYPES.items()}
+
+
+@contextmanager
+def _naming_full_disk(path: Path) -> Iterator[None]:
+    """Convert the error of a disk that takes no more, by any library, to one that names the path.
+
+    Libraries that write in other languages pass on the system's words only.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        full = next((text for text in map(os.strerror, _FULL) if text in str(error)), None)
+        if full is None:
+            raise
+        raise InputError(
+            f"{path} cannot be written: {full}. Nothing is left of it; make room, or set another "
+            "folder of results, and run again"
+        ) from error
 
 
 @contextmanager
@@ -35,16 +65,37 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there if the block succeeds, else remove it.
 
     Readers never see half a file, and two writers never share a temporary name. For files only; the
-    parent folder is created.
+    parent folder is created. A disk that takes no more is an InputError that names the path.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with _naming_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        yield temporary
-        temporary.replace(path)
+        with _naming_full_disk(path):
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_directory(path: str | Path) -> Iterator[Path]:
+    """Yield a new directory beside `path` that takes its place if the block succeeds.
+
+    Readers never see half a folder. Whatever was at `path` before is removed.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with _naming_full_disk(path):
+            temporary.mkdir(parents=True)
+            yield temporary
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(text: str, path: str | Path) -> None:
@@ -58,24 +109,44 @@ def write_json(value: object, path: str | Path) -> None:
     write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
 
 
-def write_parquet(frame, path: str | Path) -> None:
-    """Write a pandas DataFrame without its index as Parquet, atomically."""
-    with replacing(path) as temporary:
-        frame.to_parquet(temporary, index=False)
+def write_parquet(frame, path: str | Path, *, checksums: bool = True) -> None:
+    """Write a pandas DataFrame without its index as Parquet, atomically, each page with a checksum.
 
-
-def shard_rows(n_rows: int, shard: str, block: int = BLOCK) -> range:
-    """Return the rows of a shard: contiguous, cut on multiples of `block`, as even as possible.
-
-    `shard` is ``"<i>-of-<n>"``, counted from 1. The range is empty for some shards if there are
-    more shards than blocks.
+    A subset's table has none: its bytes are those of earlier versions.
     """
-    number, _, count = shard.partition("-of-")
-    i, n = int(number), int(count)
-    if not 1 <= i <= n:
-        raise InputError(f"shard {shard!r} is not one of 1-of-{n} to {n}-of-{n}")
-    blocks = -(-n_rows // block)
-    return range(min(n_rows, (i - 1) * blocks // n * block), min(n_rows, i * blocks // n * block))
+    with replacing(path) as temporary:
+        frame.to_parquet(temporary, index=False, write_page_checksum=checksums)
+
+
+def read_parquet(path: str | Path, columns: Sequence[str] | None = None):
+    """Read a table as a pandas DataFrame, all columns by default.
+
+    Raises MissingFileError; InputError, naming the file, if it is broken or lacks a column, or
+    a page is not what its checksum says.
+    """
+    import pandas as pd  # slow to import, and not needed for shards
+
+    if not Path(path).is_file():
+        raise MissingFileError(f"{path} is not there")
+    try:
+        return pd.read_parquet(path, columns=columns, page_checksum_verification=True)
+    except (OSError, *LIBRARY_ERRORS) as error:
+        raise InputError(f"{path}: {one_line(error)}") from error
+
+
+def as_cell(value: object) -> object:
+    """Return a CSV file's value so that no spreadsheet takes a text for a formula.
+
+    Records come from anyone, so their ids and sources may begin like one; then ' comes before.
+    """
+    formula = isinstance(value, str) and value.lstrip("'").startswith(_FORMULA)
+    return f"'{value}" if formula else value
+
+
+def from_cell(text: str) -> str:
+    """Return the text that `as_cell` was given."""
+    rest = text.removeprefix("'")
+    return rest if as_cell(rest) == text else text
 
 
 class ShardWriter:
@@ -98,21 +169,25 @@ class ShardWriter:
         self._first = int(metadata.get("rows", "0:").partition(":")[0])
         self._kind = metadata.get("kind", TENSOR)
         self._metadata = dict(metadata)
-        self._header = _encode_header(self.shape, self.dtype, metadata)
+        header = self._metadata | {CHECKSUMS: blank(self.shape[0])}
+        self._header = encode_header(self.shape, self.dtype, header)
         self._written = np.zeros(self.shape[0], dtype=bool)
         self._refused: dict[str, list[int]] = {}
 
     def __enter__(self) -> "ShardWriter":
-        self._temporary = self._replacing.__enter__()
-        size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-        with self._temporary.open("wb") as file:
-            file.write(self._header)
-            file.truncate(len(self._header) + size)
-        self._values = (
-            np.memmap(self._temporary, self.dtype, "r+", len(self._header), self.shape)
-            if size
-            else np.empty(self.shape, self.dtype)
-        )
+        with ExitStack() as stack:
+            self._temporary = stack.enter_context(self._replacing)
+            size = math.prod(self.shape) * self.dtype.itemsize
+            with self._temporary.open("wb") as file:
+                file.write(self._header)
+                file.flush()
+                reserve(file.fileno(), len(self._header) + size)
+            self._values = (
+                np.memmap(self._temporary, self.dtype, "r+", len(self._header), self.shape)
+                if size
+                else np.empty(self.shape, self.dtype)
+            )
+            self._stack = stack.pop_all()
         return self
 
     def write(
@@ -136,23 +211,29 @@ class ShardWriter:
         self._refused.setdefault(reason, []).extend((rows + self._first).tolist())
 
     def __exit__(self, kind, error, trace) -> bool | None:
-        if kind is None and not self._written.all():
-            missing = int(np.argmin(self._written))
-            kind, error = ValueError, ValueError(f"shard row {missing} was never written")
-            self._replacing.__exit__(kind, error, None)
-            raise error
-        if isinstance(self._values, np.memmap):
-            self._values.flush()
-        del self._values
-        if kind is None and any(self._refused.values()):
-            self._name_refused()
-        return self._replacing.__exit__(kind, error, trace)
+        if kind is not None:
+            del self._values
+            return self._stack.__exit__(kind, error, trace)
+        with self._stack:
+            if not self._written.all():
+                raise ValueError(f"shard row {int(np.argmin(self._written))} was never written")
+            self._metadata[CHECKSUMS] = checksums(self._values)
+            if isinstance(self._values, np.memmap):
+                self._values.flush()
+            del self._values
+            self._write_header()
+        return None
 
-    def _name_refused(self) -> None:
-        """Write the shard once more, with a header that names the refused rows."""
-        rows = {reason: sorted(rows) for reason, rows in self._refused.items()}
-        metadata = self._metadata | {REFUSED: json.dumps(rows)}
-        header = _encode_header(self.shape, self.dtype, metadata)
+    def _write_header(self) -> None:
+        """Write the header with the checksums and, if there are any, the refused rows."""
+        if any(self._refused.values()):
+            rows = {reason: sorted(rows) for reason, rows in self._refused.items()}
+            self._metadata[REFUSED] = json.dumps(rows)
+        header = encode_header(self.shape, self.dtype, self._metadata)
+        if len(header) == len(self._header):
+            with self._temporary.open("r+b") as file:
+                file.write(header)
+            return
         old = self._temporary.with_suffix(".old")
         self._temporary.rename(old)
         try:
@@ -178,9 +259,7 @@ class ShardedArray:
     """
 
     def __init__(self, paths: Iterable[str | Path]):
-        shards = sorted(
-            (_open_shard(Path(path)) for path in paths), key=lambda s: (s.start, s.stop)
-        )
+        shards = sorted((open_shard(Path(path)) for path in paths), key=lambda s: (s.start, s.stop))
         if not shards:
             raise ValueError("no shards given")
         self._shards, first = shards, shards[0]
@@ -219,8 +298,7 @@ class ShardedArray:
     @property
     def refused(self) -> np.ndarray:
         """Rows without values, int64 ascending: samples that the model refused."""
-        named = [json.loads(header.get(REFUSED, "{}")) for header in self.metadata]
-        rows = [row for reasons in named for own in reasons.values() for row in own]
+        rows = [row for shard in self._shards for row in shard.refused]
         return np.unique(np.array(rows, dtype=np.int64))
 
     def path_of(self, row: int) -> Path:
@@ -266,83 +344,3 @@ class ShardedArray:
         if len(values) != 1 or None in values:
             raise InputError(f"shards of {self.paths[0].parent} do not share one {key!r}: {values}")
         return values.pop()
-
-
-def _encode_header(shape: tuple[int, ...], dtype: np.dtype, metadata: Mapping[str, str]) -> bytes:
-    if dtype not in _CODES:
-        raise ValueError(f"dtype {dtype} cannot be stored; use one of {sorted(map(str, _CODES))}")
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    tensor = {"dtype": _CODES[dtype], "shape": list(shape), "data_offsets": [0, size]}
-    header = {"__metadata__": dict(metadata), TENSOR: tensor}
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * ((56 - len(text)) % 64)  # the data start at a multiple of 64 bytes
-    return len(text).to_bytes(8, "little") + text
-
-
-@dataclass(frozen=True)
-class _Shard:
-    """One file: rows `start` to `stop` of the whole array, and the offset of its values."""
-
-    start: int
-    stop: int
-    path: Path
-    metadata: dict[str, str]
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    offset: int
-
-    @property
-    def row_bytes(self) -> int:
-        return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
-
-    def read(self, rows: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
-        """Read rows, ascending and counted from the start of the shard, into `places` of `out`."""
-        flat = out.reshape(-1).view(np.uint8)  # (bytes,)
-        breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(places) != 1)) + 1
-        first, last = np.r_[0, breaks], np.r_[breaks, len(rows)]  # of each contiguous run
-        width = self.row_bytes
-        begins, lengths = self.offset + rows[first] * width, (last - first) * width
-        runs = list(zip(begins.tolist(), places[first] * width, lengths.tolist(), strict=True))
-        with self.path.open("rb", buffering=0) as file:
-            if width >= PAGE and len(runs) > 1:
-                for begin, _, length in runs:  # requested at once, to keep the disk busy
-                    _read_ahead(file.fileno(), begin, length)
-            for begin, place, length in runs:
-                file.seek(begin)
-                done = 0
-                while done < length:
-                    got = file.readinto(flat[place + done : place + length])
-                    if not got:
-                        raise InputError(f"{self.path} has been cut short")
-                    done += got
-
-    def expect(self, first: int, last: int) -> None:
-        """Advise the system that the existing rows from `first` to `last` will be read soon."""
-        first, last = max(0, int(first)), min(self.shape[0], int(last))
-        if first < last:
-            with self.path.open("rb", buffering=0) as file:
-                begin = self.offset + first * self.row_bytes
-                _read_ahead(file.fileno(), begin, (last - first) * self.row_bytes)
-
-
-def _read_ahead(descriptor: int, begin: int, length: int) -> None:
-    if hasattr(os, "posix_fadvise"):  # not on macOS; affects speed only
-        os.posix_fadvise(descriptor, begin, length, os.POSIX_FADV_WILLNEED)
-
-
-def _open_shard(path: Path) -> _Shard:
-    """Read the header of one shard."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > path.stat().st_size:
-            raise InputError(f"{path} is not a safetensors file")
-        header = json.loads(file.read(length))
-    metadata, tensor = header.get("__metadata__", {}), header.get(TENSOR)
-    if tensor is None or tensor["dtype"] not in _DTYPES:
-        raise InputError(f"{path} holds no tensor {TENSOR!r} of a known dtype")
-    shape, dtype = tuple(tensor["shape"]), np.dtype(_DTYPES[tensor["dtype"]])
-    if path.stat().st_size != 8 + length + tensor["data_offsets"][1]:
-        raise InputError(f"{path} is cut short or has bytes left over")
-    start, _, stop = metadata.get("rows", f"0:{shape[0]}").partition(":")
-    offset = 8 + length + tensor["data_offsets"][0]
-    return _Shard(int(start), int(stop), path, metadata, dtype, shape, offset)

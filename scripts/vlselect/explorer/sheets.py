@@ -1,5 +1,6 @@
 """Thumbnails packed into sheets, so that a page loads a few images instead of thousands."""
 
+import io
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -34,4 +35,6 @@ def write_sheets(
             left, top = TILE * (i % ACROSS), TILE * (i // ACROSS)
             sheet.paste(tile, (left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2))
             yield name
-        sheet.save(folder / f"{start // per_sheet}.jpg", quality=82, optimize=True)
+        content = io.BytesIO()  # Pillow itself does not notice a disk that takes a part only
+        sheet.save(content, "JPEG", quality=82, optimize=True)
+        (folder / f"{start // per_sheet}.jpg").write_bytes(content.getvalue())

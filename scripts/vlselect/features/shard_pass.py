@@ -92,7 +92,8 @@ class ShardPass:
         """
         run, writers = self._arguments.run, {}
         for kind, (width, dtype, about) in kinds.items():
-            header = shard_header(run, self.rows, self.model, self._code, kind=kind, **about)
+            about = {"kind": kind, "samples": self.samples.digest, **about}
+            header = shard_header(run, self.rows, self.model, self._code, **about)
             path, shape = getattr(self._arguments, kind), (len(self.rows), width)
             writers[kind] = store.ShardWriter(path, shape, dtype, header)
         with ExitStack() as stack, log.timed(label):

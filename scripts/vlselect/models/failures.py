@@ -3,16 +3,21 @@
 import json
 import re
 import shlex
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import transformers
+from jinja2 import TemplateError, TemplateSyntaxError
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedConfig
 
-from vlselect.core.errors import InputError, MissingFileError, one_line
+from vlselect.core.errors import LIBRARY_ERRORS, InputError, MissingFileError, one_line
+from vlselect.models.chat import MaskError
 
+SLOWEST = 60  # seconds that a chat template may take for one conversation
 _POINTER = b"version https://git-lfs"
 _OBJECTS = {
     *("config.json", "generation_config.json", "processor_config.json"),
@@ -57,6 +62,52 @@ def explained(path: str, revision: str | None, *, own_code: bool) -> Iterator[No
         if own_code and fault is None:
             raise
         raise InputError(f"model {path!r} {_cause(error, fault)}") from error
+
+
+@contextmanager
+def rendering(path: str) -> Iterator[None]:
+    """Convert what goes wrong while a chat template renders in the block, and bound its time.
+
+    A template is a program that comes with the model. transformers runs it in a sandbox, without
+    files or the network, but without an end. The time is bounded in main threads only, where a
+    signal can stop it; those render in all our programs.
+
+    Raises
+    ------
+    MaskError
+        If it cannot render the conversation.
+    InputError
+        If it is broken, takes over `SLOWEST` seconds, or more memory than there is.
+    """
+    own = threading.current_thread() is threading.main_thread()
+
+    def stop(number: int, frame: object) -> None:
+        raise InputError(
+            f"{path}: its chat template takes over {SLOWEST:g} s for a conversation: compare the "
+            "file with the original's"
+        )
+
+    before = signal.signal(signal.SIGALRM, stop) if own else None
+    try:
+        if own:
+            signal.setitimer(signal.ITIMER_REAL, SLOWEST)
+        yield
+    except InputError:
+        raise
+    except TemplateSyntaxError as error:
+        raise InputError(
+            f"{path}: its chat template is broken or cut off ({one_line(error)}): compare the file "
+            "with the original's, and copy it again"
+        ) from error
+    except MemoryError as error:
+        raise InputError(f"{path}: its chat template takes more memory than there is") from error
+    except (TemplateError, *LIBRARY_ERRORS) as error:
+        what = f"the chat template cannot render the conversation: {one_line(error)}"
+        raise MaskError(what) from error
+    finally:
+        if own:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
 
 
 def find_fault(folder: Path) -> str | None:

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from vlselect.core.errors import InputError, MissingFileError, one_line
+from vlselect.core.errors import LIBRARY_ERRORS, InputError, MissingFileError, one_line
 from vlselect.models.vlm import VLM
 from vlselect.models.weights import WeightsError, require_same
 
@@ -123,13 +123,13 @@ def load_adapter(vlm: VLM, folder: str | Path, *, as_model: bool = False) -> VLM
     ------
     MissingFileError
         If the folder has no safetensors adapter (peft would unpickle another format).
+    InputError
+        If its config is not that of a LoRA adapter of this model.
     WeightsError
         If weights are missing, broken, or do not belong to the adapter.
     """
     path = _require_adapter(folder)
-    config = PeftConfig.from_pretrained(str(folder))
-    config.inference_mode = True  # frozen
-    model = PeftModel(vlm.model, config, autocast_adapter_dtype=not as_model)
+    model = _wrap(vlm.model, Path(folder), as_model)
     try:
         given = load_file(path, device=str(vlm.device))
     except SafetensorError as error:
@@ -137,10 +137,30 @@ def load_adapter(vlm: VLM, folder: str | Path, *, as_model: bool = False) -> VLM
         raise WeightsError(f"{path} is broken or cut off ({one_line(error)}): {cure}") from error
     embeddings = any(".base_layer." in name for name in given)  # peft saves adapted embeddings
     own = get_peft_model_state_dict(model, save_embedding_layers=embeddings)
-    require_same(path, convert_peft_adapter_state_dict_for_transformers(model, config, given), own)
+    given_names = convert_peft_adapter_state_dict_for_transformers(
+        model, model.active_peft_config, given
+    )
+    require_same(path, given_names, own)
     set_peft_model_state_dict(model, given)
     vlm.model = model.eval()
     return vlm
+
+
+def _wrap(model: nn.Module, folder: Path, as_model: bool) -> PeftModel:
+    """Wrap a model with the frozen adapter that a folder's config describes.
+
+    Of what else the config names, such as a base model or a module, nothing is opened.
+    """
+    try:
+        config = PeftConfig.from_pretrained(str(folder))
+        if not isinstance(config, LoraConfig):
+            raise TypeError(f"an adapter of the kind {config.peft_type}, not LORA")
+        config.inference_mode = True  # frozen
+        return PeftModel(model, config, autocast_adapter_dtype=not as_model)
+    except (OSError, *LIBRARY_ERRORS) as error:
+        cure = "delete the checkpoint to train it again, or copy it again"
+        path = folder / "adapter_config.json"
+        raise InputError(f"{path} describes no LoRA adapter ({one_line(error)}): {cure}") from error
 
 
 def _pattern(names: str | Sequence[str]) -> str:

@@ -1,8 +1,9 @@
 """One interface to any Hugging Face image-text-to-text model: encode, mask, collate.
 
-Every stage that runs a vision-language model does so through this module: conversations go in, padded batches with
-exact masks come out. The masks are located in the text rendered by the model's own chat template
-and mapped to tokens by the tokenizer's offsets, so no template needs special markers.
+Every stage that runs a vision-language model does so through this module: conversations go in,
+padded batches with exact masks come out. The masks are located in the text rendered by the model's
+own chat template and mapped to tokens by the tokenizer's offsets, so no template needs special
+markers.
 """
 
 import inspect
@@ -12,17 +13,17 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jinja2 import TemplateError, TemplateSyntaxError
 from PIL import Image
 from transformers import BatchFeature, PreTrainedTokenizerBase
 
 from vlselect.core.errors import LIBRARY_ERRORS, InputError, one_line
-from vlselect.models import chat, collation
+from vlselect.models import chat, collation, failures
 from vlselect.models.chat import PROCESSOR, MaskError, Refused, Span
 from vlselect.models.collation import SEQUENCES, Batch, Encoded
 from vlselect.pool.records import IMAGE_MARKER, Record, Turn
 
 MEDIA = {"image_token": "image", "boi_token": "image", "video_token": "video"}  # of processors
+LONGEST = 1 << 26  # characters of a rendered conversation
 TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")  # by which some models recognise image tokens
 
 logger = logging.getLogger(__name__)
@@ -208,15 +209,14 @@ class VLM:
         return self._apply_template(chat.with_strings(messages, self._strings))
 
     def _apply_template(self, messages: list[dict]) -> str:
-        try:
-            return self.processor.apply_chat_template(messages, tokenize=False)
-        except TemplateSyntaxError as error:
+        with failures.rendering(self.path):
+            text = self.processor.apply_chat_template(messages, tokenize=False)
+        if len(text) > LONGEST:
             raise InputError(
-                f"{self.path}: its chat template is broken or cut off ({one_line(error)}): compare "
-                "the file with the original's, and copy it again"
-            ) from error
-        except (TemplateError, TypeError) as error:
-            raise MaskError(f"the chat template cannot render the conversation: {error}") from error
+                f"{self.path}: its chat template makes {len(text)} characters of a conversation, "
+                f"over {LONGEST}: compare the file with the original's"
+            )
+        return text
 
     def _tokenise(
         self,

@@ -15,6 +15,7 @@ from vlselect.pool.embedded import content_name, is_embedded
 from vlselect.pool.rejection import Rejection, kind, parse_object, shorten
 
 __all__ = ["IMAGE_MARKER", "Record", "Rejection", "TaskRecord", "Turn", "parse_object"]
+LONGEST_ID = 4096  # characters
 ID_KEY = "id"  # of all records but those of a pool whose config names another
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -116,7 +117,7 @@ def sample_name(raw: str, id_key: str = ID_KEY) -> str:
     except (ValueError, RecursionError):
         return ""
     name = value.get(id_key) if isinstance(value, dict) else None
-    name = "" if name is None or isinstance(name, dict | list) else _text(name)
+    name = "" if name is None or isinstance(name, dict | list) else _text(name)[:LONGEST_ID]
     return name.encode("utf-8", "backslashreplace").decode()
 
 
@@ -149,6 +150,9 @@ def _build(
     name, source = _text(name), _source(value, source_key)
     if not name.strip():
         raise Rejection("no_id", f"{id_key!r} is empty")
+    if len(name) > LONGEST_ID:
+        detail = f"{id_key!r} is a text of {len(name)} characters, over {LONGEST_ID}"
+        raise Rejection("bad_id", detail)
     if any(ord(character) < 32 for character in name):
         raise Rejection("bad_id", f"{id_key!r} holds a control character: {shorten(name)}")
     if part is None:
@@ -178,7 +182,7 @@ def _source(value: dict, source_key: str | None) -> str | None:
     if not source_key:
         return None
     named, texts = value.get(source_key), value.get("texts")
-    if named is None and isinstance(texts, list):
+    if named is None and isinstance(texts, list) and texts and isinstance(texts[0], dict):
         named = texts[0].get(source_key)
     if isinstance(named, dict | list):
         raise Rejection("bad_type", f"{source_key!r} is {kind(named)}, not a text or a number")

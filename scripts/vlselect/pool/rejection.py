@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 
 from vlselect.core.errors import InputError
 
+DEEPEST = 64  # objects and lists in each other; Python stops at about 1,000, sooner in later stages
 LEFT_OUT = ("excluded", "contaminated")  # reasons of rejection that the config asks for
 
 # Keys for which null says that there is none. So does NaN, as pandas writes what is missing.
@@ -54,10 +55,13 @@ def parse_object(raw: str) -> dict:
         value = _decode(raw)
         if _MAY_BE_LONE.search(raw):
             _require_unicode(json.dumps(value, ensure_ascii=False), "a lone surrogate")
+        too_deep = raw.count("[") + raw.count("{") > DEEPEST and _is_deeper(value, DEEPEST)
     except json.JSONDecodeError as error:
         raise Rejection("invalid_json", f"{error.msg}, character {error.pos}") from error
-    except RecursionError as error:
-        raise Rejection("invalid_json", "values are nested too deeply") from error
+    except RecursionError:
+        too_deep = True
+    if too_deep:
+        raise Rejection("invalid_json", f"values are nested too deeply, over {DEEPEST} levels")
     if not isinstance(value, dict):
         raise Rejection("not_an_object", f"the record is {kind(value)}: {shorten(raw)}")
     return value
@@ -79,6 +83,17 @@ def kind(value: object) -> str:
 def shorten(text: str, width: int = 60) -> str:
     """Return a text in quotes, cut to `width` characters."""
     return repr(text if len(text) <= width else text[:width] + "…")
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Return whether more objects and lists than so many lie in each other."""
+    level = [value]
+    for _ in range(levels + 1):
+        parents = (item for item in level if isinstance(item, dict | list))
+        level = [x for p in parents for x in (p.values() if isinstance(p, dict) else p)]
+        if not level:
+            return False
+    return True
 
 
 def _decode(raw: str) -> object:

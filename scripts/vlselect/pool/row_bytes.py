@@ -65,12 +65,13 @@ class RowBytes:
 class _RowGroup:
     """One row group of a Parquet file."""
 
-    def __init__(self, file: pq.ParquetFile, group: int, columns: list[str]):
-        self._file, self._group, self._columns = file, group, columns
+    def __init__(self, path: Path, file: pq.ParquetFile, group: int, columns: list[str]):
+        self._path, self._file, self._group, self._columns = path, file, group, columns
         self.n_rows = file.metadata.row_group(group).num_rows
 
     def load(self) -> pa.Table:
-        return self._file.read_row_group(self._group, columns=self._columns)
+        with named(self._path):
+            return self._file.read_row_group(self._group, columns=self._columns)
 
 
 class _Mapped:
@@ -96,4 +97,4 @@ def _pieces(path: Path) -> list[_RowGroup] | list[_Mapped]:
             "%s has row groups of up to %d MB: in random order, every image reads a whole group",
             *(path, largest >> 20),
         )
-    return [_RowGroup(file, i, byte_columns(file.schema_arrow)) for i in groups]
+    return [_RowGroup(path, file, i, byte_columns(file.schema_arrow)) for i in groups]

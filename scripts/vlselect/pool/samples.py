@@ -10,7 +10,10 @@ import json
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
+from hashlib import blake2b
 from itertools import accumulate
 from pathlib import Path
 
@@ -18,8 +21,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlselect.core.arrow_files import named
 from vlselect.core.errors import InputError
-from vlselect.core.store import replacing
+from vlselect.core.store import as_cell, from_cell, replacing
 from vlselect.pool.image_roots import add_images_argument
 from vlselect.pool.records import Record, TaskRecord, content_digest, parse_record
 
@@ -58,14 +62,17 @@ class SamplesWriter:
 
     def __init__(self, path: str | Path, schema: pa.Schema = SCHEMA):
         self.n_rows = 0
-        self._schema, self._replacing = schema, replacing(path)
+        self._path, self._schema, self._stack = path, schema, ExitStack()
         self._waiting: dict[str, list] = {name: [] for name in schema.names}
 
     def __enter__(self) -> "SamplesWriter":
-        temporary = self._replacing.__enter__()
-        self._file = pq.ParquetWriter(
-            temporary, self._schema, compression="zstd", use_dictionary=["source"]
-        )
+        with ExitStack() as stack:
+            temporary = stack.enter_context(replacing(self._path))
+            options = {"compression": "zstd", "use_dictionary": ["source"]}
+            options["write_page_checksum"] = True
+            writer = pq.ParquetWriter(temporary, self._schema, **options)
+            self._file = stack.enter_context(writer)
+            self._stack = stack.pop_all()
         return self
 
     def write(self, record: Record, raw: str) -> None:
@@ -94,18 +101,24 @@ class SamplesWriter:
             values.clear()
 
     def __exit__(self, kind, error, trace) -> bool | None:
-        if kind is None and self._waiting["row"]:
-            self._flush()
-        self._file.close()
-        return self._replacing.__exit__(kind, error, trace)
+        if kind is not None:
+            return self._stack.__exit__(kind, error, trace)
+        with self._stack:
+            if self._waiting["row"]:
+                self._flush()
+        return None
 
 
 class Samples:
-    """A table of `n` samples, a file of the pool or of a task; row groups are read when needed."""
+    """A table of `n` samples, a file of the pool or of a task; row groups are read when needed.
+
+    Raises InputError, naming the file, if it is not there, broken or not what its checksums say.
+    """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self._file = pq.ParquetFile(path)
+        with named(self.path):
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
         metadata = self._file.metadata
         sizes = (metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
         self._starts = list(accumulate(sizes, initial=0))
@@ -115,12 +128,21 @@ class Samples:
     def __len__(self) -> int:
         return self.n
 
+    @cached_property
+    def digest(self) -> str:
+        """Digest (32 hexadecimal digits) of all ids and contents, in order."""
+        digest = blake2b(digest_size=16)
+        for name, content in self.frame(["sample_id", "digest"]).itertuples(index=False):
+            digest.update(f"{name}\0{content}\0".encode())
+        return digest.hexdigest()
+
     def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read all rows of some columns, or of all columns; KeyError if a column does not exist."""
         missing = set(columns or ()) - set(self._file.schema_arrow.names)
         if missing:
             raise InputError(f"{self.path} has no column {', '.join(sorted(missing))}")
-        return self._file.read(columns=columns and list(columns)).to_pandas()
+        with named(self.path):
+            return self._file.read(columns=columns and list(columns)).to_pandas()
 
     def records(self, rows: Iterable[int]) -> list[Record]:
         """Read the records at `rows`, in the order given; IndexError if a row does not exist."""
@@ -148,7 +170,8 @@ class Samples:
         """Read one row group, or return the kept one; the least recently used is dropped."""
         if group not in self._groups:
             columns = ["sample_id", "source", "images", "record"]
-            self._groups[group] = self._file.read_row_group(group, columns=columns)
+            with named(self.path):
+                self._groups[group] = self._file.read_row_group(group, columns=columns)
         self._groups.move_to_end(group)
         if len(self._groups) > KEPT_GROUPS:
             self._groups.popitem(last=False)
@@ -174,7 +197,7 @@ def read_ids(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".csv":
-            return [row["sample_id"] for row in csv.DictReader(io.StringIO(text))]
+            return [from_cell(row["sample_id"]) for row in csv.DictReader(io.StringIO(text))]
         if path.suffix != ".json":
             return [line.strip() for line in text.split("\n") if line.strip()]
         ids = json.loads(text)
@@ -186,6 +209,8 @@ def read_ids(path: Path) -> list[str]:
         raise InputError(f"{path} is not JSON: {error}") from error
     except KeyError as error:
         raise InputError(f"{path} has no column sample_id") from error
+    except csv.Error as error:
+        raise InputError(f"{path} is not CSV: {error}") from error
     if not isinstance(ids, list) or not all(type(name) in (str, int) for name in ids):
         raise InputError(f"{path} is not a JSON list of sample ids")
     return [str(name) for name in ids]
@@ -204,19 +229,21 @@ class RejectionWriter:
     """Write rejected.csv: a header, and one line per rejected record."""
 
     def __init__(self, path: str | Path, columns: Sequence[str] = REJECTED):
-        self._replacing, self._columns = replacing(path), columns
+        self._path, self._columns, self._stack = path, columns, ExitStack()
 
     def __enter__(self) -> "RejectionWriter":
-        temporary = self._replacing.__enter__()
-        self._file = temporary.open("w", encoding="utf-8", newline="", errors="backslashreplace")
-        self._csv = csv.writer(self._file, lineterminator="\n")
-        self._csv.writerow(self._columns)
+        with ExitStack() as stack:
+            temporary = stack.enter_context(replacing(self._path))
+            how = {"encoding": "utf-8", "newline": "", "errors": "backslashreplace"}
+            file = stack.enter_context(temporary.open("w", **how))
+            self._csv = csv.writer(file, lineterminator="\n")
+            self._csv.writerow(self._columns)
+            self._stack = stack.pop_all()
         return self
 
     def write(self, *values: object) -> None:
-        """Add one line."""
-        self._csv.writerow(values)
+        """Add one line, whose texts are no formulas (`as_cell`)."""
+        self._csv.writerow(map(as_cell, values))
 
     def __exit__(self, kind, error, trace) -> bool | None:
-        self._file.close()
-        return self._replacing.__exit__(kind, error, trace)
+        return self._stack.__exit__(kind, error, trace)

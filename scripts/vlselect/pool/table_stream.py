@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 from vlselect.core.arrow_files import named, open_arrow
 from vlselect.pool.embedded import detach
 
-PIECE = 1024  # rows
-PIECE_WITH_BYTES = 32  # rows, in a table that holds images
+PIECE = 32  # rows: with images in them, or with one long text that a dictionary holds once
 
 
 def read_rows(files: Sequence[str | Path], *, embedded: bool = True) -> Iterator[tuple[int, str]]:
@@ -45,16 +44,14 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a table in pieces."""
     if path.suffix == ".parquet":
         with pq.ParquetFile(path) as file:
-            rows = PIECE_WITH_BYTES if byte_columns(file.schema_arrow) else PIECE
-            yield from file.iter_batches(batch_size=rows)
+            yield from file.iter_batches(batch_size=PIECE)
         return
     reader = open_arrow(path)
-    rows = PIECE_WITH_BYTES if byte_columns(reader.schema) else PIECE
     stream = isinstance(reader, pa.RecordBatchReader)
     batches = reader if stream else map(reader.get_batch, range(reader.num_record_batches))
     for batch in batches:
-        for start in range(0, batch.num_rows, rows):
-            yield batch.slice(start, rows)
+        for start in range(0, batch.num_rows, PIECE):
+            yield batch.slice(start, PIECE)
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:

@@ -6,6 +6,7 @@ does not follow links.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,7 @@ _LONG_NAME, _PAX, _SPARSE = b"LxS"
 _WITHOUT_DATA = LINKS + b"3456"  # devices, folders, pipes
 _LONGEST_HEADER = 1 << 20  # bytes of a name or of pax keys
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
+_OCTAL, _DECIMAL = re.compile(rb"[0-7]+"), re.compile(rb"[0-9]{1,20}")
 
 Place = tuple[int, int]  # first byte and size; size -1 for a link
 
@@ -58,9 +60,15 @@ def _members(file: BinaryIO, path: str | Path) -> Iterator[tuple[int, str, int, 
     """Yield type, name, first byte and size of each member, with its long headers applied."""
     end = os.fstat(file.fileno()).st_size
     position, long = 0, {}
-    while position < end and (header := _header(file, path, position)):
+    while position < end:
+        file.seek(position)
+        header = _header(file, path, position)
+        if header is None:
+            return
         kind, size, name = header
         start = position + BLOCK
+        if size < 0 and kind not in _WITHOUT_DATA:
+            raise TarError(f"{path}, byte {position}: a member of no readable size")
         if kind in _LONG:
             if size > _LONGEST_HEADER:
                 raise TarError(f"{path}, byte {position}: a header of {size} bytes is too long")
@@ -70,13 +78,12 @@ def _members(file: BinaryIO, path: str | Path) -> Iterator[tuple[int, str, int, 
             elif kind == _PAX:
                 long |= _pax(content, path, start)
         else:
-            size = 0 if kind in _WITHOUT_DATA else int(long.get("size", size))
+            size = 0 if kind in _WITHOUT_DATA else long.get("size", size)
             if kind == _SPARSE or "sparse" in long:
                 raise TarError(f"{path}, byte {position}: a sparse file; pack without --sparse")
             yield kind, long.get("path", name).decode("utf-8", "surrogateescape"), start, size
             long = {}
         position = start + -(-size // BLOCK) * BLOCK
-        file.seek(position)
 
 
 def _header(file: BinaryIO, path: str | Path, position: int) -> tuple[int, int, bytes] | None:
@@ -109,10 +116,8 @@ def _number(field: bytes) -> int:
     """Read an octal field, or a binary one as GNU writes large sizes; -1 for anything else."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
-    try:
-        return int(field.strip(b" \0") or b"0", 8)
-    except ValueError:
-        return -1
+    digits = field.strip(b" \0") or b"0"
+    return int(digits, 8) if _OCTAL.fullmatch(digits) else -1
 
 
 def _pax(content: bytes, path: str | Path, position: int) -> dict:
@@ -120,12 +125,17 @@ def _pax(content: bytes, path: str | Path, position: int) -> dict:
     found: dict = {}
     while content:
         length, separator, _ = content.partition(b" ")
-        if not separator or not length.isdigit() or not len(length) < int(length) <= len(content):
+        known = separator and _DECIMAL.fullmatch(length)
+        if not known or not len(length) < int(length) <= len(content):
             raise TarError(f"{path}, byte {position}: a broken pax header")
         key, _, value = content[len(length) + 1 : int(length) - 1].partition(b"=")
         if key.startswith(b"GNU.sparse"):
             found["sparse"] = True
-        elif key in (b"path", b"size"):
-            found[key.decode()] = value
+        elif key == b"size":
+            if not _DECIMAL.fullmatch(value):
+                raise TarError(f"{path}, byte {position}: a broken size in a pax header")
+            found["size"] = int(value)
+        elif key == b"path":
+            found["path"] = value
         content = content[int(length) :]
     return found

@@ -22,6 +22,7 @@ import pandas as pd
 
 from vlselect.core.errors import InfeasibleError, InputError
 from vlselect.core.selection import Selection
+from vlselect.core.store import read_parquet
 from vlselect.pool.samples import Samples, read_ids, unknown_ids
 from vlselect.subsets.near_duplicate_lookup import NearDuplicates
 
@@ -287,7 +288,7 @@ def read_constraints(
         return None
     near_duplicates = None
     if duplicates is not None:
-        pairs = [pd.read_parquet(path)[["row_a", "row_b"]].to_numpy() for path in duplicates]
+        pairs = [read_parquet(path)[["row_a", "row_b"]].to_numpy() for path in duplicates]
         digests = samples.frame(["digest"])["digest"].to_numpy(object)
         near_duplicates = NearDuplicates(
             len(pool), np.concatenate(pairs) if pairs else None, digests

@@ -9,7 +9,7 @@ import pandas as pd
 
 from vlselect.core.errors import InputError
 from vlselect.core.refused import RowsOf, refused_in
-from vlselect.core.store import ShardedArray
+from vlselect.core.store import ShardedArray, read_parquet
 from vlselect.pool.samples import Samples
 
 Signal = pd.DataFrame | ShardedArray | RowsOf | dict[str, pd.DataFrame | ShardedArray]
@@ -62,13 +62,17 @@ def read_signals(
     Raises
     ------
     ValueError
-        If a name comes twice, formats are mixed, or a table does not fit the pool.
+        If a name comes twice, formats are mixed, or a table or array does not fit the pool.
     """
     signals: dict[str, Signal] = {}
     for name, *paths in filter(_has_path, single):
         kinds = {Path(path).suffix for path in paths}
         if kinds == {".safetensors"}:
-            _add(signals, name, ShardedArray(paths))
+            array = ShardedArray(paths)
+            if len(array) != n_pool:
+                where = f"{array.paths[0].parent} holds {len(array)} rows"
+                raise InputError(f"{where}, but the pool has {n_pool} samples")
+            _add(signals, name, array)
         elif kinds == {".parquet"} and len(paths) == 1:
             _add(signals, name, _read_table(paths[0], n_pool))
         else:
@@ -175,7 +179,7 @@ def _add(signals: dict, name: str, signal: Signal) -> None:
 
 
 def _read_table(path: str | Path, n_pool: int) -> pd.DataFrame:
-    frame = pd.read_parquet(path)
+    frame = read_parquet(path)
     _require_rows(str(path), frame, n_pool)
     return frame
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from vlselect.core.errors import InfeasibleError, InputError
+from vlselect.core.store import read_parquet
 from vlselect.subsets.constraints import Chosen
 
 logger = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ def read_tokens(paths: list[Path], n_pool: int) -> np.ndarray:
     """Read the tokens of each sample, int64 (n_pool,), from the tables of all shards."""
     if not paths:
         raise InputError("a budget in tokens needs the tables of the pool's tokens")
-    table = pd.concat([pd.read_parquet(path) for path in paths]).sort_values("row")
+    table = pd.concat([read_parquet(path) for path in paths]).sort_values("row")
     if not np.array_equal(table["row"].to_numpy(), np.arange(n_pool)):
         raise InputError(
             f"{paths[0]} and the other tables do not hold the tokens of {n_pool} samples"

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from vlselect.core.errors import InputError
+from vlselect.core.store import read_parquet
 from vlselect.tables import intervals
 from vlselect.tables.declarations import REFERENCE, UNTRAINED, Run
 from vlselect.tables.intervals import Interval, QuestionSpread, SeedSpread
@@ -39,7 +40,7 @@ def unit_score_reader(
 
     def read(run: Run, task: str) -> pd.Series | None:
         path = folder / names[_key(run)] / f"{task}.parquet"
-        table = pd.read_parquet(path, columns=["unit", "unit_score"])
+        table = read_parquet(path, columns=["unit", "unit_score"])
         table = table[table["unit"] >= 0].drop_duplicates("unit").set_index("unit")
         return table["unit_score"].sort_index() if len(table) else None
 

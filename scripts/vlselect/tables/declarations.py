@@ -271,8 +271,10 @@ def write_table(rows: Iterable[dict] | pd.DataFrame, table: str, path: Path) -> 
     if set(frame.columns) != set(columns):
         raise ValueError(f"table {table}: has columns {sorted(frame.columns)}, needs {columns}")
     frame = frame[columns]
+    texts = [column for column, (kind, _) in TABLES[table].items() if kind == "text"]
+    cells = frame.assign(**{column: frame[column].map(store.as_cell) for column in texts})
     with store.replacing(Path(path)) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+        cells.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
     return frame
 
 
@@ -290,6 +292,7 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
         raise InputError(f"{path}: has columns {list(frame.columns)}, needs {list(columns)}")
     for column, (kind, _) in columns.items():
         if kind == "text":
+            frame[column] = frame[column].map(store.from_cell)
             continue
         try:
             numbers = pd.to_numeric(frame[column].replace("", None)).astype(float)

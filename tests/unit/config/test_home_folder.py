@@ -41,7 +41,7 @@ def test_a_path_begins_at_home(home, key):
     for value in ("~/x/*.json", "~"):
         found = config(PATHS[key], key, value)
         assert expand_home(found, SCHEMA) == config(PATHS[key], key, home + value[1:])
-    for value in ("x/~", "./~/x", "owner/model", None):
+    for value in ("x/~", "./~/x", "owner/model", "$HOME/x", "${HOME}/x", None):
         found = config(PATHS[key], key, value)
         assert expand_home(found, SCHEMA) == config(PATHS[key], key, value)
 

@@ -93,3 +93,28 @@ def test_our_own_files_can_be_read(folder):
     assert paths or folder == "docs"
     for path in paths:
         read_yaml(path)
+
+
+LEVELS = zip("abcdefghi", "bcdefghij", strict=True)
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{last}'] * 9)}]\n" for last, name in LEVELS
+)
+BOMBS = {
+    "anchors": (LAUGHS, "aliases make more than 100000"),
+    "itself": ("a: &a [*a]", "an alias of what it is in"),
+    "itself, deeper": ("a: &a {b: [{c: *a}]}", "an alias of what it is in"),
+    "itself, merged": ("a: &a\n  <<: *a", "an alias of what it is in"),
+    "lists": ("a: " + "[" * 100_000 + "]" * 100_000, "line 1: .*nested"),
+    "mappings": ("\n".join("  " * i + "k:" for i in range(2000)), "line 6[45]: .*nested"),
+    "date": ("run: 2020-99-99", "month"),
+    "offset": ("run: 2020-01-01T00:00:00+99:99", "offset"),
+    "integer": ("run: " + "9" * 5000, "digits"),
+    "code": ("run: !!python/object/apply:os.system [ls]", "constructor"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_what_no_config_holds_is_refused(file, name):
+    text, problem = BOMBS[name]
+    with pytest.raises(ConfigError, match=rf"config\.yaml: .*{problem}"):
+        read_yaml(file(text))

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import tarfile
 import tracemalloc
 import zipfile
@@ -135,3 +136,10 @@ def test_one_object_in_place_of_a_list(tmp_path):
     path = write(tmp_path / "r.json", json.dumps({"data": RECORDS}, indent=1).encode())
     with pytest.raises(RecordsFileError, match="one JSON object, write the list of its records"):
         values(path)
+
+
+def test_a_pipe_or_a_device_is_no_file_of_records(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    for path in (tmp_path / "pipe.json", "/dev/zero", tmp_path):
+        with pytest.raises(InputError, match="is no plain file"):
+            values(path)

@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from random import Random
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from vlselect.core import store
+from vlselect.core.errors import InputError, MissingFileError
+from vlselect.core.store import read_parquet
 
 
 def write(folder, values, n_shards, **metadata):
@@ -160,6 +164,135 @@ def test_a_truncated_shard_is_an_error(tmp_path, values):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match="cut short"):
         store.ShardedArray([path])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_flipped_bit_is_never_read_as_values(tmp_path, values, seed):
+    """Wherever it is in a shard: in a value, in the header, in the header's length."""
+    random = Random(seed)
+    paths = write(tmp_path, values, 3, model="m", run="a")
+    content = paths[1].read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    for trial in range(150):
+        changed = bytearray(content)
+        changed[random.randrange(header if trial % 2 else len(content))] ^= 1 << random.randrange(8)
+        paths[1].write_bytes(changed)
+        try:
+            found = store.ShardedArray(paths)[:]
+        except InputError as error:
+            assert str(tmp_path) in str(error)
+        else:
+            np.testing.assert_array_equal(found, values)
+
+
+@pytest.mark.parametrize("row", [0, 63, 64, 110, 332])
+def test_a_flipped_bit_of_a_value_names_the_file_and_the_rows(tmp_path, values, row):
+    paths = write(tmp_path, values, 2)
+    array = store.ShardedArray(paths)
+    path = array.path_of(row)
+    content = bytearray(path.read_bytes())
+    own = row - int(array.metadata[paths.index(path)]["rows"].partition(":")[0])
+    content[len(content) - (len(array) - row if path == paths[1] else 192 - own) * 14] ^= 4
+    path.write_bytes(content)
+    begin = row // 64 * 64
+    for read in (lambda: array[:], lambda: list(array.blocks(128)), lambda: array[begin:]):
+        with pytest.raises(InputError, match=rf"{path.name} is broken: its rows {begin} to"):
+            read()
+
+
+@pytest.mark.parametrize("length", [0, 3, 8, 20, 150, -700, -1])
+def test_a_shard_of_any_other_length_is_refused(tmp_path, values, length):
+    (path,) = write(tmp_path, values, 1)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(InputError, match="shard-1-of-1"):
+        store.ShardedArray([path])
+
+
+HEADERS = [
+    b"[]",
+    b"{}",
+    b"{",
+    b"\xff",
+    b'{"values": 3}',
+    b'{"values": {"dtype": "F16"}}',
+    b"[" * 9999,
+]
+HEADERS += [
+    json.dumps(
+        {"__metadata__": m, "values": {"dtype": "U8", "shape": s, "data_offsets": o}}
+    ).encode()
+    for m, s, o in [
+        ({}, [10**30, 1], [0, 4]),
+        ({}, [-4], [0, 4]),
+        ({}, ["4"], [0, 4]),
+        ({}, [4], [4, 0]),
+        ({}, [2], [0, 4]),
+        ({}, [], [0, 4]),
+        ({"rows": "a:b"}, [4], [0, 4]),
+        ({"rows": 3}, [4], [0, 4]),
+        ({"refused": "["}, [4], [0, 4]),
+        ([], [4], [0, 4]),
+    ]
+]
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=range(len(HEADERS)))
+def test_a_header_that_is_none_names_the_file(tmp_path, header):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(InputError, match=r"a\.safetensors"):
+        _ = store.ShardedArray([path]).refused
+
+
+def test_a_shard_that_vanishes_is_named(tmp_path, values):
+    paths = write(tmp_path, values, 2)
+    array = store.ShardedArray(paths)
+    paths[1].unlink()
+    with pytest.raises(MissingFileError, match="shard-2-of-2"):
+        _ = array[:]
+    with pytest.raises(MissingFileError, match="shard-2-of-2"):
+        store.ShardedArray(paths)
+
+
+def test_shards_without_checksums_are_read(tmp_path, values):
+    """Those of earlier versions, and of other programs."""
+    save_file({"values": values}, tmp_path / "a.safetensors", {"rows": "0:333"})
+    np.testing.assert_array_equal(store.ShardedArray([tmp_path / "a.safetensors"])[:], values)
+
+
+@pytest.fixture
+def table(tmp_path):
+    frame = pd.DataFrame({"row": range(3000), "score": np.random.default_rng(0).normal(size=3000)})
+    store.write_parquet(frame, tmp_path / "scores.parquet")
+    return frame, tmp_path / "scores.parquet"
+
+
+@pytest.mark.parametrize("change", ["flip", "cut"])
+def test_a_table_that_changed_is_refused_by_its_name(table, change):
+    frame, path = table
+    content, random = path.read_bytes(), Random(0)
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    for _ in range(200):
+        changed = bytearray(content)
+        place = random.randrange(4, footer)
+        if change == "flip":
+            changed[place] ^= 1 << random.randrange(8)
+        else:
+            del changed[random.randrange(len(content)) :]
+        path.write_bytes(changed)
+        with pytest.raises(InputError, match=r"scores\.parquet"):
+            pd.testing.assert_frame_equal(read_parquet(path), frame)
+            raise InputError(f"{path} is read as it was")  # a bit that says nothing
+
+
+def test_a_table_that_is_gone_or_lacks_a_column_is_named(table):
+    frame, path = table
+    assert read_parquet(path, ["score"]).equals(frame[["score"]])
+    with pytest.raises(InputError, match=r"scores\.parquet: .*rank"):
+        read_parquet(path, ["row", "rank"])
+    path.unlink()
+    with pytest.raises(MissingFileError, match=r"scores\.parquet"):
+        read_parquet(path)
 
 
 def test_shared_header_values_have_to_agree(tmp_path, values):

@@ -9,7 +9,7 @@ from config_defaults import finetune_settings
 from usual_models import load_vlm
 
 from vlselect.checkpoints.finetune import train
-from vlselect.core.folders import replacing_directory
+from vlselect.core.store import replacing_directory
 from vlselect.models.checkpoint import load_checkpoint, save_checkpoint
 from vlselect.pool import images
 from vlselect.pool.samples import Samples

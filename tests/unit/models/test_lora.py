@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 from transformers import AutoModelForImageTextToText
 from usual_models import attach_lora, load_vlm
 
+from vlselect.core.errors import InputError
 from vlselect.models.checkpoint import weights_digest
 from vlselect.models.lora import language_linears, load_adapter
 
@@ -136,6 +138,38 @@ def test_folder_without_a_safetensors_adapter_is_refused(tiny_vlm, tmp_path):
     vlm = load_vlm(str(tiny_vlm), device="cpu")
     with pytest.raises(FileNotFoundError, match="holds no LoRA adapter"):
         load_adapter(vlm, tmp_path)
+
+
+STRANGE = {
+    "no JSON": "{",
+    "a list": "[]",
+    "no kind": "{}",
+    "an unknown kind": '{"peft_type": "EVIL"}',
+    "another kind": '{"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 2}',
+    "a rank that is none": '{"peft_type": "LORA", "r": "2", "target_modules": "all-linear"}',
+    "nothing adapted": '{"peft_type": "LORA", "target_modules": ["none"]}',
+    "settings of another start": '{"peft_type": "LORA", "init_lora_weights": "corda"}',
+}
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_a_config_that_is_none_of_ours_is_refused_by_its_name(tiny_vlm, tmp_path, what):
+    model = AutoModelForImageTextToText.from_pretrained(tiny_vlm)
+    attach_lora(model, rank=2, alpha=4, seed=0).save_pretrained(tmp_path)
+    (tmp_path / "adapter_config.json").write_text(STRANGE[what])
+    with pytest.raises(InputError, match=r"adapter_config\.json"):
+        load_adapter(load_vlm(str(tiny_vlm), device="cpu"), tmp_path)
+
+
+def test_an_adapter_of_another_base_goes_onto_ours(tiny_vlm, tmp_path):
+    """What the file names is not opened, asked for or imported."""
+    model = AutoModelForImageTextToText.from_pretrained(tiny_vlm)
+    attach_lora(model, rank=2, alpha=4, seed=0).save_pretrained(tmp_path)
+    path = tmp_path / "adapter_config.json"
+    config = json.loads(path.read_text()) | {"base_model_name_or_path": "https://example/evil"}
+    path.write_text(json.dumps(config | {"auto_mapping": {"parent_library": "antigravity"}}))
+    loaded = load_adapter(load_vlm(str(tiny_vlm), device="cpu"), tmp_path)
+    assert loaded.path == str(tiny_vlm) and "antigravity" not in sys.modules
 
 
 class Toy(nn.Module):

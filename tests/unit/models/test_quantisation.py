@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from usual_models import load_vlm
 
 from vlselect.checkpoints.finetune import prepare_model, train
-from vlselect.core.folders import replacing_directory
+from vlselect.core.store import replacing_directory
 from vlselect.features.forward_pass import extract_features
 from vlselect.models.checkpoint import load_checkpoint, merge_adapter, save_checkpoint
 from vlselect.models.loading import is_quantised

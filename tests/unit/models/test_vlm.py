@@ -1,6 +1,7 @@
 """The adapter: masks that decode to exactly the texts, padding on either side, refused models."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tiny_inputs import WORDS
 from usual_models import load_vlm
 
 from vlselect.core.errors import InputError
+from vlselect.models import failures
 from vlselect.models.chat import MaskError
 from vlselect.pool.records import Record, Turn
 
@@ -205,3 +207,39 @@ def test_whatever_a_processor_raises_names_the_sample_and_its_images(tiny_vlm, m
     with pytest.raises(MaskError, match="sample 'single': .* its images of 1x2: .*too") as caught:
         vlm.encode(SINGLE, [Image.new("RGB", (1, 2))])
     assert "\n" not in str(caught.value)
+
+
+PROGRAMS = {
+    "range": ("{% for i in range(10**9) %}x{% endfor %}", "Range too big"),
+    "loops": ("{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}", "takes over 0.5 s"),
+    "text": ("{{ 'a' * 3000 }}", "3000 characters"),
+    "recursion": ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
+    "division": ("{{ 1 / 0 }}", "division by zero"),
+    "attribute": ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "unsafe"),
+    "global": ("{{ cycler.__init__.__globals__.os.system('ls') }}", "unsafe"),
+    "change": ("{{ messages.append(1) }}", "unsafe"),
+    "file": ("{% include '/etc/passwd' %}", "no loader"),
+    "encoding": ("{{ 'x'.encode('utf-99') }}", "unknown encoding"),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_template_is_a_program_with_bounds(tiny_vlm, monkeypatch, name):
+    """Loading renders short conversations, so its template runs here."""
+    monkeypatch.setattr(failures, "SLOWEST", 0.5)
+    vlm, (template, problem) = load_vlm(str(tiny_vlm)), PROGRAMS[name]
+    monkeypatch.setattr(sys.modules[type(vlm).__module__], "LONGEST", 2000)
+    vlm.processor.chat_template = "{% set r = range(99999) %}" + template
+    with pytest.raises(InputError, match=f"chat template .*{problem}"):
+        vlm.encode_prompt(TEXT, [])
+
+
+def test_a_template_too_large_for_the_memory_is_refused(tiny_vlm, monkeypatch):
+    vlm = load_vlm(str(tiny_vlm))
+
+    def fail(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(vlm.processor, "apply_chat_template", fail)
+    with pytest.raises(InputError, match="chat template .*memory"):
+        vlm.encode_prompt(TEXT, [])

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from record_forms import IMAGE, write_saved, write_tar
 
+from vlselect.core.errors import InputError
 from vlselect.pool import images
 from vlselect.pool.embedded import content_name, locate
 from vlselect.pool.image_roots import ImageError, ImageRoots, add_images_argument
@@ -146,6 +147,19 @@ def test_a_table_that_changed_is_noticed(tmp_path):
     found = references([path])
     pq.write_table(pa.Table.from_pylist([rows()[1], rows()[0]]), path)
     assert reason(ImageRoots({None: path}), found[0]) == "unreadable_image"
+
+
+def test_a_table_that_broke_is_named(tmp_path):
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.Table.from_pylist(rows()), path, compression="zstd")
+    found, roots = references([path]), ImageRoots({None: path})
+    roots.require()
+    content = bytearray(path.read_bytes())
+    for place in range(4, len(content) // 2):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.parquet"):
+        roots.read(found[0])
 
 
 def test_row_groups_that_do_not_fit_are_read_again(tmp_path, monkeypatch):

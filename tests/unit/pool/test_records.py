@@ -213,6 +213,8 @@ def test_rejections(reason, value):
         ("invalid_json", '{"id": '),
         ("invalid_json", "{'id': 1}"),
         ("invalid_json", '{"a": ' + "[" * 100_000),
+        ("invalid_json", '{"note": ' + "[" * 65 + "]" * 65 + "}"),
+        ("invalid_json", '{"image": ' + "[" * 950 + "]" * 950 + ', "texts": []}'),
         ("invalid_unicode", r'{"id": "a", "note": "\ud800"}'),
         ("invalid_unicode", r'{"\udc00": "a"}'),
         ("invalid_unicode", '{"id": "\udcff"}'),
@@ -228,6 +230,30 @@ def test_rejected_texts(reason, raw):
     assert caught.value.reason == reason
     assert 5 < len(caught.value.detail) < 200 and caught.value.detail.isascii()
     assert isinstance(sample_name(raw), str)
+
+
+@pytest.mark.parametrize("texts", [[], ["a"], [None], [[1]], "a", 3, {"user": ["a"]}])
+def test_no_source_is_sought_in_texts_that_are_no_conversation(texts):
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    record = parse_record(json.dumps({"messages": turns, "texts": texts}), source_key="task")
+    assert record.source == "text"
+
+
+TALK = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "é" * 200_000, 10**4299], ids=["x", "é", "digits"])
+def test_an_id_has_a_length_that_tables_hold(name):
+    raw = json.dumps({"id": name, "messages": TALK})
+    with pytest.raises(Rejection, match="bad_id: 'id' is a text of [0-9]+ characters, over 4096"):
+        parse_record(raw)
+    assert len(sample_name(raw)) == 4096
+
+
+def test_nesting_is_allowed_up_to_a_depth():
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}] * 40
+    note = json.loads("[" * 60 + "]" * 60)
+    assert len(parse_record(json.dumps({"messages": turns, "note": note})).turns) == 80
 
 
 def test_surrogate_pairs_are_unicode():

@@ -3,6 +3,7 @@
 import csv
 import json
 import tracemalloc
+from random import Random
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -111,6 +112,34 @@ def test_an_error_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("read", [lambda s: s.frame(), lambda s: list(s.raw(range(s.n)))])
+def test_a_flipped_bit_is_never_a_record(tmp_path, read):
+    path, random = tmp_path / "samples.parquet", Random(0)
+    write(path, 20)
+    content = path.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    whole = read(Samples(path))
+    for _ in range(150):
+        changed = bytearray(content)
+        changed[random.randrange(4, footer)] ^= 1 << random.randrange(8)
+        path.write_bytes(changed)
+        try:
+            found = read(Samples(path))
+        except InputError as error:
+            assert str(path) in str(error)
+        else:
+            assert str(found) == str(whole)
+
+
+@pytest.mark.parametrize("length", [0, 3, 100, -1, -100])
+def test_a_table_of_another_length_is_refused(tmp_path, length):
+    write(tmp_path / "samples.parquet", 20)
+    content = (tmp_path / "samples.parquet").read_bytes()
+    (tmp_path / "samples.parquet").write_bytes(content[:length])
+    with pytest.raises(InputError, match=r"samples\.parquet"):
+        Samples(tmp_path / "samples.parquet")
+
+
 def test_an_empty_table(tmp_path):
     write(tmp_path / "s.parquet", 0)
     samples = Samples(tmp_path / "s.parquet")
@@ -126,6 +155,15 @@ def test_rejections_are_read_back_whatever_they_hold(tmp_path):
         found = list(csv.reader(file))
     assert found[0] == ["position", "sample_id", "reason", "detail"]
     assert found[1:] == [["0", 'a,"b"\nc', "bad_type", "é \\ud800"], ["1", "", "no_id", ""]]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "=cmd|'/c calc'!A1"])
+def test_no_spreadsheet_takes_an_id_for_a_formula(tmp_path, name):
+    with RejectionWriter(tmp_path / "r.csv") as writer:
+        writer.write(0, name, "bad_type", "detail")
+    with (tmp_path / "r.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file))[1] == ["0", f"'{name}", "bad_type", "detail"]
+    assert module.read_ids(tmp_path / "r.csv") == [name]
 
 
 def test_memory_does_not_grow_with_the_table(tmp_path, monkeypatch):
@@ -158,3 +196,17 @@ def test_records_have_the_values_of_the_table(tmp_path):
     assert [r.source for r in records] == ["t", "one", "t", "two"]
     assert records[2].images == ("two:f/4-0.png",)
     assert records[3].images == ("two:f/2-0.png", "two:f/2-1.png")
+
+
+def test_a_csv_file_of_ids_with_a_field_that_is_too_long_is_named(tmp_path):
+    (tmp_path / "ids.csv").write_text("sample_id\n" + "x" * 200_000)
+    with pytest.raises(InputError, match=r"ids\.csv is not CSV"):
+        module.read_ids(tmp_path / "ids.csv")
+
+
+def test_the_digest_is_of_ids_and_contents_in_order(tmp_path):
+    write(tmp_path / "a.parquet", 20)
+    write(tmp_path / "b.parquet", 20)
+    write(tmp_path / "c.parquet", 21)
+    digests = [Samples(tmp_path / f"{name}.parquet").digest for name in "abc"]
+    assert digests[0] == digests[1] != digests[2] and len(digests[0]) == 32

@@ -42,7 +42,7 @@ def write(path, kind):
 @pytest.mark.parametrize("piece", [1, 3, 32])
 @pytest.mark.parametrize("kind", ["parquet", "stream", "file"])
 def test_rows_are_json_without_bytes(tmp_path, monkeypatch, kind, piece):
-    monkeypatch.setattr(table_stream, "PIECE_WITH_BYTES", piece)
+    monkeypatch.setattr(table_stream, "PIECE", piece)
     found = list(read_rows([write(tmp_path / "a", kind), write(tmp_path / "b", kind)]))
     assert [row for row, _ in found] == list(range(100))
     for (row, raw), expected in zip(found, ROWS * 2, strict=True):
@@ -97,3 +97,37 @@ def test_a_table_cut_short_is_an_error(tmp_path):
     path.write_bytes(path.read_bytes()[:-700])
     with pytest.raises(ValueError, match=r"a\.arrow"):
         list(read_rows([path]))
+
+
+def not_unicode():
+    """Return a column of texts whose second one is not UTF-8, as other writers let pass."""
+    offsets = pa.py_buffer(b"".join(n.to_bytes(4, "little") for n in (0, 1, 2)))
+    return pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"a\xff")])
+
+
+UNREADABLE = {
+    "not UTF-8": not_unicode(),
+    "no date": pa.array([0, 2**62]).cast(pa.timestamp("us")),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_values_that_cannot_be_read_name_their_file(tmp_path, what):
+    path = tmp_path / "a.arrow"
+    table = pa.table({"x": UNREADABLE[what]})
+    with pa.ipc.new_stream(path, table.schema) as stream:
+        stream.write_table(table)
+    with pytest.raises(InputError, match=r"a\.arrow: "):
+        list(read_rows([path]))
+
+
+def test_a_long_text_that_a_table_holds_once_fills_no_memory(tmp_path):
+    """As Parquet's dictionaries do: 5 kB on disk, and once 4 GiB for a piece of 1,024 rows."""
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 2000, pa.int32()), ["x" * (1 << 20)])
+    options = {"compression": "zstd", "dictionary_pagesize_limit": 1 << 30, "store_schema": False}
+    pq.write_table(pa.table({"text": text}), tmp_path / "a.parquet", **options)
+    assert (tmp_path / "a.parquet").stat().st_size < 10_000
+    before = pa.total_allocated_bytes()
+    for _ in zip(range(3), rows := read_rows([tmp_path / "a.parquet"]), strict=False):
+        assert pa.total_allocated_bytes() - before < 200 << 20
+    rows.close()

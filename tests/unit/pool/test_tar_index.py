@@ -123,9 +123,35 @@ def test_sparse_files_are_refused(tmp_path):
         read_index(tmp_path / "b.tar")
 
 
-@pytest.mark.parametrize("header", [b"9 path=x", b"x path=x", b"10path=xx", b"3"])
+PAX = [b"9 path=x", b"x path=x", b"10path=xx", b"3", b"9" * 5000 + b" path=x\n"]
+PAX += [b"13 size=-512\n", b"11 size=0x9\n", b"11 size=1e3\n", b"8 size=\n"]
+
+
+@pytest.mark.parametrize("header", PAX, ids=lambda header: header[:12].decode())
 def test_a_broken_pax_header_is_refused(tmp_path, header):
     with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
         add(tar, "x", header, type=b"x")
     with pytest.raises(TarError, match="pax"):
         read_index(tmp_path / "a.tar")
+
+
+@pytest.mark.parametrize("kind", [b"0", b"x", b"L"])
+@pytest.mark.parametrize("size", [b"-0000001000", b"-7777777777", b"0o7", b"7_7", b"\xff" * 12])
+def test_a_size_that_is_none_is_refused(tmp_path, kind, size):
+    """A negative size once led back to the same header, for ever."""
+    header = bytearray(tarfile.TarInfo("x").tobuf(tarfile.USTAR_FORMAT))
+    header[156:157] = kind
+    header[124:136] = size.ljust(12, b"\0")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "a.tar").write_bytes(header + bytes(4096))
+    with pytest.raises(TarError, match=r"a\.tar, byte 0: .*size"):
+        read_index(tmp_path / "a.tar")
+
+
+@pytest.mark.parametrize("size", [2**33, 2**62, 2**80])
+def test_a_member_may_claim_to_be_larger_than_its_tar(tmp_path, size):
+    member = tarfile.TarInfo("x")
+    member.size = size
+    (tmp_path / "a.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    assert read_index(tmp_path / "a.tar") == {"x": (512, size)}

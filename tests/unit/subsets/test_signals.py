@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from array_files import write_shards
 
 from vlselect.core import store
+from vlselect.core.errors import InputError
 from vlselect.subsets import signals
 
 
@@ -13,22 +15,22 @@ def files(tmp_path):
     for name in ("a", "b"):
         pd.DataFrame({"row": range(3), "x": [1, 2, 3]}).to_parquet(tmp_path / f"{name}.parquet")
     pd.DataFrame({"cluster": range(2)}).to_parquet(tmp_path / "summary.parquet")
-    for start in (0, 64):
-        path, header = tmp_path / f"{start}.safetensors", {"rows": f"{start}:{start + 64}"}
-        with store.ShardWriter(path, (64, 2), np.float32, header) as writer:
-            writer.write(slice(None), np.full((64, 2), start))
+    for start, stop in ((0, 2), (2, 3)):
+        path, header = tmp_path / f"{start}.safetensors", {"rows": f"{start}:{stop}"}
+        with store.ShardWriter(path, (stop - start, 2), np.float32, header) as writer:
+            writer.write(slice(None), np.full((stop - start, 2), start))
     return lambda *names: [str(tmp_path / name) for name in names]
 
 
 def test_signals_by_format(files):
     single = [["table", *files("a.parquet")], ["free", *files("summary.parquet")]]
-    single += [["array", *files("64.safetensors", "0.safetensors")], ["absent"]]
+    single += [["array", *files("2.safetensors", "0.safetensors")], ["absent"]]
     several = [["tasks", *files("b.parquet", "a.parquet")], ["none"]]
     found = signals.read_signals(single, several, 3)
     assert list(found) == ["table", "free", "array", "tasks"]
     assert found["table"]["x"].tolist() == [1, 2, 3]
     assert found["free"]["cluster"].tolist() == [0, 1]
-    assert found["array"].shape == (128, 2)
+    assert found["array"].shape == (3, 2)
     assert list(found["tasks"]) == ["b", "a"]
 
 
@@ -70,3 +72,10 @@ def test_part_of_the_pool_is_numbered_anew(tmp_path):
     assert cut["tasks"]["t"]["influence"].tolist() == [0, 1, 2, 4]
     assert cut["summary"]["size"].tolist() == [3, 0, 1]
     assert given["summary"]["size"].tolist() == [4, 0, 2]
+
+
+def test_an_array_that_lacks_rows_of_the_pool_is_named(tmp_path):
+    """Its last shard is missing, say: what is there has no gap."""
+    paths = write_shards(tmp_path, np.zeros((200, 3), np.float32), 3)[1:]
+    with pytest.raises(InputError, match=rf"{tmp_path.name}.*holds 128 rows.* 200 samples"):
+        signals.read_signals([("features", *map(str, paths))], [], 200)

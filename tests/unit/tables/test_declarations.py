@@ -1,5 +1,6 @@
 """Writing and reading tables, and the names of runs."""
 
+import csv
 import math
 
 import pandas as pd
@@ -58,6 +59,17 @@ def test_texts_with_commas_quotes_and_lines_come_back(tmp_path):
     assert declarations.read_table(tmp_path / "t.csv", "vote_extremes")["question"].tolist() == [
         text
     ]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "'quoted", "\t=1", "'=1"])
+def test_a_formula_in_a_name_is_a_text_and_comes_back(tmp_path, name):
+    path, table = tmp_path / "a.csv", "subset_composition"
+    row = {c: "x" if kind == "text" else -1 for c, (kind, _) in declarations.TABLES[table].items()}
+    declarations.write_table([row | {"source": name}], table, path)
+    with path.open(newline="", encoding="utf-8") as file:
+        assert next(csv.DictReader(file))["source"][0] not in "=+-@\t"
+    found = declarations.read_table(path, table)
+    assert found["source"].tolist() == [name] and found["n"].tolist() == [-1]
 
 
 def test_an_empty_table_keeps_its_columns(tmp_path):

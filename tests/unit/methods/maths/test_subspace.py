@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from array_files import write_shards
+from array_files import poison, write_shards
 
 from performance.straightforward import svd_leverage
 from vlselect.core.store import ShardedArray
@@ -125,11 +125,8 @@ def test_bad_input_is_refused(tmp_path):
 
 
 def test_a_row_that_is_not_finite_is_named_if_it_counts(tmp_path):
-    path = write_shards(tmp_path, make_rows(), 1)[0]
-    values = np.memmap(path, np.float16, "r+", path.stat().st_size - 200 * 12 * 2, (200, 12))
-    values[150, 3] = np.nan  # past the writer's check
-    values.flush()
+    array = poison(ShardedArray(write_shards(tmp_path, make_rows(), 1)), 150)
     with pytest.raises(ValueError, match="row 150 is not finite"):
-        leverage(ShardedArray([path]), np.ones(200, bool))
-    scores = leverage(ShardedArray([path]), np.arange(200) != 150)
+        leverage(array, np.ones(200, bool))
+    scores = leverage(array, np.arange(200) != 150)
     assert np.isfinite(scores).sum() == 199

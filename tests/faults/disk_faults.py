@@ -1,0 +1,153 @@
+"""Trials of full disks: what is written is there as a whole, or not at all and named by an error.
+
+Needs a small tmpfs, which only the superuser mounts; unit tests limit the size of files instead.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pandas as pd
+from fault_trials import READ, REFUSED, Trials
+from matplotlib.figure import Figure
+from PIL import Image
+from safetensors.numpy import save_file
+
+from vlselect.core import store
+from vlselect.core.errors import InputError
+from vlselect.explorer.sheets import write_sheets
+from vlselect.pool.records import parse_record
+from vlselect.pool.samples import RejectionWriter, SamplesWriter
+
+VALUES = np.random.default_rng(0).normal(size=(640, 200)).astype(np.float32)
+FRAME = pd.DataFrame({"row": range(40_000), "score": np.random.default_rng(1).normal(size=40_000)})
+RAW = '{"id": "%d", "messages": [{"role": "user", "content": "%s"}, '
+RAW += '{"role": "assistant", "content": "a"}]}'
+RECORDS = [RAW % (i, np.random.default_rng(i).bytes(300).hex()) for i in range(1500)]
+
+
+def write_shard(path: Path) -> None:
+    """Write a shard, half of it refused."""
+    with store.ShardWriter(path, VALUES.shape, VALUES.dtype, {"rows": "0:640"}) as shard:
+        shard.write(slice(0, 320), VALUES[:320])
+        shard.refuse(np.arange(320, 640), "left_out")
+
+
+def write_samples(path: Path) -> None:
+    """Write a table of samples."""
+    with SamplesWriter(path) as samples:
+        for raw in RECORDS:
+            samples.write(parse_record(raw), raw)
+
+
+def write_rejected(path: Path) -> None:
+    """Write rejected.csv."""
+    with RejectionWriter(path) as rejected:
+        for i, raw in enumerate(RECORDS):
+            rejected.write(i, str(i), "bad_type", raw)
+
+
+def write_csv(path: Path) -> None:
+    """Write a CSV table."""
+    with store.replacing(path) as temporary:
+        FRAME.to_csv(temporary, index=False)
+
+
+def write_figure(path: Path) -> None:
+    """Write a figure as PNG."""
+    figure = Figure(figsize=(6, 6), dpi=100)
+    figure.add_subplot().imshow(VALUES)
+    with store.replacing(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def write_folder(path: Path) -> None:
+    """Write a checkpoint's folder."""
+    with store.replacing_directory(path) as folder:
+        store.write_json(RECORDS[:10], folder / "config.json")
+        save_file({"a": VALUES}, folder / "model.safetensors")
+
+
+def write_pictures(path: Path) -> None:
+    """Write the explorer's sheets of thumbnails."""
+    noise = (VALUES[:192, :192] * 40 + 128).clip(0, 255).astype(np.uint8)
+    with store.replacing_directory(path) as folder:
+        for _ in write_sheets(
+            [str(i) for i in range(60)], lambda n: Image.fromarray(noise), folder
+        ):
+            pass
+
+
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "shard": write_shard,
+    "samples": write_samples,
+    "rejected.csv": write_rejected,
+    "table": write_csv,
+    "parquet": lambda path: store.write_parquet(FRAME, path),
+    "json": lambda path: store.write_json(RECORDS, path),
+    "figure": write_figure,
+    "folder": write_folder,
+    "sheets": write_pictures,
+}
+
+
+def kind_of(number: int) -> str:
+    """Return what is written."""
+    return list(WRITERS)[number % len(WRITERS)]
+
+
+class DiskTrials(Trials):
+    """Trials on a tmpfs in `folder`; `seed` and a trial's number are all that it depends on."""
+
+    def __init__(self, folder: Path, seed: int, size: int = 8 << 20):
+        self._disk, self._seed, self._size = folder / "disk", seed, size
+        self._disk.mkdir(parents=True)
+        self._whole = {}
+        for name, write in WRITERS.items():
+            write(folder / name)
+            self._whole[name] = content(folder / name)
+
+    def __enter__(self) -> "DiskTrials":
+        command = ["mount", "-t", "tmpfs", "-o", f"size={self._size}", "tmpfs", self._disk]
+        subprocess.run(command, check=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        subprocess.run(["umount", self._disk], check=True)
+
+    def __call__(self, number: int) -> str:
+        random, name = Random(f"{self._seed} {number}"), kind_of(number)
+        for old in self._disk.iterdir():
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+        path, ballast = self._disk / name, self._disk / "ballast"
+        whole = self._whole[name]
+        room = int(random.random() * 2.4 * sum(map(len, whole.values())))
+        before = random.random() < 0.3 and name not in ("folder", "sheets")
+        if before:
+            path.write_bytes(b"old")
+        with ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, self._free() - room // 4096 * 4096)
+        try:
+            WRITERS[name](path)
+        except InputError as error:
+            assert str(self._disk) in str(error) and name in str(error), str(error)
+            left = {p.name for p in self._disk.iterdir()} - {"ballast"}
+            assert left == ({name} if before else set()), left
+            assert not before or path.read_bytes() == b"old"
+            return REFUSED
+        assert content(path) == whole
+        return READ
+
+    def _free(self) -> int:
+        found = os.statvfs(self._disk)
+        return found.f_bavail * found.f_frsize
+
+
+def content(path: Path) -> dict[str, bytes]:
+    """Return the files of a folder, or of a file alone."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return {file.name: file.read_bytes() for file in files}

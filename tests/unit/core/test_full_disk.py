@@ -1,0 +1,35 @@
+"""A disk that takes no more: nothing half written is left, and the error names what was written.
+
+Here the system limits the size of a file, which needs no disk of its own; `make test-faults` fills
+real ones.
+"""
+
+import resource
+from contextlib import contextmanager
+
+import pytest
+from disk_faults import WRITERS, content
+
+from vlselect.core.errors import InputError
+
+
+@contextmanager
+def files_of_at_most(size):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_disk_is_named_and_leaves_what_was_there(tmp_path, name, share):
+    WRITERS[name](tmp_path / name)
+    before = content(tmp_path / name)
+    problem = pytest.raises(InputError, match=rf"{name}.* cannot be written: File too large")
+    with problem, files_of_at_most(int(share * max(map(len, before.values())))):
+        WRITERS[name](tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert content(tmp_path / name) == before
