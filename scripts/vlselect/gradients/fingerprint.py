@@ -9,9 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from safetensors import safe_open
-
 from vlselect.core.errors import InputError
+from vlselect.core.shard_files import open_shard
 
 KEY = "projection"  # in a shard's header
 PROBE = "probe"  # in a fingerprint: what the map does, rather than what it was made from
@@ -63,8 +62,7 @@ def require_like_finished(path: str | Path, header: Mapping[str, str]) -> None:
     """
     own = json.loads(header[KEY])
     for other in sorted(set(Path(path).parent.glob("shard-*-of-*.safetensors")) - {Path(path)}):
-        with safe_open(other, "np") as file:
-            found = file.metadata() or {}
+        found = open_shard(other).metadata
         theirs = json.loads(found.get(KEY, "{}"))
         same = all(found.get(key) == header[key] for key in header if key != KEY)
         if same and theirs != own and theirs | {PROBE: ""} == own | {PROBE: ""}:

@@ -32,7 +32,7 @@ class Representation(NamedTuple):
     run: Pass
 
 
-def representation(kind: str, model: nn.Module, positions: str | None = None) -> Representation:
+def representation(kind: str, model: nn.Module, positions: str | None) -> Representation:
     """Return the representation of a kind; `positions` are those of `hidden_and_losses`."""
     if kind == "hidden":
         run = partial(hidden_and_losses, positions=positions)
