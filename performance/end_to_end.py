@@ -25,7 +25,7 @@ from models import Subject, options, subjects
 from vlselect.core import store
 from vlselect.features.parts import Part
 from vlselect.gradients import projection
-from vlselect.gradients.per_sample import PerSampleGradients
+from vlselect.gradients.per_sample import PerSampleGradients, project_gradients
 from vlselect.models import batching
 
 SIZES = {"tiny": 64, "larger": 16}
@@ -55,7 +55,9 @@ def ours(subject: Subject, kind: str, dim: int, out: Path) -> torch.Tensor:
     part = Part("pool", samples, str(subject.root), str(path))
     with PerSampleGradients(subject.vlm.model) as per_sample:
         phi = make_projection(kind, per_sample.size, dim)
-        collect_gradients.write_shard(arguments, part, {}, per_sample, phi, subject.vlm)
+        passes = functools.partial(project_gradients, per_sample=per_sample, projection=phi)
+        source = collect_gradients.Source(phi.dim, projection.fingerprint(phi), passes)
+        collect_gradients.write_shard(arguments, part, {}, source, subject.vlm)
     return torch.from_numpy(store.ShardedArray([path])[:n].astype("float32"))
 
 
