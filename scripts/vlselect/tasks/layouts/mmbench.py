@@ -81,14 +81,17 @@ def question(name: str, entry: Entry) -> Question:
 
 
 def _rows(questions: str | list[str]) -> Iterator[dict[str, str]]:
-    csv.field_size_limit(sys.maxsize)
-    for path in paths(questions):
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, delimiter="\t", restval="")
-            missing = set(COLUMNS) - set(table.fieldnames or ())
-            if missing:
-                raise InputError(f"{path} has no column {', '.join(sorted(missing))}")
-            yield from table
+    limit = csv.field_size_limit(sys.maxsize)  # of the process, not of one reader
+    try:
+        for path in paths(questions):
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                table = csv.DictReader(file, delimiter="\t", restval="")
+                missing = set(COLUMNS) - set(table.fieldnames or ())
+                if missing:
+                    raise InputError(f"{path} has no column {', '.join(sorted(missing))}")
+                yield from table
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _options(row: dict[str, str]) -> list[str]:
