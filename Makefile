@@ -9,7 +9,10 @@ SEED ?= 0
 TRIAL ?= 512
 OUT ?= my.yaml
 upper = $(shell echo $(1) | tr a-z A-Z)
-BUDGET ?= ratio-$(RATIO)
+BUDGET ?= ratio-$(or $(RATIO),$(error RATIO is empty: say which share of the pool, as in RATIO=0.2))
+CARD = $(or $(METHOD),$(error METHOD is empty: say whose subset, as in METHOD=icons))/$(BUDGET)_seed-$(SEED).md
+# The value of a variable as one word of the shell, whatever is in it.
+quoted = '$(subst ','\'',$(value $(1)))'
 PIP := pip install --quiet --disable-pip-version-check
 PYTEST := HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 # A CONFIG that is given with -C is the caller's, as are the paths in it: it is run in the caller's folder.
@@ -53,10 +56,10 @@ docs: $(VENV)/.installed-dev ## write the documentation as a site to site/index.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 init: $(VENV)/.installed ## look at your data, write a first config: RECORDS=… IMAGES=… MODEL=… [TASKS="name=val,test,metric …"] [OUT=my.yaml]
-	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/start_config.py" --out "$(OUT)" \
-		$(foreach name,records images model revision,$(if $($(call upper,$(name))),--$(name) "$($(call upper,$(name)))")) \
+	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/start_config.py" --out $(call quoted,OUT) \
+		$(foreach name,records images model revision,$(if $(value $(call upper,$(name))),--$(name) $(call quoted,$(call upper,$(name))))) \
 		$(foreach task,$(TASKS),--task "$(task)")
-	@said=$$($(SNAKEMAKE) -n --configfile "$(OUT)" 2>&1) && echo "A dry run accepts it." || { echo "$$said"; exit 1; }
+	@said=$$($(SNAKEMAKE) -n --configfile $(call quoted,OUT) 2>&1) && echo "A dry run accepts it." || { echo "$$said"; exit 1; }
 
 trial: $(VENV)/.installed ## run everything on few samples, as results/<run>-trial-<n>/: CONFIG=my.yaml [TRIAL=512]
 	$(SNAKEMAKE) --cores all --configfile "$(FILE)" --config trial=$(or $(TRIAL),$(error TRIAL is empty: say how many samples))
@@ -78,7 +81,7 @@ report: $(VENV)/.installed ## write explorer.html on the samples and report.html
 	else echo "explorer.html is there; report.html shows figures, which \`snakemake all\` makes"; fi
 
 card: $(VENV)/.installed ## write a dataset card beside a subset: METHOD=icons RATIO=0.2 [SEED=0] CONFIG=my.yaml
-	$(SNAKEMAKE) --cores all --configfile "$(FILE)" -- $(RESULTS)/subsets/$(METHOD)/$(BUDGET)_seed-$(SEED).md
+	$(SNAKEMAKE) --cores all --configfile "$(FILE)" -- $(RESULTS)/subsets/$(CARD)
 
 figures: $(VENV)/.installed ## draw the figures from the tables: CONFIG=my.yaml
 	$(SNAKEMAKE) figures --cores all --configfile "$(FILE)"

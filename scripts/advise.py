@@ -86,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         config = read_yaml(configfile)
     except ConfigError as error:
         raise SystemExit(str(error)) from error
+    if not isinstance(config, Mapping) or not isinstance(config.get("run"), str):
+        raise SystemExit(f"{configfile} names no `run`: the folder below results/")
     results = find_run(config, configfile)
     try:
         lines = advise(gather(results, config)).lines()

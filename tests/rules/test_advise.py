@@ -107,6 +107,13 @@ def test_no_run_at_all_is_an_error_that_says_what_to_do(folder):
     assert "make trial CONFIG=my.yaml" in said
 
 
+@pytest.mark.parametrize("text", ["pool: {}\n", "- run\n", "run: 3\n", ""])
+def test_a_config_without_a_run_is_an_error(text, folder):
+    (folder / "other.yaml").write_text(text)
+    with pytest.raises(SystemExit, match=r"other\.yaml names no `run`"):
+        advise.main(["--configfile", "other.yaml"])
+
+
 def test_tables_that_say_nothing_are_an_error(folder):
     (folder / "results/mine/tables").mkdir(parents=True)
     with pytest.raises(SystemExit, match="results/mine: neither its pool nor its tables say"):

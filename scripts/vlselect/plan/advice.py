@@ -24,6 +24,7 @@ WRONG = 0.02  # the same of wrong answers
 STEP = 0.05  # shares of a gate are multiples of it
 DEAR = 50  # percent of the cost of finetuning on the whole pool
 LONG = 24  # hours
+WITHOUT_MODEL = ("full", "random", "mcl")  # of the methods that it may name
 
 
 @dataclass
@@ -93,6 +94,8 @@ def advise(given: Evidence) -> Advice:
     method = _affordable(given, _measured(given, method, advice), advice)
     if not method:
         raise InputError("neither its pool nor its tables say which method fits")
+    if given.model == Evidence.model and method.partition(":")[0] not in WITHOUT_MODEL:
+        advice.more.append(f"models: {{{given.model}: {{path: <folder or hub id>}}}}")
     return advice._replace(method=method)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,20 @@ def test_an_empty_size_does_not_start_the_whole_run():
         ["make", "-n", "trial", "TRIAL="], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode and "TRIAL is empty" in done.stderr
+
+
+@pytest.mark.parametrize(("lacks", "has"), [("METHOD", "RATIO=0.2"), ("RATIO", "METHOD=icons")])
+def test_a_card_of_nothing_is_not_asked_for(lacks, has):
+    done = subprocess.run(["make", "-n", "card", has], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode and f"{lacks} is empty" in done.stderr
+
+
+def test_a_path_may_have_any_character(tmp_path):
+    records = f'{tmp_path}/it\'s $HOME, a "b" $(x) \\ `y`.json'
+    done = make("-n", "init", f"RECORDS={records}", f"OUT={tmp_path}/o'$o.yaml")
+    program = done.partition('start_config.py" ')[2].partition("\nsaid=")[0]
+    words = shlex.split(program.replace("\\\n", " "))
+    assert words[:4] == ["--out", f"{tmp_path}/o'$o.yaml", "--records", records]
 
 
 def elsewhere(folder, *arguments, flags=("-C", str(ROOT))):

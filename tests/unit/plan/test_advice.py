@@ -62,7 +62,7 @@ def make_cost(**seconds):
 
 
 def advice(**given):
-    return advise(Evidence(budget=40, **given))
+    return advise(Evidence(**{"budget": 40, "model": "small"} | given))
 
 
 def line_with(found, *words):
@@ -124,6 +124,16 @@ def test_without_validation_samples_the_pool_alone_decides_and_how_long_passes_t
     long = advice(pool=make_pool(), cost=make_cost(extract_features=7200), whole=100, trial=True)
     assert (short.method, long.method) == ("coincide: {}", "mcl: {}")
     assert "about 200 device-hours" in line_with(long, "tables/cost.csv")
+
+
+def test_a_method_that_reads_a_model_comes_with_one():
+    line = "models: {<model>: {path: <folder or hub id>}}"
+    assert advise(Evidence(pool=make_pool())).more[-1] == line
+    assert advise(Evidence(pool=make_pool(), validation=VALIDATION)).more[-1] == line
+    named = advise(Evidence(pool=make_pool(), model="small"))
+    slow = advise(Evidence(pool=make_pool(), cost=make_cost(extract_features=1e6)))
+    assert slow.method == "mcl: {}"
+    assert line not in named.more + slow.more
 
 
 @pytest.mark.parametrize(("wrong", "share"), [(0, None), (12, "0.15"), (25, "0.25")])
