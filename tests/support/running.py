@@ -7,20 +7,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+from warm_python import warm_python
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/workflow"  # where the tests' configs are
 REAL_VQA = ROOT.parent / "shared/data/real_vqa"
 
 
 def snakemake(
-    directory: Path, config: Path | None, *arguments: str, root: Path = ROOT, **environment: str
+    directory: Path,
+    config: Path | None,
+    *arguments: str,
+    root: Path = ROOT,
+    warm: bool = True,
+    **environment: str,
 ) -> subprocess.CompletedProcess:
     """Run the workflow of `root` in `directory`; its output is text, stderr in stdout.
 
-    Without a config it takes the embedded default. Jobs use the Python that runs the tests.
+    Without a config it takes the embedded default. Jobs use the Python that runs the tests: if
+    `warm` and the environment is as it is, in processes that have imported its libraries.
     """
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile"]
+    python = warm_python() if warm and not environment else sys.executable
+    path = os.pathsep.join([str(Path(python).parent), os.environ["PATH"]])
+    command = [python, "-m", "snakemake", "--snakefile", root / "Snakefile"]
     command += ["--directory", directory, "--workflow-profile", root / "profiles/default"]
     command += ["--configfile", config] if config else []
     return subprocess.run(

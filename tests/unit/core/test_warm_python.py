@@ -1,0 +1,64 @@
+"""The warm `python` does what `python` does: output, status, folder, environment, signals."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from warm_python import warm_python
+
+ENDS = {
+    "in order": "print('out'); print('err', file=sys.stderr)",
+    "with a status": "sys.exit(3)",
+    "with a message": "sys.exit('why')",
+    "with an error": "raise ValueError('why')",
+    "after its threads": "threading.Timer(0.1, print, ['late']).start()",
+    "with what it registered": "atexit.register(print, 'last'); print('first')",
+    "killed": "os.kill(os.getpid(), signal.SIGKILL)",
+    "on a signal": "os.kill(os.getpid(), signal.SIGTERM)",
+}
+SEEN = "print(os.getcwd(), os.environ['SEEN'], sys.argv, sys.path[0], __file__, sys.stdin.read())"
+IMPORTS = "import atexit, os, signal, sys, threading\n"
+
+
+def run(python: str, folder, *arguments: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [python, *arguments], cwd=folder, capture_output=True, text=True, check=False, **options
+    )
+
+
+@pytest.mark.parametrize("code", ENDS.values(), ids=ENDS)
+def test_a_program_ends_as_in_a_process_of_its_own(code, tmp_path):
+    (tmp_path / "program.py").write_text(IMPORTS + code)
+    warm, fresh = (run(p, tmp_path, "program.py") for p in (warm_python(), sys.executable))
+    assert (warm.returncode, warm.stdout) == (fresh.returncode, fresh.stdout)
+    assert warm.stderr.splitlines()[-1:] == fresh.stderr.splitlines()[-1:]
+
+
+def test_a_program_sees_its_own_surroundings(tmp_path):
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside/program.py").write_text(IMPORTS + SEEN)
+    options = {"input": "text", "env": {**os.environ, "SEEN": "yes"}}
+    arguments = ("inside/program.py", "--flag", "a b")
+    warm, fresh = (run(p, tmp_path, *arguments, **options) for p in (warm_python(), sys.executable))
+    assert "yes" in fresh.stdout and "text" in fresh.stdout
+    assert warm.stdout == fresh.stdout.replace("['inside", f"['{tmp_path}/inside")
+
+
+def test_libraries_are_there_already(tmp_path):
+    (tmp_path / "program.py").write_text("import sys\nprint('torch' in sys.modules)")
+    assert run(warm_python(), tmp_path, "program.py").stdout == "True\n"
+    assert run(sys.executable, tmp_path, "program.py").stdout == "False\n"
+
+
+def test_a_launcher_that_is_told_to_end_ends_its_job(tmp_path):
+    code = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)"
+    (tmp_path / "program.py").write_text(code)
+    command = [warm_python(), "program.py"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as launcher:
+        job = os.pidfd_open(int(launcher.stdout.readline()))
+        launcher.terminate()
+        assert launcher.wait() == -signal.SIGTERM
+        assert launcher.stdout.read() == ""  # closed: the job, which had it too, has ended
+    os.close(job)
