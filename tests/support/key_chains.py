@@ -58,6 +58,7 @@ MAIN = [
     ("check_tests answer_by_majority", "tasks.alpha.metric_options"),
     ("run_benchmarks run_benchmarks_pretrained", "tasks.alpha.max_new_tokens"),
     ("run_benchmarks run_benchmarks_pretrained", "generate.max_new_tokens"),
+    ("run_benchmarks", "generate.merge_adapters"),
     ("compute_influence", "tasks.left.group methods.icons.keep_matrix"),
     (
         "make_task",

@@ -65,6 +65,12 @@ def _trainings(config: Mapping) -> Iterator[str]:
                     f"{section}.adapter: none, but models.{name}.quantisation is "
                     f"{model['quantisation']}: quantised weights cannot be trained; use lora"
                 )
+            merged = section == "finetune" and config["generate"]["merge_adapters"]
+            if merged and model["quantisation"]:
+                yield (
+                    f"generate.merge_adapters: true, but models.{name}.quantisation is "
+                    f"{model['quantisation']}: nothing is added to quantised weights; leave it out"
+                )
             if settings.processes > 1 and ":" in model["device"]:
                 yield (
                     f"{section}.processes: {settings.processes}, but models.{name}.device is "

@@ -19,6 +19,7 @@ GOOD = {
         "small": MODEL | {"quantisation": "4bit"},
     },
     "finetune": FINETUNE,
+    "generate": {"merge_adapters": False},
     "gradients": {
         "model": "target",
         "representation": "lora",
@@ -78,6 +79,10 @@ def test_a_good_config_passes(config):
         (
             changed(experiments__main__models=["small"], finetune={"adapter": "none"}),
             r"finetune\.adapter: none, but models\.small\.quantisation is 4bit",
+        ),
+        (
+            changed(experiments__main__models=["small"], generate={"merge_adapters": True}),
+            r"generate\.merge_adapters: true, but models\.small\.quantisation is 4bit",
         ),
         (
             changed(models__target__device="cuda:1", finetune={"processes": 2}),
