@@ -61,8 +61,9 @@ init: $(VENV)/.installed ## look at your data, write a first config: RECORDS=…
 trial: $(VENV)/.installed ## run everything on few samples, as results/<run>-trial-<n>/: CONFIG=my.yaml [TRIAL=512]
 	$(SNAKEMAKE) --cores all --configfile "$(FILE)" --config trial=$(or $(TRIAL),$(error TRIAL is empty: say how many samples))
 
-plan: $(VENV)/.installed ## say what a run will take, extrapolated from two trials: CONFIG=my.yaml [TRIAL=512]
-	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/plan_run.py" --configfile "$(FILE)" --trial $(TRIAL) -- --cores all
+plan: $(VENV)/.installed ## say what a run will take, by two trials, or on a device, estimated: CONFIG=my.yaml [TRIAL=512] [DEVICE=h100-80g] [CARDS=1] [SAMPLES=665298]
+	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/plan_run.py" --configfile "$(FILE)" --trial $(TRIAL) \
+		$(if $(DEVICE),--device $(DEVICE) --cards $(or $(CARDS),1)) $(if $(SAMPLES),--samples $(SAMPLES)) -- --cores all
 
 advise: $(VENV)/.installed ## say which method fits the pool of a run or of its trial, and why: CONFIG=my.yaml
 	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/advise.py" --configfile "$(FILE)"

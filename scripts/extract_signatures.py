@@ -45,9 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             writer.write(
                 rows[~pictured] - run.rows.start, np.zeros((sum(~pictured), writer.shape[1]))
             )
-        extract = partial(
-            extract_signatures, model, decoder, layers=layers, faults=run.faults
-        )
+        extract = partial(extract_signatures, model, decoder, layers=layers, faults=run.faults)
         trial = run.trial(extract, run.pictured)
         for batch in run.batches(rows[pictured].tolist(), "signatures", trial=trial):
             values = extract(batch)

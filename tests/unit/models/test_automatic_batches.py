@@ -95,9 +95,7 @@ def on_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("prompts", [False, True])
-def test_shards_have_the_same_limit_and_batches_as_the_whole(
-    tiny_vlm, tiny_pool, on_gpu, prompts
-):
+def test_shards_have_the_same_limit_and_batches_as_the_whole(tiny_vlm, tiny_pool, on_gpu, prompts):
     samples, root = Samples(tiny_pool / "samples.parquet"), tiny_pool / "images"
     memory, run = on_gpu(100_000)
     found, limits = [], []
