@@ -199,7 +199,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if config.get("cached") or config.get("given"):
         dry_run(configfile, "--config", f"trial={n}")  # says why there is none
     if arguments.device:
-        on_device(arguments, config)
+        try:
+            on_device(arguments, config)
+        except InputError as error:
+            raise SystemExit(str(error)) from error
         return
     run = dry_run(configfile)
     unknown = partial(by_trials, {}, {})
