@@ -28,7 +28,7 @@ LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
 BARE_llama-factory := llamafactory==0.9.5
 
-.PHONY: help demo test check docs init trial plan advise status report card figures test-cpus test-faults test-loaders \
+.PHONY: help demo test check docs init trial plan advise status report card figures test-gpu test-cpus test-faults test-loaders \
 	test-conda test-slurm size performance clean
 
 help: ## list what there is to make
@@ -83,6 +83,10 @@ card: $(VENV)/.installed ## write a dataset card beside a subset: METHOD=icons R
 
 figures: $(VENV)/.installed ## draw the figures from the tables: CONFIG=my.yaml
 	$(SNAKEMAKE) figures --cores all --configfile "$(FILE)"
+
+test-gpu: $(VENV)/.installed-dev ## run every pass on this machine's GPU against the CPU, and print speed and memory
+	@$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("no GPU that this torch can use (docs/environments.md)")'
+	$(PYTEST) tests/gpu
 
 test-cpus: $(VENV)/.installed-dev ## run the unit tests under every set of instructions that this CPU has
 	HF_HUB_OFFLINE=1 $(BIN)/python tests/support/run_on_cpus.py -- -n 2 tests/unit

@@ -53,7 +53,9 @@ def on_gpu(monkeypatch):
                 patch.setattr(module, "load_pretrained", moved)
             read = lora.load_file
             patch.setattr(
-                lora, "load_file", lambda path, device: {k: v.to(device) for k, v in read(path).items()}
+                lora,
+                "load_file",
+                lambda path, device: {k: v.to(device) for k, v in read(path).items()},
             )
             yield
 

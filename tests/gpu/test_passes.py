@@ -15,7 +15,6 @@ from usual_models import attach_lora, load_vlm
 
 from vlselect.core.store import ShardedArray
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
-from vlselect.models.lora import MOMENTS
 
 FEATURES = {  # passes over a shard: kinds that they write, further flags
     "extract_features": (["activations", "last-token", "mean-hidden", "likelihood"], []),
@@ -88,12 +87,23 @@ def test_features(script, tokens, tiny_vlm, tiny_pool, on_gpu, tmp_path, terms):
 
 def test_clip(tiny_pool, on_gpu, tmp_path, terms):
     processor, model = build_clip_processor(WORDS, 32), tmp_path / "model"
-    build_clip(processor, vision_config(32, 16, hidden=32, layers=2, heads=2)).save_pretrained(model)
+    build_clip(processor, vision_config(32, 16, hidden=32, layers=2, heads=2)).save_pretrained(
+        model
+    )
     processor.save_pretrained(model)
     pool = ("--samples", tiny_pool / "samples.parquet", "--images", tiny_pool / "images")
 
     def run(device, out):
-        call("extract_clip", *pool, "--model", model, "--device", device, "--clip", out / "a.safetensors")
+        call(
+            "extract_clip",
+            *pool,
+            "--model",
+            model,
+            "--device",
+            device,
+            "--clip",
+            out / "a.safetensors",
+        )
 
     twice(on_gpu, tmp_path, run)
     close(tmp_path, "cpu", "gpu", terms)
@@ -143,7 +153,17 @@ def test_answers(merged, tiny_vlm, tiny_pool, warm_up, on_gpu, tmp_path):
         import run_benchmarks
 
         where = ("--model", tiny_vlm, "--device", device, "--checkpoint", warm_up)
-        flags = (*task, *where, "--attention", "eager", "--batch-tokens", "auto", "--out", out, *more)
+        flags = (
+            *task,
+            *where,
+            "--attention",
+            "eager",
+            "--batch-tokens",
+            "auto",
+            "--out",
+            out,
+            *more,
+        )
         run_benchmarks.main([*usual(run_benchmarks), *map(str, flags)])
 
     twice(on_gpu, tmp_path, run)

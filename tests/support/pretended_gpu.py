@@ -134,7 +134,7 @@ class _Devices(TorchFunctionMode):
     """Let torch take the pretended device for one that it has."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if not Pretended.there:
+        if not Pretended.there or func is torch.device:
             return func(*args, **(kwargs or {}))
 
         def place(value):
