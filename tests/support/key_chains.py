@@ -120,6 +120,7 @@ CHOICE = [
         below("gradients.projection", "type dim seed nonzeros implementation"),
     ),
     ("collect_validation_gradients", "gradients.normalise_subtasks"),
+    ("find_span", "gradients.store gradients.span"),
     ("cast_votes", "methods.icons.top_percent"),
     ("select_icons", "methods.icons.tie_break methods.icons.aggregator"),
     ("select_targeted", "methods.targeted.selector"),
