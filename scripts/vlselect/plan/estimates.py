@@ -143,7 +143,9 @@ def _gradients(job: Job, setting: Setting) -> Estimate:
         operations += 2 * rank * shape.lora * dim
         extra = 4 * rank * shape.lora * tokens / sample.tokens
     held = setting.held(model, arithmetic.held_by_gradients(shape, rank, tokens) + extra)
-    return Estimate(setting.seconds(n * operations), held, n * 2 * dim)
+    within = pool and section["store"] == "influence"
+    kept = min(dim, section["span"], _validation(setting)) if within else dim
+    return Estimate(setting.seconds(n * operations), held, n * 2 * kept)
 
 
 def _validation(setting: Setting) -> int:

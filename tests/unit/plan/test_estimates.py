@@ -23,6 +23,8 @@ CONFIG = {
     "gradients": {
         "warm_up": {"fraction": 0.05, "finetune": FINETUNE},
         "projection": {"type": "shifted", "dim": 5120},
+        "store": "projected",
+        "span": 1024,
     },
     "tasks": {"a": {"build": {"validation": 100}}, "b": {"test": "x.json"}},
 }
@@ -69,6 +71,9 @@ def test_shards_sum_to_the_pool_and_gradients_have_their_bytes(setting):
     found = [estimate("collect_gradients", jobs, setting) for jobs in (parts, whole)]
     assert found[0].seconds == pytest.approx(found[1].seconds)
     assert found[0].disk == pytest.approx(1000 * 2 * 5120)
+    config = CONFIG | {"gradients": CONFIG["gradients"] | {"store": "influence"}}
+    small = estimate("collect_gradients", whole, replace(setting, config=config))
+    assert small.disk == pytest.approx(1000 * 2 * 500)  # as many as there are validation samples
     validation = [Job([], [f"{folder}/a/shard-1-of-1.safetensors"])]
     some = estimate("collect_validation_gradients", validation, setting)
     assert some.seconds == pytest.approx(found[1].seconds * (100 + 400) / 1000)
