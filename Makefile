@@ -31,7 +31,7 @@ LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
 BARE_llama-factory := llamafactory==0.9.5
 
-.PHONY: help demo test check docs init trial plan advise status report card figures test-cpus test-faults test-loaders \
+.PHONY: help demo test check docs init trial plan advise status report card figures test-gpu test-cpus test-faults test-loaders \
 	test-conda test-slurm size performance clean
 
 help: ## list what there is to make
@@ -64,8 +64,9 @@ init: $(VENV)/.installed ## look at your data, write a first config: RECORDS=…
 trial: $(VENV)/.installed ## run everything on few samples, as results/<run>-trial-<n>/: CONFIG=my.yaml [TRIAL=512]
 	$(SNAKEMAKE) --cores all --configfile "$(FILE)" --config trial=$(or $(TRIAL),$(error TRIAL is empty: say how many samples))
 
-plan: $(VENV)/.installed ## say what a run will take, extrapolated from two trials: CONFIG=my.yaml [TRIAL=512]
-	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/plan_run.py" --configfile "$(FILE)" --trial $(TRIAL) -- --cores all
+plan: $(VENV)/.installed ## say what a run will take, by two trials, or on a device, estimated: CONFIG=my.yaml [TRIAL=512] [DEVICE=h100-80g] [CARDS=1] [SAMPLES=665298]
+	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/plan_run.py" --configfile "$(FILE)" --trial $(TRIAL) \
+		$(if $(DEVICE),--device $(DEVICE) --cards $(or $(CARDS),1)) $(if $(SAMPLES),--samples $(SAMPLES)) -- --cores all
 
 advise: $(VENV)/.installed ## say which method fits the pool of a run or of its trial, and why: CONFIG=my.yaml
 	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/advise.py" --configfile "$(FILE)"
@@ -85,6 +86,10 @@ card: $(VENV)/.installed ## write a dataset card beside a subset: METHOD=icons R
 
 figures: $(VENV)/.installed ## draw the figures from the tables: CONFIG=my.yaml
 	$(SNAKEMAKE) figures --cores all --configfile "$(FILE)"
+
+test-gpu: $(VENV)/.installed-dev ## run every pass on this machine's GPU against the CPU, and print speed and memory
+	@$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("no GPU that this torch can use (docs/environments.md)")'
+	$(PYTEST) tests/gpu
 
 test-cpus: $(VENV)/.installed-dev ## run the unit tests under every set of instructions that this CPU has
 	HF_HUB_OFFLINE=1 $(BIN)/python tests/support/run_on_cpus.py -- -n 2 tests/unit

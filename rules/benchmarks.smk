@@ -60,12 +60,13 @@ rule run_benchmarks:
         workers=workers,
     params:
         tasks=benchmark_flags,
+        merging=merging_flag(),
         max_pixels=config["pool"]["max_pixels"],
         model=model_flags,
         out=subpath(output[0], parent=True),
     shell:
         "{resources.on_gpus} {resources.gpu} "
-        "python {input.code[0]:q} --checkpoint {input.checkpoint:q} {params.tasks}"
+        "python {input.code[0]:q} --checkpoint {input.checkpoint:q} {params.merging} {params.tasks}"
         " --max-pixels {params.max_pixels} {params.model} --workers {resources.workers}"
         " --out {params.out:q} 2> {log:q}"
 

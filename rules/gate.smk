@@ -13,7 +13,7 @@ if config.get("gate"):
             samples="<results>/pool/samples.parquet",
             losses=pool_losses(),
             pool=pool_gradients() if VALIDATED else [],
-            validation=list(validation_gradients().values()),
+            validation=compared_validation(),
         output:
             "<results>/gate/seed-{seed}.parquet",
         log:

@@ -68,6 +68,7 @@ if config.get("gradients"):
             model=model_files,
             left_out=left_out,
             warm_up="<results>/gradients/{model}/seed-{seed}/warm_up",
+            span=span_basis(),
         output:
             gradients="<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors",
             losses="<results>/gradients/{model}/seed-{seed}/losses/shard-{scatteritem}.safetensors",
@@ -93,6 +94,7 @@ if config.get("gradients"):
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
             vectors=vector_flags,
+            span="--span" if within_span() else "",
             precondition=config["gradients"]["precondition"],
             model=model_flags,
         shell:
@@ -101,7 +103,7 @@ if config.get("gradients"):
             " --images {params.images:q} --max-pixels {params.max_pixels}"
             " --left-out {input.left_out:q} --on-refused {resources.on_refused}"
             " --shard {params.shard} --warm-up {input.warm_up:q} {params.vectors}"
-            " --precondition {params.precondition}"
+            " --precondition {params.precondition} {params.span} {input.span:q}"
             " {params.model} --workers {resources.workers} --losses {output.losses:q}"
             " --out {output.gradients:q} 2> {log:q}"
 
@@ -153,3 +155,32 @@ if config.get("gradients") and VALIDATED:
             " --precondition none"
             " --keep-norms {params.keep_norms:q} {params.model} --workers {resources.workers}"
             " --out {output:q} 2> {log:q}"
+
+
+if VALIDATED and within_span():
+
+    rule find_span:
+        """Find the span of all validation gradients, in which the pool's are stored."""
+        input:
+            code=code("find_span.py"),
+            validation=list(validation_gradients().values()),
+        output:
+            basis=f"<results>/gradients/{gradients_model()}/seed-{{seed}}/span/basis.safetensors",
+            validation=compared_validation(),
+        log:
+            "<logs>/find_span/seed-{seed}.log",
+        benchmark:
+            "<costs>/find_span/seed-{seed}.jsonl"
+        conda:
+            "../envs/selection.yaml"
+        threads: config["threads"]
+        resources:
+            mem_mb=growing(8000),
+            runtime=growing(60),
+        params:
+            dimensions=config["gradients"]["span"],
+            threads=config["threads"],
+        shell:
+            "python {input.code[0]:q} --validation {input.validation:q}"
+            " --dimensions {params.dimensions} --threads {params.threads}"
+            " --basis {output.basis:q} --out {output.validation:q} 2> {log:q}"

@@ -13,7 +13,7 @@ if config.get("gradients") and VALIDATED:
         input:
             code=code("compute_influence.py"),
             pool=pool_gradients(),
-            validation=list(validation_gradients().values()),
+            validation=compared_validation(),
         output:
             influence=collect(
                 "<results>/influence/seed-{seed}/{task}.parquet",

@@ -8,6 +8,7 @@ become a shard of their own, float32.
 """
 
 import argparse
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,7 @@ from vlselect.core import log, store
 from vlselect.core.errors import InputError
 from vlselect.core.half import to_stored
 from vlselect.core.sources import code_digest, imported_sources
+from vlselect.core.store import ShardedArray
 from vlselect.features.parts import Part, add_part_arguments, left_out_of, read_parts
 from vlselect.features.refusals import (
     add_refusal_arguments,
@@ -38,6 +40,7 @@ from vlselect.gradients.per_sample import (
     require_norms,
 )
 from vlselect.gradients.representation import KINDS, represent, representation
+from vlselect.gradients.span import coordinates
 from vlselect.models import loading, vlm
 from vlselect.models.checkpoint import load_checkpoint, weights_digest
 from vlselect.models.lora import load_adapter
@@ -69,6 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--implementation", choices=projection.IMPLEMENTATIONS)
     about = "adam divides gradients by the root of the warm-up's second moments; for lora"
     parser.add_argument("--precondition", choices=precondition.KINDS, required=True, help=about)
+    about = "basis of find_span: vectors are stored by their coordinates in it"
+    parser.add_argument("--span", type=Path, help=about)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
     parser.add_argument("--run", required=True, help="name of the run, for the header")
     add_refusal_arguments(parser)
@@ -80,12 +85,13 @@ class Source(NamedTuple):
     """Where vectors come from: their length, their projection, and the passes over samples.
 
     `passes` takes model, samples, rows, image root and `max_pixels`; it yields batch, losses (B,)
-    and vectors (B, width), float32.
+    and vectors, float32: (B, width) or, with a basis (width, k), (B, k).
     """
 
     width: int
     projection: Mapping[str, object]
     passes: Callable[..., Iterator[tuple[vlm.Batch, torch.Tensor, torch.Tensor]]]
+    basis: np.ndarray | None = None
 
 
 @contextmanager
@@ -117,6 +123,15 @@ def source_of(arguments: argparse.Namespace, model: vlm.VLM) -> Iterator[Source]
             phi = precondition.weighted(phi, weights)
         passes = partial(project_gradients, per_sample=per_sample, projection=phi)
         yield Source(phi.dim, projected, passes)
+
+
+def within_span(source: Source, path: Path) -> Source:
+    """Return the source with the basis of find_span, whose gradients have to be of its kind."""
+    basis = ShardedArray([path])
+    own = {fingerprint.KEY: fingerprint.encode(source.projection)}
+    fingerprint.require_same([own, *basis.metadata], ["these gradients", str(path)])
+    within = json.loads(basis.only("within"))
+    return source._replace(width=len(basis), projection=within, basis=basis[:])
 
 
 def common_header(arguments: argparse.Namespace, model: vlm.VLM, source: Source) -> dict[str, str]:
@@ -179,6 +194,8 @@ def write_shard(
                 values = normalise(*found)
             else:
                 require_norms(*found)
+            if source.basis is not None:
+                values = coordinates(values, source.basis)
             stored = {
                 "gradients": to_stored(values, np.float16, "gradients", batch.sample_ids, faults),
                 "losses": to_stored(losses, np.float32, "loss", batch.sample_ids, faults),
@@ -198,6 +215,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"--keep-norms has unknown parts: {', '.join(sorted(unknown))}")
     model = loading.load_from_arguments(arguments)
     with source_of(arguments, model) as source:
+        source = within_span(source, arguments.span) if arguments.span else source
         header = common_header(arguments, model, source)
         for *_, out in parts:
             fingerprint.require_like_finished(out, header)

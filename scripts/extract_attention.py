@@ -37,21 +37,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     run = ShardPass(arguments, __file__)
     model, decoder, instruction = run.model.model, run.model.language_layers, arguments.instruction
     parameters = {"layer": arguments.layer, "mass": arguments.mass}
-    blind: list[str] = []
 
     def extract(batch: Batch) -> dict[str, np.ndarray]:
         attending = instruction_rows(batch, instruction, run.model.special)
         values, unattended = extract_attended(
             model, decoder, batch, attending, **parameters, faults=run.faults
         )
-        blind.extend(unattended)
+        run.notes.extend(unattended)
         return {"attended": values}
 
     about = {**parameters, "instruction": instruction}
     about |= {"text_only": "zeros", "unattended": UNATTENDED}
     kinds = {"attended": Kind(token_width(model), np.float16, about)}
     run.run("attended features", kinds, extract)
-    if blind:
+    if blind := run.notes:
         logger.warning(
             "in %d samples no instruction token can see the image, which comes after it; "
             "used the %s: %s ...",

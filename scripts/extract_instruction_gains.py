@@ -50,7 +50,8 @@ def log_ratios(run: ShardPass, weights: TokenWeights, rows: Sequence[int]) -> np
     """Run all passes over rows with images, ascending: float64 (n, 2), in nats."""
     model, place = run.model, {row: i for i, row in enumerate(rows)}
     values = np.zeros((len(rows), len(COLUMNS)))
-    for batch in run.batches(rows, "answers"):
+    trial = run.trial(lambda batch: answer_losses(model.model, batch, weights), run.pictured)
+    for batch in run.batches(rows, "answers", trial=trial):  # the questions' batches as these
         losses = answer_losses(model.model, batch, weights)
         for row, given, without in zip(batch.rows.tolist(), *losses, strict=True):
             values[place[row], 0] = log_mean_ratio(without, given)

@@ -7,6 +7,7 @@ samples are zero.
 import argparse
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -44,8 +45,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             writer.write(
                 rows[~pictured] - run.rows.start, np.zeros((sum(~pictured), writer.shape[1]))
             )
-        for batch in run.batches(rows[pictured].tolist(), "signatures"):
-            values = extract_signatures(model, decoder, batch, layers=layers, faults=run.faults)
+        extract = partial(extract_signatures, model, decoder, layers=layers, faults=run.faults)
+        trial = run.trial(extract, run.pictured)
+        for batch in run.batches(rows[pictured].tolist(), "signatures", trial=trial):
+            values = extract(batch)
             run.write(writers, batch.rows, values, batch.sample_ids)
 
 

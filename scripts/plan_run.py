@@ -1,23 +1,28 @@
 """Print what a run will take: jobs, hours, disk and memory of every rule; also as a CSV.
 
 Runs two trials, the second with a quarter of the samples, or what is missing of them, and
-extrapolates their costs to the jobs that a dry run of the whole lists (docs/planning.md).
+extrapolates their costs to the jobs that a dry run of the whole lists (docs/planning.md). With
+--device, no trial is run, and what models take on that device is arithmetic.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from vlselect.config import trial
-from vlselect.config.checks import ConfigError
+from vlselect.config.checks import ConfigError, check
 from vlselect.config.yaml_files import read_yaml
 from vlselect.core import store
+from vlselect.core.errors import InputError
 from vlselect.models.hub_cache import has_weights
+from vlselect.plan.estimates import Setting, estimate, known_shape, read_device
 from vlselect.plan.extrapolation import Estimate, extrapolate, measure
 from vlselect.plan.jobs import Job, read_jobs
 
@@ -33,8 +38,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--configfile", type=Path, required=True, help="of the run")
     parser.add_argument("--trial", type=int, required=True, help="samples of the larger trial")
+    parser.add_argument("--device", help="of configs/devices.yaml: estimates, without a trial")
+    parser.add_argument("--cards", type=int, default=1, help="of them; by default one")
+    parser.add_argument("--samples", type=int, help="of the pool, for --device; else counted")
     about = "arguments of Snakemake for the trials, after --: --cores 8, a profile"
-    parser.add_argument("snakemake", nargs="+", help=about)
+    parser.add_argument("snakemake", nargs="*", help=about)
     return parser
 
 
@@ -73,18 +81,27 @@ def try_out(configfile: Path, n: int, flags: Sequence[str]) -> dict[str, Estimat
     return {rule: measure(jobs, pool, trial.task_share(pool)) for rule, jobs in rules.items()}
 
 
-def table(run: Mapping, subsets: Mapping, small: Mapping, large: Mapping) -> pd.DataFrame:
+def table(
+    run: Mapping, subsets: Mapping, cost_of: Callable[[str, Sequence[Job]], tuple[Estimate, bool]]
+) -> pd.DataFrame:
     """Lay out a row for each rule; `to_subsets` are the hours of its jobs that lead there."""
     rows = []
     for rule, jobs in run.items():
-        known = rule in small and rule in large
-        cost, grows = extrapolate(small[rule], large[rule], jobs) if known else (Estimate(), False)
+        cost, grows = cost_of(rule, jobs)
         rows.append({"stage": rule, "jobs": len(jobs), "hours": cost.seconds / 3600})
         rows[-1] |= {"device": "gpu" if any(job.gpu for job in jobs) else "cpu"}
         rows[-1] |= {"disk_gb": cost.disk / GB, "memory_gb": cost.memory / GB}
         upstream = len(subsets.get(rule, ())) / len(jobs)
         rows[-1] |= {"to_subsets": rows[-1]["hours"] * upstream, "grows": grows}
     return pd.DataFrame(rows)
+
+
+def by_trials(
+    small: Mapping, large: Mapping, rule: str, jobs: Sequence[Job]
+) -> tuple[Estimate, bool]:
+    """Return what a rule's jobs take by two trials, and whether their time grows; or unknown."""
+    known = rule in small and rule in large
+    return extrapolate(small[rule], large[rule], jobs) if known else (Estimate(), False)
 
 
 def show(frame: pd.DataFrame) -> str:
@@ -107,6 +124,61 @@ def show(frame: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def on_device(arguments: argparse.Namespace, config: dict) -> None:
+    """Print and write estimates for a device that need not be here."""
+    setting = setting_of(config, arguments.device, arguments.samples)
+    run = dry_run(arguments.configfile)
+    subsets = dry_run(arguments.configfile, "subsets")
+    frame = table(run, subsets, lambda rule, jobs: (estimate(rule, jobs, setting), True))
+    known, gpu = frame["hours"].notna(), frame["device"] == "gpu"
+    lacking = frame.loc[gpu & ~known, "stage"]
+    others, frame = (~known).sum(), frame[known].assign(estimate="arithmetic")
+    folder, device = Path("results", config["run"]), setting.device
+    with store.replacing(folder / f"plan_{arguments.device}.csv") as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g")
+    print(show(frame))
+    hours, cards, reached = frame["hours"].sum(), arguments.cards, setting.assumed["reached"]
+    tight = frame.loc[frame["memory_gb"] > device.memory_gb, "stage"]
+    lines = [
+        f"ESTIMATES by arithmetic for {setting.n:,} samples on {arguments.device}, of whose"
+        f" {device.tflops:g} TFLOP/s {reached:.0%} are assumed to be reached; memory is the card's",
+        f"{number(hours / cards / 24)} days on {cards}, if always busy",
+        f"{others} rules that run no model are left out, and so is their disk",
+        "`make plan` without DEVICE, on the device, measures instead",
+    ]
+    if len(lacking):
+        lines += [f"NOT estimated, though they ask for a GPU: {', '.join(lacking)}"]
+    if len(tight):
+        cure = "a smaller batch_size, or batch_tokens: auto"
+        lines += [f"MORE than the {device.memory_gb:g} GB of the card: {', '.join(tight)}; {cure}"]
+    print("\n".join(lines))
+
+
+def setting_of(config: dict, device: str, n: int | None) -> Setting:
+    """Return what estimates for a device go by: the config with defaults, its models' shapes."""
+    root = Path(SNAKEFILE).parent
+    check(config, read_yaml(root / "rules/schemas/config.schema.yaml"))
+    known = read_yaml(root / "configs/devices.yaml")
+    found, shapes = read_device(known, device), {}
+    for name, model in config["models"].items():
+        entry = known["models"].get(model["path"])
+        if entry is None:
+            raise InputError(f"{missing_shape(model)}, `models` in configs/devices.yaml")
+        shapes[name] = known_shape(entry, known["assumed"])
+    return Setting(config, shapes, found, known["assumed"], n or trial.count_records(config))
+
+
+def missing_shape(model: Mapping) -> str:
+    """Say what is to be added about a model: its sizes, if its config is here."""
+    from vlselect.plan.shapes import read_shape  # imports torch
+
+    try:
+        sizes = asdict(read_shape(model["path"], model.get("revision")))
+    except (OSError, ValueError):
+        return f"the sizes of model {model['path']}, whose config is not here, are not in"
+    return f"add {model['path']}: {sizes}, with its `patches` and `image_tokens` of an image, to"
+
+
 def number(value: float) -> str:
     """Format a number: three significant digits below 1,000, else whole."""
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
@@ -116,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print the plan and write it."""
     arguments = build_parser().parse_args(argv)
     configfile, n = arguments.configfile, arguments.trial
-    if n < SMALLER * SMALLEST:
+    if n < SMALLER * SMALLEST and not arguments.device:
         raise SystemExit(
             f"a plan needs --trial {SMALLER * SMALLEST} or more: its smaller trial is a quarter"
         )
@@ -126,12 +198,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(str(error)) from error
     if config.get("cached") or config.get("given"):
         dry_run(configfile, "--config", f"trial={n}")  # says why there is none
+    if arguments.device:
+        try:
+            on_device(arguments, config)
+        except InputError as error:
+            raise SystemExit(str(error)) from error
+        return
     run = dry_run(configfile)
+    unknown = partial(by_trials, {}, {})
     if absent := downloads(config):
-        print(table(run, {}, {}, {})[["stage", "jobs", "device"]].to_string(index=False))
+        print(table(run, {}, unknown)[["stage", "jobs", "device"]].to_string(index=False))
         raise SystemExit("\n".join(["Times need a trial run, and that these models:", *absent]))
     small, large = (try_out(configfile, size, arguments.snakemake) for size in (n // SMALLER, n))
-    frame = table(run, dry_run(configfile, "subsets"), small, large)
+    frame = table(run, dry_run(configfile, "subsets"), partial(by_trials, small, large))
     with store.replacing(Path("results", config["run"], "plan.csv")) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")
     print(show(frame))

@@ -14,7 +14,7 @@ from vlselect.benchmarks.generation import generate
 from vlselect.benchmarks.predictions import Benchmark, read_examples, score_task
 from vlselect.core import log
 from vlselect.models import loading
-from vlselect.models.checkpoint import load_checkpoint
+from vlselect.models.checkpoint import load_checkpoint, merge_adapter
 from vlselect.pool.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         help="finetuned checkpoint; by default the model without finetuning",
     )
+    about = "add the checkpoint's adapter to the weights before it answers"
+    parser.add_argument("--merge-adapter", action="store_true", help=about)
     parser.add_argument("--max-pixels", type=int, required=True, help="largest image allowed")
     parser.add_argument("--out", type=Path, required=True, help="directory for the tasks' files")
     loading.add_model_arguments(parser)
@@ -49,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = loading.load_from_arguments(arguments)
     if arguments.checkpoint is not None:
         model = load_checkpoint(model, arguments.checkpoint)
+        if arguments.merge_adapter:
+            model = merge_adapter(model)
     for benchmark, images, max_new_tokens in tasks:
         samples = Samples(benchmark.test)
         with log.timed(f"{benchmark.task}: {len(samples)} answers"):

@@ -99,6 +99,11 @@ def max_new_tokens(task):
     return own or config["generate"]["max_new_tokens"]
 
 
+def merging_flag():
+    """Return the flag with which a checkpoint's adapter is merged before it answers."""
+    return "--merge-adapter" if config["generate"]["merge_adapters"] else ""
+
+
 def model_path(wildcards):
     """Return where the model as it comes is: a directory, or a hub id."""
     return model_settings(wildcards)["path"]

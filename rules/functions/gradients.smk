@@ -58,6 +58,26 @@ def validation_gradients():
     return {f"validation_{i}": path for i, path in enumerate(paths)}
 
 
+def within_span():
+    """Return whether the pool's gradients are stored by their coordinates in a span."""
+    gradients = config.get("gradients") or {}
+    return gradients.get("store") == "influence"
+
+
+def span_basis():
+    """Return the basis that the pool's gradients are stored in, {model} and {seed} left in it."""
+    path = "<results>/gradients/{model}/seed-{seed}/span/basis.safetensors"
+    return [path] if within_span() else []
+
+
+def compared_validation():
+    """Return what the pool's gradients are compared with: each task's, or their coordinates."""
+    if not within_span():
+        return list(validation_gradients().values())
+    path = "<results>/gradients/{model}/seed-{seed}/span/{task}.safetensors"
+    return expand(path, model=gradients_model(), task=VALIDATED, allow_missing=True)
+
+
 def keep_norms():
     """Return the subtasks whose validation gradients the config does not have normalised."""
     if config["gradients"]["normalise_subtasks"]:
@@ -139,8 +159,9 @@ def chosen_validation(method):
     if chooser(method) not in BY_VALIDATION_SAMPLES:
         return []
     compared = method in WITHOUT_GRADIENTS
-    paths = validation_vectors(*represented()) if compared else validation_gradients()
-    return [*paths.values()]
+    if not compared:
+        return compared_validation()
+    return [*validation_vectors(*represented()).values()]
 
 
 def voting_members():

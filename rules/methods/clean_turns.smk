@@ -27,7 +27,7 @@ use rule select_subset as select_clean_turns with:
         samples="<results>/pool/samples.parquet",
         losses=of_run("gradients", pool_losses()),
         gradients=of_run("gradients", pool_gradients()),
-        validation=of_run("gradients", [*validation_gradients().values()]),
+        validation=of_run("gradients", compared_validation()),
         limits=limit_files,
     wildcard_constraints:
         method="clean_turns",

@@ -83,6 +83,19 @@ def test_fewer_tokens_in_a_batch_change_rounding_only_and_shards_nothing(
         assert all_rows[: len(first)].tobytes() == first.tobytes(), kind
 
 
+def test_automatic_batches_on_a_cpu_hold_the_bits_of_their_fixed_number_in_any_shards(
+    tiny_vlm, long_pool, tmp_path
+):
+    fixed = run(tiny_vlm, long_pool, tmp_path / "fixed", extra=["--batch-tokens", "1024"])
+    auto = ["--batch-tokens", "auto"]
+    whole = run(tiny_vlm, long_pool, tmp_path / "1", extra=auto)
+    parts = [run(tiny_vlm, long_pool, tmp_path / "2", f"{i}-of-2", auto) for i in (1, 2)]
+    for kind in KINDS:
+        assert whole[kind].read_bytes() == fixed[kind].read_bytes(), kind
+        together = ShardedArray([part[kind] for part in parts])[:]
+        assert together.tobytes() == ShardedArray([whole[kind]])[:].tobytes(), kind
+
+
 def test_empty_shard_is_a_file_without_rows(tiny_vlm, tiny_pool, tmp_path):
     paths = run(tiny_vlm, tiny_pool, tmp_path, shard="1-of-2")  # the block is in the second
     assert ShardedArray([paths["activations"]]).shape == (0, 2 * 4 * 32)

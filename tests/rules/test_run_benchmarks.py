@@ -100,3 +100,8 @@ def test_a_checkpoint_is_what_is_scored(flags, adapter, tiny_vlm, tiny_pool, tmp
         for name in ("before", "after")
     )
     assert before < 20 < 60 < after  # answers of five words are cut at four
+    run_benchmarks.main(
+        flags("merged", "--checkpoint", str(tmp_path / "checkpoint"), "--merge-adapter")
+    )
+    for path in (tmp_path / "after").iterdir():
+        assert path.read_bytes() == (tmp_path / "merged" / path.name).read_bytes(), path.name

@@ -58,6 +58,7 @@ MAIN = [
     ("check_tests answer_by_majority", "tasks.alpha.metric_options"),
     ("run_benchmarks run_benchmarks_pretrained", "tasks.alpha.max_new_tokens"),
     ("run_benchmarks run_benchmarks_pretrained", "generate.max_new_tokens"),
+    ("run_benchmarks", "generate.merge_adapters"),
     ("compute_influence", "tasks.left.group methods.icons.keep_matrix"),
     (
         "make_task",
@@ -119,6 +120,7 @@ CHOICE = [
         below("gradients.projection", "type dim seed nonzeros implementation"),
     ),
     ("collect_validation_gradients", "gradients.normalise_subtasks"),
+    ("find_span", "gradients.store gradients.span"),
     ("cast_votes", "methods.icons.top_percent"),
     ("select_icons", "methods.icons.tie_break methods.icons.aggregator"),
     ("select_targeted", "methods.targeted.selector"),

@@ -255,3 +255,24 @@ def test_keys_that_yaml_would_drop_or_misread_are_refused(tmp_path, before, afte
     (line,) = [line for line in done.stdout.splitlines() if complaint in line]
     assert done.returncode != 0 and line.startswith(f"{path}: line ")
     assert "Traceback" not in done.stdout
+
+
+def test_gradients_in_a_span_wait_for_it(tmp_path):
+    config = mini(seeds=[0])
+    config["gradients"]["store"] = "influence"
+    stand_in(tmp_path, config)
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(config))
+    output = succeeded(snakemake(tmp_path, path, "-n", "-p", "subsets"))
+    commands = re.findall("Shell command: (.*\\.py.*)", output)
+    span = r"results/mini/gradients/target/seed-(\d)/span"
+    (found,) = (line for line in commands if "find_span.py" in line)
+    assert re.search(rf"--basis {span}/basis.safetensors --out {span}/alpha.safetensors", found)
+    pools = [line for line in commands if "collect_gradients.py" in line and "/pool/" in line]
+    assert pools and all(re.search(rf"--span {span}/basis.safetensors", line) for line in pools)
+    (influence,) = (line for line in commands if "compute_influence.py" in line)
+    assert re.search(rf"--validation {span}/alpha.safetensors", influence)
+    (validation,) = (
+        line for line in commands if "--precondition none" in line and "/alpha/" in line
+    )
+    assert "--span" not in validation

@@ -22,10 +22,10 @@ SOURCES = ("photos", "charts", "chats")
 TRIAL, SMALLER = 96, 24
 
 
-def plan(folder, config, trial=TRIAL):
+def plan(folder, config, *more, trial=TRIAL):
     """Run the command; return its result, with both streams in stdout."""
     command = [sys.executable, ROOT / "scripts/plan_run.py", "--configfile", config]
-    command += ["--trial", trial, "--", "--cores", 2]
+    command += ["--trial", trial, *more, "--", "--cores", 2]
     command += ["--workflow-profile", ROOT / "profiles/default"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.run(
@@ -171,6 +171,36 @@ def test_without_models_jobs_are_counted_and_downloads_named(mini_input, tmp_pat
     assert f"hf download some/model --revision {'a' * 40}" in done.stdout
     assert re.search(r"^ *finetune_model +10 +cpu$", done.stdout, re.MULTILINE)
     assert not (tmp_path / "results").exists()
+
+
+WEEKS = 14 * 24  # hours
+FEASIBLE = {"llava_665k_one_card": (1, 13), "llava_665k_eight_cards": (8, 75)}  # cards, trainings
+
+
+@pytest.mark.parametrize("name", FEASIBLE)
+def test_what_is_to_be_feasible_in_two_weeks_is_by_arithmetic(name, tmp_path):
+    config, (cards, trainings) = ROOT / f"configs/{name}.yaml", FEASIBLE[name]
+    stand_in(tmp_path, yaml.safe_load(config.read_text()))
+    device = ("--device", "a100-80g", "--cards", cards, "--samples", 665_298)
+    output = succeeded(plan(tmp_path, config, *device))
+    table = pd.read_csv(tmp_path / f"results/{name}/plan_a100-80g.csv", index_col="stage")
+    assert set(table["device"]) == {"gpu"} and set(table["estimate"]) == {"arithmetic"}
+    assert table.loc["finetune_model", "jobs"] == trainings
+    assert cards * WEEKS / 2 < table["hours"].sum() < cards * WEEKS
+    assert (table["memory_gb"] < 80).all() and "MORE than" not in output
+    assert "ESTIMATES by arithmetic for 665,298 samples on a100-80g" in output
+    assert f"days on {cards}" in output
+
+
+def test_every_rule_that_asks_for_a_gpu_is_estimated_for_a_device(tmp_path):
+    config = yaml.safe_load(LLAVA.read_text())
+    stand_in(tmp_path, config)
+    output = succeeded(plan(tmp_path, LLAVA, "--device", "rtx4090-24g", "--samples", 665_298))
+    table = pd.read_csv(tmp_path / "results/llava_665k/plan_rtx4090-24g.csv", index_col="stage")
+    assert set(table["device"]) == {"gpu"} and len(table) > 10 and "NOT estimated" not in output
+    assert re.search("MORE than the 24 GB of the card: .*collect_gradients", output)
+    done = plan(tmp_path, LLAVA, "--device", "tpu")
+    assert done.returncode and "no device 'tpu' in configs/devices.yaml" in done.stdout
 
 
 def job_counts(output):

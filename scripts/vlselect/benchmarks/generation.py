@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig
 
-from vlselect.models.batching import batches
-from vlselect.models.vlm import VLM
+from vlselect.models.batching import Trial, batches
+from vlselect.models.vlm import VLM, Batch
 from vlselect.pool.samples import Samples
 
 
@@ -49,14 +49,20 @@ def generate(
     ends = torch.tensor(settings.eos_token_id)
     answers: dict[int, str] = {}
     cut: dict[int, bool] = {}
+
+    @torch.inference_mode()
+    def decode(batch: Batch) -> torch.Tensor:
+        return vlm.model.generate(**batch.inputs, generation_config=settings)
+
+    given = vlm.batch_tokens
     for batch in batches(
         *(vlm, samples, rows, image_root),
         max_pixels=max_pixels,
         prompts=True,
+        trial=Trial(decode, range(len(samples))),
         description="generating",
     ):
-        with torch.inference_mode():
-            tokens = vlm.model.generate(**batch.inputs, generation_config=settings)
+        tokens = decode(batch)
         new = tokens[:, batch.inputs["input_ids"].shape[1] :]  # (B, at most max_new_tokens)
         ended = torch.isin(new, ends.to(new.device)).any(dim=1)  # (B,)
         texts = vlm.tokenizer.batch_decode(
@@ -65,6 +71,7 @@ def generate(
         )
         for row, text, whole in zip(batch.rows.tolist(), texts, ended.tolist(), strict=True):
             answers[row], cut[row] = text.strip(), not whole
+    vlm.batch_tokens = given  # another task's answers may be longer
     return [answers[row] for row in rows], [cut[row] for row in rows]
 
 

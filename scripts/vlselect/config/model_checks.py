@@ -65,6 +65,12 @@ def _trainings(config: Mapping) -> Iterator[str]:
                     f"{section}.adapter: none, but models.{name}.quantisation is "
                     f"{model['quantisation']}: quantised weights cannot be trained; use lora"
                 )
+            merged = section == "finetune" and config["generate"]["merge_adapters"]
+            if merged and model["quantisation"]:
+                yield (
+                    f"generate.merge_adapters: true, but models.{name}.quantisation is "
+                    f"{model['quantisation']}: nothing is added to quantised weights; leave it out"
+                )
             if settings.processes > 1 and ":" in model["device"]:
                 yield (
                     f"{section}.processes: {settings.processes}, but models.{name}.device is "
@@ -81,6 +87,9 @@ def _vectors(config: Mapping) -> Iterator[str]:
             "gradients.warm_up.finetune.adapter: none, but gradients.representation is lora, the "
             "gradients of a LoRA adapter; set it to hidden or output, or warm up with lora"
         )
+    validated = any({"validation", "build"} & task.keys() for task in config["tasks"].values())
+    if gradients.get("store") == "influence" and not validated:
+        yield "gradients.store: influence, but no task has a validation set; set it to projected"
     of_lora = {"normalise_subtasks": True, "precondition": "none"}  # the only other values
     for key, plain in of_lora.items():
         if kind in ("hidden", "output") and gradients[key] != plain:

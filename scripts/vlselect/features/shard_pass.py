@@ -15,7 +15,7 @@ from vlselect.core.sources import code_digest, imported_sources
 from vlselect.features.forward_pass import require_images, shard_header
 from vlselect.features.refusals import add_refusal_arguments, rows_to_run, settle, write_batch
 from vlselect.models import loading
-from vlselect.models.batching import batches
+from vlselect.models.batching import Trial, batches
 from vlselect.models.vlm import VLM, Batch
 from vlselect.pool.samples import Samples, add_samples_arguments
 
@@ -62,6 +62,8 @@ class ShardPass:
         Images of each sample of the pool.
     faults : dict
         Messages by sample id: samples whose values cannot be stored.
+    notes : list of str
+        Sample ids that the program says something of in the end.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class ShardPass:
         self.rows = store.shard_rows(len(self.samples), arguments.shard)
         self.n_images = self.samples.frame(["n_images"])["n_images"].to_numpy()
         self.faults: dict[str, str] = {}
+        self.notes: list[str] = []
         self._arguments, self._code = arguments, code_digest(imported_sources(script))
         self._left_out = read_left_out(arguments.left_out)
         self.model = load(arguments)
@@ -112,6 +115,23 @@ class ShardPass:
             require_images(batch, self.n_images[batch.rows])
             yield batch
 
+    def trial(self, run: Callable[[Batch], object], rows: Sequence[int] | None = None) -> Trial:
+        """Return the trial of a pass, on these rows of the pool; it leaves no faults or notes."""
+
+        def forgotten(batch: Batch) -> None:
+            faults, notes = dict(self.faults), list(self.notes)
+            run(batch)
+            self.faults.clear()
+            self.faults.update(faults)
+            self.notes[:] = notes
+
+        return Trial(forgotten, range(len(self.samples)) if rows is None else rows)
+
+    @property
+    def pictured(self) -> list[int]:
+        """Rows of the pool that have images."""
+        return np.flatnonzero(self.n_images).tolist()
+
     def write(
         self,
         writers: Mapping[str, store.ShardWriter],
@@ -130,5 +150,5 @@ class ShardPass:
     ) -> None:
         """Write what `extract` makes of each batch: values by kind, (B, width)."""
         with self.writing(label, kinds) as (writers, rows):
-            for batch in self.batches(rows, label):
+            for batch in self.batches(rows, label, trial=self.trial(extract)):
                 self.write(writers, batch.rows, extract(batch), batch.sample_ids)

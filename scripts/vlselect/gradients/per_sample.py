@@ -24,7 +24,7 @@ from vlselect.core.errors import InputError
 from vlselect.features.likelihood import response_sums
 from vlselect.gradients.products import summed_products, uncast
 from vlselect.gradients.projection import Projection
-from vlselect.models.batching import batches
+from vlselect.models.batching import Trial, batches
 from vlselect.models.vlm import VLM, Batch
 from vlselect.pool.samples import Samples
 
@@ -264,7 +264,14 @@ def project_gradients(
     projected : float32 Tensor (B, k)
         Not normalised.
     """
-    for batch in batches(vlm, samples, rows, image_root, max_pixels=max_pixels):
+
+    def run(batch: Batch) -> None:
+        accumulator = projection.begin(len(batch))
+        per_sample.stream(batch, accumulator.add)
+        accumulator.result()
+
+    trial = Trial(run, range(len(samples)))
+    for batch in batches(vlm, samples, rows, image_root, max_pixels=max_pixels, trial=trial):
         accumulator = None
         try:
             accumulator = projection.begin(len(batch))

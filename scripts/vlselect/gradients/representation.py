@@ -14,7 +14,7 @@ from torch import nn
 from vlselect.features.forward_pass import token_width
 from vlselect.features.weighted_hidden import hidden_and_losses
 from vlselect.gradients.output_gradients import OutputProjection, gradients_and_losses
-from vlselect.models.batching import batches
+from vlselect.models.batching import Trial, batches
 from vlselect.models.vlm import VLM, Batch
 from vlselect.pool.samples import Samples
 
@@ -55,6 +55,7 @@ def represent(
 
     As `per_sample.project_gradients` does for gradients of adapters.
     """
-    for batch in batches(vlm, samples, rows, image_root, max_pixels=max_pixels):
+    trial = Trial(partial(run, vlm.model), range(len(samples)))
+    for batch in batches(vlm, samples, rows, image_root, max_pixels=max_pixels, trial=trial):
         vectors, losses = run(vlm.model, batch)
         yield batch, losses, vectors

@@ -21,7 +21,7 @@ from vlselect.core.kept_memory import keep_freed_memory
 from vlselect.models.failures import explained, require_plain
 from vlselect.models.processors import load_processor, require_image_tokens
 from vlselect.models.template_date import fix_date
-from vlselect.models.vlm import VLM
+from vlselect.models.vlm import AUTO, VLM
 from vlselect.models.weights import load_pretrained
 
 logger = logging.getLogger(__name__)
@@ -54,9 +54,15 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of a model that is run on batches of samples."""
     add_loading_arguments(parser)
     parser.add_argument("--batch-size", type=int, required=True, help="samples in a batch")
-    parser.add_argument("--batch-tokens", type=int, help="most tokens in a batch, with padding")
+    about = "most tokens in a batch, with padding; auto: by memory"
+    parser.add_argument("--batch-tokens", type=number_or_auto, help=about)
     what = "processes that encode samples while the model runs"
     parser.add_argument("--workers", type=int, default=0, help=what)
+
+
+def number_or_auto(text: str) -> int | str:
+    """Read the value of --batch-tokens."""
+    return AUTO if text == AUTO else int(text)
 
 
 def load_from_arguments(arguments: argparse.Namespace) -> VLM:
@@ -110,7 +116,7 @@ def load_vlm(
     quantisation: str | None,
     trust_remote_code: bool,
     batch_size: int | None,
-    batch_tokens: int | None,
+    batch_tokens: int | str | None,
     max_length: int | None,
     workers: int,
     template_date: str,

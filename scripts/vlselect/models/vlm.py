@@ -23,6 +23,7 @@ from vlselect.models.collation import SEQUENCES, Batch, Encoded
 from vlselect.pool.records import IMAGE_MARKER, Record, Turn
 
 MEDIA = {"image_token": "image", "boi_token": "image", "video_token": "video"}  # of processors
+AUTO = "auto"  # batch_tokens by the memory that is there
 LONGEST = 1 << 26  # characters of a rendered conversation
 TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")  # by which some models recognise image tokens
 
@@ -39,7 +40,8 @@ class VLM:
     processor : ProcessorMixin
         Its chat template renders every conversation.
     batch_size, batch_tokens : int or None
-        Most samples and tokens (padding and images included) in a batch; None sets no limit.
+        Most samples and tokens (padding and images included) in a batch; None sets no limit, and
+        tokens may be "auto" until the first pass (`batching.fit_tokens`).
     workers : int
         Processes that read and encode samples while the model runs; with 0, this process does.
     max_length : int or None
@@ -59,7 +61,7 @@ class VLM:
         path: str,
         revision: str,
         batch_size: int | None,
-        batch_tokens: int | None,
+        batch_tokens: int | str | None,
         max_length: int | None,
         workers: int,
     ):

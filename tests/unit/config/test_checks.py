@@ -133,6 +133,7 @@ def test_checking_twice_changes_nothing():
         ("tasks.left.group", "mean_rank", "config.tasks.left.group: "),
         ("models.target.batch_size", 65, "config.models.target.batch_size: 65"),
         ("models.target.batch_tokens", 0, "config.models.target.batch_tokens: 0"),
+        ("models.target.batch_tokens", "all", "config.models.target.batch_tokens: 'all'"),
         ("models.target.dtype", "int8", "config.models.target.dtype: 'int8'"),
         ("models.target.device", "tpu", "config.models.target.device: 'tpu'"),
         ("gradients.projection", {"type": "fft"}, "config.gradients.projection.type: 'fft'"),

@@ -19,6 +19,8 @@ GOOD = {
         "small": MODEL | {"quantisation": "4bit"},
     },
     "finetune": FINETUNE,
+    "generate": {"merge_adapters": False},
+    "tasks": {},
     "gradients": {
         "model": "target",
         "representation": "lora",
@@ -78,6 +80,14 @@ def test_a_good_config_passes(config):
         (
             changed(experiments__main__models=["small"], finetune={"adapter": "none"}),
             r"finetune\.adapter: none, but models\.small\.quantisation is 4bit",
+        ),
+        (
+            changed(experiments__main__models=["small"], generate={"merge_adapters": True}),
+            r"generate\.merge_adapters: true, but models\.small\.quantisation is 4bit",
+        ),
+        (
+            changed(gradients__store="influence"),
+            r"gradients\.store: influence, but no task has a validation set",
         ),
         (
             changed(models__target__device="cuda:1", finetune={"processes": 2}),
