@@ -14,7 +14,7 @@ rule make_answer:
     """Say what the pool is, which subset to take and why, where it is and how to load it."""
     input:
         code=code("make_answer.py"),
-        page=page_templates("answer", "css"),
+        page=page_templates("answer", "page.css"),
         samples="<results>/pool/samples.parquet",
         summary=pool_summary(),
         contamination=contamination_table(),
@@ -53,7 +53,7 @@ rule make_explorer:
     """Put samples, votes, clusters, scores and ranks into one static page."""
     input:
         code=code("make_explorer.py"),
-        page=page_templates("explorer", "html", "css", "js"),
+        page=page_templates("explorer", "page.html", "page.css", "page.js", "views.js"),
         samples="<results>/pool/samples.parquet",
         votes=of_first_run("icons", "<results>/votes/seed-{seed}.parquet"),
         clusters=of_first_run(
@@ -75,6 +75,7 @@ rule make_explorer:
     params:
         run=config["run"],
         limit=config["explorer"]["samples"],
+        pixels=config["explorer"]["pixels"],
         images=image_locations(),
         max_pixels=config["pool"]["max_pixels"],
         subsets=folder_of("subsets"),
@@ -82,6 +83,7 @@ rule make_explorer:
         scores=first_score_flags(),
     shell:
         "python {input.code[0]:q} --run {params.run:q} --limit {params.limit}"
+        " --pixels {params.pixels}"
         " --samples {input.samples:q} --images {params.images:q}"
         " --max-pixels {params.max_pixels} --subsets {params.subsets:q} --runs {params.runs:q}"
         " {params.scores} --votes {input.votes:q} --clusters {input.clusters:q}"

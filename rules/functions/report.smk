@@ -16,10 +16,10 @@ def first_score_flags():
     )
 
 
-def page_templates(folder, *suffixes):
+def page_templates(folder, *names):
     """Return the parts of a page, and the colours that all pages share."""
     pages = Path(os.path.relpath(workflow.basedir)) / "report"
-    parts = [pages / folder / f"page.{suffix}" for suffix in suffixes]
+    parts = [pages / folder / name for name in names]
     return [str(path) for path in (*parts, pages / "theme.css")]
 
 

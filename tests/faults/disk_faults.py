@@ -77,7 +77,7 @@ def write_pictures(path: Path) -> None:
     noise = (VALUES[:192, :192] * 40 + 128).clip(0, 255).astype(np.uint8)
     with store.replacing_directory(path) as folder:
         for _ in write_sheets(
-            [str(i) for i in range(60)], lambda n: Image.fromarray(noise), folder
+            [str(i) for i in range(60)], lambda n: Image.fromarray(noise), folder, 1024
         ):
             pass
 

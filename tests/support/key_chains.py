@@ -90,7 +90,7 @@ MAIN = [
     ),
     ("export_subset make_answer", "export"),
     ("prepare_pool", "on_contamination"),  # which waits for the tasks from then on
-    ("make_explorer", "explorer.samples"),
+    ("make_explorer", "explorer.samples explorer.pixels"),
     ("tabulate_budgets select_random", "token_model"),
     ("check_samples check_tasks", "threads"),
 ]
