@@ -100,7 +100,10 @@ def test_nothing_is_recommended_that_no_test_shows(made):
 
 def test_a_run_without_comparison_invents_none(made):
     _, text = made(compared=False)
-    assert "finetunes no models on its subsets" in text and "what to take is open" in text
+    assert (
+        "no test scores of models finetuned on its subsets" in text
+        and "what to take is open" in text
+    )
     assert "above random" not in text and "8.0" not in text
     _, text = made(compared=False, methods={"icons": 8.0})
     assert "The run has one selection: icons, 6 samples" in text and "8.0" not in text
@@ -109,6 +112,20 @@ def test_a_run_without_comparison_invents_none(made):
 def test_a_comparison_without_random_is_none(made):
     _, text = made(methods={"random": 0.0})
     assert "no selection by random" in text and "points above" not in text
+
+
+def test_gate_near_duplicates_and_copies_are_read(made, tmp_path):
+    gate, pairs = tmp_path / "gate.parquet", tmp_path / "pairs.parquet"
+    pd.DataFrame({"loss": 0.5, "gated": [i < 5 for i in range(N)]}).to_parquet(gate)
+    pd.DataFrame({"row_a": range(12), "row_b": range(12, 24), "cosine": 0.99}).to_parquet(pairs)
+    table = tmp_path / "contamination.csv"
+    held = {"task": "alpha", "split": "test", "n": 9, "place": "pool", "copies": 3}
+    write_table([row("contamination", **held, same_question=2)], "contamination", table)
+    _, text = made("--gate", gate, "--duplicates", pairs, "--contamination", table)
+    assert "no source shows any by its losses; the gate keeps 5 samples" in text
+    assert "50 % exactly or nearly" in text and "2 of 9 records of alpha/test" in text
+    _, text = made("--contamination", table, "--screened")
+    assert "3 copies of held-out records were taken out" in text
 
 
 def test_a_trial_recommends_nothing(made, tiny_pool, tmp_path):

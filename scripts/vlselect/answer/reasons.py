@@ -112,9 +112,12 @@ def without_comparison(compared: bool, trial: object) -> str:
     """
     if trial:
         return "Differences between methods on so few samples are chance: none is shown."
-    has = "has no selection by random" if compared else "finetunes no models on its subsets to test"
-    cure = "experiments: {main: {methods: [full, random, …], seeds: [0, 1, 2]}} with a test file"
+    has = "no selection by random"
+    if not compared:
+        has = "no test scores of models finetuned on its subsets and on the whole pool"
+    cure = "experiments: {main: {methods: [full, random, …], seeds: [0, 1, 2]}}"
     return (
-        f"This run {has}, so nothing here says which of its selections is worth most."
-        f" {cure} for each task would."
+        f"This run has {has}, so nothing here says which of its selections is worth most. That"
+        f" takes a test file for each task and, in the config, {cure}. Which method fits the pool is what"
+        " make advise says."
     )
