@@ -118,6 +118,6 @@ def without_comparison(compared: bool, trial: object) -> str:
     cure = "experiments: {main: {methods: [full, random, …], seeds: [0, 1, 2]}}"
     return (
         f"This run has {has}, so nothing here says which of its selections is worth most. That"
-        f" takes a test file for each task and, in the config, {cure}. Which method fits the pool is what"
-        " make advise says."
+        f" takes a test file for each task and, in the config, {cure}. What fits the"
+        " pool is what make advise says."
     )
