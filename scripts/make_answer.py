@@ -5,7 +5,6 @@ not is not given here, and the page says what is not known without it.
 """
 
 import argparse
-import csv
 import json
 import logging
 from pathlib import Path, PurePosixPath
@@ -54,16 +53,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def read_pool(args: argparse.Namespace) -> Pool:
     """Read what the run knows of its pool."""
-    summary, rows = {}, None
-    if args.summary:
-        summary = json.loads(args.summary.read_text(encoding="utf-8"))
-    if args.contamination:
-        with args.contamination.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+    summary = json.loads(args.summary.read_text(encoding="utf-8")) if args.summary else {}
     return Pool(
         read_parquet(args.samples, columns=["source", "n_images", "digest"]),
         summary,
-        rows,
+        read_table(args.contamination, "contamination") if args.contamination else None,
         args.screened,
         read_parquet(args.duplicates) if args.duplicates else None,
         read_parquet(args.gate) if args.gate else None,

@@ -1,6 +1,6 @@
 """What the pool is, in a few numbers; what the run did not look at is said as such."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +8,8 @@ import pandas as pd
 
 from vlselect.answer.markup import Content
 from vlselect.plan import evidence
-from vlselect.tables.contamination import POOL, sentences
+
+IN_POOL = "pool"  # the place of copies in `contamination.csv`, beside those of validation sets
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Pool:
         Columns source, n_images, digest, a row for each accepted sample.
     summary : mapping
         ``pool/summary.json``; empty where the pool was given.
-    contamination : sequence of mapping, or None
-        Rows of ``contamination.csv``; None where nothing was compared.
+    contamination : DataFrame, optional
+        ``contamination.csv``; None where nothing was compared.
     screened : bool
         Whether copies of held-out records were taken out of the pool.
     duplicates : DataFrame, optional
@@ -33,7 +34,7 @@ class Pool:
 
     samples: pd.DataFrame
     summary: Mapping = field(default_factory=dict)
-    contamination: Sequence[Mapping] | None = None
+    contamination: pd.DataFrame | None = None
     screened: bool = False
     duplicates: pd.DataFrame | None = None
     gate: pd.DataFrame | None = None
@@ -76,16 +77,21 @@ def _rejected(pool: Pool) -> str:
 
 
 def _contaminated(pool: Pool) -> Content:
-    if pool.contamination is None:
+    table = pool.contamination
+    if table is None:
         return "not looked at: the run compared its pool with no held-out records"
-    taken = [row for row in pool.contamination if row["place"] == POOL]
-    kept = [row for row in pool.contamination if not (pool.screened and row["place"] == POOL)]
-    found = sentences(kept)
-    n_sets = len({(row["task"], row["split"]) for row in pool.contamination})
-    removed = sum(int(row["copies"]) for row in taken) if pool.screened else 0
+    in_pool = table["place"] == IN_POOL
+    removed = int(table["copies"][in_pool].sum()) if pool.screened else 0
     begin = f"{removed:,} copies of held-out records were taken out. " if removed else ""
-    if not found:
+    left = table[(table["copies"] > 0) & ~(in_pool & pool.screened)].to_dict("records")
+    if not left:
+        n_sets = len(table.drop_duplicates(["task", "split"]))
         return f"{begin}No exact copy of a record of the {n_sets} validation and test sets"
+    found = [
+        f"{row['same_question']:,} of {row['n']:,} records of {row['task']}/{row['split']} are in "
+        + ("the pool" if row["place"] == IN_POOL else row["place"])
+        for row in left
+    ]
     return f"{begin}{'; '.join(found)}: tables/contamination.csv"
 
 

@@ -21,8 +21,8 @@ def said(**known):
 
 
 def copies(place, n):
-    row = {"task": "alpha", "split": "test", "n": "12", "place": place}
-    return row | {"same_question": str(n), "same_conversation": "0", "copies": str(n)}
+    row = {"task": "alpha", "split": "test", "n": 12, "place": place}
+    return row | {"same_question": n, "same_conversation": 0, "copies": n}
 
 
 def test_what_the_run_did_not_look_at_is_said():
@@ -41,13 +41,13 @@ def test_rejected_records_have_their_reasons():
 
 
 def test_copies_of_held_out_records():
-    clean = said(contamination=[copies("pool", 0)])["Contaminated"]
+    clean = said(contamination=pd.DataFrame([copies("pool", 0)]))["Contaminated"]
     assert clean == "No exact copy of a record of the 1 validation and test sets"
-    found = said(contamination=[copies("pool", 4)])["Contaminated"]
+    found = said(contamination=pd.DataFrame([copies("pool", 4)]))["Contaminated"]
     assert found.startswith("4 of 12 records of alpha/test are in the pool")
-    taken = said(contamination=[copies("pool", 4)], screened=True)["Contaminated"]
+    taken = said(contamination=pd.DataFrame([copies("pool", 4)]), screened=True)["Contaminated"]
     assert taken.startswith("4 copies of held-out records were taken out. No exact copy")
-    left = [copies("pool", 4), copies("beta/validation", 2)]
+    left = pd.DataFrame([copies("pool", 4), copies("beta/validation", 2)])
     assert "2 of 12 records" in said(contamination=left, screened=True)["Contaminated"]
 
 
