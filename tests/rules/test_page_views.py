@@ -204,7 +204,9 @@ def test_the_difference_of_two_selections(browser, folder, made):
         pile = page.locator(".pile").first
         assert pile.locator("h2").inner_text() == f"{len(only)} only {FIRST}"
         assert pile.locator("b").all_inner_texts() == only["sample_id"].tolist()[:30]
-        pile.get_by_text(f"Show more ({len(only) - 30} left)").click()
+        for have in range(30, len(only), 30):
+            pile.get_by_text(f"Show more ({len(only) - have} left)").click()
+        assert pile.locator(".more").is_hidden()
         assert pile.locator("b").all_inner_texts() == only["sample_id"].tolist()
         page.get_by_role("button", name="x", exact=True).click()
         of_x = made[made["source"] == "x"]
