@@ -37,10 +37,11 @@ BARE_llama-factory := llamafactory==0.9.5
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed ## run the whole pipeline on its embedded data, to the report and the explorer
-	$(SNAKEMAKE) all make_explorer --cores all
+demo: $(VENV)/.installed ## run the whole pipeline on its embedded data, to the answer, the report and the explorer
+	$(SNAKEMAKE) all make_answer make_explorer --cores all
 	$(SNAKEMAKE) --report results/digits/report.html
-	@echo "Open $(FOLDER)/results/digits/report.html (figures) and explorer.html beside it (samples)."
+	@echo "Open $(FOLDER)/results/digits/answer.html (which subset to take, and why);"
+	@echo "beside it are explorer.html (samples) and report.html (figures)."
 
 test: $(VENV)/.installed-dev ## run all tests
 	$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder
@@ -75,11 +76,13 @@ status: $(VENV)/.installed ## say how far a run is, also while it runs: CONFIG=m
 	@$(SNAKEMAKE) --summary --quiet --configfile "$(FILE)" | \
 		"$(abspath $(BIN))/python" "$(CURDIR)/scripts/show_status.py" $(RESULTS)
 
-report: $(VENV)/.installed ## write explorer.html on the samples and report.html on the figures: CONFIG=my.yaml
+report: $(VENV)/.installed ## write answer.html (which subset, and why), explorer.html (samples), report.html (figures): CONFIG=my.yaml
 	$(SNAKEMAKE) make_explorer --cores all --configfile "$(FILE)"
 	@$(HERE) if test -d $(RESULTS)/figures; then \
-		$(SNAKEMAKE) --configfile "$(FILE)" --report $(RESULTS)/report.html; \
-	else echo "explorer.html is there; report.html shows figures, which \`snakemake all\` makes"; fi
+		$(SNAKEMAKE) make_answer --cores all --configfile "$(FILE)" && \
+		$(SNAKEMAKE) --configfile "$(FILE)" --report $(RESULTS)/report.html && \
+		echo "Open $(FOLDER)/$(RESULTS)/answer.html; explorer.html and report.html are beside it."; \
+	else echo "explorer.html is there; answer.html and report.html show what \`snakemake all\` makes"; fi
 
 card: $(VENV)/.installed ## write a dataset card beside a subset: METHOD=icons RATIO=0.2 [SEED=0] CONFIG=my.yaml
 	$(SNAKEMAKE) --cores all --configfile "$(FILE)" -- $(RESULTS)/subsets/$(CARD)

@@ -12,7 +12,7 @@ from vlselect.core import log, store
 from vlselect.core.store import read_parquet
 from vlselect.explorer.columns import collect, shown_rows
 from vlselect.explorer.page import fill_page
-from vlselect.explorer.sheets import ACROSS, write_sheets
+from vlselect.explorer.sheets import ACROSS, TILE, write_sheets
 from vlselect.pool import images
 from vlselect.pool.samples import Samples, add_samples_arguments
 
@@ -24,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_samples_arguments(parser)
     parser.add_argument("--run", required=True, help="name of the run, for the title")
     parser.add_argument("--limit", type=int, required=True, help="most samples to show")
+    parser.add_argument("--pixels", type=int, required=True, help="of an image in full size")
     parser.add_argument("--subsets", type=Path, required=True, help="folder of subsets")
     parser.add_argument("--runs", nargs="+", required=True, help="<method>/<name> of each subset")
     parser.add_argument(
@@ -36,14 +37,13 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def write_thumbnails(args: argparse.Namespace, names: list[str]) -> None:
-    """Write the sheets into a new folder and replace the old one with it."""
+def write_thumbnails(args: argparse.Namespace, names: list[str]) -> list[tuple[int, int]]:
+    """Write the sheets into a new folder and replace the old one with it; return images' sizes."""
     with store.replacing_directory(args.out_images) as folder:
         drawn = write_sheets(
-            names, lambda name: images.load(args.images, name, args.max_pixels), folder
+            names, lambda name: images.load(args.images, name, args.max_pixels), folder, args.pixels
         )
-        for _ in log.progress(drawn, total=len(names), description="thumbnails"):
-            pass
+        return list(log.progress(drawn, total=len(names), description="thumbnails"))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -61,8 +61,9 @@ def main(argv: list[str] | None = None) -> None:
         clusters=read_parquet(args.clusters) if args.clusters else None,
     )
     with log.timed("thumbnails"):
-        write_thumbnails(args, data["image_names"])
-    data |= {"run": args.run, "sheets": args.out_images.name, "across": ACROSS}
+        sizes = write_thumbnails(args, data["image_names"])
+    data |= {"run": args.run, "sheets": args.out_images.name, "across": ACROSS, "tile": TILE}
+    data |= {"sizes": sizes, "pixels": args.pixels}
     with store.replacing(args.out) as path:
         path.write_text(fill_page(data), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Report and provenance: what the explorer's page is made of, and every input of the run.
+"""Report and provenance: what the pages are made of, and every input of the run.
 
 Functions only.
 """
@@ -16,10 +16,29 @@ def first_score_flags():
     )
 
 
-def explorer_templates():
-    """Return the parts of the explorer's page."""
-    folder = Path(os.path.relpath(workflow.basedir)) / "report/explorer"
-    return [str(folder / f"page.{suffix}") for suffix in ("html", "css", "js")]
+def page_templates(folder, *names):
+    """Return the parts of a page, and the colours that all pages share."""
+    pages = Path(os.path.relpath(workflow.basedir)) / "report"
+    parts = [pages / folder / name for name in names]
+    return [str(path) for path in (*parts, pages / "theme.css")]
+
+
+def first_gate():
+    """Return the gate of the first run, if there is one."""
+    seeds = selection_seeds(config, GRADIENTS, RUNS)[:1] if config.get("gate") else []
+    return [f"<results>/gate/seed-{seed}.parquet" for seed in seeds]
+
+
+def near_duplicates():
+    """Return the pairs of near-duplicates, where they are looked for."""
+    compared = (config["constraints"]["duplicates"] or {}).get("model")
+    return ["<results>/duplicates.parquet"] if compared else []
+
+
+def compared_tables():
+    """Return the tables that say which subset is worth most, in the order of make_answer.py."""
+    names = ("comparison_with_random", "relative_performance", "cost")
+    return [f"<results>/tables/{name}.csv" for name in names] if compares() else []
 
 
 def config_as_json(wildcards):

@@ -73,11 +73,11 @@ def write_folder(path: Path) -> None:
 
 
 def write_pictures(path: Path) -> None:
-    """Write the explorer's sheets of thumbnails."""
-    noise = (VALUES[:192, :192] * 40 + 128).clip(0, 255).astype(np.uint8)
+    """Write the explorer's sheets of thumbnails, and pictures that are larger than these."""
+    noise = (VALUES[:192] * 40 + 128).clip(0, 255).astype(np.uint8)
     with store.replacing_directory(path) as folder:
         for _ in write_sheets(
-            [str(i) for i in range(60)], lambda n: Image.fromarray(noise), folder
+            [str(i) for i in range(20)], lambda n: Image.fromarray(noise), folder, 1024
         ):
             pass
 
@@ -149,5 +149,5 @@ class DiskTrials(Trials):
 
 def content(path: Path) -> dict[str, bytes]:
     """Return the files of a folder, or of a file alone."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    return {file.name: file.read_bytes() for file in files}
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return {str(file.relative_to(path.parent)): file.read_bytes() for file in files}

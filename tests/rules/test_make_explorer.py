@@ -104,8 +104,8 @@ def test_nothing_is_fetched(tiny_pool, folder):
 
 def test_a_line_of_pixels_is_still_a_picture(tmp_path):
     shapes = {"wide": (1000, 1), "tall": (1, 1000), "dot": (1, 1)}
-    drawn = write_sheets(list(shapes), lambda name: Image.new("RGB", shapes[name]), tmp_path)
-    assert list(drawn) == list(shapes)
+    drawn = write_sheets(list(shapes), lambda name: Image.new("RGB", shapes[name]), tmp_path, 1024)
+    assert list(drawn) == list(shapes.values())
     with Image.open(tmp_path / "0.jpg") as sheet:
         dark = np.asarray(sheet.convert("L")) < 128
     for i, (width, height) in enumerate([(TILE, 1), (1, TILE), (TILE, TILE)]):

@@ -50,6 +50,14 @@ class Visit:
         self.trouble.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
+    def violations(self) -> list[str]:
+        """Return what axe-core finds fault with; skip the test where it is not installed."""
+        folder = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
+        script = Path(folder.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+        self.page.evaluate(f"{script}; undefined")
+        found = self.page.evaluate("axe.run()")["violations"]
+        return [f"{v['id']}: {n['html'][:200]}" for v in found for n in v["nodes"]]
+
     def widest(self) -> int:
         """Return the pixels by which the page is wider than its window."""
         return self.page.evaluate("document.documentElement.scrollWidth - innerWidth")

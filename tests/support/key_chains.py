@@ -15,6 +15,7 @@ FIXED = {  # what the schema allows one value for
 }
 ALL = (  # with what is made on request only
     "all",
+    "make_answer",
     "make_explorer",
     "results/base/merged/target/random/ratio-0.2_seed-0",
     "results/base/subsets/icons/ratio-0.2_seed-0.md",
@@ -88,9 +89,9 @@ MAIN = [
         " run_benchmarks run_benchmarks_pretrained",
         "models.target.batch_size models.target.batch_tokens",
     ),
-    ("export_subset", "export"),
+    ("export_subset make_answer", "export"),
     ("prepare_pool", "on_contamination"),  # which waits for the tasks from then on
-    ("make_explorer", "explorer.samples"),
+    ("make_explorer", "explorer.samples explorer.pixels"),
     ("tabulate_budgets select_random", "token_model"),
     ("check_samples check_tasks", "threads"),
 ]

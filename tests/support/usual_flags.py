@@ -25,6 +25,7 @@ USUAL = {
     "--on-refused": "error",
     "--on-collapse": "error",
     "--parameters": "{}",
+    "--pixels": "1024",
     "--precondition": "none",
     "--points-per-centroid": "256",
     "--projection": "sjlt",

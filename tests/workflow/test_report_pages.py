@@ -2,6 +2,8 @@
 
 import json
 import re
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import make_explorer
 import pandas as pd
@@ -44,6 +46,14 @@ def explorer(mini_run):
     arguments = ("--cores", "1", "make_explorer")
     succeeded(snakemake(mini_run.folder, mini_run.config, *arguments, root=mini_run.root))
     return mini_run.results / "explorer.html"
+
+
+@pytest.fixture(scope="module")
+def answer(mini_run):
+    """The page that answers first."""
+    arguments = ("--cores", "1", "make_answer")
+    succeeded(snakemake(mini_run.folder, mini_run.config, *arguments, root=mini_run.root))
+    return mini_run.results / "answer.html"
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +112,30 @@ def test_report_has_a_caption_for_every_figure(browser, report, tmp_path):
                 assert text in caption
             picture(visit, f"report-{category}", tmp_path)
             page.get_by_text("Results", exact=True).click()
+
+
+def test_the_report_leads_to_the_other_pages(browser, report):
+    with visiting(browser, report) as visit:
+        for name in ("answer.html", "explorer.html"):
+            link = visit.page.get_by_role("link", name=name)
+            link.wait_for()
+            assert link.evaluate("link => link.href") == (report.parent / name).as_uri()
+
+
+def test_the_answer_says_what_the_tables_say(browser, answer, mini_run, tmp_path):
+    compared = pd.read_csv(mini_run.results / "tables/comparison_with_random.csv")
+    with visiting(browser, answer) as visit:
+        text = visit.page.inner_text("body")
+        for row in compared.to_dict("records"):
+            shown = visit.page.locator("tr", has_text=row["method"]).first.inner_text()
+            assert f"{row['difference']:+.1f}" in shown
+        assert f"of {N_GOOD} samples" in visit.page.inner_text("h1") or "take random" in text
+        assert "3 of 333 records (" in text and "No exact copy" in text
+        file = visit.page.locator(".file a").first
+        chosen = Path(urlsplit(file.evaluate("link => link.href")).path)
+        assert len(json.loads(chosen.read_text())) == round(0.2 * N_GOOD)
+        assert f"results/mini/{chosen.relative_to(mini_run.results)}" == file.inner_text()
+        picture(visit, "answer", tmp_path)
 
 
 def test_filters_show_what_the_files_say(browser, explorer, made, tmp_path):
@@ -277,7 +311,7 @@ def test_what_users_wrote_is_text_and_nothing_else(browser, hostile, tmp_path):
         assert page.inner_text("h1") == page.title() == f"Samples of {HOSTILE[2]}"
         ids = [f"{i} {text}" for i, text in enumerate(HOSTILE)]
         elements = page.locator("script, img, iframe, a, svg").count()
-        assert elements == 2  # the data and the script of the page
+        assert elements == 3  # the data and the script of the page, and its link to the answer
         for i, text in enumerate(HOSTILE):
             page.select_option("#source", json.dumps(text))
             page.locator(".card").first.click()

@@ -7,20 +7,22 @@ Users' texts stay in a JSON block that no HTML parser reads, and the page's scri
 import json
 from pathlib import Path
 
-TEMPLATES = Path(__file__).resolve().parents[3] / "report/explorer"
+REPORT = Path(__file__).resolve().parents[3] / "report"
+TEMPLATE = REPORT / "explorer/page.html"
+PARTS = [
+    REPORT / "theme.css",
+    *(REPORT / "explorer" / p for p in ("page.css", "page.js", "views.js")),
+]
 
 
 def fill_page(data: dict) -> str:
     """Fill data (see `columns.collect`), style and script into the template."""
-    text = (TEMPLATES / "page.html").read_text(encoding="utf-8")
-    parts = {name: (TEMPLATES / name).read_text(encoding="utf-8") for name in TEMPLATE_PARTS}
+    text = TEMPLATE.read_text(encoding="utf-8")
+    parts = {path.name: path.read_text(encoding="utf-8") for path in PARTS}
     for name, part in {**parts, "data.json": encode(data)}.items():
         before, after = text.split(f"{{{{{name}}}}}")
         text = before + part + after
     return text
-
-
-TEMPLATE_PARTS = ("page.css", "page.js")
 
 
 def encode(data: dict) -> str:

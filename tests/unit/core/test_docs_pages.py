@@ -13,6 +13,7 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
 GENERATED = pages()
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+PICTURE = re.compile(r"!\[([^]]*)\]\(([^)\s]+)\)")
 FOLDERS = ["configs", "docs", "envs", "performance", "profiles", "report", "results", "rules"]
 FOLDERS += ["scripts", "tests"]
 PATH = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`")
@@ -27,6 +28,16 @@ KEYWORDS = (
 def ids(paths):
     """Names of files, for pytest."""
     return [path.name for path in paths]
+
+
+def test_pictures_are_small_and_shown_with_words():
+    shown = {}
+    for page in (README, *DOCS):
+        for words, target in PICTURE.findall(page.read_text(encoding="utf-8")):
+            assert len(words) > 30, f"{page.name}: {target} has no description"
+            shown[(page.parent / target).resolve()] = page
+    assert set(shown) == set((ROOT / "docs").rglob("*.png"))
+    assert max(path.stat().st_size for path in shown) < 200_000
 
 
 def test_the_readme_is_short_and_begins_with_two_commands():
