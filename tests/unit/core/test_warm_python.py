@@ -13,6 +13,7 @@ ENDS = {
     "with a status": "sys.exit(3)",
     "with a message": "sys.exit('why')",
     "with an error": "raise ValueError('why')",
+    "with an error of its hook": "sys.excepthook = lambda *e: print(e[1]); raise OSError(2)",
     "after its threads": "threading.Timer(0.1, print, ['late']).start()",
     "with what it registered": "atexit.register(print, 'last'); print('first')",
     "killed": "os.kill(os.getpid(), signal.SIGKILL)",
