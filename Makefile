@@ -31,7 +31,7 @@ LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
 BARE_llama-factory := llamafactory==0.9.5
 
-.PHONY: help demo test check docs init trial plan advise status report card figures test-gpu test-cpus test-faults test-loaders \
+.PHONY: help demo test test-quick check docs init trial plan advise status report card figures test-gpu test-cpus test-faults test-loaders \
 	test-conda test-slurm size performance clean
 
 help: ## list what there is to make
@@ -45,6 +45,12 @@ demo: $(VENV)/.installed ## run the whole pipeline on its embedded data, to the 
 
 test: $(VENV)/.installed-dev ## run all tests
 	$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder
+
+# What finetunes, and what takes long by itself.
+SLOW := checkpoints digits models/test_families.py core/test_warm_python.py subsets/test_constraints.py \
+	gradients/test_held_activations.py
+test-quick: $(VENV)/.installed-dev ## run the unit tests that train nothing, for the loop of a developer
+	$(PYTEST) -n 2 --dist loadscope tests/unit $(SLOW:%=--ignore=tests/unit/%)
 
 check: $(VENV)/.installed-dev docs ## check style, rules and the links of the docs
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ ABSENT = (None, False, [], {}, "{}")  # values that say that there is nothing
 KEPT = {  # what no key of the config sets, or what is absent where its rule leaves it out
     "--attention": "extract_attention needs the weights",
     "--batch-size": "of the pretraining of the demo's models",
+    "--cards": "of plan_run: a device by itself",
     "--count": "samples on the contact sheet",
     "--finetuning": "name of a rule",
     "--images": "absent where the tables hold them",
