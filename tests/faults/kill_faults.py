@@ -1,0 +1,213 @@
+"""Kills of a running workflow at random moments, recovery as docs/operations.md has it, same bytes.
+
+A round is one run of kills.yaml, from its input to its last table, that is killed again and again
+and each time resumed by the documented commands. What is drawn depends on the seed and the round's
+number; what it meets, on the machine's speed.
+"""
+
+import itertools
+import os
+import re
+import shutil
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from kept_bytes import differences, kept, left_over
+from mini_input import make_input
+from running import copy_program
+from running_jobs import Process, Snakemake, find
+
+CONFIG = Path(__file__).with_name("kills.yaml")
+TARGETS = ["all", "exports"]
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+WHOM = {"group": 3, "snakemake": 3, "job": 4, "job and its children": 2, "one child": 2}
+UNKNOWN = 3.0  # seconds that a rule takes which was not yet seen to end
+HOOKS = Path(__file__).with_name("hooks")
+WRITING = "inside writing"
+ATTEMPT = re.compile(r"^ +jobid: (\d+)$.*?mem_mb=(\d+)", re.MULTILINE | re.DOTALL)
+GRACE = 30  # seconds in which the processes of a killed Snakemake have to end
+SESSIONS = 80  # of one round, at most
+
+
+@dataclass
+class Tally:
+    """What was tried: kills by whom and signal, by rule and in a row; and what fell, in words."""
+
+    kinds: Counter = field(default_factory=Counter)
+    rules: Counter = field(default_factory=Counter)
+    rows: Counter = field(default_factory=Counter)
+    rounds: int = 0
+    unlocked: int = 0
+    fell: list[str] = field(default_factory=list)
+
+    @property
+    def kills(self) -> int:
+        """Number of kills."""
+        return self.kinds.total()
+
+    def lines(self) -> list[str]:
+        """Return the tables of a tally."""
+        lines = [f"{self.kills} kills in {self.rounds} runs, {self.unlocked} unlocked"]
+        for name in ("kinds", "rules", "rows"):
+            counts = sorted(getattr(self, name).items(), key=str)
+            lines.append(f"{name}: " + ", ".join(f"{key} {n}" for key, n in counts))
+        return [*lines, f"fell: {len(self.fell)}", *self.fell]
+
+
+class Killed:
+    """Rounds of one seed; the first thing made is the undisturbed run that others have to equal."""
+
+    def __init__(self, folder: Path, seed: int, tell=print):
+        self._folder, self._seed, self._tell = folder, seed, tell
+        self._seconds: dict[str, float] = {}
+        (folder / "input").mkdir(parents=True)
+        self._program = copy_program(folder / "program")
+        make_input(folder / "input")
+        run = self._begin("undisturbed")
+        with self._snakemake(run, "--cores", "2") as snakemake:
+            assert snakemake.end() == 0, snakemake.said()[-4000:]
+        self.expected = kept(run)
+
+    def __call__(self, number: int, tally: Tally, most: int = 1000) -> None:
+        """Run the round of this number, with at most so many kills."""
+        random, run = Random(f"{self._seed} {number}"), self._begin(f"round-{number}")
+        tally.rounds += 1
+        start, fell, finished = tally.kills, [], False
+        for _ in range(SESSIONS):
+            wanted = min(random.choice((0, 1, 1, 1, 2, 2, 3)), start + most - tally.kills)
+            finished, locked = self._session(run, random, wanted, tally, fell)
+            if finished:
+                break
+            if locked:
+                tally.unlocked += 1
+                with self._snakemake(run, "--unlock") as snakemake:
+                    if snakemake.end() != 0:
+                        fell.append(f"--unlock failed: {snakemake.said()[-1000:]}")
+        if not finished:
+            fell.append(f"not finished after {SESSIONS} starts")
+        self._compare(run, f"round {number}", fell, tally)
+
+    def inside_writing(self, tally: Tally) -> None:
+        """Kill each rule inside its writing, in all ways of hooks/sitecustomize.py, with retries.
+
+        Each time the job has to be tried again with twice the memory.
+        """
+        run = self._begin(WRITING)
+        done = run / "tmp/kills"
+        done.mkdir()
+        tally.rounds += 1
+        hooked = {"KILLS_FOLDER": str(done), "PYTHONPATH": str(HOOKS)}
+        arguments = ("--cores", "2", "--retries", "3", "-p")
+        fell = []
+        with self._snakemake(run, *arguments, **hooked) as snakemake:
+            if snakemake.end() != 0:
+                fell.append(f"failed: {snakemake.said()[-3000:]}")
+            attempts: dict[str, list[int]] = {}
+            for job, megabytes in ATTEMPT.findall(snakemake.said()):
+                attempts.setdefault(job, []).append(int(megabytes))
+        for job, amounts in attempts.items():
+            if any(later != 2 * amount for amount, later in itertools.pairwise(amounts)):
+                fell.append(f"job {job} was tried again with {amounts} MB")
+        for path in done.iterdir():
+            rule, _, way = path.name.partition(".")
+            tally.kinds[f"{WRITING}: {way}"] += 1
+            tally.rules[rule] += 1
+        spared = {path.stem for path in (run / "results/kills/logs").iterdir()} - set(tally.rules)
+        fell += [f"{rule} was never killed" for rule in sorted(spared)]
+        self._compare(run, WRITING, fell, tally)
+
+    def _compare(self, run: Path, name: str, fell: list[str], tally: Tally) -> None:
+        """Compare a finished run with the undisturbed one; note what fell."""
+        fell += differences(self.expected, kept(run)) + left_over(run)
+        tally.fell += [f"{name}: {what}" for what in fell]
+        if not fell:
+            shutil.rmtree(run)
+
+    def _begin(self, name: str) -> Path:
+        """Return the folder of a new run, with its input."""
+        run = self._folder / name
+        run.mkdir()
+        shutil.copy(CONFIG, run)
+        shutil.copytree(self._folder / "input/data", run / "data", copy_function=os.link)
+        (run / "tmp").mkdir()
+        return run
+
+    def _snakemake(self, run: Path, *arguments: str, **environment: str) -> Snakemake:
+        own = {"TMPDIR": str(run / "tmp"), **environment}
+        return Snakemake(self._program, run, run / CONFIG.name, (*arguments, "--", *TARGETS), own)
+
+    def _session(
+        self, run: Path, random: Random, wanted: int, tally: Tally, fell: list[str]
+    ) -> tuple[bool, bool]:
+        """Start Snakemake and kill so many times; return whether the run is done, and is locked."""
+        killed, forced = 0, False
+        cores = str(random.choice((1, 2, 2)))
+        with self._snakemake(run, "--cores", cores) as snakemake:
+            while killed < wanted and (found := self._moment(snakemake, random)) is not None:
+                whom, number, rule = self._kill(snakemake, random, found)
+                tally.kinds[f"{whom} {number.name}"] += 1
+                tally.rules[rule] += 1
+                killed += 1
+                self._tell(
+                    f"{tally.kills} {time.strftime('%H:%M:%S')} {rule}: {whom} {number.name}"
+                )
+                if whom in ("group", "snakemake"):
+                    forced = number == signal.SIGKILL
+                    break
+            ended, said = snakemake.end(), snakemake.said()
+            if ended is None:
+                fell.append(f"Snakemake does not end after {killed} kills: {said[-1000:]}")
+            if not snakemake.wait(lambda: not find(snakemake.mark), GRACE):
+                names = [f"{process.pid} {process.command}" for process in find(snakemake.mark)]
+                fell.append(f"still running after {whom} {number.name}: {names}")
+        tally.rows[killed] += killed > 0
+        locked = "LockException" in said or "cannot be locked" in said
+        if locked and "--unlock" not in said:
+            fell.append(f"a lock without its cure: {said[-1000:]}")
+        if not killed and ended != 0 and not locked:
+            fell.append(f"failed without a kill: {said[-3000:]}")
+        return ended == 0, locked or (forced and random.random() < 0.8)
+
+    def _moment(self, snakemake: Snakemake, random: Random) -> list[Process] | None:
+        """Wait for a random moment; return the jobs at work, None if Snakemake ended before."""
+        seen, rest = {job.job for job in snakemake.jobs()}, random.choice((1, 1, 2, 3))
+        more = set()
+
+        def begun() -> bool:
+            more.update(job.job for job in snakemake.jobs())
+            return len(more - seen) >= rest or not snakemake.alive()
+
+        if not snakemake.wait(begun) or not snakemake.alive():
+            return None
+        rule = next((job.rule for job in snakemake.jobs()), "")
+        delay = random.random() * 1.2 * self._seconds.get(rule, UNKNOWN)
+        if snakemake.wait(lambda: not snakemake.alive(), delay):
+            return None
+        return snakemake.jobs()
+
+    def _kill(
+        self, snakemake: Snakemake, random: Random, jobs: list[Process]
+    ) -> tuple[str, signal.Signals, str]:
+        """Kill somebody; return whom, by what and the rule at work."""
+        whom = random.choices(list(WHOM), list(WHOM.values()))[0]
+        number = random.choice(SIGNALS)
+        chosen = random.choice(jobs) if jobs else None
+        mine = [job for job in jobs if chosen and job.job == chosen.job]
+        if whom == "one child" and len(mine) < 2:
+            whom = "job"
+        if "job" in whom and not mine:
+            whom = "snakemake"
+        if whom == "group":
+            os.killpg(snakemake.process.pid, number)
+        elif whom == "snakemake":
+            os.kill(snakemake.process.pid, number)
+        elif whom == "job":
+            mine[0].kill(number)
+        else:
+            for process in [random.choice(mine[1:])] if whom == "one child" else mine:
+                process.kill(number)
+        return whom, number, chosen.rule if chosen else "between jobs"
