@@ -10,8 +10,8 @@ import os
 import re
 import shutil
 import signal
-import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -27,8 +27,9 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 WHOM = {"group": 3, "snakemake": 3, "job": 4, "job and its children": 2, "one child": 2}
 UNKNOWN = 3.0  # seconds that a rule takes which was not yet seen to end
 HOOKS = Path(__file__).with_name("hooks")
-WRITING = "inside writing"
+WRITING, MEMORY = ("bytes", "rename", "second rename"), ("memory",)
 ATTEMPT = re.compile(r"^ +jobid: (\d+)$.*?mem_mb=(\d+)", re.MULTILINE | re.DOTALL)
+ADVICE = re.compile(r"--set-resources (\w+):mem_mb=")
 GRACE = 30  # seconds in which the processes of a killed Snakemake have to end
 SESSIONS = 80  # of one round, at most
 
@@ -91,34 +92,40 @@ class Killed:
             fell.append(f"not finished after {SESSIONS} starts")
         self._compare(run, f"round {number}", fell, tally)
 
-    def inside_writing(self, tally: Tally) -> None:
-        """Kill each rule inside its writing, in all ways of hooks/sitecustomize.py, with retries.
+    def in_every_rule(self, ways: Sequence[str], tally: Tally) -> None:
+        """Kill a job of each rule in these ways of hooks/sitecustomize.py, and let it be retried.
 
-        Each time the job has to be tried again with twice the memory.
+        Each time it has to be tried again with twice the memory; where it ran out of that, the
+        screen has to say what to do.
         """
-        run = self._begin(WRITING)
+        name = " and ".join(ways)
+        run, fell = self._begin(name), []
         done = run / "tmp/kills"
         done.mkdir()
         tally.rounds += 1
-        hooked = {"KILLS_FOLDER": str(done), "PYTHONPATH": str(HOOKS)}
-        arguments = ("--cores", "2", "--retries", "3", "-p")
-        fell = []
-        with self._snakemake(run, *arguments, **hooked) as snakemake:
+        hooked = {"KILLS_FOLDER": str(done), "KILLS_WAYS": ",".join(ways), "PYTHONPATH": str(HOOKS)}
+        retries = ("--cores", "2", "--retries", str(len(ways)))
+        with self._snakemake(run, *retries, **hooked) as snakemake:
             if snakemake.end() != 0:
                 fell.append(f"failed: {snakemake.said()[-3000:]}")
-            attempts: dict[str, list[int]] = {}
-            for job, megabytes in ATTEMPT.findall(snakemake.said()):
-                attempts.setdefault(job, []).append(int(megabytes))
+            failures = Counter(re.findall(r"^Error in rule (\w+)", snakemake.said(), re.MULTILINE))
+            advised = Counter(ADVICE.findall(snakemake.said()))
+        (log,) = (run / ".snakemake/log").iterdir()
+        attempts: dict[str, list[int]] = {}
+        for job, megabytes in ATTEMPT.findall(log.read_text()):
+            attempts.setdefault(job, []).append(int(megabytes))
         for job, amounts in attempts.items():
             if any(later != 2 * amount for amount, later in itertools.pairwise(amounts)):
                 fell.append(f"job {job} was tried again with {amounts} MB")
-        for path in done.iterdir():
-            rule, _, way = path.name.partition(".")
-            tally.kinds[f"{WRITING}: {way}"] += 1
-            tally.rules[rule] += 1
-        spared = {path.stem for path in (run / "results/kills/logs").iterdir()} - set(tally.rules)
-        fell += [f"{rule} was never killed" for rule in sorted(spared)]
-        self._compare(run, WRITING, fell, tally)
+        armed = Counter(path.name.partition(".")[0] for path in done.iterdir())
+        rules = {path.stem for path in (run / "results/kills/logs").iterdir()}
+        tally.kinds.update({f"in every rule: {name}": failures.total()})
+        tally.rules.update(failures)
+        fell += [f"{rule} was not killed" for rule in sorted(rules - armed.keys())]
+        if ways == MEMORY:
+            fell += [f"{rule}: no advice" for rule, n in failures.items() if advised[rule] < n]
+        self._tell(f"{name}: armed {armed}, failed {failures}, advised {advised}")
+        self._compare(run, name, fell, tally)
 
     def _compare(self, run: Path, name: str, fell: list[str], tally: Tally) -> None:
         """Compare a finished run with the undisturbed one; note what fell."""
@@ -152,9 +159,7 @@ class Killed:
                 tally.kinds[f"{whom} {number.name}"] += 1
                 tally.rules[rule] += 1
                 killed += 1
-                self._tell(
-                    f"{tally.kills} {time.strftime('%H:%M:%S')} {rule}: {whom} {number.name}"
-                )
+                self._tell(f"kill {tally.kills}: {whom} {number.name} ({rule})")
                 if whom in ("group", "snakemake"):
                     forced = number == signal.SIGKILL
                     break

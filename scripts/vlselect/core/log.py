@@ -1,5 +1,6 @@
 """Logging and progress for entry scripts: one line format, no progress bars outside terminals."""
 
+import errno
 import gc
 import logging
 import os
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from vlselect.core.errors import InputError
+from vlselect.core.errors import InputError, one_line
 
 SNAKEMAKE = "VLSELECT_SNAKEMAKE"  # set by the Snakemake that starts jobs: its process, and where
 GRACE = 60  # seconds in which a job has to end by SIGTERM
@@ -26,8 +27,8 @@ def start(level: int = logging.INFO) -> None:
 
     SIGTERM, by which a scheduler ends a job, becomes an exit that removes half-written files; a job
     gets one too when its Snakemake is gone. An `InputError` ends in a line that says what is wrong;
-    any other shows where it happened. In a Slurm job the first line names the job, its node and its
-    GPUs.
+    any other shows where it happened, and a last line if it was for want of memory. In a Slurm job
+    the first line names the job, its node and its GPUs.
     """
     logging.basicConfig(
         level=level,
@@ -99,8 +100,11 @@ def _terminate(number: int, frame: object) -> None:
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, InputError):
         logger.error("%s", error)
-    else:
-        sys.__excepthook__(kind, error, trace)
+        return
+    sys.__excepthook__(kind, error, trace)
+    no_memory = os.strerror(errno.ENOMEM)  # in the words of the system, and of torch
+    if issubclass(kind, MemoryError) or no_memory in str(error) or "OutOfMemory" in kind.__name__:
+        logger.error("out of memory: %s", one_line(error))
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """Kill a job inside its writing, once in each way for every rule; on the PYTHONPATH of trials only.
 
-Each process of a job is killed in the first way that its rule has not died in before: by its first
-bytes beyond the 16th of an output, just before an output gets its name, just before a second one does.
-The folder KILLS_FOLDER has a file for each kill.
+Each process of a job is killed in the first of KILLS_WAYS that its rule has not died in before:
+"bytes" when it writes beyond the 16th byte of an output, "rename" just before an output gets its
+name, "second rename" just before a second one does, "memory" when it needs any more memory than it
+has as it opens its first data. The folder KILLS_FOLDER gets a file for each.
 """
 
 import os
@@ -12,8 +13,8 @@ import signal
 import sys
 from pathlib import Path
 
-WAYS = ("bytes", "rename", "second rename")
 TEMPORARY = re.compile(r"/?\.[^/]+\.[0-9a-f]{32}\.tmp$")
+DATA = re.compile(r"(data|results)/(?!.*/logs/)")
 
 
 def rule():
@@ -27,23 +28,28 @@ def rule():
 
 def arm(done, way):
     """Watch what this process opens, makes and renames."""
-    state = {"renames": 0}
+    renames = 0
 
     def watch(event, arguments):
-        if event not in ("open", "os.mkdir", "os.rename"):
+        nonlocal renames
+        if event not in ("open", "os.mkdir", "os.rename") or done.exists():
             return
-        if not isinstance(arguments[0], (str, os.PathLike)):
-            return
-        if not TEMPORARY.search(os.fspath(arguments[0])):
-            return
-        if event != "os.rename" and way == "bytes":
+        path = arguments[0] if isinstance(arguments[0], (str, os.PathLike)) else ""
+        output = TEMPORARY.search(os.fspath(path))
+        if way == "memory" and (output or DATA.match(os.fspath(path))):
+            done.touch()
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            limit = pages * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+        elif way == "bytes" and output and event != "os.rename":
             done.touch()
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_FSIZE, (16, resource.RLIM_INFINITY))
-        state["renames"] += event == "os.rename"
-        if state["renames"] == WAYS.index(way) and way != "bytes":
-            done.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+        elif output and event == "os.rename":
+            renames += 1
+            if way == ("rename", "second rename", "")[min(renames, 3) - 1]:
+                done.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(watch)
 
@@ -51,7 +57,7 @@ def arm(done, way):
 def choose():
     """Arm the first way that is left for this rule."""
     name = rule()
-    for way in WAYS if name else ():
+    for way in os.environ["KILLS_WAYS"].split(",") if name else ():
         done = Path(os.environ["KILLS_FOLDER"], f"{name}.{way}")
         if not done.exists():
             arm(done, way)

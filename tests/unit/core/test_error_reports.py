@@ -55,3 +55,15 @@ def test_errors_for_users_are_what_they_are_to_python():
     assert issubclass(errors.MissingFileError, FileNotFoundError)
     assert issubclass(ImageError, Rejection) and issubclass(ImageError, errors.InputError)
     assert str(errors.MissingFileError("no such folder")) == "no such folder"
+
+
+def test_want_of_memory_is_said_in_the_last_line():
+    for code in (
+        "raise MemoryError",
+        "import torch; torch.empty(1 << 50)",  # of the CPU's; torch has the system's words
+        "import numpy; numpy.empty(1 << 50)",
+        "import errno, os; raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))",
+    ):
+        lines = fail(code)
+        assert lines[0] == "Traceback (most recent call last):", code
+        assert "ERROR vlselect.core.log: out of memory: " in lines[-1], lines[-1]
