@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import json
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ UNFINISHED = re.compile(r"\.tmp$|\.old$|\.partial$|\.[0-9a-f]{32}\b")
 def kept(run: Path) -> dict[str, str]:
     """Return a digest of each file of a run's results, and "" of files that hold times.
 
-    Logs and costs are left out, and of training logs the seconds.
+    Logs and costs are left out, of training logs the seconds, and of shards the digest of the code.
     """
     results, found = next((run / "results").iterdir(), run), {}
     for path in sorted(path for path in results.rglob("*") if path.is_file()):
@@ -25,8 +26,21 @@ def kept(run: Path) -> dict[str, str]:
             rows = csv.DictReader(io.StringIO(content.decode()))
             content = repr([{k: v for k, v in row.items() if k != "seconds"} for row in rows])
             content = content.encode()
+        if path.suffix == ".safetensors":
+            content = without_code(content)
         found[name] = "" if TIMED.fullmatch(name) else hashlib.sha256(content).hexdigest()
     return found
+
+
+def without_code(content: bytes) -> bytes:
+    """Return a safetensors file's bytes without what its header says of the code."""
+    size = int.from_bytes(content[:8], "little")
+    try:
+        header = json.loads(content[8 : 8 + size])
+    except ValueError:
+        return content  # a broken one
+    header.get("__metadata__", {}).pop("code", None)
+    return json.dumps(header, sort_keys=True).encode() + content[8 + size :]
 
 
 def differences(expected: dict[str, str], found: dict[str, str]) -> list[str]:

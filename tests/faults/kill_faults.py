@@ -24,11 +24,10 @@ from running_jobs import Process, Snakemake, find
 CONFIG = Path(__file__).with_name("kills.yaml")
 TARGETS = ["all", "exports"]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-WHOM = {"group": 3, "snakemake": 3, "job": 4, "job and its children": 2, "one child": 2}
+WHOM = {"group": 3, "snakemake": 3, "job": 5, "job and its children": 3, "one child": 3}
 UNKNOWN = 3.0  # seconds that a rule takes which was not yet seen to end
 HOOKS = Path(__file__).with_name("hooks")
 WRITING, MEMORY = ("bytes", "rename", "second rename"), ("memory",)
-ATTEMPT = re.compile(r"^ +jobid: (\d+)$.*?mem_mb=(\d+)", re.MULTILINE | re.DOTALL)
 ADVICE = re.compile(r"--set-resources (\w+):mem_mb=")
 GRACE = 30  # seconds in which the processes of a killed Snakemake have to end
 SESSIONS = 80  # of one round, at most
@@ -79,7 +78,7 @@ class Killed:
         tally.rounds += 1
         start, fell, finished = tally.kills, [], False
         for _ in range(SESSIONS):
-            wanted = min(random.choice((0, 1, 1, 1, 2, 2, 3)), start + most - tally.kills)
+            wanted = min(random.choice((1, 1, 2, 2, 3, 3)), start + most - tally.kills)
             finished, locked = self._session(run, random, wanted, tally, fell)
             if finished:
                 break
@@ -110,10 +109,12 @@ class Killed:
                 fell.append(f"failed: {snakemake.said()[-3000:]}")
             failures = Counter(re.findall(r"^Error in rule (\w+)", snakemake.said(), re.MULTILINE))
             advised = Counter(ADVICE.findall(snakemake.said()))
-        (log,) = (run / ".snakemake/log").iterdir()
         attempts: dict[str, list[int]] = {}
-        for job, megabytes in ATTEMPT.findall(log.read_text()):
-            attempts.setdefault(job, []).append(int(megabytes))
+        (log,) = (run / ".snakemake/log").iterdir()
+        for text in re.split(r"^\[", log.read_text(), flags=re.MULTILINE):
+            job, amount = re.search(r"jobid: (\d+)", text), re.search(r"mem_mb=(\d+)", text)
+            if job and amount and "reason:" in text:
+                attempts.setdefault(job[1], []).append(int(amount[1]))
         for job, amounts in attempts.items():
             if any(later != 2 * amount for amount, later in itertools.pairwise(amounts)):
                 fell.append(f"job {job} was tried again with {amounts} MB")
@@ -152,8 +153,8 @@ class Killed:
     ) -> tuple[bool, bool]:
         """Start Snakemake and kill so many times; return whether the run is done, and is locked."""
         killed, forced = 0, False
-        cores = str(random.choice((1, 2, 2)))
-        with self._snakemake(run, "--cores", cores) as snakemake:
+        flags = ("--cores", random.choice("122"), "--retries", random.choice("033"))
+        with self._snakemake(run, *flags) as snakemake:
             while killed < wanted and (found := self._moment(snakemake, random)) is not None:
                 whom, number, rule = self._kill(snakemake, random, found)
                 tally.kinds[f"{whom} {number.name}"] += 1
@@ -179,7 +180,7 @@ class Killed:
 
     def _moment(self, snakemake: Snakemake, random: Random) -> list[Process] | None:
         """Wait for a random moment; return the jobs at work, None if Snakemake ended before."""
-        seen, rest = {job.job for job in snakemake.jobs()}, random.choice((1, 1, 2, 3))
+        seen, rest = {job.job for job in snakemake.jobs()}, random.choice((1, 1, 1, 2))
         more = set()
 
         def begun() -> bool:

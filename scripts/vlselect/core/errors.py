@@ -60,3 +60,19 @@ def naming_full_disk(path: Path) -> Iterator[None]:
             f"{path} cannot be written: {full}. Nothing is left of it; make room, or set another "
             "folder of results, and run again"
         ) from error
+
+
+@contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Convert what libraries raise of a file that is missing or broken to an error that names it.
+
+    The block reads the file, and what it holds; errors for users pass.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path} is not there") from error
+    except (OSError, *LIBRARY_ERRORS) as error:
+        raise InputError(f"{path}: {one_line(error)}") from error

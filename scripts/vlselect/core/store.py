@@ -18,13 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlselect.core.errors import (
-    LIBRARY_ERRORS,
-    InputError,
-    MissingFileError,
-    naming_full_disk,
-    one_line,
-)
+from vlselect.core.errors import InputError, naming_file, naming_full_disk
 from vlselect.core.half import to_stored
 from vlselect.core.shard_files import BLOCK as BLOCK  # asked for here
 from vlselect.core.shard_files import (
@@ -126,12 +120,8 @@ def read_parquet(path: str | Path, columns: Sequence[str] | None = None):
     """
     import pandas as pd  # slow to import, and not needed for shards
 
-    if not Path(path).is_file():
-        raise MissingFileError(f"{path} is not there")
-    try:
+    with naming_file(Path(path)):
         return pd.read_parquet(path, columns=columns, page_checksum_verification=True)
-    except (OSError, *LIBRARY_ERRORS) as error:
-        raise InputError(f"{path}: {one_line(error)}") from error
 
 
 def as_cell(value: object) -> object:

@@ -46,8 +46,8 @@ def arm(done, way):
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_FSIZE, (16, resource.RLIM_INFINITY))
         elif output and event == "os.rename":
-            renames += 1
-            if way == ("rename", "second rename", "")[min(renames, 3) - 1]:
+            renames += 1  # some libraries open files without Python: they get no further either
+            if way == "second rename" if renames == 2 else way in ("bytes", "rename"):
                 done.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
 
