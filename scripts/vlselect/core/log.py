@@ -4,6 +4,7 @@ import errno
 import gc
 import logging
 import os
+import re
 import select
 import signal
 import sys
@@ -17,6 +18,7 @@ from types import TracebackType
 from vlselect.core.errors import InputError, one_line
 
 SNAKEMAKE = "VLSELECT_SNAKEMAKE"  # set by the Snakemake that starts jobs: its process, and where
+_IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker.*\nvlselect\.[\w.]+: ", re.DOTALL)
 GRACE = 60  # seconds in which a job has to end by SIGTERM
 
 logger = logging.getLogger(__name__)
@@ -99,7 +101,7 @@ def _terminate(number: int, frame: object) -> None:
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, InputError):
-        logger.error("%s", error)
+        logger.error("%s", _IN_WORKER.sub("", str(error)).rstrip())
         return
     sys.__excepthook__(kind, error, trace)
     no_memory = os.strerror(errno.ENOMEM)  # in the words of the system, and of torch

@@ -7,6 +7,7 @@ results give the same bytes.
 """
 
 import argparse
+import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -287,7 +288,12 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
         If it is not there or broken, a column is missing or unknown, or a number cannot be parsed.
     """
     with naming_file(path):
-        return _parse(pd.read_csv(path, dtype=str, keep_default_na=False), path, table)
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            raise InputError(f"{path}: cut short: its last line has no end")
+        return _parse(
+            pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False), path, table
+        )
 
 
 def _parse(frame: pd.DataFrame, path: Path, table: str) -> pd.DataFrame:
