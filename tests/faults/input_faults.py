@@ -8,14 +8,13 @@ import importlib
 import os
 import shlex
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from fault_trials import READ, REFUSED, Trials
 from kept_bytes import kept
+from whole_run import WholeRun
 
 from vlselect.core.errors import InputError
 
@@ -62,12 +61,14 @@ def jobs(run: Path, text: str) -> list[Job]:
 
 
 class InputTrials(Trials):
-    """Trials on the jobs of a finished run, which a dry run with -F -p described in `text`."""
+    """Trials on the jobs of a finished run, in a copy of it."""
 
-    def __init__(self, run: Path, text: str, folder: Path, seed: int):
-        self._run, self._folder, self._seed = run, folder, seed
-        self._jobs = jobs(run, text)
-        self._expected = kept(run)
+    def __init__(self, whole: WholeRun, seed: int):
+        self._run, self._copy, self._seed = whole.run, whole.folder / "copy", seed
+        with whole.snakemake(whole.run, "-n", "-p", "-F") as dry_run:
+            assert dry_run.end() == 0, dry_run.said()
+        self._jobs = jobs(whole.run, dry_run.said())
+        self._expected = whole.expected
 
     def draw(self, number: int) -> tuple[Job, str, str]:
         """Return job, file and way of a trial."""
@@ -94,7 +95,7 @@ class InputTrials(Trials):
 
     def __call__(self, number: int) -> str:
         job, file, way = self.draw(number)
-        run = self._folder / "run"
+        run = self._copy
         shutil.rmtree(run, ignore_errors=True)
         shutil.copytree(self._run, run, copy_function=os.link, ignore=shutil.ignore_patterns(".*"))
         self._change(run / file, way, Random(f"{self._seed} {number} {way}"))
@@ -109,7 +110,6 @@ class InputTrials(Trials):
         after = kept(run)
         wrong = [name for name in after if after[name] != self._expected.get(name) != ""]
         wrong = [name for name in wrong if after[name] != before.get(name)]
-        wrong = [name for name in wrong if not name.startswith("exports/")]  # they hold paths
         assert not wrong, f"{file} {way}, and other files were written: {wrong}"
         return READ
 
@@ -128,12 +128,3 @@ class InputTrials(Trials):
             path.write_bytes(content)
         elif way != "gone":
             path.write_bytes(content[: random.randrange(len(content))])
-
-
-def describe(program: Path, run: Path, config: Path, targets: list[str]) -> str:
-    """Return what a dry run shows of all jobs of a finished run."""
-    command = [sys.executable, "-m", "snakemake", "-n", "-p", "-F", "--nolock"]
-    command += ["--snakefile", program / "Snakefile", "--configfile", config]
-    command += ["--workflow-profile", program / "profiles/default", "--", *targets]
-    done = subprocess.run(command, cwd=run, capture_output=True, text=True, check=True)
-    return done.stdout + done.stderr

@@ -11,26 +11,39 @@ import re
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 from kept_bytes import differences, kept, left_over
-from mini_input import make_input
-from running import copy_program
 from running_jobs import Process, Snakemake, find
+from whole_run import WholeRun
 
-CONFIG = Path(__file__).with_name("kills.yaml")
-TARGETS = ["all", "exports"]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 WHOM = {"group": 3, "snakemake": 3, "job": 5, "job and its children": 3, "one child": 3}
-UNKNOWN = 3.0  # seconds that a rule takes which was not yet seen to end
+DELAYS = (2, 5, 12)  # seconds after a job began, at most; it may have ended by then
 HOOKS = Path(__file__).with_name("hooks")
 WRITING, MEMORY = ("bytes", "rename", "second rename"), ("memory",)
 ADVICE = re.compile(r"--set-resources (\w+):mem_mb=")
+IN_EVERY_RULE = 100  # kills from which on every rule is killed inside its writing
 GRACE = 30  # seconds in which the processes of a killed Snakemake have to end
 SESSIONS = 80  # of one round, at most
+
+
+def not_doubled(run: Path) -> list[str]:
+    """Return in words which jobs were not tried again with twice the memory."""
+    attempts: dict[str, list[int]] = {}
+    (path,) = (run / ".snakemake/log").iterdir()
+    for text in re.split(r"^\[", path.read_text(), flags=re.MULTILINE):
+        job, amount = re.search(r"jobid: (\d+)", text), re.search(r"mem_mb=(\d+)", text)
+        if job and amount and "reason:" in text:
+            attempts.setdefault(job[1], []).append(int(amount[1]))
+    return [
+        f"job {job} was tried again with {amounts} MB"
+        for job, amounts in attempts.items()
+        if any(later != 2 * amount for amount, later in itertools.pairwise(amounts))
+    ]
 
 
 @dataclass
@@ -59,22 +72,14 @@ class Tally:
 
 
 class Killed:
-    """Rounds of one seed; the first thing made is the undisturbed run that others have to equal."""
+    """Rounds of one seed, each of which has to end like the undisturbed run."""
 
-    def __init__(self, folder: Path, seed: int, tell=print):
-        self._folder, self._seed, self._tell = folder, seed, tell
-        self._seconds: dict[str, float] = {}
-        (folder / "input").mkdir(parents=True)
-        self._program = copy_program(folder / "program")
-        make_input(folder / "input")
-        run = self._begin("undisturbed")
-        with self._snakemake(run, "--cores", "2") as snakemake:
-            assert snakemake.end() == 0, snakemake.said()[-4000:]
-        self.expected = kept(run)
+    def __init__(self, whole: WholeRun, seed: int, tell: Callable[[str], None] = print):
+        self._whole, self._seed, self._tell = whole, seed, tell
 
     def __call__(self, number: int, tally: Tally, most: int = 1000) -> None:
         """Run the round of this number, with at most so many kills."""
-        random, run = Random(f"{self._seed} {number}"), self._begin(f"round-{number}")
+        random, run = Random(f"{self._seed} {number}"), self._whole.begin(f"round-{number}")
         tally.rounds += 1
         start, fell, finished = tally.kills, [], False
         for _ in range(SESSIONS):
@@ -84,7 +89,7 @@ class Killed:
                 break
             if locked:
                 tally.unlocked += 1
-                with self._snakemake(run, "--unlock") as snakemake:
+                with self._whole.snakemake(run, "--unlock") as snakemake:
                     if snakemake.end() != 0:
                         fell.append(f"--unlock failed: {snakemake.said()[-1000:]}")
         if not finished:
@@ -98,26 +103,18 @@ class Killed:
         screen has to say what to do.
         """
         name = " and ".join(ways)
-        run, fell = self._begin(name), []
+        run, fell = self._whole.begin(name), []
         done = run / "tmp/kills"
         done.mkdir()
         tally.rounds += 1
         hooked = {"KILLS_FOLDER": str(done), "KILLS_WAYS": ",".join(ways), "PYTHONPATH": str(HOOKS)}
         retries = ("--cores", "2", "--retries", str(len(ways)))
-        with self._snakemake(run, *retries, **hooked) as snakemake:
+        with self._whole.snakemake(run, *retries, **hooked) as snakemake:
             if snakemake.end() != 0:
                 fell.append(f"failed: {snakemake.said()[-3000:]}")
             failures = Counter(re.findall(r"^Error in rule (\w+)", snakemake.said(), re.MULTILINE))
             advised = Counter(ADVICE.findall(snakemake.said()))
-        attempts: dict[str, list[int]] = {}
-        (log,) = (run / ".snakemake/log").iterdir()
-        for text in re.split(r"^\[", log.read_text(), flags=re.MULTILINE):
-            job, amount = re.search(r"jobid: (\d+)", text), re.search(r"mem_mb=(\d+)", text)
-            if job and amount and "reason:" in text:
-                attempts.setdefault(job[1], []).append(int(amount[1]))
-        for job, amounts in attempts.items():
-            if any(later != 2 * amount for amount, later in itertools.pairwise(amounts)):
-                fell.append(f"job {job} was tried again with {amounts} MB")
+        fell += not_doubled(run)
         armed = Counter(path.name.partition(".")[0] for path in done.iterdir())
         rules = {path.stem for path in (run / "results/kills/logs").iterdir()}
         tally.kinds.update({f"in every rule: {name}": failures.total()})
@@ -130,23 +127,10 @@ class Killed:
 
     def _compare(self, run: Path, name: str, fell: list[str], tally: Tally) -> None:
         """Compare a finished run with the undisturbed one; note what fell."""
-        fell += differences(self.expected, kept(run)) + left_over(run)
+        fell += differences(self._whole.expected, kept(run)) + left_over(run)
         tally.fell += [f"{name}: {what}" for what in fell]
         if not fell:
             shutil.rmtree(run)
-
-    def _begin(self, name: str) -> Path:
-        """Return the folder of a new run, with its input."""
-        run = self._folder / name
-        run.mkdir()
-        shutil.copy(CONFIG, run)
-        shutil.copytree(self._folder / "input/data", run / "data", copy_function=os.link)
-        (run / "tmp").mkdir()
-        return run
-
-    def _snakemake(self, run: Path, *arguments: str, **environment: str) -> Snakemake:
-        own = {"TMPDIR": str(run / "tmp"), **environment}
-        return Snakemake(self._program, run, run / CONFIG.name, (*arguments, "--", *TARGETS), own)
 
     def _session(
         self, run: Path, random: Random, wanted: int, tally: Tally, fell: list[str]
@@ -154,7 +138,7 @@ class Killed:
         """Start Snakemake and kill so many times; return whether the run is done, and is locked."""
         killed, forced = 0, False
         flags = ("--cores", random.choice("122"), "--retries", random.choice("033"))
-        with self._snakemake(run, *flags) as snakemake:
+        with self._whole.snakemake(run, *flags) as snakemake:
             while killed < wanted and (found := self._moment(snakemake, random)) is not None:
                 whom, number, rule = self._kill(snakemake, random, found)
                 tally.kinds[f"{whom} {number.name}"] += 1
@@ -189,8 +173,7 @@ class Killed:
 
         if not snakemake.wait(begun) or not snakemake.alive():
             return None
-        rule = next((job.rule for job in snakemake.jobs()), "")
-        delay = random.random() * 1.2 * self._seconds.get(rule, UNKNOWN)
+        delay = random.random() * random.choice(DELAYS)
         if snakemake.wait(lambda: not snakemake.alive(), delay):
             return None
         return snakemake.jobs()
@@ -217,3 +200,15 @@ class Killed:
             for process in [random.choice(mine[1:])] if whom == "one child" else mine:
                 process.kill(number)
         return whom, number, chosen.rule if chosen else "between jobs"
+
+
+def killed(whole: WholeRun, seed: int, number: int) -> Tally:
+    """Kill so many times: in every rule first, if that many, then at random moments."""
+    tally, trials = Tally(), Killed(whole, seed)
+    if number >= IN_EVERY_RULE:
+        trials.in_every_rule(WRITING, tally)
+        trials.in_every_rule(MEMORY, tally)
+    numbers = itertools.count()
+    while tally.kills < number:
+        trials(next(numbers), tally, number - tally.kills)
+    return tally
