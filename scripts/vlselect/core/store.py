@@ -78,7 +78,7 @@ def replacing_directory(path: str | Path) -> Iterator[Path]:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove what killed writers of `path` left beside it."""
-    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}\.(tmp|old)")
+    name = re.compile(rf"\.+{re.escape(path.name)}(\.[0-9a-f]{{32}}\.(tmp|old))+")
     with os.scandir(path.parent) as entries:
         found = [Path(entry.path) for entry in entries if name.fullmatch(entry.name)]
     for left in found:

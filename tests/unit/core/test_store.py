@@ -359,6 +359,7 @@ def test_the_next_writer_removes_what_a_killed_one_left(tmp_path, how):
     for other in kept:  # of another path, and of other programs
         other.touch()
     left.with_suffix(".old").touch()
+    (tmp_path / f".{left.name}.{'0' * 32}.tmp").touch()  # by a writer inside of a writer
     with getattr(store, how)(path) as temporary:
         temporary.touch() if how == "replacing" else (temporary / "part").touch()
     assert sorted(tmp_path.iterdir()) == sorted([*kept, path])
