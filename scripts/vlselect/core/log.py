@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -67,7 +67,7 @@ def _end_with_snakemake() -> None:
     Else the same command, given again, would run beside jobs that go on. On Linux only.
     """
     pid, _, place = os.environ.get(SNAKEMAKE, "").partition(" ")
-    if not hasattr(os, "pidfd_open") or not pid or place != _place():
+    if not hasattr(os, "pidfd_open") or not pid or place != _place() or int(pid) == os.getpid():
         return
     try:
         found = os.pidfd_open(int(pid)) if int(pid) in _ancestors() else None
@@ -88,10 +88,11 @@ def _end_with_snakemake() -> None:
 def _ancestors() -> Iterator[int]:
     """Yield the process ids of this process's parent, its parent and so on."""
     pid = os.getppid()
-    while pid:
-        yield pid
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-        pid = int(stat.rpartition(")")[2].split()[1])
+    with suppress(OSError):  # some systems hide the processes of other users
+        while pid:
+            yield pid
+            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+            pid = int(stat.rpartition(")")[2].split()[1])
 
 
 def _terminate(number: int, frame: object) -> None:
