@@ -199,7 +199,12 @@ def test_a_flipped_bit_of_a_value_names_the_file_and_the_rows(tmp_path, values, 
     content[len(content) - (len(array) - row if path == paths[1] else 192 - own) * 14] ^= 4
     path.write_bytes(content)
     begin = row // 64 * 64
-    for read in (lambda: array[:], lambda: list(array.blocks(128)), lambda: array[begin:]):
+    scattered = np.random.default_rng(row).permutation(len(array))
+    groups = [scattered[scattered % 3 == i] for i in range(3)]
+    readers = [lambda: array[:], lambda: list(array.blocks(128)), lambda: array[begin:]]
+    readers += [lambda: array[scattered], lambda: list(array.groups(groups))]
+    readers.append(lambda: array[np.r_[scattered, scattered[:100]]])  # some rows twice
+    for read in readers:
         with pytest.raises(InputError, match=rf"{path.name} is broken: its rows {begin} to"):
             read()
 
