@@ -127,4 +127,5 @@ class InputTrials(Trials):
             content[random.randrange(len(content))] ^= 1 << random.randrange(8)
             path.write_bytes(content)
         elif way != "gone":
-            path.write_bytes(content[: random.randrange(len(content))])
+            cut = content[: random.randrange(len(content))]
+            path.write_bytes(cut.rstrip(b"\n") if path.suffix == ".csv" else cut)

@@ -27,6 +27,7 @@ HOOKS = Path(__file__).with_name("hooks")
 WRITING, MEMORY = ("bytes", "rename", "second rename"), ("memory",)
 ADVICE = re.compile(r"--set-resources (\w+):mem_mb=")
 IN_EVERY_RULE = 100  # kills from which on every rule is killed inside its writing
+IN_A_ROW = (2, 20, 20, 20)  # kills of one start of Snakemake, if none of them ends it
 GRACE = 30  # seconds in which the processes of a killed Snakemake have to end
 SESSIONS = 80  # of one round, at most
 
@@ -83,7 +84,7 @@ class Killed:
         tally.rounds += 1
         start, fell, finished = tally.kills, [], False
         for _ in range(SESSIONS):
-            wanted = min(random.choice((1, 1, 2, 2, 3, 3)), start + most - tally.kills)
+            wanted = min(random.choice(IN_A_ROW), start + most - tally.kills)
             finished, locked = self._session(run, random, wanted, tally, fell)
             if finished:
                 break

@@ -8,7 +8,9 @@ from pathlib import Path
 TAIL = 1 << 16  # bytes that are read of a log
 LINES, WIDTH = 24, 400  # shown of a log, at most
 ERROR = " ERROR "  # in the line of a log with which an error begins (`core.log.start`)
-KILLED = re.compile(r"exit status (137|134)\b|<Signals\.SIG(KILL|ABRT)")  # by the system, a library
+KILLED = re.compile(  # the job itself, by the system or by a library; a process of it
+    r"exit status (137|134)\b|<Signals\.SIG(KILL|ABRT)|Signal 9 \(SIGKILL\)|by signal: Killed"
+)
 OUT_OF_MEMORY = "out of memory"  # in the error of a job that noticed it (`core.log.start`)
 LEVERS = {  # flags of a job's command, and what in the config makes it need less memory
     "--cache-mb": "lower cache_mb, workers or batch_size of its training's settings",
@@ -53,7 +55,7 @@ def failure(rule: str, logs: Sequence[str], errors: Sequence[str] = ()) -> str:
     parts = [f"Error in rule {rule}: {', '.join(map(str, logs)) or 'it has no log'}"]
     parts += [f"    {line}" for path in logs for line in last_lines(path)]
     ended = next((text for text in reversed(errors) if any(str(log) in text for log in logs)), "")
-    if KILLED.search(ended):
+    if KILLED.search("\n".join([ended, *parts[1:]])):
         parts.append(f"    It was killed: for its memory, unless by hand. {_advice(rule, ended)}")
     elif OUT_OF_MEMORY in parts[-1]:
         parts.append(f"    {_advice(rule, ended)}")

@@ -73,6 +73,12 @@ def test_a_job_that_was_killed_or_out_of_memory_gets_advice(tmp_path, flag, leve
     killed = screen.failure("some_rule", [path], ["another", f"{command} status 137."])
     assert lever in killed and "--set-resources some_rule:mem_mb=" in killed and "killed" in killed
     assert screen.failure("some_rule", [path], [f"{command} status 1."]).count("\n") == 1
+    for end in (
+        "  traceback : Signal 9 (SIGKILL) received by PID 31",  # of torch's launcher
+        "RuntimeError: DataLoader worker (pid 31) is killed by signal: Killed.",
+    ):
+        child = screen.failure("some_rule", [write(tmp_path, end)], [f"{command} status 1."])
+        assert lever in child and "It was killed" in child
     path = write(tmp_path, "MemoryError", "10:00:01 ERROR vlselect.core.log: out of memory: 3 GB")
     noticed = screen.failure("some_rule", [path], [f"{command} status 1."])
     assert lever in noticed and "It was killed" not in noticed
