@@ -100,8 +100,8 @@ class Killed:
     def in_every_rule(self, ways: Sequence[str], tally: Tally) -> None:
         """Kill a job of each rule in these ways of hooks/sitecustomize.py, and let it be retried.
 
-        Each time it has to be tried again with twice the memory; where it ran out of that, the
-        screen has to say what to do.
+        Each time it has to be tried again with twice the memory; where it was killed as for that,
+        the screen has to say what to do.
         """
         name = " and ".join(ways)
         run, fell = self._whole.begin(name), []

@@ -12,14 +12,17 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 @pytest.fixture(scope="module")
-def trials(tmp_path_factory):
-    whole = WholeRun(tmp_path_factory.mktemp("kills") / "runs", TARGETS)
+def whole(tmp_path_factory):
+    return WholeRun(tmp_path_factory.mktemp("kills") / "runs", TARGETS)
+
+
+@pytest.fixture(scope="module")
+def trials(whole):
     return kill_faults.Killed(whole, 0)
 
 
-def test_kills_at_random_moments_change_nothing(trials):
-    tally = kill_faults.Tally()
-    trials(0, tally, most=2)
+def test_kills_at_random_moments_change_nothing(whole):
+    tally = kill_faults.killed(whole, 0, 2)
     assert tally.kills == 2 and not tally.fell, tally.lines()
 
 

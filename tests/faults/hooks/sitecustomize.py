@@ -2,8 +2,8 @@
 
 Each process of a job is killed in the first of KILLS_WAYS that its rule has not died in before:
 "bytes" when it writes beyond the 16th byte of an output, "rename" just before an output gets its
-name, "second rename" just before a second one does, "memory" when it needs any more memory than it
-has as it opens its first data. The folder KILLS_FOLDER gets a file for each.
+name, "second rename" just before a second one does, "memory" when it opens its first data, by the
+signal of a system without memory. The folder KILLS_FOLDER gets a file for each.
 """
 
 import os
@@ -38,9 +38,7 @@ def arm(done, way):
         output = TEMPORARY.search(os.fspath(path))
         if way == "memory" and (output or DATA.match(os.fspath(path))):
             done.touch()
-            pages = int(Path("/proc/self/statm").read_text().split()[0])
-            limit = pages * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+            os.kill(os.getpid(), signal.SIGKILL)
         elif way == "bytes" and output and event != "os.rename":
             done.touch()
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
