@@ -155,7 +155,7 @@ class Killed:
             if not snakemake.wait(lambda: not find(snakemake.mark), GRACE):
                 names = [f"{process.pid} {process.command}" for process in find(snakemake.mark)]
                 fell.append(f"still running after {whom} {number.name}: {names}")
-        tally.rows[killed] += killed > 0
+        tally.rows.update([killed] if killed else [])
         locked = "LockException" in said or "cannot be locked" in said
         if locked and "--unlock" not in said:
             fell.append(f"a lock without its cure: {said[-1000:]}")
