@@ -14,7 +14,8 @@ UNFINISHED = re.compile(r"\.tmp$|\.old$|\.partial$|\.[0-9a-f]{32}\b")
 def kept(run: Path) -> dict[str, str]:
     """Return a digest of each file of a run's results, and "" of files that hold times.
 
-    Logs and costs are left out, of training logs the seconds, and of shards the digest of the code.
+    Logs and costs are left out, of training logs the seconds, and of shards the digest of
+    the code and the name of the run.
     """
     results, found = next((run / "results").iterdir(), run), {}
     for path in sorted(path for path in results.rglob("*") if path.is_file()):
@@ -27,19 +28,23 @@ def kept(run: Path) -> dict[str, str]:
             content = repr([{k: v for k, v in row.items() if k != "seconds"} for row in rows])
             content = content.encode()
         if path.suffix == ".safetensors":
-            content = without_code(content)
+            content = without_origin(content)
         found[name] = "" if TIMED.fullmatch(name) else hashlib.sha256(content).hexdigest()
     return found
 
 
-def without_code(content: bytes) -> bytes:
-    """Return a safetensors file's bytes without what its header says of the code."""
+def without_origin(content: bytes) -> bytes:
+    """Return a safetensors file's bytes without what its header says of the code and the run.
+
+    With `--cache` the run is that of no config.
+    """
     size = int.from_bytes(content[:8], "little")
     try:
         header = json.loads(content[8 : 8 + size])
     except ValueError:
         return content  # a broken one
-    header.get("__metadata__", {}).pop("code", None)
+    for key in ("code", "run"):
+        header.get("__metadata__", {}).pop(key, None)
     return json.dumps(header, sort_keys=True).encode() + content[8 + size :]
 
 
