@@ -20,7 +20,7 @@ def kept(run: Path) -> dict[str, str]:
     results, found = next((run / "results").iterdir(), run), {}
     for path in sorted(path for path in results.rglob("*") if path.is_file()):
         name = str(path.relative_to(results))
-        if name.startswith(("costs/", "logs/")):
+        if name.startswith(("costs/", "logs/")) or path.name == ".snakemake_timestamp":
             continue
         content = path.read_bytes()
         if path.name == "training_log.csv":
