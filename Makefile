@@ -103,11 +103,14 @@ test-gpu: $(VENV)/.installed-dev ## run every pass on this machine's GPU against
 test-cpus: $(VENV)/.installed-dev ## run the unit tests under every set of instructions that this CPU has
 	HF_HUB_OFFLINE=1 $(BIN)/python tests/support/run_on_cpus.py -- -n 2 tests/unit
 
-# Minutes; full disks are tried where a tmpfs may be mounted, by the superuser on Linux.
+# Half an hour, most of it for kills of whole runs, KILLS=0 for none; these need Linux. Full disks are tried
+# where a tmpfs may be mounted, by the superuser.
+KILLS ?= 200
+RUNS := $(shell test "$$(uname)" = Linux && echo --kills $(KILLS) --inputs 400 --variations 4)
 FULL_DISKS := $(shell test "$$(id -u)" = 0 && test "$$(uname)" = Linux && echo --disks 450)
-test-faults: $(VENV)/.installed-dev ## try hostile files, images and tars by the thousand, and full disks: [SEED=0]
+test-faults: $(VENV)/.installed-dev ## try hostile files by the thousand, full disks, kills of runs, inputs that change: [SEED=0] [KILLS=200]
 	HF_HUB_OFFLINE=1 $(BIN)/python tests/faults/campaign.py --seed $(SEED) \
-		--records 10000 --images 2000 --tars 1000 $(FULL_DISKS)
+		--records 10000 --images 2000 --tars 1000 $(FULL_DISKS) $(RUNS)
 
 # An environment for each program, since their requirements exclude each other.
 test-loaders: $(LOADERS:%=.venv-loaders/%/.installed) ## load exports by the programs that they are for

@@ -16,6 +16,7 @@ EARLY = {  # rules that check what later jobs depend on: where one fails, no oth
     *("prepare_pool", "prepare_task"),
 }
 UNSHOWN = {LogEvent.JOB_FINISHED, LogEvent.RESOURCES_INFO, LogEvent.WORKFLOW_STARTED}
+COMMAND_ERRORS = []  # commands that failed, and how they ended
 SCHEDULING = ("Select jobs to execute", "Execute ")  # messages without an event
 
 
@@ -28,11 +29,13 @@ class OneLine(DefaultFormatter):
         return f"    {line}" if msg["indent"] else line
 
     def format_job_error(self, msg):
-        return screen.failure(msg["rule_name"], msg["log"])
+        return screen.failure(msg["rule_name"], msg["log"], COMMAND_ERRORS)
 
     def format_group_error(self, msg):
         jobs = msg["job_error_info"]
-        return "\n".join(screen.failure(job["rule_name"], job["log"]) for job in jobs)
+        return "\n".join(
+            screen.failure(job["rule_name"], job["log"], COMMAND_ERRORS) for job in jobs
+        )
 
     def format_progress(self, msg):
         return f"[{time.strftime('%H:%M:%S')}] {super().format_progress(msg)}"
@@ -63,6 +66,8 @@ class Watch(logging.Handler):
 
     def emit(self, record):
         event = getattr(record, "event", None)
+        if event == LogEvent.ERROR:
+            COMMAND_ERRORS.append(str(record.msg))
         if event == LogEvent.RUN_INFO:  # all jobs are known
             begin_run()
         if event == LogEvent.JOB_ERROR and record.rule_name in EARLY:

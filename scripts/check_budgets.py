@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlselect.core import log, store
-from vlselect.core.errors import InfeasibleError, InputError
+from vlselect.core.errors import InfeasibleError, InputError, naming_file
 from vlselect.gradients import gate
 from vlselect.pool.rejection import require_few_rejected
 from vlselect.pool.samples import Samples
@@ -71,7 +71,9 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
     if args.summary and args.max_rejected is not None:
-        require_few_rejected(json.loads(args.summary.read_text()), args.max_rejected)
+        with naming_file(args.summary):
+            summary = json.loads(args.summary.read_text(encoding="utf-8"))
+        require_few_rejected(summary, args.max_rejected)
     samples = Samples(args.samples)
     pool = signals.read_pool(samples)
     constraints = read_constraints(

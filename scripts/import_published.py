@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from vlselect.core import log
+from vlselect.core.errors import naming_file
 from vlselect.tables import contrasts, declarations
 from vlselect.tables.comparison_with_random import comparison_with_random
 from vlselect.tables.published_tables import check_means, published_cost, published_scores
@@ -42,7 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
-    wide = pd.read_csv(args.scores, dtype=str, keep_default_na=False)
+    with naming_file(args.scores):
+        wide = pd.read_csv(args.scores, dtype=str, keep_default_na=False)
     stated = wide.pop(args.stated).astype(float) if args.stated else None
     scores = published_scores(wide, args.model, args.ratio)
     by_seed = relative_by_seed(scores)
@@ -59,7 +61,8 @@ def main(argv: list[str] | None = None) -> None:
         "comparison_with_random": compared,
     }
     if args.hours:
-        hours = pd.read_csv(args.hours, dtype=str, keep_default_na=False)
+        with naming_file(args.hours):
+            hours = pd.read_csv(args.hours, dtype=str, keep_default_na=False)
         written["cost"] = published_cost(hours, args.model)
     for table, frame in written.items():
         declarations.write_table(frame, table, args.out / f"{table}.csv")

@@ -9,6 +9,7 @@ from pathlib import Path
 from vlselect.config.record_files import SPLITS
 from vlselect.core import log
 from vlselect.core.errors import InputError
+from vlselect.core.store import replacing_directory
 from vlselect.digits.files import benchmark_record, pool_record, write_images, write_records
 from vlselect.digits.mixture import Sample, draw_benchmark, draw_mixture
 from vlselect.digits.vocabulary import TASKS
@@ -61,7 +62,13 @@ def write_benchmark(path: Path, images: Path, split: str, size: int, seed: int) 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
-    images, seed = arguments.images, arguments.seed
+    with replacing_directory(arguments.images) as images:
+        write_all(arguments, images)
+
+
+def write_all(arguments: argparse.Namespace, images: Path) -> None:
+    """Write the pool's and the tasks' images into a folder, and their records."""
+    seed = arguments.seed
     samples = draw_mixture(
         arguments.mixture, noise=arguments.noise, duplicates=arguments.duplicates, seed=seed
     )

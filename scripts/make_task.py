@@ -96,15 +96,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     log.start()
     layout, reasons, given = registry.load("layout", args.layout), Counter(), {}
     prompt = args.prompt if args.prompt is not None else layout.PROMPTS[args.language]
-    args.images.mkdir(parents=True, exist_ok=True)
-    with RejectionWriter(args.rejected, ("split", *REJECTED)) as rejected:
+    with (
+        RejectionWriter(args.rejected, ("split", *REJECTED)) as rejected,
+        store.replacing_directory(args.images) as images,
+    ):
 
         def reject(split: str, position: int, name: str, reason: str, detail: str) -> None:
             reasons[reason] += 1
             rejected.write(split, position, name, reason, detail)
 
         for split, values in sets(args.parameters).items():
-            found = read_questions(layout, values, args.images, partial(reject, split))
+            found = read_questions(layout, values, images, partial(reject, split))
             given[split] = within(found, args.limit, args.seed, layout.WHOLE)
             logger.info("%s: %d questions, %d rejected", split, len(found), reasons.total())
         drawn = draw(given, args, layout.WHOLE, reject)

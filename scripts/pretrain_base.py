@@ -9,6 +9,7 @@ import torch
 from transformers import CLIPModel
 
 from vlselect.core import log
+from vlselect.core.store import replacing_directory
 from vlselect.digits.architecture import build_model, build_processor
 from vlselect.digits.base import Pretraining
 from vlselect.digits.scenes import CELL, IMAGE_SIZE
@@ -51,9 +52,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     with log.timed("training"):
         reached = pretraining.run(arguments.samples, arguments.lookup)
     logger.info("lookup accuracy on held-out digits: %.3f", reached)
-    model.save_pretrained(arguments.out)
-    processor.save_pretrained(arguments.out)
-    pretraining.trainer.write_log(arguments.out / "training_log.csv")
+    with replacing_directory(arguments.out) as folder:
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+        pretraining.trainer.write_log(folder / "training_log.csv")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlselect.core import log
+from vlselect.core.store import replacing_directory
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
 from vlselect.digits.scenes import CELL, IMAGE_SIZE
 from vlselect.digits.training import fix_randomness
@@ -39,9 +40,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             batch_size=arguments.batch_size,
             seed=arguments.seed,
         )
-    clip.save_pretrained(arguments.out)
-    processor.save_pretrained(arguments.out)
-    trainer.write_log(arguments.out / "training_log.csv")
+    with replacing_directory(arguments.out) as folder:
+        clip.save_pretrained(folder)
+        processor.save_pretrained(folder)
+        trainer.write_log(folder / "training_log.csv")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import pandas as pd
 
 from vlselect.core import log, registry, store
 from vlselect.core.digests import file_digest
+from vlselect.core.errors import naming_file
 from vlselect.core.refused import GATED, refused_in
 from vlselect.core.store import read_parquet
 from vlselect.pool.samples import Samples
@@ -144,7 +145,8 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     pool = Samples(args.samples).frame(["source", "n_images", "n_turns"])
     table = read_parquet(args.rows, columns=["row"])
-    made = json.loads(args.provenance.read_text(encoding="utf-8"))
+    with naming_file(args.provenance):
+        made = json.loads(args.provenance.read_text(encoding="utf-8"))
     with store.replacing(args.out) as path:
         path.write_text(card(args, pool, table, made), encoding="utf-8")
     logger.info("%d records of %s in the card %s", len(table), args.method, args.out)

@@ -37,6 +37,16 @@ def raw(tmp_path_factory):
     return folder
 
 
+def test_without_all_images_there_is_no_folder_of_them(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(make_digits, "write_benchmark", fail)
+    with pytest.raises(OSError, match="the disk is gone"):
+        make(tmp_path)
+    assert not (tmp_path / "images").exists() and not list(tmp_path.glob(".*"))
+
+
 def digests(folder):
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).digest() for p in paths}

@@ -102,6 +102,18 @@ def test_validation_records_end_with_the_most_frequent_answer_and_test_records_w
         assert [turn["from"] for turn in record["conversations"]] == ["human"]
 
 
+def test_images_that_a_killed_job_left_are_written_again(builds, tmp_path):
+    whole = run(builds["mmbench"], tmp_path / "one").folder / "images"
+    left = tmp_path / "two/images"
+    left.mkdir(parents=True)
+    for path in whole.iterdir():
+        (left / path.name).write_bytes(path.read_bytes()[:50])
+    again = run(builds["mmbench"], tmp_path / "two").folder / "images"
+    assert list(whole.iterdir())
+    for path in whole.iterdir():
+        assert (again / path.name).read_bytes() == path.read_bytes()
+
+
 def prepared(built, images, out):
     flags = ["--task", "built", "--images", str(images), "--rejected", str(out / "r.csv")]
     for split in SPLITS:

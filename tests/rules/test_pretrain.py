@@ -84,6 +84,22 @@ def test_logs_say_what_was_reached(models):
     assert 0 <= base["lookup"].iloc[-1] <= 1
 
 
+@pytest.mark.parametrize("script", [pretrain_vision, pretrain_base])
+def test_a_model_that_is_not_saved_as_a_whole_is_not_there(models, tmp_path, monkeypatch, script):
+    def fail(*arguments):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr("vlselect.digits.training.Trainer.write_log", fail)
+    flags = {
+        pretrain_vision: ["--scenes", "96", "--batch-size", "32"],
+        pretrain_base: ["--vision", str(models / "clip"), "--samples", "64", "--lookup", "-1"],
+    }
+    out = tmp_path / "model"
+    with pytest.raises(OSError, match="the disk is gone"):
+        script.main([*flags[script], "--seed", "0", "--threads", "1", "--out", str(out)])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_runs_give_the_same_bytes(models, pretrain):
     again = pretrain()
     for path in sorted(p for p in models.rglob("*") if p.is_file()):

@@ -50,6 +50,7 @@ server = socket.socket(socket.AF_UNIX)
 server.connect({socket!r})
 mask = os.umask(0)
 os.umask(mask)
+os.environ.pop("VLSELECT_SNAKEMAKE", None)  # no parent of the job: this launcher ends it instead
 job = [arguments, os.getcwd(), dict(os.environ), mask]
 text = json.dumps(job).encode()
 socket.send_fds(server, [struct.pack("!I", len(text))], [0, 1, 2])

@@ -25,6 +25,7 @@ from vlselect.checkpoints.not_finite import NamingTrainer
 from vlselect.checkpoints.training_log import LOG_NAME
 from vlselect.config.finetune_settings import NO_EFFECT, Settings
 from vlselect.core import sources
+from vlselect.core.errors import naming_file
 from vlselect.models.vlm import VLM
 from vlselect.models.weights import require_same
 from vlselect.pool.image_roots import ImageRoots
@@ -117,7 +118,8 @@ class TrainingStates(TrainerCallback):
     def _clear(self) -> None:
         path = self.folder / INPUTS
         if path.is_file():
-            saved = json.loads(path.read_text(encoding="utf-8"))
+            with naming_file(path):
+                saved = json.loads(path.read_text(encoding="utf-8"))
             changed = sorted(k for k in self._inputs if saved.get(k) != self._inputs[k])
             if changed:
                 logger.warning("%s: starting over, changed: %s", self.folder, ", ".join(changed))

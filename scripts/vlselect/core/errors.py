@@ -4,11 +4,18 @@
 its traceback.
 """
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 # What a library raises of an input that it was not made for.
 LIBRARY_ERRORS = (
     *(ArithmeticError, AssertionError, AttributeError, LookupError),
     *(NotImplementedError, RuntimeError, TypeError, ValueError),
 )
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class InputError(ValueError):
@@ -33,3 +40,39 @@ def one_line(error: Exception, length: int = 300) -> str:
     if not text or isinstance(error, KeyError):
         text = f"{type(error).__name__} {text}".strip()
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+@contextmanager
+def naming_full_disk(path: Path) -> Iterator[None]:
+    """Convert the error of a disk that takes no more, by any library, to one that names the path.
+
+    Libraries that write in other languages pass on the system's words only.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        full = next((text for text in map(os.strerror, _FULL) if text in str(error)), None)
+        if full is None:
+            raise
+        raise InputError(
+            f"{path} cannot be written: {full}. Nothing is left of it; make room, or set another "
+            "folder of results, and run again"
+        ) from error
+
+
+@contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Convert what libraries raise of a file that is missing or broken to an error that names it.
+
+    The block reads the file, and what it holds; errors for users pass.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path} is not there") from error
+    except (OSError, *LIBRARY_ERRORS) as error:
+        raise InputError(f"{path}: {one_line(error)}") from error

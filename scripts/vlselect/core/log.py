@@ -1,17 +1,25 @@
 """Logging and progress for entry scripts: one line format, no progress bars outside terminals."""
 
+import errno
 import gc
 import logging
 import os
+import re
+import select
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 
-from vlselect.core.errors import InputError
+from vlselect.core.errors import InputError, one_line
+
+SNAKEMAKE = "VLSELECT_SNAKEMAKE"  # set by the Snakemake that starts jobs: its process, and where
+_IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker.*\nvlselect\.[\w.]+: ", re.DOTALL)
+GRACE = 60  # seconds in which a job has to end by SIGTERM
 
 logger = logging.getLogger(__name__)
 
@@ -19,9 +27,10 @@ logger = logging.getLogger(__name__)
 def start(level: int = logging.INFO) -> None:
     """Send log records of this process to stderr, once, in the project's format.
 
-    SIGTERM, by which a scheduler ends a job, becomes an exit that removes half-written files. An
-    `InputError` ends in a line that says what is wrong; any other shows where it happened. In a
-    Slurm job the first line names the job, its node and its GPUs.
+    SIGTERM, by which a scheduler ends a job, becomes an exit that removes half-written files; a job
+    gets one too when its Snakemake is gone. An `InputError` ends in a line that says what is wrong;
+    any other shows where it happened, and a last line if it was for want of memory. In a Slurm job
+    the first line names the job, its node and its GPUs.
     """
     logging.basicConfig(
         level=level,
@@ -35,9 +44,55 @@ def start(level: int = logging.INFO) -> None:
         gc.freeze()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
+        _end_with_snakemake()
     if "SLURM_JOB_ID" in os.environ:
         names = ("SLURM_JOB_ID", "SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")
         logger.info("Slurm job %s on %s, GPUs: %s", *(os.environ.get(n, "none") for n in names))
+
+
+def name_snakemake() -> None:
+    """Let the jobs that this process starts know it: called by the workflow."""
+    if hasattr(os, "pidfd_open"):
+        os.environ[SNAKEMAKE] = f"{os.getpid()} {_place()}"
+
+
+def _place() -> str:
+    """Return the machine and, in a container, the part of it in which process ids are valid."""
+    return f"{os.uname().nodename} {Path('/proc/self/ns/pid').readlink()}"
+
+
+def _end_with_snakemake() -> None:
+    """End this process, as SIGTERM does, once the Snakemake that started it was killed.
+
+    Else the same command, given again, would run beside jobs that go on. On Linux only.
+    """
+    pid, _, place = os.environ.get(SNAKEMAKE, "").partition(" ")
+    if not hasattr(os, "pidfd_open") or not pid or place != _place() or int(pid) == os.getpid():
+        return
+    try:
+        found = os.pidfd_open(int(pid)) if int(pid) in _ancestors() else None
+    except ProcessLookupError:
+        found = None
+
+    def watch() -> None:
+        if found is not None:
+            select.select([found], [], [])  # readable when that process has ended
+        logger.error("the Snakemake that started this job is gone")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True, name="watch Snakemake").start()
+
+
+def _ancestors() -> Iterator[int]:
+    """Yield the process ids of this process's parent, its parent and so on."""
+    pid = os.getppid()
+    with suppress(OSError):  # some systems hide the processes of other users
+        while pid:
+            yield pid
+            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+            pid = int(stat.rpartition(")")[2].split()[1])
 
 
 def _terminate(number: int, frame: object) -> None:
@@ -47,9 +102,12 @@ def _terminate(number: int, frame: object) -> None:
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, InputError):
-        logger.error("%s", error)
-    else:
-        sys.__excepthook__(kind, error, trace)
+        logger.error("%s", _IN_WORKER.sub("", str(error)).rstrip())
+        return
+    sys.__excepthook__(kind, error, trace)
+    no_memory = os.strerror(errno.ENOMEM)  # in the words of the system, and of torch
+    if issubclass(kind, MemoryError) or no_memory in str(error) or "OutOfMemory" in kind.__name__:
+        logger.error("out of memory: %s", one_line(error))
 
 
 @contextmanager

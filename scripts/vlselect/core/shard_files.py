@@ -2,7 +2,7 @@
 
 A bit that a disk or a network flips would otherwise be averaged over, unseen. Every block of
 `BLOCK` rows that is read as a whole is compared with its checksum, which passes over an array do
-for all of it; rows that are read one by one are not.
+for all of it, in whatever order; a block of which some rows are read is not.
 """
 
 import json
@@ -115,19 +115,23 @@ class Shard:
                     if not got:
                         raise InputError(f"{self.path} has been cut short")
                     done += got
-        if CHECKSUMS in self.metadata:
-            for start, stop in zip(first.tolist(), last.tolist(), strict=True):
-                self._compare(int(rows[start]), out[places[start] :][: stop - start])
+        if CHECKSUMS in self.metadata and len(rows) >= (self.shape[0] % BLOCK or BLOCK):
+            self._compare(rows, places, out)
 
-    def _compare(self, row: int, values: np.ndarray) -> None:
-        """Compare the blocks that lie in consecutive rows, from `row` on, with their checksums."""
-        end = row + len(values)
-        whole = end if end == self.shape[0] else end // BLOCK * BLOCK
-        for start in range(-(-row // BLOCK) * BLOCK, whole, BLOCK):
-            known = self.metadata[CHECKSUMS][start // BLOCK * 8 :][:8]
-            stop = min(start + BLOCK, self.shape[0])
-            if _checksum(values[start - row : stop - row]) != known:
-                where = f"its rows {self.start + start} to {self.start + stop - 1}"
+    def _compare(self, rows: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
+        """Compare the blocks of which all rows were read, wherever to, with their checksums."""
+        rows, first = np.unique(rows, return_index=True)
+        places = places[first]
+        blocks, begins, counts = np.unique(rows // BLOCK, return_index=True, return_counts=True)
+        whole = counts == np.minimum(BLOCK, self.shape[0] - blocks * BLOCK)
+        parted = np.r_[0, np.cumsum(np.diff(places) != 1)]  # places that are not the next one
+        for block, begin, count in zip(blocks[whole], begins[whole], counts[whole], strict=True):
+            place = places[begin : begin + count]
+            together = parted[begin] == parted[begin + count - 1]
+            values = out[place[0] : place[0] + count] if together else out[place]
+            if _checksum(values) != self.metadata[CHECKSUMS][8 * block : 8 * (block + 1)]:
+                start = self.start + block * BLOCK
+                where = f"its rows {start} to {start + count - 1}"
                 raise InputError(f"{self.path} is broken: {where} have changed: {_CURE}")
 
     def expect(self, first: int, last: int) -> None:

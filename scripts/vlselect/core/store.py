@@ -6,10 +6,10 @@ safetensors reader can open it. Shards are cut on multiples of `BLOCK` rows, and
 within blocks, so no result depends on the number of shards.
 """
 
-import errno
 import json
 import math
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlselect.core.errors import LIBRARY_ERRORS, InputError, MissingFileError, one_line
+from vlselect.core.errors import InputError, naming_file, naming_full_disk
 from vlselect.core.half import to_stored
 from vlselect.core.shard_files import BLOCK as BLOCK  # asked for here
 from vlselect.core.shard_files import (
@@ -36,28 +36,7 @@ from vlselect.core.shard_files import shard_rows as shard_rows
 # Header keys that may differ between the shards of an array.
 OWN = {"rows", "run", "code", REFUSED, CHECKSUMS}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 GATHERED = 1 << 30  # bytes of scattered rows that are read in one pass
-
-
-@contextmanager
-def _naming_full_disk(path: Path) -> Iterator[None]:
-    """Convert the error of a disk that takes no more, by any library, to one that names the path.
-
-    Libraries that write in other languages pass on the system's words only.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        full = next((text for text in map(os.strerror, _FULL) if text in str(error)), None)
-        if full is None:
-            raise
-        raise InputError(
-            f"{path} cannot be written: {full}. Nothing is left of it; make room, or set another "
-            "folder of results, and run again"
-        ) from error
 
 
 @contextmanager
@@ -66,36 +45,51 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     Readers never see half a file, and two writers never share a temporary name. For files only; the
     parent folder is created. A disk that takes no more is an InputError that names the path.
+
+    What writers of `path` left that were killed is removed. One that is still at work, which a
+    workflow never has, fails when it ends.
     """
     path = Path(path)
-    with _naming_full_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with _naming_full_disk(path):
+        with naming_full_disk(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(path)
             yield temporary
+            if not temporary.exists():
+                raise InputError(f"{path} was not written: another process began to write it too")
+            if temporary.is_dir() and path.exists():
+                shutil.rmtree(path)
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 @contextmanager
 def replacing_directory(path: str | Path) -> Iterator[Path]:
-    """Yield a new directory beside `path` that takes its place if the block succeeds.
+    """Yield a new directory beside `path` that takes its place, as a file by `replacing`.
 
     Readers never see half a folder. Whatever was at `path` before is removed.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with _naming_full_disk(path):
-            temporary.mkdir(parents=True)
-            yield temporary
-            if path.exists():
-                shutil.rmtree(path)
-            temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with replacing(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it."""
+    name = re.compile(rf"\.+{re.escape(path.name)}(\.[0-9a-f]{{32}}\.(tmp|old))+")
+    with os.scandir(path.parent) as entries:
+        found = [Path(entry.path) for entry in entries if name.fullmatch(entry.name)]
+    for left in found:
+        _remove(left)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(text: str, path: str | Path) -> None:
@@ -126,12 +120,8 @@ def read_parquet(path: str | Path, columns: Sequence[str] | None = None):
     """
     import pandas as pd  # slow to import, and not needed for shards
 
-    if not Path(path).is_file():
-        raise MissingFileError(f"{path} is not there")
-    try:
+    with naming_file(Path(path)):
         return pd.read_parquet(path, columns=columns, page_checksum_verification=True)
-    except (OSError, *LIBRARY_ERRORS) as error:
-        raise InputError(f"{path}: {one_line(error)}") from error
 
 
 def as_cell(value: object) -> object:

@@ -1,12 +1,22 @@
 """What a run shows of its jobs: one line for each, and the last lines of those that failed."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 TAIL = 1 << 16  # bytes that are read of a log
 LINES, WIDTH = 24, 400  # shown of a log, at most
 ERROR = " ERROR "  # in the line of a log with which an error begins (`core.log.start`)
+KILLED = re.compile(  # the job itself, by the system or by a library; a process of it
+    r"exit status (137|134)\b|<Signals\.SIG(KILL|ABRT)|Signal 9 \(SIGKILL\)|by signal: Killed"
+)
+OUT_OF_MEMORY = "out of memory"  # in the error of a job that noticed it (`core.log.start`)
+LEVERS = {  # flags of a job's command, and what in the config makes it need less memory
+    "--cache-mb": "lower cache_mb, workers or batch_size of its training's settings",
+    "--batch-size": "lower models.<model>.batch_size",
+    "--memory-gb": "lower memory_gb of its method",
+}
 SHOWN = 5  # failed jobs whose lines are repeated; of others the logs are named
 
 
@@ -37,16 +47,33 @@ def last_lines(path: str | Path) -> list[str]:
     return [_cut(line) for line in lines[:LINES]] + more or ["(the log is empty)"]
 
 
-def failure(rule: str, logs: Sequence[str]) -> str:
-    """Return the name of a failed job, its logs and their last lines."""
+def failure(rule: str, logs: Sequence[str], errors: Sequence[str] = ()) -> str:
+    """Return the name of a failed job, its logs and their last lines; what to do about memory.
+
+    `errors` are Snakemake's, each with the command that failed and how it ended.
+    """
     parts = [f"Error in rule {rule}: {', '.join(map(str, logs)) or 'it has no log'}"]
     parts += [f"    {line}" for path in logs for line in last_lines(path)]
+    ended = next((text for text in reversed(errors) if any(str(log) in text for log in logs)), "")
+    if KILLED.search("\n".join([ended, *parts[1:]])):
+        parts.append(f"    It was killed: for its memory, unless by hand. {_advice(rule, ended)}")
+    elif OUT_OF_MEMORY in parts[-1]:
+        parts.append(f"    {_advice(rule, ended)}")
     return "\n".join(parts)
 
 
-def failures(jobs: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+def _advice(rule: str, command: str) -> str:
+    """Return what makes a job need less memory, or gives it more."""
+    lower = [text for flag, text in LEVERS.items() if flag in command]
+    ways = [*lower[:1], "let fewer jobs run at once (--resources mem_mb=<what this machine has>)"]
+    more = f"--retries 2 or --set-resources {rule}:mem_mb=<MB>"
+    text = f"{'; '.join(ways)}; on a cluster, {more} asks for more"
+    return text[0].upper() + text[1:]
+
+
+def failures(jobs: Sequence[tuple[str, Sequence[str]]], errors: Sequence[str] = ()) -> list[str]:
     """Return what is said at the end of the jobs (rule, logs) that failed: of all, the logs."""
-    shown = [failure(*job) for job in jobs[:SHOWN]]
+    shown = [failure(*job, errors) for job in jobs[:SHOWN]]
     rest = [f"Error in rule {rule}: {', '.join(map(str, logs))}" for rule, logs in jobs[SHOWN:]]
     return shown + rest
 

@@ -32,10 +32,13 @@ _STRING_OR_NAN = re.compile(r'"(?:[^"\\]|\\.)*"|NaN')
 
 
 class Rejection(Exception):  # noqa: N818 (an outcome, not always an error)
-    """A record is not accepted: `reason` is one of the stable codes, `detail` explains it."""
+    """A record is not accepted: `reason` is one of the stable codes, `detail` explains it.
 
-    def __init__(self, reason: str, detail: str):
-        super().__init__(f"{reason}: {detail}")
+    From a DataLoader's worker it comes with one argument, torch's text of it.
+    """
+
+    def __init__(self, reason: str, detail: str = ""):
+        super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason, self.detail = reason, detail
 
 

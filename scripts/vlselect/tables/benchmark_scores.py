@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vlselect.core.errors import InputError
+from vlselect.core.errors import InputError, naming_file
 from vlselect.tables.declarations import Run
 
 
@@ -17,9 +17,14 @@ def read_score(path: Path, run: Run, task: str) -> dict:
     Raises
     ------
     InputError
-        If the file belongs to another task, or has no finite score.
+        If the file is not there or broken, belongs to another task, or has no finite score.
     """
-    content = json.loads(path.read_text(encoding="utf-8"))
+    with naming_file(path):
+        return _row(json.loads(path.read_text(encoding="utf-8")), path, run, task)
+
+
+def _row(content: dict, path: Path, run: Run, task: str) -> dict:
+    """Return the row of one file's content."""
     if content.get("task") != task:
         raise InputError(f"{path}: belongs to task {content.get('task')!r}, not {task!r}")
     score = content.get("score")

@@ -7,6 +7,7 @@ results give the same bytes.
 """
 
 import argparse
+import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from vlselect.core import store
-from vlselect.core.errors import InputError
+from vlselect.core.errors import InputError, naming_file
 
 MEAN = "mean"  # the `task` of a row that averages over all benchmarks
 REFERENCE = "full"  # the method that everything is measured against
@@ -284,9 +285,18 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If a column is missing or unknown, or a number cannot be parsed.
+        If it is not there or broken, a column is missing or unknown, or a number cannot be parsed.
     """
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    with naming_file(path):
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            raise InputError(f"{path}: cut short: its last line has no end")
+        return _parse(
+            pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False), path, table
+        )
+
+
+def _parse(frame: pd.DataFrame, path: Path, table: str) -> pd.DataFrame:
     columns = TABLES[table]
     if list(frame.columns) != list(columns):
         raise InputError(f"{path}: has columns {list(frame.columns)}, needs {list(columns)}")

@@ -55,3 +55,37 @@ def test_errors_for_users_are_what_they_are_to_python():
     assert issubclass(errors.MissingFileError, FileNotFoundError)
     assert issubclass(ImageError, Rejection) and issubclass(ImageError, errors.InputError)
     assert str(errors.MissingFileError("no such folder")) == "no such folder"
+
+
+def test_want_of_memory_is_said_in_the_last_line():
+    for code in (
+        "raise MemoryError",
+        "import torch; torch.empty(1 << 50)",  # of the CPU's; torch has the system's words
+        "import numpy; numpy.empty(1 << 50)",
+        "import errno, os; raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))",
+    ):
+        lines = fail(code)
+        assert lines[0] == "Traceback (most recent call last):", code
+        assert "ERROR vlselect.core.log: out of memory: " in lines[-1], lines[-1]
+
+
+WORKER = """
+from torch.utils.data import DataLoader, Dataset
+from vlselect.core.errors import InputError
+from vlselect.pool import images
+
+class Images(Dataset):
+    def __len__(self): return 1
+    def __getitem__(self, i): {what}
+
+list(DataLoader(Images(), num_workers=1))
+"""
+
+
+def test_an_error_in_a_worker_is_its_message(tmp_path):
+    missing = WORKER.format(what=f"return images.load({str(tmp_path)!r}, 'a.png', 9)")
+    (line,) = fail(f"\n{missing}")
+    assert "ERROR vlselect.core.log: missing_image: 'a.png'" in line
+    several = WORKER.format(what="raise InputError('two lines:\\nkey.of: no')")
+    first, second = fail(f"\n{several}")
+    assert first.endswith("ERROR vlselect.core.log: two lines:") and second == "key.of: no"

@@ -1,6 +1,9 @@
 """The shard store: arrays are read back exactly, however they are sharded."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -11,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from vlselect.core import store
 from vlselect.core.errors import InputError, MissingFileError
+from vlselect.core.sources import SCRIPTS
 from vlselect.core.store import read_parquet
 
 
@@ -195,7 +199,12 @@ def test_a_flipped_bit_of_a_value_names_the_file_and_the_rows(tmp_path, values, 
     content[len(content) - (len(array) - row if path == paths[1] else 192 - own) * 14] ^= 4
     path.write_bytes(content)
     begin = row // 64 * 64
-    for read in (lambda: array[:], lambda: list(array.blocks(128)), lambda: array[begin:]):
+    scattered = np.random.default_rng(row).permutation(len(array))
+    groups = [scattered[scattered % 3 == i] for i in range(3)]
+    readers = [lambda: array[:], lambda: list(array.blocks(128)), lambda: array[begin:]]
+    readers += [lambda: array[scattered], lambda: list(array.groups(groups))]
+    readers.append(lambda: array[np.r_[scattered, scattered[:100]]])  # some rows twice
+    for read in readers:
         with pytest.raises(InputError, match=rf"{path.name} is broken: its rows {begin} to"):
             read()
 
@@ -328,6 +337,49 @@ def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old" and len(list(path.parent.iterdir())) == 1
+
+
+def killed_writing(path, how):
+    """Let a process be killed while it writes; return what it leaves beside `path`."""
+    program = f"""
+import os, signal
+from pathlib import Path
+from vlselect.core import store
+with store.{how}(Path({str(path)!r})) as temporary:
+    (temporary if {how!r} == "replacing" else temporary / "part").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": str(SCRIPTS)}, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL
+    return [entry for entry in path.parent.iterdir() if entry != path]
+
+
+@pytest.mark.parametrize("how", ["replacing", "replacing_directory"])
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path, how):
+    path = tmp_path / "shard[1].safetensors"
+    (left,) = killed_writing(path, how)
+    kept = [left.with_name(left.name.replace("[1]", "1")), tmp_path / f".{path.name}.mine.tmp"]
+    for other in kept:  # of another path, and of other programs
+        other.touch()
+    left.with_suffix(".old").touch()
+    (tmp_path / f".{left.name}.{'0' * 32}.tmp").touch()  # by a writer inside of a writer
+    with getattr(store, how)(path) as temporary:
+        temporary.touch() if how == "replacing" else (temporary / "part").touch()
+    assert sorted(tmp_path.iterdir()) == sorted([*kept, path])
+
+
+@pytest.mark.parametrize("how", ["replacing", "replacing_directory"])
+def test_of_two_writers_the_later_one_writes_and_the_other_says_so(tmp_path, how):
+    write = getattr(store, how)
+    part = "" if how == "replacing" else "part"
+    path = tmp_path / "out"
+    with pytest.raises(InputError, match=f"{path}.* another process"), write(path) as first:
+        (first / part).write_text("first")
+        with write(path) as second:
+            (second / part).write_text("second")
+    assert (path / part).read_text() == "second" and list(tmp_path.iterdir()) == [path]
 
 
 def test_json_refuses_nan(tmp_path):

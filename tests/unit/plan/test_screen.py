@@ -1,5 +1,7 @@
 """What a run shows of its jobs is short: a line for each, and the errors at the ends of logs."""
 
+import pytest
+
 from vlselect.plan import screen
 
 
@@ -51,3 +53,33 @@ def test_of_many_failures_all_logs_are_named(tmp_path):
     found = screen.failures([("count_tokens", [str(path)])] * 8)
     assert len(found) == 8 and all(f"Error in rule count_tokens: {path}" in job for job in found)
     assert sum("    ValueError: 7" in job for job in found) == screen.SHOWN
+
+
+COMMAND = "Command 'set -euo pipefail; python pass.py --{flag} 4 2> {log}' returned non-zero exit"
+
+
+@pytest.mark.parametrize(
+    ("flag", "lever"),
+    [
+        ("batch-size", "Lower models.<model>.batch_size; let fewer"),
+        ("cache-mb", "Lower cache_mb, workers or batch_size of its"),
+        ("memory-gb", "Lower memory_gb of its method; let"),
+        ("other", "Let fewer jobs run at once (--resources mem_mb="),
+    ],
+)
+def test_a_job_that_was_killed_or_out_of_memory_gets_advice(tmp_path, flag, lever):
+    path = write(tmp_path, "10:00:00 INFO a: 3 samples")
+    command = COMMAND.format(flag=flag, log=path)
+    killed = screen.failure("some_rule", [path], ["another", f"{command} status 137."])
+    assert lever in killed and "--set-resources some_rule:mem_mb=" in killed and "killed" in killed
+    assert screen.failure("some_rule", [path], [f"{command} status 1."]).count("\n") == 1
+    for end in (
+        "  traceback : Signal 9 (SIGKILL) received by PID 31",  # of torch's launcher
+        "RuntimeError: DataLoader worker (pid 31) is killed by signal: Killed.",
+    ):
+        child = screen.failure("some_rule", [write(tmp_path, end)], [f"{command} status 1."])
+        assert lever in child and "It was killed" in child
+    path = write(tmp_path, "MemoryError", "10:00:01 ERROR vlselect.core.log: out of memory: 3 GB")
+    noticed = screen.failure("some_rule", [path], [f"{command} status 1."])
+    assert lever in noticed and "It was killed" not in noticed
+    assert lever in screen.failures([("some_rule", [path])], [f"{command} status 1."])[0]

@@ -6,6 +6,7 @@ import math
 import pandas as pd
 import pytest
 
+from vlselect.core.errors import InputError
 from vlselect.tables import declarations
 
 ROW = {
@@ -129,3 +130,18 @@ def test_ratios_sort_as_numbers():
         "0.2",
         "1.0",
     ]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b'"model'])
+def test_a_table_that_is_gone_or_broken_is_named(tmp_path, content):
+    path = tmp_path / "t.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=str(path)):
+        declarations.read_table(path, "relative_performance")
+    declarations.write_table([ROW, ROW], "relative_performance", path)
+    whole = path.read_bytes()
+    for size in set(range(len(whole))) - {i + 1 for i, byte in enumerate(whole) if byte == 10}:
+        path.write_bytes(whole[:size])  # cut between two rows, it is a shorter table
+        with pytest.raises(InputError, match=str(path)):
+            declarations.read_table(path, "relative_performance")

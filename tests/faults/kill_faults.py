@@ -1,0 +1,215 @@
+"""Kills of a running workflow at random moments, recovery as docs/operations.md has it, same bytes.
+
+A round is one run of kills.yaml, from its input to its last table, that is killed again and again
+and each time resumed by the documented commands. What is drawn depends on the seed and the round's
+number; what it meets, on the machine's speed.
+"""
+
+import itertools
+import os
+import re
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from kept_bytes import differences, kept, left_over
+from running_jobs import Process, Snakemake, find
+from whole_run import WholeRun
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+WHOM = {"group": 3, "snakemake": 3, "job": 5, "job and its children": 3, "one child": 3}
+DELAYS = (2, 5, 12)  # seconds after a job began, at most; it may have ended by then
+HOOKS = Path(__file__).with_name("hooks")
+WRITING, MEMORY = ("bytes", "rename", "second rename"), ("memory",)
+ADVICE = re.compile(r"--set-resources (\w+):mem_mb=")
+IN_EVERY_RULE = 100  # kills from which on every rule is killed inside its writing
+IN_A_ROW = (2, 20, 20, 20)  # kills of one start of Snakemake, if none of them ends it
+GRACE = 30  # seconds in which the processes of a killed Snakemake have to end
+SESSIONS = 80  # of one round, at most
+
+
+def not_doubled(run: Path) -> list[str]:
+    """Return in words which jobs were not tried again with twice the memory."""
+    attempts: dict[str, list[int]] = {}
+    (path,) = (run / ".snakemake/log").iterdir()
+    for text in re.split(r"^\[", path.read_text(), flags=re.MULTILINE):
+        job, amount = re.search(r"jobid: (\d+)", text), re.search(r"mem_mb=(\d+)", text)
+        if job and amount and "reason:" in text:
+            attempts.setdefault(job[1], []).append(int(amount[1]))
+    return [
+        f"job {job} was tried again with {amounts} MB"
+        for job, amounts in attempts.items()
+        if any(later != 2 * amount for amount, later in itertools.pairwise(amounts))
+    ]
+
+
+@dataclass
+class Tally:
+    """What was tried: kills by whom and signal, by rule and in a row; and what fell, in words."""
+
+    kinds: Counter = field(default_factory=Counter)
+    rules: Counter = field(default_factory=Counter)
+    rows: Counter = field(default_factory=Counter)
+    rounds: int = 0
+    unlocked: int = 0
+    fell: list[str] = field(default_factory=list)
+
+    @property
+    def kills(self) -> int:
+        """Number of kills."""
+        return self.kinds.total()
+
+    def lines(self) -> list[str]:
+        """Return the tables of a tally."""
+        lines = [f"{self.kills} kills in {self.rounds} runs, {self.unlocked} unlocked"]
+        for name in ("kinds", "rules", "rows"):
+            counts = sorted(getattr(self, name).items(), key=str)
+            lines.append(f"{name}: " + ", ".join(f"{key} {n}" for key, n in counts))
+        return [*lines, f"fell: {len(self.fell)}", *self.fell]
+
+
+class Killed:
+    """Rounds of one seed, each of which has to end like the undisturbed run."""
+
+    def __init__(self, whole: WholeRun, seed: int, tell: Callable[[str], None] = print):
+        self._whole, self._seed, self._tell = whole, seed, tell
+
+    def __call__(self, number: int, tally: Tally, most: int = 1000) -> None:
+        """Run the round of this number, with at most so many kills."""
+        random, run = Random(f"{self._seed} {number}"), self._whole.begin(f"round-{number}")
+        tally.rounds += 1
+        start, fell, finished = tally.kills, [], False
+        for _ in range(SESSIONS):
+            wanted = min(random.choice(IN_A_ROW), start + most - tally.kills)
+            finished, locked = self._session(run, random, wanted, tally, fell)
+            if finished:
+                break
+            if locked:
+                tally.unlocked += 1
+                with self._whole.snakemake(run, "--unlock") as snakemake:
+                    if snakemake.end() != 0:
+                        fell.append(f"--unlock failed: {snakemake.said()[-1000:]}")
+        if not finished:
+            fell.append(f"not finished after {SESSIONS} starts")
+        self._compare(run, f"round {number}", fell, tally)
+
+    def in_every_rule(self, ways: Sequence[str], tally: Tally) -> None:
+        """Kill a job of each rule in these ways of hooks/sitecustomize.py, and let it be retried.
+
+        Each time it has to be tried again with twice the memory; where it was killed as for that,
+        the screen has to say what to do.
+        """
+        name = " and ".join(ways)
+        run, fell = self._whole.begin(name), []
+        done = run / "tmp/kills"
+        done.mkdir()
+        tally.rounds += 1
+        hooked = {"KILLS_FOLDER": str(done), "KILLS_WAYS": ",".join(ways), "PYTHONPATH": str(HOOKS)}
+        retries = ("--cores", "2", "--retries", str(len(ways)))
+        with self._whole.snakemake(run, *retries, **hooked) as snakemake:
+            if snakemake.end() != 0:
+                fell.append(f"failed: {snakemake.said()[-3000:]}")
+            failures = Counter(re.findall(r"^Error in rule (\w+)", snakemake.said(), re.MULTILINE))
+            advised = Counter(ADVICE.findall(snakemake.said()))
+        fell += not_doubled(run)
+        armed = Counter(path.name.partition(".")[0] for path in done.iterdir())
+        rules = {path.stem for path in (run / "results/kills/logs").iterdir()}
+        tally.kinds.update({f"in every rule: {name}": failures.total()})
+        tally.rules.update(failures)
+        fell += [f"{rule} was not killed" for rule in sorted(rules - armed.keys())]
+        if ways == MEMORY:
+            fell += [f"{rule}: no advice" for rule, n in failures.items() if advised[rule] < n]
+        self._tell(f"{name}: armed {armed}, failed {failures}, advised {advised}")
+        self._compare(run, name, fell, tally)
+
+    def _compare(self, run: Path, name: str, fell: list[str], tally: Tally) -> None:
+        """Compare a finished run with the undisturbed one; note what fell."""
+        fell += differences(self._whole.expected, kept(run)) + left_over(run)
+        tally.fell += [f"{name}: {what}" for what in fell]
+        if not fell:
+            shutil.rmtree(run)
+
+    def _session(
+        self, run: Path, random: Random, wanted: int, tally: Tally, fell: list[str]
+    ) -> tuple[bool, bool]:
+        """Start Snakemake and kill so many times; return whether the run is done, and is locked."""
+        killed, forced = 0, False
+        flags = ("--cores", random.choice("122"), "--retries", random.choice("033"))
+        with self._whole.snakemake(run, *flags) as snakemake:
+            while killed < wanted and (found := self._moment(snakemake, random)) is not None:
+                whom, number, rule = self._kill(snakemake, random, found)
+                tally.kinds[f"{whom} {number.name}"] += 1
+                tally.rules[rule] += 1
+                killed += 1
+                self._tell(f"kill {tally.kills}: {whom} {number.name} ({rule})")
+                if whom in ("group", "snakemake"):
+                    forced = number == signal.SIGKILL
+                    break
+            ended, said = snakemake.end(), snakemake.said()
+            if ended is None:
+                fell.append(f"Snakemake does not end after {killed} kills: {said[-1000:]}")
+            if not snakemake.wait(lambda: not find(snakemake.mark), GRACE):
+                names = [f"{process.pid} {process.command}" for process in find(snakemake.mark)]
+                fell.append(f"still running after {whom} {number.name}: {names}")
+        tally.rows.update([killed] if killed else [])
+        locked = "LockException" in said or "cannot be locked" in said
+        if locked and "--unlock" not in said:
+            fell.append(f"a lock without its cure: {said[-1000:]}")
+        if not killed and ended != 0 and not locked:
+            fell.append(f"failed without a kill: {said[-3000:]}")
+        return ended == 0, locked or (forced and random.random() < 0.8)
+
+    def _moment(self, snakemake: Snakemake, random: Random) -> list[Process] | None:
+        """Wait for a random moment; return the jobs at work, None if Snakemake ended before."""
+        seen, rest = {job.job for job in snakemake.jobs()}, random.choice((1, 1, 1, 2))
+        more = set()
+
+        def begun() -> bool:
+            more.update(job.job for job in snakemake.jobs())
+            return len(more - seen) >= rest or not snakemake.alive()
+
+        if not snakemake.wait(begun) or not snakemake.alive():
+            return None
+        delay = random.random() * random.choice(DELAYS)
+        if snakemake.wait(lambda: not snakemake.alive(), delay):
+            return None
+        return snakemake.jobs()
+
+    def _kill(
+        self, snakemake: Snakemake, random: Random, jobs: list[Process]
+    ) -> tuple[str, signal.Signals, str]:
+        """Kill somebody; return whom, by what and the rule at work."""
+        whom = random.choices(list(WHOM), list(WHOM.values()))[0]
+        number = random.choice(SIGNALS)
+        chosen = random.choice(jobs) if jobs else None
+        mine = [job for job in jobs if chosen and job.job == chosen.job]
+        if whom == "one child" and len(mine) < 2:
+            whom = "job"
+        if "job" in whom and not mine:
+            whom = "snakemake"
+        if whom == "group":
+            os.killpg(snakemake.process.pid, number)
+        elif whom == "snakemake":
+            os.kill(snakemake.process.pid, number)
+        elif whom == "job":
+            mine[0].kill(number)
+        else:
+            for process in [random.choice(mine[1:])] if whom == "one child" else mine:
+                process.kill(number)
+        return whom, number, chosen.rule if chosen else "between jobs"
+
+
+def killed(whole: WholeRun, seed: int, number: int) -> Tally:
+    """Kill so many times: in every rule first, if that many, then at random moments."""
+    tally, trials = Tally(), Killed(whole, seed)
+    if number >= IN_EVERY_RULE:
+        trials.in_every_rule(WRITING, tally)
+        trials.in_every_rule(MEMORY, tally)
+    numbers = itertools.count()
+    while tally.kills < number:
+        trials(next(numbers), tally, number - tally.kills)
+    return tally
