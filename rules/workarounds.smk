@@ -3,8 +3,11 @@
 Reads and writes nothing. tests/workflow/test_workarounds.py fails when one is no longer needed.
 """
 
+import shutil
 import sys
+from pathlib import Path
 
+from snakemake.caching.local import OutputFileCache
 from snakemake.caching.rule import RuleCache
 
 # 1. The extended benchmark files say how many GPUs and processes each job had
@@ -40,10 +43,30 @@ def drop_arrays():
         print(message, file=sys.stderr)
 
 
+# 5. Where two runs make the same folder for one `--cache`, the second is moved into the first: all who
+# take it from there get a folder within the folder. What is there already is taken instead.
+# No issue found on 2026-11-29.
+def store_once():
+    """Let a job whose outputs another run has put into the cache meanwhile take those."""
+    cache = workflow.output_file_cache
+    if not isinstance(cache, OutputFileCache):
+        return
+
+    async def store(job, put=cache.store):
+        if not await cache.exists(job):
+            return await put(job)
+        for path in job.output:
+            shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink()
+        await cache.fetch(job)
+
+    cache.store = store
+
+
 def apply_at_start():
     """Apply the workarounds that need the list of jobs: called when it is known (screen.smk)."""
     lift_default_limit()
     drop_arrays()
+    store_once()
 
 
 # 4. With `--cache` (docs/operations.md) runs share what models make of the data: each result

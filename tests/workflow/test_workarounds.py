@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from running import ROOT
@@ -129,3 +130,44 @@ def test_snakemake_refuses_to_cache_what_it_measures(tmp_path):
         assert done.returncode == 0, done.stdout
         (tmp_path / "features").unlink()
     assert (tmp_path / "made").read_text() == "once\n"
+
+
+TOGETHER = """
+rule warm_up:
+    output:
+        directory("model"),
+    cache: {CACHE}
+    shell:
+        "touch $MEETING/$RUN; until [ -e $MEETING/a -a -e $MEETING/b ]; do sleep 0.1; done;"
+        " mkdir {output}; touch {output}/weights"
+"""
+
+
+@pytest.mark.parametrize("mended", [False, True], ids=["plain", "mended"])
+def test_two_runs_that_fill_one_cache_at_once_put_a_folder_into_a_folder(tmp_path, mended):
+    for name in ("a", "b", "cache", "meeting"):
+        (tmp_path / name).mkdir()
+    text = (
+        TOGETHER.replace("{CACHE}", "True")
+        if not mended
+        else TOGETHER.replace("    cache: {CACHE}\n", "")
+    )
+    environment = {
+        "SNAKEMAKE_OUTPUT_CACHE": str(tmp_path / "cache"),
+        "MEETING": str(tmp_path / "meeting"),
+    }
+    flags = (*("--cache", "warm_up"), "--", "warm_up")
+
+    def one(name):
+        return run(
+            tmp_path / name, text + (INCLUDE if mended else ""), *flags, RUN=name, **environment
+        )
+
+    with ThreadPoolExecutor(2) as both:
+        ends = list(both.map(one, "ab"))
+    assert [done.returncode for done in ends] == [0, 0], ends[0].stdout + ends[1].stdout
+    (model,) = (tmp_path / "cache").iterdir()
+    assert {path.name for path in model.iterdir()} >= {"weights"}
+    assert any(path.is_dir() for path in model.iterdir()) == (not mended)
+    for name in "ab":
+        assert (tmp_path / name / "model/weights").is_file()
