@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageOps
+from tiny_inputs import make_records, prepare
 from usual_flags import usual
 
+from vlselect.explorer.columns import LONGEST, longest_shown
 from vlselect.explorer.page import encode
 from vlselect.explorer.sheets import ACROSS, TILE, write_sheets
 from vlselect.pool import images
@@ -85,6 +87,32 @@ def test_a_large_pool_is_drawn_from(tiny_pool, folder):
     data = run(tiny_pool, folder, "--limit", "10")
     assert len(data["id"]) == 10 and data["n_pool"] == N
     assert data["row"] == sorted(set(data["row"]))
+
+
+def test_long_texts_are_cut_and_say_so(folder):
+    records = make_records(24)
+    texts = ["short", "x" * 5_000_000, "y" * (LONGEST + 1)]
+    for record, text in zip(records, texts, strict=False):
+        record["conversations"][1]["value"] = text
+    prepare(folder, records)
+    page = ("--out", str(folder / "e.html"), "--out-images", str(folder / "s"))
+    flags = ("--samples", str(folder / "samples.parquet"), "--images", str(folder / "images"))
+    flags += ("--subsets", str(folder / "subsets"), "--runs", RUN)
+    make_explorer.main([*usual(make_explorer), "--run", "long", *flags, *page])
+    assert (folder / "e.html").stat().st_size < 20 * LONGEST
+    block = re.search('id="data">(.*?)</script>', (folder / "e.html").read_text())[1]
+    shown = [turns[1][1] for turns in json.loads(block)["turns"][:3]]
+    ends = [f"x… ({5_000_000 - LONGEST:,} characters more)", "y… (1 characters more)"]
+    assert shown == ["short", "x" * (LONGEST - 1) + ends[0], "y" * (LONGEST - 1) + ends[1]]
+
+
+def test_a_page_has_an_end_however_long_its_texts_are():
+    assert longest_shown([]) == longest_shown([LONGEST] * 2, total=2 * LONGEST) == LONGEST
+    lengths = [10, 3000, 10**6] * 100
+    longest = longest_shown(lengths, total=10**5)
+    assert (
+        sum(min(n, longest) for n in lengths) <= 10**5 < sum(min(n, 2 * longest) for n in lengths)
+    )
 
 
 def test_data_cannot_leave_its_block():

@@ -9,6 +9,9 @@ import pandas as pd
 from vlselect.core.ordering import draw
 from vlselect.pool.samples import Samples
 
+LONGEST = 1 << 14  # characters that are shown of a text
+TEXTS = 40_000_000  # characters of a page; of more, longer texts are cut earlier
+
 
 def shown_rows(samples: Samples, limit: int) -> np.ndarray:
     """Return the rows to show: all, or `limit` drawn by a hash of their ids; int64, ascending."""
@@ -53,13 +56,16 @@ def collect(
     """
     records = samples.records(rows)
     names: dict[str, int] = {}
+    longest = longest_shown([len(turn.text) for record in records for turn in record.turns])
     pictures = [[names.setdefault(name, len(names)) for name in r.images] for r in records]
     return {
         "n_pool": len(samples),
         "row": rows.tolist(),
         "id": [record.sample_id for record in records],
         "source": [record.source for record in records],
-        "turns": [[[turn.role, turn.text] for turn in record.turns] for record in records],
+        "turns": [
+            [[turn.role, cut(turn.text, longest)] for turn in record.turns] for record in records
+        ],
         "images": pictures,
         "image_names": list(names),
         "subsets": {name: _choice(table, rows) for name, table in subsets.items()},
@@ -67,6 +73,20 @@ def collect(
         "votes": None if votes is None else _votes(votes, rows),
         "cluster": None if clusters is None else clusters["cluster"].to_numpy()[rows].tolist(),
     }
+
+
+def longest_shown(lengths: Sequence[int], total: int = TEXTS) -> int:
+    """Return how many characters of each text are shown, so that the page stays within `total`."""
+    lengths, longest = np.asarray(lengths), LONGEST
+    while longest > 1 and np.minimum(lengths, longest).sum() > total:
+        longest //= 2
+    return longest
+
+
+def cut(text: str, longest: int) -> str:
+    """Return the beginning of a text, and what is not shown of it."""
+    missing = len(text) - longest
+    return text if missing <= 0 else f"{text[:longest]}… ({missing:,} characters more)"
 
 
 def _choice(table: pd.DataFrame, rows: np.ndarray) -> dict[str, list]:
