@@ -19,15 +19,16 @@ def snakemake(
     config: Path | None,
     *arguments: str,
     root: Path = ROOT,
-    warm: bool = True,
+    warm: bool | None = None,
     **environment: str,
 ) -> subprocess.CompletedProcess:
     """Run the workflow of `root` in `directory`; its output is text, stderr in stdout.
 
     Without a config it takes the embedded default. Jobs use the Python that runs the tests: if
-    `warm` and the environment is as it is, in processes that have imported its libraries.
+    `warm`, in processes that have imported its libraries. By default they are where the environment
+    is as it is, since libraries may read it when they are imported.
     """
-    python = warm_python() if warm and not environment else sys.executable
+    python = warm_python() if (not environment if warm is None else warm) else sys.executable
     path = os.pathsep.join([str(Path(python).parent), os.environ["PATH"]])
     command = [python, "-m", "snakemake", "--snakefile", root / "Snakefile"]
     command += ["--directory", directory, "--workflow-profile", root / "profiles/default"]

@@ -18,6 +18,7 @@ def run(folder, config, name, top_percent):
     return succeeded(
         snakemake(
             *(folder, path, "--cores", "2", "--cache", "--", "subsets"),
+            warm=True,
             SNAKEMAKE_OUTPUT_CACHE=cache,
         )
     )
