@@ -70,10 +70,13 @@ def mini_input(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def mini_run(tmp_path_factory, mini_input):
-    """The whole workflow on two cores in three shards, run by a copy that tests may edit."""
+    """The whole workflow on two cores in three shards, run by a copy that tests may edit.
+
+    In fresh processes, as for a user: its costs are true.
+    """
     root = copy_program(tmp_path_factory.mktemp("program") / "vlselect")
     folder = tmp_path_factory.mktemp("mini_run")
     shutil.copytree(mini_input / "data", folder / "data")
     config = shutil.copy(MINI, folder / "mini.yaml")
-    output = succeeded(snakemake(folder, config, "--cores", "2", root=root))
+    output = succeeded(snakemake(folder, config, "--cores", "2", root=root, warm=False))
     return Run(folder, root, config, output)
