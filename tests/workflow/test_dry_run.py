@@ -13,6 +13,7 @@ import yaml
 from running import HERE, ROOT, jobs, snakemake, stand_in, succeeded
 
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
+CONFIGS.remove(ROOT / "configs/devices.yaml")  # a table for `make plan`
 CONFIGS += sorted(HERE.glob("*.yaml"))
 HEAVY = ("torch", "transformers", "peft", "trak", "faiss")
 BLOCKER = f'''
