@@ -1,6 +1,7 @@
 """Logging and progress for entry scripts: one line format, no progress bars outside terminals."""
 
 import errno
+import functools
 import gc
 import logging
 import os
@@ -40,14 +41,19 @@ def start(level: int = logging.INFO) -> None:
         force=True,
     )
     sys.excepthook = _report
-    if not gc.get_freeze_count():  # what was imported stays: no garbage is looked for in it
-        gc.freeze()
+    _freeze_imports()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
         _end_with_snakemake()
     if "SLURM_JOB_ID" in os.environ:
         names = ("SLURM_JOB_ID", "SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")
         logger.info("Slurm job %s on %s, GPUs: %s", *(os.environ.get(n, "none") for n in names))
+
+
+@functools.cache
+def _freeze_imports() -> None:
+    """Look for no garbage in what was imported, which stays; once, since counting it takes long."""
+    gc.freeze()
 
 
 def name_snakemake() -> None:
