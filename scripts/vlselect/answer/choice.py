@@ -17,6 +17,7 @@ from vlselect.tables.declarations import HIGHER, LOWER, MEAN, REFERENCE
 ALPHA = 0.05
 NAN = float("nan")
 KEYS = ["model", "method", "ratio"]
+NOISE = 0.1  # share by which the same jobs' seconds may differ between two runs
 
 
 @dataclass(frozen=True)
@@ -147,12 +148,17 @@ def _row(
 
 
 def _choose(model: str, ratio: str, rows: Sequence[Row]) -> Choice:
-    """Take the best of those above `random`; of those that overlap with it, the cheapest."""
+    """Take the best of those above `random`; of those that overlap with it, one that costs least.
+
+    Costs are measured: of those that differ by less than `NOISE`, the best is taken.
+    """
     above = [row for row in rows if row.above and row.method != REFERENCE]
     if not above:
         return Choice(model, ratio, rows, BASELINE)
     best = max(above, key=lambda row: row.difference)
     near = [row for row in above if row.high >= best.low and best.high >= row.low]
     if not any(math.isnan(row.total) for row in near):
-        best = min(near, key=lambda row: row.total)
+        least = min(row.total for row in near)
+        cheap = [row for row in near if row.total <= least * (1 + NOISE)]
+        best = max(cheap, key=lambda row: row.difference)
     return Choice(model, ratio, rows, best.method, [r.method for r in near if r != best])

@@ -62,7 +62,7 @@ def _others(choice: Choice) -> str:
     text = []
     if choice.alike:
         verb = "is" if len(choice.alike) == 1 else "are"
-        cheaper = "" if math.isnan(choice.row.total) else f"; {choice.method} costs least"
+        cheaper = "" if math.isnan(choice.row.total) else "; none costs clearly less than it"
         begin = f"{_list(choice.alike)} {verb} above random too"
         text.append(f"{begin}, and no test here tells them from {choice.method}{cheaper}.")
     if lower := below(choice):

@@ -48,6 +48,8 @@ def only(*rows, **options):
     [
         ([GOOD, POOR, SOME], "good", []),
         ([GOOD, CHEAP], "cheap", ["good"]),  # their intervals overlap: the cheaper one
+        ([GOOD, ("near", 9.0, 6.0, 12.0, 0.001, 44.0)], "good", ["near"]),  # as dear, but for noise
+        ([("near", 9.0, 6.0, 12.0, 0.001, 56.0), GOOD], "good", ["near"]),
         ([GOOD, ("less", 4.0, 1.0, 6.9, 0.01, 0.0)], "good", []),  # they do not
         ([POOR, SOME], "random", []),
         ([("luck", 5.0, 1.0, 9.0, 0.2, 5.0)], "random", []),  # one among many comparisons
