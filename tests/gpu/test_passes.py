@@ -6,12 +6,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from closeness import assert_close_vectors, chain
 from task_files import write_task
 from tiny_inputs import WORDS
 from usual_flags import usual
-from usual_models import attach_lora, load_vlm
+from usual_models import load_vlm, save_adapter
 
 from vlselect.core.store import ShardedArray
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
@@ -52,15 +51,7 @@ def terms(tiny_vlm):
 @pytest.fixture(scope="module")
 def warm_up(tiny_vlm, tmp_path_factory):
     """Folder of an adapter whose B is not zero, with second moments."""
-    folder = tmp_path_factory.mktemp("warm_up")
-    model = attach_lora(load_vlm(str(tiny_vlm)).model, rank=2, alpha=4, seed=0)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if "lora_B" in name:
-                weight.copy_(torch.randn(weight.shape, generator=generator) * 0.1)
-    model.save_pretrained(folder)
-    return folder
+    return save_adapter(tiny_vlm, tmp_path_factory.mktemp("warm_up"))
 
 
 def twice(on_gpu, folder, run):

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tiny_inputs import make_records, write_images
 from usual_flags import usual
-from usual_models import attach_lora, load_vlm
+from usual_models import load_vlm, save_adapter
 
 from vlselect.core.errors import MissingFileError
 from vlselect.core.store import ShardedArray
@@ -41,18 +41,6 @@ def pool(tmp_path_factory):
             *("--rejected", str(folder / "rejected.csv"), "--summary", str(folder / "sum.json")),
         ]
     )
-    return folder
-
-
-def save_adapter(tiny_vlm, folder, seed=0, **options):
-    vlm = load_vlm(str(tiny_vlm), device="cpu")
-    model = attach_lora(vlm.model, rank=2, alpha=4, seed=seed, **options)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
-    model.save_pretrained(folder)
     return folder
 
 

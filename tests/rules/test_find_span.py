@@ -6,12 +6,11 @@ import find_span
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from closeness import rounding
 from safetensors import safe_open
 from tiny_inputs import make_records, prepare
 from usual_flags import usual
-from usual_models import attach_lora, load_vlm
+from usual_models import save_adapter
 
 from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray
@@ -24,13 +23,7 @@ def run(tiny_vlm, tiny_pool, tmp_path_factory):
     """A folder with gradients of two validation sets and the pool; a function that collects."""
     folder = tmp_path_factory.mktemp("span")
     other = prepare(folder / "other", make_records(10, seed=3))
-    model = attach_lora(load_vlm(str(tiny_vlm)).model, rank=2, alpha=4, seed=0)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if "lora_B" in name:
-                weight.copy_(torch.randn(weight.shape, generator=generator) * 0.1)
-    model.save_pretrained(folder / "warm_up")
+    save_adapter(tiny_vlm, folder / "warm_up")
 
     def collect(name, out, *more, pool=tiny_pool):
         flags = ["--run", "test", "--names", name, "--dim", DIM, "--model", tiny_vlm]
