@@ -22,7 +22,12 @@ SHARES = {  # of the pool's kinds, in the place of config.yaml's
     | {"arithmetic": 750, "captioning": 500, "comparison": 300, "reading": 300},
 }
 NOISE = {"clean": 0.0, "noisy": 0.3}  # of the tasks' questions get a wrong answer
-METHODS = ("full", "random", "coincide", "targeted", "clean_turns")
+METHODS = ("full", "random", "coincide", "clean_shares")
+# One proxy for all: all weights, one epoch of the whole pool, then a forward pass.
+PROXY = {"adapter": "none", "freeze": ["vision_tower"], "learning_rate": 1.0e-3, "epochs": 1}
+PROXY |= {"batch_size": 16, "gradient_accumulation": 1, "warmup_ratio": 0.05}
+GRADIENTS = {"model": "target", "representation": "hidden"}
+GRADIENTS |= {"warm_up": {"fraction": 1.0, "finetune": PROXY}}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -42,6 +47,8 @@ def write_config(arguments: argparse.Namespace, pool: int) -> Path:
     text = (ROOT / "config.yaml").read_text(encoding="utf-8")
     config = yaml.safe_load(text.replace("results/digits/", f"results/{run}/"))
     config |= {"run": run, "ratios": arguments.ratios, "seeds": arguments.seeds}
+    config |= {"gradients": GRADIENTS, "features": {"hidden": {"positions": "response"}}}
+    config["methods"] = {name: config["methods"][name] or {} for name in arguments.methods}
     config["digits"]["seed"] = pool
     config["digits"]["mixture"] |= SHARES.get(arguments.mixture, {})
     config["digits"]["noise"] = NOISE.get(arguments.mixture, config["digits"]["noise"])

@@ -3,8 +3,8 @@
 Reads pool/samples.parquet, tasks/<task>/validation.parquet, the images and a model; writes
 gradients/<model>/seed-<s>/warm_up/ (LoRA adapter or whole model, training_log.csv, rows.csv; with
 gradients.precondition adam also second_moments.safetensors) and shards of
-gradients/<model>/seed-<s>/pool/, gradients/<model>/seed-<s>/<task>/ and, of the pool's losses under the
-same model, gradients/<model>/seed-<s>/losses/. The seed is that of the warm-up and, where the config fixes
+gradients/<model>/seed-<s>/pool/, gradients/<model>/seed-<s>/<task>/ and, of losses under the same model,
+gradients/<model>/seed-<s>/losses/ and …/losses_of/<task>/. The seed is that of the warm-up and, where the config fixes
 no other, of the projection.
 """
 
@@ -120,6 +120,7 @@ if config.get("gradients") and VALIDATED:
             warm_up=f"<results>/gradients/{config['gradients']['model']}/seed-{{seed}}/warm_up",
         output:
             **validation_gradients(),
+            **named_losses(),
         log:
             "<logs>/collect_validation_gradients/seed-{seed}.log",
         benchmark:
@@ -154,7 +155,8 @@ if config.get("gradients") and VALIDATED:
             " --max-pixels {params.max_pixels} --warm-up {input.warm_up:q} {params.vectors}"
             " --precondition none"
             " --keep-norms {params.keep_norms:q} {params.model} --workers {resources.workers}"
-            " --out {output:q} 2> {log:q}"
+            f" --losses {outputs_named(named_losses())} --out {outputs_named(validation_gradients())}"
+            " 2> {log:q}"
 
 
 if VALIDATED and within_span():

@@ -52,7 +52,9 @@ logger = logging.getLogger(__name__)
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     add_part_arguments(parser)
-    parser.add_argument("--losses", help="shard of losses to write, of the only part")
+    parser.add_argument(
+        "--losses", nargs="*", default=[], help="shard of each part's losses, or none"
+    )
     about = "checkpoint of the warm-up: a LoRA adapter, which `lora` needs, or a whole model"
     parser.add_argument("--warm-up", type=Path, required=True, help=about)
     about = "gradients of the LoRA weights, hidden states, or gradients of the output layer"
@@ -152,14 +154,14 @@ def common_header(arguments: argparse.Namespace, model: vlm.VLM, source: Source)
 
 
 def shard_writers(
-    arguments: argparse.Namespace, out: str, dim: int, rows: range, header: dict[str, str]
+    out: str, losses: str | None, dim: int, rows: range, header: dict[str, str]
 ) -> dict[str, store.ShardWriter]:
     """Return the writers of a part's gradients and, where they are asked for, losses."""
     writers = {"gradients": store.ShardWriter(out, (len(rows), dim), np.float16, header)}
-    if arguments.losses:
+    if losses:
         about = {k: v for k, v in header.items() if k not in (fingerprint.KEY, "normalised")}
         about["kind"] = "losses"
-        writers["losses"] = store.ShardWriter(arguments.losses, (len(rows),), np.float32, about)
+        writers["losses"] = store.ShardWriter(losses, (len(rows),), np.float32, about)
     return writers
 
 
@@ -169,6 +171,7 @@ def write_shard(
     header: dict[str, str],
     source: Source,
     model: vlm.VLM,
+    losses_out: str | None,
 ) -> None:
     """Run the model on one part and write its shard, and that of its losses."""
     name, samples_path, images, out = part
@@ -179,7 +182,7 @@ def write_shard(
     own = {"part": name, "rows": f"{rows.start}:{rows.stop}", "normalised": str(normalised).lower()}
     own["samples"] = samples.digest
     logger.info("%s: rows %s of %d", name, own["rows"], len(samples))
-    writers = shard_writers(arguments, out, source.width, rows, header | own)
+    writers = shard_writers(out, losses_out, source.width, rows, header | own)
     faults: dict[str, str] = {}
     with log.timed(f"gradients of {name}"), ExitStack() as stack:
         for writer in writers.values():
@@ -207,8 +210,8 @@ def write_shard(
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
-    if arguments.losses and len(arguments.names) > 1:
-        raise InputError("--losses is for one part")
+    if arguments.losses and len(arguments.losses) != len(arguments.names):
+        raise InputError(f"{len(arguments.losses)} --losses for {len(arguments.names)} parts")
     parts = read_parts(arguments)
     unknown = set(arguments.keep_norms) - set(arguments.names)
     if unknown:
@@ -219,8 +222,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         header = common_header(arguments, model, source)
         for *_, out in parts:
             fingerprint.require_like_finished(out, header)
-        for part in parts:
-            write_shard(arguments, part, header, source, model)
+        for part, losses_out in zip(parts, arguments.losses or [None] * len(parts), strict=True):
+            write_shard(arguments, part, header, source, model, losses_out)
 
 
 if __name__ == "__main__":

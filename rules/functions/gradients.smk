@@ -58,6 +58,22 @@ def validation_gradients():
     return {f"validation_{i}": path for i, path in enumerate(paths)}
 
 
+def named_losses():
+    """Return `validation_losses`, named likewise."""
+    return {f"losses_{i}": path for i, path in enumerate(validation_losses())}
+
+
+def validation_losses():
+    """Return the losses of each task's validation set, {seed} left in them."""
+    path = "<results>/gradients/{model}/seed-{seed}/losses_of/{task}/shard-1-of-1.safetensors"
+    return expand(path, model=gradients_model(), task=VALIDATED, allow_missing=True)
+
+
+def outputs_named(names):
+    """Return the words of a command that stand for outputs with these names."""
+    return " ".join(f"{{output.{name}:q}}" for name in names)
+
+
 def within_span():
     """Return whether the pool's gradients are stored by their coordinates in a span."""
     gradients = config.get("gradients") or {}

@@ -308,7 +308,7 @@ def test_adapter_outside_the_language_model_is_refused(tiny_vlm, run, tmp_path):
 def test_flags_that_do_not_fit_each_other_are_refused(run, tmp_path):
     with pytest.raises(ValueError, match="--keep-norms has unknown parts: colour"):
         run(tmp_path / "x.safetensors", "--keep-norms", "colour")
-    with pytest.raises(ValueError, match="--losses is for one part"):
+    with pytest.raises(ValueError, match="1 --losses for 2 parts"):
         run(tmp_path / "x.safetensors", "--losses", str(tmp_path / "l"), names=("a", "b"))
     with pytest.raises(ValueError, match="shorter"):
         run(tmp_path / "x.safetensors", names=("a", "b"), samples=["only-one.parquet"])

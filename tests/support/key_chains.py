@@ -23,7 +23,7 @@ ALL = (  # with what is made on request only
 
 CHOSEN = (
     "select_prism select_mcl "
-    "select_random select_icons select_targeted select_clean_turns select_coincide"
+    "select_random select_icons select_targeted select_clean_shares select_coincide"
     " select_scalselect select_clip_score select_el2n select_perplexity select_semdedup"
     " select_d2_pruning select_self_sup select_self_filter"
     " select_visnec select_dics select_magic"
@@ -125,7 +125,7 @@ CHOICE = [
     ("cast_votes", "methods.icons.top_percent"),
     ("select_icons", "methods.icons.tie_break methods.icons.aggregator"),
     ("select_targeted", "methods.targeted.selector"),
-    ("select_clean_turns", "methods.clean_turns.share"),
+    ("select_clean_shares", "methods.clean_shares.within methods.clean_shares.power"),
     (
         "extract_representation extract_validation_representation",
         "methods.targeted.representation features.hidden.positions",

@@ -11,7 +11,7 @@ from vlselect.core.store import ShardedArray
 from vlselect.subsets.method_runner import MethodRunner
 
 METHODS = {  # what is not as the rules' defaults have it
-    "clean_turns": {"tasks": {"vqa": ["vqa"]}},
+    "clean_shares": {"tasks": {"vqa": ["vqa"]}},
     "mcl": {},
     "prism": {},
     "clip_score": {},
@@ -80,13 +80,14 @@ def make_signals(folder, rng, pool):
     turns = {"gradients": gradients, "validation": {"vqa": target}}
     values = rng.integers(1, 20, n).astype(np.float32)
     losses = ShardedArray(write_shards(folder / "losses", values, 1, **header))
+    known = ShardedArray(write_shards(folder / "known", values[::9], 1, **header))
     assignments = pd.DataFrame({"row": np.arange(n), "cluster": cluster})
     return {
         "mcl": make_concepts(np.random.default_rng(7), n),
         "prism": {"scores": seen},
         **dict.fromkeys(("el2n", "perplexity", "self_sup", "semdedup"), plain),
         **dict.fromkeys(("clip_score", "scalselect"), {"scores": seen}),
-        "clean_turns": turns | {"losses": losses},
+        "clean_shares": turns | {"losses": losses, "validation_losses": {"vqa": known}},
         "coincide": {
             "activations": array,
             "assignments": assignments,

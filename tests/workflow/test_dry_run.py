@@ -177,7 +177,7 @@ def test_names_that_mean_nothing_are_named_together(tmp_path):
     assert "experiments.main.models: no 'none' in `models`" in output
 
 
-@pytest.mark.parametrize("method", ["icons", "targeted", "clean_turns"])
+@pytest.mark.parametrize("method", ["icons", "targeted", "clean_shares"])
 def test_gradients_that_a_method_needs_are_named(tmp_path, method):
     config = mini(methods={method: {}}, experiments={"main": {"methods": [method]}})
     del config["gradients"]

@@ -74,7 +74,7 @@ def test_a_warm_up_of_all_weights_needs_a_forward_pass_alone(mini_input, tmp_pat
     """What an adapter's gradients do for gate and turns, hidden states of a whole model do too."""
     shutil.copytree(mini_input / "data", tmp_path / "data")
     config = yaml.safe_load((HERE / "mini.yaml").read_text(encoding="utf-8"))
-    methods, settings = {"random": {}, "icons": {}, "clean_turns": {}}, {"adapter": "none"}
+    methods, settings = {"random": {}, "icons": {}, "clean_shares": {}}, {"adapter": "none"}
     warm_up = {"fraction": 0.2, "finetune": settings | {"batch_size": 8, "learning_rate": 1e-3}}
     config["gradients"] = {"model": "target", "representation": "hidden", "warm_up": warm_up}
     config |= {"methods": methods, "experiments": {"main": {"methods": [*methods]}}}

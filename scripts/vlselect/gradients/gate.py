@@ -15,6 +15,7 @@ from vlselect.core.store import ShardedArray
 from vlselect.gradients import influence
 
 NEAREST = 5  # validation samples of a task that a sample is compared with: the most similar ones
+OUTER = 0.05  # share of a task's validation samples that count as unlike the rest of them
 
 
 def nearest_tasks(
@@ -22,7 +23,16 @@ def nearest_tasks(
     validation: Mapping[str, ShardedArray],
     tasks: Mapping[str, Sequence[str]],
 ) -> np.ndarray:
-    """Find the task that each sample of the pool is most similar to: int64 (N,), its place.
+    """Find the task that each sample of the pool is most similar to: int64 (N,); see `nearest`."""
+    return nearest(pool, validation, tasks)[0]
+
+
+def nearest(
+    pool: ShardedArray,
+    validation: Mapping[str, ShardedArray],
+    tasks: Mapping[str, Sequence[str]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the task that each sample of the pool is most similar to, and how similar it is.
 
     The similarity to a task is the mean of the `NEAREST` highest cosines with its validation
     gradients, or of all where it has fewer. The matrix of all cosines is never held.
@@ -36,6 +46,12 @@ def nearest_tasks(
     tasks : mapping of str to sequence of str
         The validation sets of each task. Equally similar to several: the first of them.
 
+    Returns
+    -------
+    places : int64 array, shape (N,)
+        The tasks' places.
+    similarities : float64 array, shape (N,)
+
     Raises
     ------
     InputError
@@ -43,14 +59,37 @@ def nearest_tasks(
     """
     influence.require_comparable({"pool": pool, **validation})
     targets, owned = influence.unit_gradients(validation, tasks)
-    found = np.empty(len(pool), dtype=np.int64)
+    places, similarities = np.empty(len(pool), dtype=np.int64), np.empty(len(pool))
     n_blocks = -(-len(pool) // influence.ROWS)
     for start, (cosines,) in log.progress(
         influence.products(pool, [targets]), n_blocks, "groups of samples"
     ):
         means = [mean_of_highest(cosines[:, own.start : own.stop]) for own in owned]
-        found[start : start + len(cosines)] = np.argmax(means, axis=0)  # the first of equals
-    return found
+        block = slice(start, start + len(cosines))
+        places[block] = np.argmax(means, axis=0)  # the first of equals
+        similarities[block] = np.max(means, axis=0)
+    return places, similarities
+
+
+def least_similarities(
+    validation: Mapping[str, ShardedArray], tasks: Mapping[str, Sequence[str]]
+) -> np.ndarray:
+    """Compute how similar to a task's validation samples nearly all of them are: float64 (T,).
+
+    The quantile `OUTER` of each one's similarity, as in `nearest`, to the others of its task; -1,
+    which every sample reaches, where there are no others.
+    """
+    targets, owned = influence.unit_gradients(validation, tasks)
+    return np.array([_least(targets[own.start : own.stop]) for own in owned])
+
+
+def _least(rows: np.ndarray) -> float:
+    """Return the quantile for one task's unit gradients (n, k)."""
+    if len(rows) == 1:
+        return -1.0
+    cosines = rows @ rows.T
+    others = cosines[~np.eye(len(rows), dtype=bool)].reshape(len(rows), -1)
+    return float(np.quantile(mean_of_highest(others), OUTER))
 
 
 def mean_of_highest(values: np.ndarray) -> np.ndarray:

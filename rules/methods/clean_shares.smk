@@ -1,0 +1,48 @@
+"""Our own: random samples of each task that are likely to be right, more of tasks that are badly learnt.
+
+Reads pool/samples.parquet and gradients/<model>/seed-<s>/{losses,pool,<task>,losses_of/<task>}/; the seed is
+the run's, or the one that gradients.warm_up.seed fixes.
+Writes subsets/clean_shares/<budget>_seed-<s>.{json,parquet}.
+"""
+
+declare_method(
+    "clean_shares",
+    parameters={
+        "within": {
+            "description": "samples whose loss is above this quantile of those of their task's validation samples are likely to be wrong, and chosen last (select_clean_shares)",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": 1,
+            "default": 0.9,
+        },
+        "power": {
+            "description": "a task's share of the subset is proportional to the mean loss of its validation samples to this power; 0 for equal shares (select_clean_shares)",
+            "type": "number",
+            "minimum": 0,
+            "default": 0.5,
+        },
+    },
+    needs_validation=True,
+)
+
+
+# Draw from what each task's validation samples find likely.
+use rule select_subset as select_clean_shares with:
+    input:
+        code=code("select_subset.py", "vlselect/methods/clean_shares.py"),
+        samples="<results>/pool/samples.parquet",
+        losses=of_run("gradients", pool_losses()),
+        gradients=of_run("gradients", pool_gradients()),
+        validation=of_run("gradients", compared_validation()),
+        validation_losses=of_run("gradients", validation_losses()),
+        limits=limit_files,
+    wildcard_constraints:
+        method="clean_shares",
+    threads: config["threads"]
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(240),
+    params:
+        signals=signal_flags(tables=["validation", "validation_losses"]),
+        parameters=parameters("clean_shares", "within", "power", tasks=voting_members()),
+        threads=config["threads"],

@@ -1,0 +1,162 @@
+"""The method `clean_shares` against a slow loop over samples, for any order and part of a pool."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from array_files import write_shards
+
+from vlselect.core import ordering
+from vlselect.core.errors import InputError
+from vlselect.methods import clean_shares
+from vlselect.subsets.method_runner import MethodRunner
+from vlselect.subsets.signals import read_signals
+
+HEADER = {"projection": json.dumps({"type": "sjlt", "dim": 16}), "model": "m", "revision": ""}
+TASKS = {"counting": ["counting"], "mme": ["mme_a", "mme_b"], "one": ["one"]}
+SIZES = {"counting": 30, "mme_a": 12, "mme_b": 14, "one": 1}
+CENTRES = np.random.default_rng(9).normal(size=(4, 16)) * 3
+N_POOL, PARAMETERS = 400, {"within": 0.8, "power": 1.0}
+
+
+def unit_rows(centres, seed, spread=1.0):
+    values = centres + spread * np.random.default_rng(seed).normal(size=centres.shape)
+    return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float16)
+
+
+def make(folder, order=None, refused=()):
+    """Make a pool of three tasks and a kind of no task; some samples lie far from their own."""
+    rng = np.random.default_rng(1)
+    kind = rng.integers(0, 4, N_POOL)
+    ids = np.array([f"s{i:03}" for i in rng.permutation(N_POOL)], dtype=object)
+    vectors = unit_rows(CENTRES[kind], 0, spread=1.3)
+    losses = (rng.exponential(size=N_POOL) * (1 + kind)).astype(np.float32)
+    order = np.arange(N_POOL) if order is None else order
+    pool = pd.DataFrame({"row": range(N_POOL), "sample_id": ids[order], "source": "x"})
+    pool["n_images"] = 1
+    single = [
+        ["gradients", *write_shards(folder / "pool", vectors[order], 3, **HEADER)],
+        ["losses", *write_shards(folder / "losses", losses[order], 2, **HEADER)],
+    ]
+    several = {"validation": [], "validation_losses": []}
+    for place, (name, size) in enumerate(SIZES.items()):
+        centre = CENTRES[[0, 1, 1, 2][place]]
+        values = unit_rows(np.tile(centre, (size, 1)), size)
+        found = rng.exponential(size=size).astype(np.float32) * (1 + place)
+        gone = [r for r in refused if r < size and size > 1]
+        for what, rows in (("validation", values), ("validation_losses", found)):
+            several[what] += write_shards(folder / what / name, rows, 1, gone, **HEADER)
+    return pool, read_signals(single, [[k, *v] for k, v in several.items()], N_POOL)
+
+
+def similarity(vector, others):
+    """Average the five highest cosines."""
+    return np.mean(sorted((vector @ other for other in others), reverse=True)[:5])
+
+
+def slow_standing(signals, within):
+    """Compare every sample with every validation sample; return its task and standing."""
+    rows, limits, least = {}, {}, {}
+    for task, members in TASKS.items():
+        exact, losses = [], []
+        for name in members:
+            kept = ~np.isnan(signals["validation_losses"][name][:])
+            exact += list(signals["validation"][name][:][kept].astype(np.float64))
+            losses += list(signals["validation_losses"][name][:][kept].astype(np.float64))
+        rows[task] = [vector / np.linalg.norm(vector) for vector in exact]
+        limits[task] = np.quantile(losses, within)
+        own = [
+            similarity(v, rows[task][:i] + rows[task][i + 1 :])
+            for i, v in enumerate(rows[task])
+            if len(rows[task]) > 1
+        ]
+        least[task] = np.quantile(own, 0.05) if own else -1
+    tasks, standing = [], []
+    for row in range(N_POOL):
+        vector = signals["gradients"][[row]][0].astype(np.float64)
+        found = {task: similarity(vector, others) for task, others in rows.items()}
+        task = max(found, key=found.get)
+        own = "clean" if signals["losses"][[row]][0] <= limits[task] else "doubtful"
+        tasks.append(task)
+        standing.append("foreign" if found[task] < least[task] else own)
+    return np.array(tasks), np.array(standing)
+
+
+def run(pool, signals, budget, rows=None, seed=0, **parameters):
+    given = {"tasks": TASKS} | PARAMETERS | parameters
+    ask = MethodRunner(clean_shares, pool, signals, seed, given)
+    return ask(np.arange(len(pool)) if rows is None else rows, budget)
+
+
+@pytest.fixture
+def problem(tmp_path):
+    return make(tmp_path)
+
+
+@pytest.mark.parametrize("budget", [1, 60, 150, 250, N_POOL])
+@pytest.mark.parametrize("power", [0, 0.5, 2])
+def test_it_chooses_what_a_slow_loop_does(problem, budget, power):
+    pool, signals = problem
+    tasks, standing = slow_standing(signals, PARAMETERS["within"])
+    assert set(standing) == {"clean", "doubtful", "foreign"}
+    ids = pool["sample_id"].to_numpy(object)
+    drawn = ordering.draw(ids, N_POOL, 0, "clean_shares").tolist()
+    found = run(pool, signals, budget, power=power).rows.tolist()
+    clean = {
+        task: [r for r in drawn if (tasks[r], standing[r]) == (task, "clean")] for task in TASKS
+    }
+    n_clean = sum(map(len, clean.values()))
+    first = found[:n_clean]
+    counts = {task: sum(tasks[row] == task for row in first) for task in TASKS}
+    for task, own in clean.items():
+        assert [r for r in first if tasks[r] == task] == own[: counts[task]]
+    assert first == [row for row in drawn if row in first]  # in the order of the draw
+    weights = {
+        task: np.mean(np.concatenate([signals["validation_losses"][n][:] for n in members]))
+        ** power
+        for task, members in TASKS.items()
+    }
+    free = [task for task in TASKS if counts[task] < len(clean[task])]
+    total = sum(counts[task] for task in free)
+    for task in free:  # those with samples left have their shares of what the others leave
+        share = total * weights[task] / sum(weights[other] for other in free)
+        assert abs(counts[task] - share) <= len(TASKS)
+    doubtful = [row for row in range(N_POOL) if standing[row] == "doubtful"]
+    doubtful.sort(key=lambda row: (signals["losses"][[row]][0], drawn.index(row)))
+    foreign = [row for row in drawn if standing[row] == "foreign"]
+    assert found[n_clean:] == (doubtful + foreign)[: max(0, budget - n_clean)]
+
+
+def test_rows_may_come_in_any_order(problem, tmp_path):
+    pool, signals = problem
+    chosen = pool["sample_id"][run(pool, signals, 90).rows].tolist()
+    order = np.random.default_rng(5).permutation(N_POOL)
+    moved, others = make(tmp_path / "moved", order)
+    assert moved["sample_id"][run(moved, others, 90).rows].tolist() == chosen
+
+
+def test_what_samples_are_is_found_on_the_whole_pool(problem):
+    pool, signals = problem
+    rows = np.flatnonzero(np.arange(N_POOL) % 3 == 0)
+    tasks, standing = slow_standing(signals, PARAMETERS["within"])
+    clean = [row for row in rows if standing[row] == "clean"]
+    assert set(run(pool, signals, len(clean), rows).rows) == set(clean)
+
+
+def test_a_seed_moves_the_draw(problem):
+    pool, signals = problem
+    assert set(run(pool, signals, 50).rows) != set(run(pool, signals, 50, seed=1).rows)
+
+
+def test_refused_validation_samples_do_not_count(tmp_path):
+    pool, signals = make(tmp_path, refused=(0, 3))
+    tasks, standing = slow_standing(signals, PARAMETERS["within"])
+    clean = np.flatnonzero(standing == "clean")
+    assert set(run(pool, signals, len(clean)).rows) == set(clean)
+
+
+def test_a_task_whose_samples_were_all_refused_is_named(tmp_path):
+    pool, signals = make(tmp_path, refused=range(30))
+    with pytest.raises(InputError, match="the model refused all samples"):
+        run(pool, signals, 5)
