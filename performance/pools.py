@@ -47,9 +47,9 @@ def write_config(arguments: argparse.Namespace, pool: int) -> Path:
     text = (ROOT / "config.yaml").read_text(encoding="utf-8")
     config = yaml.safe_load(text.replace("results/digits/", f"results/{run}/"))
     config |= {"run": run, "ratios": arguments.ratios, "seeds": arguments.seeds}
-    config |= {"gradients": GRADIENTS, "features": {"hidden": {"positions": "response"}}}
+    config |= {"gradients": GRADIENTS, "features": {"hidden": {"positions": "prompt"}}}
     config["methods"] = {name: config["methods"][name] or {} for name in arguments.methods}
-    config["digits"]["seed"] = pool
+    config["digits"]["seed"], config["pool"]["shards"] = pool, 1
     config["digits"]["mixture"] |= SHARES.get(arguments.mixture, {})
     config["digits"]["noise"] = NOISE.get(arguments.mixture, config["digits"]["noise"])
     config["experiments"]["main"]["methods"] = list(arguments.methods)

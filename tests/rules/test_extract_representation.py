@@ -57,7 +57,11 @@ def test_rows_are_weighted_means_of_single_samples(run, tiny_vlm, pool, tmp_path
         sample = vlm.encode(record, pictures)
         with torch.inference_mode():
             output = vlm.model(**vlm.collate([sample]).inputs, output_hidden_states=True)
-        own = np.flatnonzero(sample.response) if positions == "response" else range(len(sample))
+        own = range(len(sample))
+        if positions != "all":
+            own = np.flatnonzero(sample.response)
+        if positions == "prompt":
+            own = [place - 1 for place in own if place - 1 not in own]
         expected.append(slow_vector(output.hidden_states[-1][0], own))
     assert array.shape == (N, 32) and array.dtype == np.float16
     assert_close_vectors(array[ROWS], np.stack(expected), terms=chain(vlm.model), stored="float16")

@@ -12,7 +12,7 @@ from vlselect.features.forward_pass import require_tokens
 from vlselect.features.likelihood import ResponseHead
 from vlselect.models.vlm import Batch
 
-POSITIONS = ("all", "response")
+POSITIONS = ("all", "response", "prompt")
 
 
 def position_weighted_mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -38,9 +38,10 @@ def hidden_and_losses(
     model : PreTrainedModel
         Image-text-to-text model in evaluation mode.
     batch : Batch
-    positions : {"all", "response"}
+    positions : {"all", "response", "prompt"}
         Tokens whose hidden states, after the final norm, are averaged: the whole sequence without
-        padding, as in the paper, or the responses.
+        padding, as in the paper; the responses; or the last token before each response, whose
+        state says what is asked and not what was answered.
 
     Returns
     -------
@@ -52,12 +53,15 @@ def hidden_and_losses(
     Raises
     ------
     ValueError
-        If a sample has no response token; names the sample.
+        If a sample has no response token, or none before it; names the sample.
     """
     require_tokens(batch.response[:, 1:], "response", batch.sample_ids)
+    before = ~batch.response & nn.functional.pad(batch.response[:, 1:], (0, 1))
+    masks = {"all": batch.inputs["attention_mask"].bool(), "response": batch.response}
+    mask = (masks | {"prompt": before})[positions]
+    require_tokens(mask, positions, batch.sample_ids)
     with ResponseHead(model, batch.response) as head:
         output = model(**batch.inputs, use_cache=False)
-    masks = {"all": batch.inputs["attention_mask"].bool(), "response": batch.response}
-    mask = masks[positions].to(head.hidden.device)
+    mask = mask.to(head.hidden.device)
     vectors = nn.functional.normalize(position_weighted_mean(head.hidden, mask), dim=1, eps=0)
     return vectors, head.mean_losses(output.logits, batch)
