@@ -16,7 +16,19 @@ import yaml
 from scipy.stats import t
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARES = {  # of the pool's kinds, in the place of config.yaml's
+REFERENCE = ROOT / "configs/digits_reference.yaml"  # its pool, tasks, models and finetuning
+# The protocol's own settings (results/pools/README.md), whatever the demo's config becomes.
+WARM_UP = {"fraction": 0.2, "epochs": 3}
+PARAMETERS = {
+    "full": {},
+    "random": {},
+    "icons": {"top_percent": 20},
+    "coincide": {"model": "reference"},
+    "scalselect": {"model": "target"},
+    "targeted": {},
+    "clean_turns": {"share": 0.2},
+}
+SHARES = {  # of the pool's kinds, in the place of the reference's
     "demo": {},
     "hubs": {"recognition": 2700, "colour": 2700, "counting": 700, "presence": 600, "position": 450}
     | {"arithmetic": 750, "captioning": 500, "comparison": 300, "reading": 300},
@@ -29,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pools", type=int, nargs="+", required=True, help="seeds of the demo")
     parser.add_argument("--mixture", choices=[*SHARES, *NOISE], default="demo")
-    parser.add_argument("--methods", nargs="+", default=METHODS, help="of config.yaml")
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=PARAMETERS)
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--cores", default="all")
@@ -37,11 +49,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def write_config(arguments: argparse.Namespace, pool: int) -> Path:
-    """Write config.yaml with another pool, its own run, and what the flags ask for."""
+    """Write the protocol's config of a pool, as a run of its own, with what the flags ask for."""
     run = f"pool-{arguments.mixture}-{pool}"
-    text = (ROOT / "config.yaml").read_text(encoding="utf-8")
-    config = yaml.safe_load(text.replace("results/digits/", f"results/{run}/"))
+    text = REFERENCE.read_text(encoding="utf-8")
+    config = yaml.safe_load(text.replace("results/digits-reference/", f"results/{run}/"))
     config |= {"run": run, "ratios": arguments.ratios, "seeds": arguments.seeds}
+    config["methods"] = PARAMETERS
+    config["gradients"]["warm_up"]["fraction"] = WARM_UP["fraction"]
+    config["gradients"]["warm_up"]["finetune"]["epochs"] = WARM_UP["epochs"]
+    del config["models"]["clip"]  # no method here reads it
     config["digits"]["seed"] = pool
     config["digits"]["mixture"] |= SHARES.get(arguments.mixture, {})
     config["digits"]["noise"] = NOISE.get(arguments.mixture, config["digits"]["noise"])
