@@ -16,7 +16,16 @@ import yaml
 from scipy.stats import t
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARES = {  # of the pool's kinds, in the place of config.yaml's
+REFERENCE = ROOT / "configs/digits_reference.yaml"  # its pool, tasks, models and finetuning
+# The protocol's own settings (results/pools/README.md), whatever the demo's config becomes.
+PARAMETERS = {
+    "full": {},
+    "random": {},
+    "coincide": {"model": "reference"},
+    "targeted": {},
+    "clean_shares": {"within": 0.9, "power": 0.5},
+}
+SHARES = {  # of the pool's kinds, in the place of the reference's
     "demo": {},
     "hubs": {"recognition": 2700, "colour": 2700, "counting": 700, "presence": 600, "position": 450}
     | {"arithmetic": 750, "captioning": 500, "comparison": 300, "reading": 300},
@@ -34,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pools", type=int, nargs="+", required=True, help="seeds of the demo")
     parser.add_argument("--mixture", choices=[*SHARES, *NOISE], default="demo")
-    parser.add_argument("--methods", nargs="+", default=METHODS, help="of config.yaml")
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=PARAMETERS)
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--cores", default="all")
@@ -42,14 +51,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def write_config(arguments: argparse.Namespace, pool: int) -> Path:
-    """Write config.yaml with another pool, its own run, and what the flags ask for."""
+    """Write the protocol's config of a pool, as a run of its own, with what the flags ask for."""
     run = f"pool-{arguments.mixture}-{pool}"
-    text = (ROOT / "config.yaml").read_text(encoding="utf-8")
-    config = yaml.safe_load(text.replace("results/digits/", f"results/{run}/"))
+    text = REFERENCE.read_text(encoding="utf-8")
+    config = yaml.safe_load(text.replace("results/digits-reference/", f"results/{run}/"))
     config |= {"run": run, "ratios": arguments.ratios, "seeds": arguments.seeds}
     config |= {"gradients": GRADIENTS, "features": {"hidden": {"positions": "prompt"}}}
-    config["methods"] = {name: config["methods"][name] or {} for name in arguments.methods}
-    config["digits"]["seed"], config["pool"]["shards"] = pool, 1
+    config["methods"] = {name: PARAMETERS[name] for name in arguments.methods}
+    config["pool"]["shards"] = 1
+    del config["models"]["clip"]  # no method here reads it
+    config["digits"]["seed"] = pool
     config["digits"]["mixture"] |= SHARES.get(arguments.mixture, {})
     config["digits"]["noise"] = NOISE.get(arguments.mixture, config["digits"]["noise"])
     config["experiments"]["main"]["methods"] = list(arguments.methods)

@@ -1,24 +1,28 @@
 """Pretraining of the demo's base model: a LLaVA learns to look up what its vision tower sees.
 
-The tower is frozen, so its features are computed in large batches, ahead of the many small steps.
+The tower is frozen, so its features are computed in large batches, ahead of the many small steps,
+by another process.
 Small batches matter: with large ones, the model does not learn to find a digit by an attribute.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from random import Random
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.utils.data import IterableDataset
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from vlselect.core import log
 from vlselect.digits.architecture import FEATURE_LAYER
 from vlselect.digits.questions import QUESTIONS, Example, captioning, lookup
 from vlselect.digits.scenes import Composer
-from vlselect.digits.sequences import IGNORED, batches, encode, pad
-from vlselect.digits.training import Trainer, pixel_values
+from vlselect.digits.sequences import IGNORED, Sequences, batches, encode, pad
+from vlselect.digits.training import Trainer, drawn, pixel_values
 from vlselect.digits.vocabulary import TASKS
 
 logger = logging.getLogger(__name__)
@@ -85,15 +89,44 @@ def answer_scores(
     return model.lm_head(hidden[:, :-1][counted]), labels[:, 1:][counted]
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """Examples as tokens, the tower's features of their scenes (n, patches, width), and batches."""
+
+    sequences: Sequences
+    features: np.ndarray
+    batches: list[list[int]]
+
+
+class Chunks(IterableDataset):
+    """New examples about train digits, in chunks, for rounds of so many examples."""
+
+    def __init__(self, model, processor, *, rounds: Sequence[int], batch_size: int, seed: int):
+        self._model, self._processor, self._rounds = model, processor, rounds
+        self._batch_size, self._seed = batch_size, seed
+
+    def __iter__(self) -> Iterator[Chunk]:
+        rng, composer = Random(f"base {self._seed}"), Composer("train", self._seed)
+        for samples in self._rounds:
+            for start in range(0, samples, CHUNK):
+                size = min(CHUNK, samples - start)
+                examples = [draw_example(rng, composer) for _ in range(size)]
+                features = tower_features(self._model, self._processor, examples)
+                sequences = encode(examples, self._processor)
+                cut = list(batches(sequences, self._batch_size, rng))
+                yield Chunk(sequences, features.numpy(), cut)
+
+
 class Pretraining:
     """Trains the language model and the projector of a LLaVA in place; the vision tower is frozen.
 
-    `seed` is that of the digits' split and of the examples.
+    `seed` is that of the digits' split and of the examples; `ahead` lets another process draw
+    them (`drawn`).
     """
 
-    def __init__(self, model, processor, *, batch_size: int, seed: int):
+    def __init__(self, model, processor, *, batch_size: int, seed: int, ahead: bool = True):
         self._model, self._processor, self._batch_size = model, processor, batch_size
-        self._rng, self._composer = Random(f"base {seed}"), Composer("train", seed)
+        self._seed, self._ahead = seed, ahead
         model.model.vision_tower.requires_grad_(False)
         self.trainer = Trainer(list(model.parameters()))
         composer, rng = Composer("validation", seed), Random(f"held-out {seed}")
@@ -109,24 +142,25 @@ class Pretraining:
         float
             Lookup accuracy at the end, on scenes of held-out digits.
         """
-        accuracy = self._train(samples)
+        rounds = [samples, *[samples // ROUNDS] * ROUNDS]
+        options = {"rounds": rounds, "batch_size": self._batch_size, "seed": self._seed}
+        chunks = iter(drawn(Chunks(self._model, self._processor, **options), self._ahead))
+        accuracy = self._train(samples, chunks)
         for extra in range(1, ROUNDS + 1):
             if accuracy > threshold:
                 break
             logger.info("lookup %.3f is not above %.3f: round %d", accuracy, threshold, extra)
-            accuracy = self._train(samples // ROUNDS)
+            accuracy = self._train(samples // ROUNDS, chunks)
         if accuracy <= threshold:
             logger.warning("lookup ended at %.3f, not above %.3f", accuracy, threshold)
         return accuracy
 
-    def _train(self, samples: int) -> float:
+    def _train(self, samples: int, chunks: Iterator[Chunk]) -> float:
         """Train through one rise and fall of the learning rate; return the lookup accuracy."""
         steps, done = max(1, samples // self._batch_size), 0
         self._model.train()
-        for start in log.progress(range(0, samples, CHUNK), description="base model"):
-            size = min(CHUNK, samples - start)
-            examples = [draw_example(self._rng, self._composer) for _ in range(size)]
-            for loss in self._losses(examples):
+        for _ in log.progress(range(0, samples, CHUNK), description="base model"):
+            for loss in self._losses(next(chunks)):
                 done += 1
                 rise, fall = min(1, done / WARM_UP), min(1, (steps - done + 1) / (DECAY * steps))
                 self.trainer.step(loss, LEARNING_RATE * rise * max(0.0, fall))
@@ -134,12 +168,11 @@ class Pretraining:
             self._model.train()
         return self.trainer.history[-1]["lookup"]
 
-    def _losses(self, examples: list[Example]):
+    def _losses(self, chunk: Chunk) -> Iterator[Tensor]:
         """Yield the mean loss of the answers' tokens, batch by batch."""
-        features = tower_features(self._model, self._processor, examples)
-        sequences = encode(examples, self._processor)
-        for rows in batches(sequences, self._batch_size, self._rng):
-            ids, labels = pad(sequences, rows, self._processor.tokenizer.pad_token_id)
+        features = torch.from_numpy(chunk.features)
+        for rows in chunk.batches:
+            ids, labels = pad(chunk.sequences, rows, self._processor.tokenizer.pad_token_id)
             yield cross_entropy(*answer_scores(self._model, ids, labels, features[rows]))
 
     def _note(self) -> None:

@@ -1,4 +1,4 @@
-"""Shared by the demo's two pretrainings: fixed randomness, pixels, optimisation steps, logs."""
+"""Shared by the demo's two pretrainings: fixed randomness, drawing, pixels, steps, logs."""
 
 import logging
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
 
 from vlselect.core import store
 from vlselect.core.kept_memory import keep_freed_memory
@@ -24,6 +25,16 @@ def fix_randomness(seed: int, threads: int) -> None:
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(seed)
     logger.info("seed %d, %d threads, on the CPU", seed, threads)
+
+
+def drawn(batches: IterableDataset, ahead: bool) -> DataLoader:
+    """Load what a dataset yields: in between, or ahead of the training, by a process of its own.
+
+    Both ways the same values come in the same order. Arrays come through a pipe, tensors through
+    shared memory, of which containers often have little.
+    """
+    process = {"num_workers": 1, "prefetch_factor": 1, "multiprocessing_context": "fork"}
+    return DataLoader(batches, batch_size=None, **(process if ahead else {}))
 
 
 def pixel_values(scenes: Iterable[Scene], image_processor) -> Tensor:

@@ -10,20 +10,21 @@ ICML 2021, Figure 3 (the symmetric contrastive loss).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
+from torch.utils.data import IterableDataset
 from transformers import CLIPModel, CLIPProcessor
 
 from vlselect.core import log
 from vlselect.digits.architecture import FEATURE_LAYER
 from vlselect.digits.questions import describe
 from vlselect.digits.scenes import CELLS, Composer, Scene
-from vlselect.digits.training import Trainer, pixel_values
+from vlselect.digits.training import Trainer, drawn, pixel_values
 from vlselect.digits.vocabulary import COLOURS
 
 LEARNING_RATE = 3e-3
@@ -64,6 +65,19 @@ def draw_batch(rng: Random, composer: Composer, processor: CLIPProcessor, size: 
     )
 
 
+class SceneBatches(IterableDataset):
+    """Batches of new scenes of train digits, as many as there are steps, see `draw_batch`."""
+
+    def __init__(self, processor: CLIPProcessor, *, steps: int, batch_size: int, seed: int):
+        self._processor, self._steps = processor, steps
+        self._batch_size, self._seed = batch_size, seed
+
+    def __iter__(self) -> Iterator[SceneBatch]:
+        rng, composer = Random(f"vision {self._seed}"), Composer("train", self._seed)
+        for _ in range(self._steps):
+            yield draw_batch(rng, composer, self._processor, self._batch_size)
+
+
 def patch_classes(scenes: Sequence[Scene]) -> dict[str, Tensor]:
     """Return the class of each patch, one in each cell: int64 (n, 9) of value, colour, place."""
     shape = (len(scenes), CELLS)
@@ -99,21 +113,26 @@ def joint_loss(clip: CLIPModel, heads: PatchHeads, batch: SceneBatch) -> Tensor:
 
 
 def pretrain(
-    clip: CLIPModel, processor: CLIPProcessor, *, scenes: int, batch_size: int, seed: int
+    clip: CLIPModel,
+    processor: CLIPProcessor,
+    *,
+    scenes: int,
+    batch_size: int,
+    seed: int,
+    ahead: bool = True,
 ) -> Trainer:
     """Train a CLIP in place on new scenes of train digits, and measure it on held-out ones.
 
     It has one patch for each cell of a scene, and sees each scene once. `seed` is that of the
-    digits' split, the scenes and the heads' initial weights. The last entry of the returned
-    trainer's history has digit_accuracy and recall_at_1.
+    digits' split, the scenes and the heads' initial weights; `ahead` lets another process draw them
+    (`drawn`). The last entry of the returned trainer's history has digit_accuracy and recall_at_1.
     """
     heads = PatchHeads(clip.config.vision_config.hidden_size)
     trainer = Trainer([*clip.parameters(), *heads.parameters()])
-    rng, composer = Random(f"vision {seed}"), Composer("train", seed)
     steps = max(1, scenes // batch_size)
+    batches = drawn(SceneBatches(processor, steps=steps, batch_size=batch_size, seed=seed), ahead)
     clip.train()
-    for step in log.progress(range(steps), description="vision tower"):
-        batch = draw_batch(rng, composer, processor, batch_size)
+    for step, batch in enumerate(log.progress(batches, steps, "vision tower")):
         rate = min(1.0, (step + 1) / WARM_UP) * (1 + math.cos(math.pi * step / steps)) / 2
         trainer.step(joint_loss(clip, heads, batch), LEARNING_RATE * rate)
     held_out = draw_batch(

@@ -114,7 +114,7 @@ def test_finished_files_and_missing_records_are_told(tmp_path):
 def test_the_demo_says_how_many_records_it_will_make(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     demo = yaml.safe_load((ROOT / "config.yaml").read_text())
-    assert trial.count_records(demo) == 9000
+    assert trial.count_records(demo) == 4500
 
 
 def test_rows_of_tables_are_counted_without_being_read(tmp_path):

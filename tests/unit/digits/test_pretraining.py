@@ -130,17 +130,21 @@ def test_pretraining_stops_when_lookup_is_good(processor, model):
     assert len(pretraining.trainer.history) == 64 / 8
 
 
-def test_pretraining_leaves_the_tower_and_repeats_itself(processor):
-    def weights():
+def test_pretraining_leaves_the_tower_and_repeats_itself_drawn_ahead_or_not(processor, monkeypatch):
+    monkeypatch.setattr(base, "CHUNK", 48)  # two in the first round, one in the others
+    monkeypatch.setattr(base, "HELD_OUT", 20)
+
+    def weights(ahead):
         tower = vision_config(IMAGE_SIZE, CELL, **TINY_VISION)
         model = build_model(processor, hidden=24, layers=1, heads=2, vision=tower)
         before = torch.cat([p.flatten() for p in model.model.vision_tower.parameters()])
-        base.Pretraining(model, processor, batch_size=8, seed=3).run(64, threshold=0.0)
+        pretraining = base.Pretraining(model, processor, batch_size=8, seed=3, ahead=ahead)
+        pretraining.run(64, threshold=1.0)
         after = torch.cat([p.flatten() for p in model.model.vision_tower.parameters()])
         assert torch.equal(before, after)
         return torch.cat([p.flatten() for p in model.parameters()])
 
-    assert torch.equal(weights(), weights())
+    assert torch.equal(weights(ahead=True), weights(ahead=False))
 
 
 def test_pretraining_trains_on_train_digits_only(processor, model, monkeypatch):
@@ -151,7 +155,7 @@ def test_pretraining_trains_on_train_digits_only(processor, model, monkeypatch):
         return original(model, processor, examples, batch_size)
 
     monkeypatch.setattr(base, "tower_features", spy)
-    base.Pretraining(model, processor, batch_size=8, seed=2).run(200, threshold=0.0)
+    base.Pretraining(model, processor, batch_size=8, seed=2, ahead=False).run(200, threshold=0.0)
     splits = split_digits(2)
     for examples, split in zip(seen, ["train", "validation"] * len(seen), strict=False):
         used = {digit.source for e in examples for digit in e.scene.digits}
@@ -225,7 +229,7 @@ def test_the_tower_trains_on_train_digits_only(clip_processor, monkeypatch):
 
     monkeypatch.setattr(Composer, "compose", spy)
     clip = build_clip(clip_processor, vision_config(IMAGE_SIZE, CELL, **TINY_VISION))
-    vision.pretrain(clip, clip_processor, scenes=48, batch_size=16, seed=2)
+    vision.pretrain(clip, clip_processor, scenes=48, batch_size=16, seed=2, ahead=False)
     splits = split_digits(2)
     used = [{digit.source for digit in scene.digits} for scene in drawn]
     assert set().union(*used[:48]) <= set(splits["train"])
@@ -233,13 +237,14 @@ def test_the_tower_trains_on_train_digits_only(clip_processor, monkeypatch):
     assert len(used) == 48 + vision.HELD_OUT
 
 
-def test_vision_pretraining_repeats_itself(clip_processor):
-    def run():
+def test_vision_pretraining_repeats_itself_drawn_ahead_or_not(clip_processor):
+    def run(ahead):
         clip = build_clip(clip_processor, vision_config(IMAGE_SIZE, CELL, **TINY_VISION))
-        trainer = vision.pretrain(clip, clip_processor, scenes=48, batch_size=16, seed=0)
+        numbers = {"scenes": 48, "batch_size": 16, "seed": 0}
+        trainer = vision.pretrain(clip, clip_processor, **numbers, ahead=ahead)
         return torch.cat([p.flatten() for p in clip.parameters()]), trainer.history
 
-    (one, history), (other, again) = run(), run()
+    (one, history), (other, again) = run(ahead=True), run(ahead=False)
     assert torch.equal(one, other) and history == again
     assert len(history) == 3 and {"digit_accuracy", "recall_at_1"} <= set(history[-1])
 
