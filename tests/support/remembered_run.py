@@ -7,6 +7,7 @@ are touched, and Snakemake notes the job as if it had been.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
@@ -25,6 +26,7 @@ from snakemake.settings.types import (
 
 DATA = ("pool", "more", "validation", "test", "questions", "answers", "splits")  # .json
 MODELS = ("model", "clip", "other")
+compile_once = cache(compile)  # rule files, which a change of the config leaves as they are
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,11 @@ class RememberedRun:
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(dict(config), sort_keys=False))
         quiet = OutputSettings(quiet={Quietness.ALL})
-        with SnakemakeApi(quiet) as api, patch("snakemake.workflow.parse", self.parse_once):
+        with (
+            SnakemakeApi(quiet) as api,
+            patch("snakemake.workflow.parse", self.parse_once),
+            patch("snakemake.workflow.compile", compile_once, create=True),
+        ):
             described = api.workflow(
                 resource_settings=ResourceSettings(cores=1),
                 config_settings=ConfigSettings(configfiles=[path]),

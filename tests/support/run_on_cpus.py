@@ -1,7 +1,7 @@
 """Run tests once for each kind of CPU that this one can imitate.
 
     python tests/support/run_on_cpus.py                  all unit tests, under every set below
-    python tests/support/run_on_cpus.py --sets avx2 sse -- -m numeric tests/unit
+    python tests/support/run_on_cpus.py --sets avx2 sse --at-once 2 -- -m numeric tests/unit
 
 PyTorch, oneDNN, MKL, OpenBLAS and NumPy choose their kernels by the instructions of the CPU, each
 controlled by its own variables. Kernels sum in different orders, so results differ in their last
@@ -14,6 +14,8 @@ import argparse
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 SETS = {
@@ -55,22 +57,38 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--sets", nargs="+", choices=SETS, default=list(SETS), help="all by default"
     )
+    about = "sets to run side by side, each of which prints when it has ended; one by default"
+    parser.add_argument("--at-once", type=int, default=1, help=about)
     parser.add_argument("pytest", nargs="*", default=["tests/unit"], help="after --: for pytest")
     return parser.parse_args(argv)
 
 
+def run_under(name: str, *, pytest: list[str], flags: set[str], held: bool) -> str:
+    """Run pytest under a set, its output held back until it ends or not; say how it ended."""
+    if lacking := NEEDED[name] - flags:
+        return f"left out: this CPU has no {', '.join(sorted(lacking))}"
+    begin = " ".join([f"== {name}:", *(f"{key}={value!r}" for key, value in SETS[name].items())])
+    if not held:
+        print(begin, flush=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *pytest],
+        env={**os.environ, **SETS[name]},
+        stdout=subprocess.PIPE if held else None,
+        stderr=subprocess.STDOUT if held else None,
+        text=True,
+    )
+    if held:
+        print(f"{begin}\n{done.stdout}", flush=True)
+    return "passed" if done.returncode == 0 else f"failed ({done.returncode})"
+
+
 def main(argv: list[str]) -> int:
     """Run pytest under each set, print how each ended, and return 1 if any failed."""
-    args, flags, ends = parse(argv), cpu_flags(), {}
+    args, flags = parse(argv), cpu_flags()
     print("oneDNN has", ", ".join(sorted(NARROW & flags)) or "no instructions for half precision")
-    for name in args.sets:
-        if lacking := NEEDED[name] - flags:
-            ends[name] = f"left out: this CPU has no {', '.join(sorted(lacking))}"
-            continue
-        print(f"== {name}:", *(f"{key}={value!r}" for key, value in SETS[name].items()), flush=True)
-        command = [sys.executable, "-m", "pytest", *args.pytest]
-        done = subprocess.run(command, env={**os.environ, **SETS[name]})
-        ends[name] = "passed" if done.returncode == 0 else f"failed ({done.returncode})"
+    run = partial(run_under, pytest=args.pytest, flags=flags, held=args.at_once > 1)
+    with ThreadPoolExecutor(args.at_once) as pool:
+        ends = dict(zip(args.sets, pool.map(run, args.sets), strict=True))
     print(*(f"{name}: {end}" for name, end in ends.items()), sep="\n")
     return int(any(end.startswith("failed") for end in ends.values()))
 

@@ -20,15 +20,17 @@ def snakemake(
     *arguments: str,
     root: Path = ROOT,
     warm: bool | None = None,
+    python: str | None = None,
     **environment: str,
 ) -> subprocess.CompletedProcess:
     """Run the workflow of `root` in `directory`; its output is text, stderr in stdout.
 
-    Without a config it takes the embedded default. Jobs use the Python that runs the tests: if
-    `warm`, in processes that have imported its libraries. By default they are where the environment
-    is as it is, since libraries may read it when they are imported.
+    Without a config it takes the embedded default. Snakemake and its jobs use `python`, by default
+    the Python that runs the tests: if `warm`, in processes that have imported its libraries. They
+    have where the environment is as it is, since libraries may read it when they are imported.
     """
-    python = warm_python() if (not environment if warm is None else warm) else sys.executable
+    warm = not environment if warm is None else warm
+    python = python or (warm_python() if warm else sys.executable)
     path = os.pathsep.join([str(Path(python).parent), os.environ["PATH"]])
     command = [python, "-m", "snakemake", "--snakefile", root / "Snakefile"]
     command += ["--directory", directory, "--workflow-profile", root / "profiles/default"]

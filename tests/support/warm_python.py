@@ -27,6 +27,8 @@ from pathlib import Path
 from typing import NoReturn
 
 LIBRARIES = (
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
     "pandas",
     "peft",
     "pyarrow.parquet",
@@ -65,15 +67,23 @@ sys.exit(status)
 
 
 @functools.cache
-def warm_python() -> str:
-    """Start the server of this process, once, and return the path of its `python`."""
+def warm_python(*libraries: str, **environment: str) -> str:
+    """Start a server, once, and return the path of its `python`.
+
+    It has imported these libraries, or LIBRARIES, with these changes of the environment.
+    """
     folder = tempfile.TemporaryDirectory(prefix="warm-")
     program, address = Path(folder.name, "python"), str(Path(folder.name, "socket"))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(64)
         command = [sys.executable, __file__, str(listener.fileno()), str(program)]
-        server = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
+        server = subprocess.Popen(
+            [*command, *(libraries or LIBRARIES)],
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+            env={**os.environ, **environment},
+        )
     program.write_text(LAUNCHER.format(python=sys.executable, socket=address))
     program.chmod(0o755)
     atexit.register(folder.cleanup)
@@ -83,14 +93,15 @@ def warm_python() -> str:
 
 def serve(listener: socket.socket) -> list | None:
     """Fork for each connection; return the job in its process, None when stdin is closed."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing waits for the attendants
     while True:
         ready = select.select([listener, sys.stdin], [], [])[0]
+        with suppress(ChildProcessError):  # of the attendants that have ended
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         if sys.stdin in ready:
             return None
         connection, _ = listener.accept()
         if not os.fork():
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             listener.close()
             return attend(connection)
         connection.close()
@@ -153,7 +164,7 @@ def end(status: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    for name in LIBRARIES:
+    for name in sys.argv[3:]:
         importlib.import_module(name)
     gc.freeze()
     if job := serve(socket.socket(fileno=int(sys.argv[1]))):

@@ -1,5 +1,6 @@
 """Every shipped config plans its jobs without the heavy libraries; wrong ones stop before that."""
 
+import functools
 import importlib
 import os
 import re
@@ -11,10 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 from running import HERE, ROOT, jobs, snakemake, stand_in, succeeded
+from warm_python import warm_python
 
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
 CONFIGS.remove(ROOT / "configs/devices.yaml")  # a table for `make plan`
 CONFIGS += sorted(HERE.glob("*.yaml"))
+LLAVA = ROOT / "configs/llava_665k.yaml"
+RUNS = 18 * 7 * 3 + 3  # methods, ratios, seeds; and full
 HEAVY = ("torch", "transformers", "peft", "trak", "faiss")
 BLOCKER = f'''
 import sys
@@ -38,21 +42,39 @@ def blocked(tmp_path_factory):
     return str(folder)
 
 
+@pytest.fixture(scope="module")
+def dry_run(blocked, tmp_path_factory):
+    """A function that returns what a dry run of a config prints in such a Python, once for each."""
+    python = warm_python("snakemake.cli", PYTHONPATH=blocked)
+
+    @functools.cache
+    def run(path):
+        folder = tmp_path_factory.mktemp(path.stem)
+        stand_in(folder, yaml.safe_load(path.read_text()))
+        before = set(folder.iterdir())
+        chosen = None if path.name == "config.yaml" else path  # the embedded default needs no flag
+        output = succeeded(snakemake(folder, chosen, "-n", python=python, PYTHONPATH=blocked))
+        assert set(folder.iterdir()) <= before | {folder / ".snakemake"}
+        return output
+
+    return run
+
+
 @pytest.mark.parametrize("library", HEAVY)
-def test_the_blocker_blocks(blocked, library):
+def test_the_blocker_blocks(blocked, library, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(f"import {library}")
     environment = {**os.environ, "PYTHONPATH": blocked}
-    command = [sys.executable, "-c", f"import {library}"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and f"{library} is blocked" in done.stderr
+    for python in (sys.executable, warm_python("snakemake.cli", PYTHONPATH=blocked)):
+        command = [python, str(program)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and f"{library} is blocked" in done.stderr
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_config_plans_its_jobs_without_heavy_libraries(path, blocked, tmp_path):
+def test_a_config_plans_its_jobs_without_heavy_libraries(path, dry_run):
     config = yaml.safe_load(path.read_text())
-    stand_in(tmp_path, config)
-    before = set(tmp_path.iterdir())
-    chosen = None if path.name == "config.yaml" else path  # the embedded default needs no flag
-    planned = jobs(succeeded(snakemake(tmp_path, chosen, "-n", PYTHONPATH=blocked)))
+    planned = jobs(dry_run(path))
     if config.get("cached"):
         assert len(planned) > 1 and all(r == "all" or r.startswith("plot_") for r in planned)
         return
@@ -62,7 +84,21 @@ def test_a_config_plans_its_jobs_without_heavy_libraries(path, blocked, tmp_path
     used = {method for entry in config["experiments"].values() for method in entry["methods"]}
     assert {f"select_{method}" for method in used} <= planned
     assert ("pretrain_base" in planned) == ("digits" in config)
-    assert set(tmp_path.iterdir()) <= before | {tmp_path / ".snakemake"}
+
+
+def test_llava_665k_has_a_whole_dag(dry_run):
+    output = dry_run(LLAVA)
+    counts = {n: int(x) for n, x in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
+    methods = yaml.safe_load(LLAVA.read_text())["methods"]
+    assert {path.stem for path in (ROOT / "rules/methods").glob("*.smk")} == set(methods)
+    for method in set(methods) - {"full"}:
+        assert counts[f"select_{method}"] == 21
+    assert counts["finetune_model"] == counts["run_benchmarks"] == RUNS
+    passes = ("extract_features", "extract_attention", "extract_clip", "extract_gains")
+    for rule in (*passes, "extract_visual", "extract_instruction_gains", "extract_signatures"):
+        assert counts[rule] == 64
+    assert counts["collect_gradients"] == 3 * 64 and counts["warm_up"] == 3  # each seed its own
+    assert counts["prepare_task"] == 10
 
 
 @pytest.mark.parametrize("trial", [(), ("--config", "trial=100")], ids=["run", "trial"])

@@ -27,7 +27,7 @@ def begin(mini_input, tmp_path_factory):
         path = folder / "config.yaml"
         path.write_text(yaml.safe_dump(config))
         more = ["--workflow-profile", ROOT / f"profiles/{profile}"] if profile else []
-        return snakemake(folder, path, *more, *flags, **dict(environment))
+        return snakemake(folder, path, *more, *flags, warm=True, **dict(environment))
 
     return run
 

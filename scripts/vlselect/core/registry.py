@@ -8,6 +8,7 @@ import ast
 import importlib
 import inspect
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Literal, get_args, get_origin
@@ -101,10 +102,15 @@ def _describe(kind: object) -> str:
 def _modules(kind: str) -> dict[str, tuple[Path, ast.FunctionDef]]:
     """Return the file and the function of each module of a kind, without importing them."""
     package, function = KINDS[kind]
-    folders, found = importlib.import_module(package).__path__, {}
-    for path in (path for folder in folders for path in Path(folder).rglob("*.py")):
-        body = ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body
-        for node in body:
-            if isinstance(node, ast.FunctionDef) and node.name == function:
-                found[path.stem] = path, node
-    return found
+    folders = importlib.import_module(package).__path__
+    paths = [path for folder in folders for path in Path(folder).rglob("*.py")]
+    found = ((path, _function(path, path.stat().st_mtime_ns, function)) for path in paths)
+    return {path.stem: (path, node) for path, node in found if node}
+
+
+@cache
+def _function(path: Path, _modified: int, name: str) -> ast.FunctionDef | None:
+    """Return the function of this name in a file, parsed once and again if the file changes."""
+    body = ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body
+    found = (n for n in body if isinstance(n, ast.FunctionDef) and n.name == name)
+    return next(found, None)
