@@ -62,7 +62,8 @@ class Snakemake:
     environment: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> "Snakemake":
-        self.mark, self.output = uuid.uuid4().hex, self.folder / "snakemake.out"
+        self.mark = uuid.uuid4().hex
+        self.output = self.folder / f"snakemake-{self.mark}.out"
         command = [sys.executable, "-m", "snakemake", "--snakefile", self.root / "Snakefile"]
         command += ["--workflow-profile", self.root / "profiles/default"]
         command += ["--configfile", self.config]
