@@ -72,7 +72,8 @@ def main(argv: list[str] | None = None) -> int:
                 rows = fault_trials.table(fault_trials.run(kind_of, trial, range(n)))
             fell += sum(row.counts[fault_trials.FELL] for row in rows.values())
         if args.dag:
-            print(*large_dag.LargeDag(Path(folder) / "dag", args.dag).measure(), sep="\n")
+            for line in large_dag.LargeDag(Path(folder) / "dag", args.dag).measure():
+                print(line, flush=True)
         if any(getattr(args, name) for name in RUNS):
             fell += of_runs(whole_run.WholeRun(Path(folder) / "runs"), args)
     return min(fell, 1)

@@ -1,7 +1,8 @@
 """Snakemake itself on thousands of jobs, each of which only makes its outputs.
 
-The config is the tests' mini.yaml with more methods, ratios and seeds: 16 seeds make 5,036 jobs. Rules, their
-inputs and their functions are the real ones; of the scripts, the imports are kept, which are inputs.
+The config is the tests' mini.yaml with more methods, ratios and seeds: 16 seeds make 5,036 jobs.
+Rules, their inputs and their functions are the real ones; of the scripts, the imports are kept,
+which are inputs.
 """
 
 import contextlib
