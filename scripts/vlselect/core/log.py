@@ -20,6 +20,7 @@ from vlselect.core.errors import InputError, one_line
 
 SNAKEMAKE = "VLSELECT_SNAKEMAKE"  # set by the Snakemake that starts jobs: its process, and where
 _IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker.*\nvlselect\.[\w.]+: ", re.DOTALL)
+NO_THREAD = ("can't start new thread", os.strerror(errno.EAGAIN))  # it takes memory: Python, Rust
 GRACE = 60  # seconds in which a job has to end by SIGTERM
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def start(level: int = logging.INFO) -> None:
     any other shows where it happened, and a last line if it was for want of memory. In a Slurm job
     the first line names the job, its node and its GPUs.
     """
+    os.environ["RUST_BACKTRACE"] = "0"  # writing a trace without memory stops tokenizers for ever
     logging.basicConfig(
         level=level,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -111,8 +113,9 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
         logger.error("%s", _IN_WORKER.sub("", str(error)).rstrip())
         return
     sys.__excepthook__(kind, error, trace)
-    no_memory = os.strerror(errno.ENOMEM)  # in the words of the system, and of torch
-    if issubclass(kind, MemoryError) or no_memory in str(error) or "OutOfMemory" in kind.__name__:
+    words = (os.strerror(errno.ENOMEM), *NO_THREAD)  # the system's, and so torch's
+    no_memory = issubclass(kind, MemoryError) or "OutOfMemory" in kind.__name__
+    if no_memory or any(text in str(error) for text in words):
         logger.error("out of memory: %s", one_line(error))
 
 

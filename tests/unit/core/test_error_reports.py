@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 from running import ROOT
 
 from vlselect.core import errors
@@ -20,6 +21,7 @@ def fail(code: str) -> list[str]:
         stderr=subprocess.PIPE,
         text=True,
         check=False,
+        timeout=120,
     )
     assert done.returncode == 1
     return done.stderr.splitlines()
@@ -67,6 +69,34 @@ def test_want_of_memory_is_said_in_the_last_line():
         lines = fail(code)
         assert lines[0] == "Traceback (most recent call last):", code
         assert "ERROR vlselect.core.log: out of memory: " in lines[-1], lines[-1]
+
+
+CRAMPED = """
+import resource
+from pathlib import Path
+{prepare}
+pages = int(Path("/proc/self/statm").read_text().split()[5])
+resource.setrlimit(resource.RLIMIT_DATA, (pages * resource.getpagesize(),) * 2)
+{use}
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("prepare", "use"),
+    [
+        (
+            "from tokenizers import Tokenizer, models\n"
+            "tokenizer = Tokenizer(models.WordLevel({'a': 0}, unk_token='a'))",
+            "tokenizer.encode_batch(['a'] * 100)",
+        ),
+        ("import threading", "threading.Thread(target=print).start()"),
+    ],
+)
+def test_a_thread_that_has_no_memory_to_start_ends_the_job(monkeypatch, prepare, use):
+    monkeypatch.setenv("RUST_BACKTRACE", "1")  # with it, tokenizers wait for themselves for ever
+    lines = fail(CRAMPED.format(prepare=prepare, use=use))
+    assert "ERROR vlselect.core.log: out of memory: " in lines[-1], lines
 
 
 WORKER = """
