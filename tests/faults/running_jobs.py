@@ -13,7 +13,7 @@ from pathlib import Path
 
 MARK = "VLSELECT_FAULTS"  # set in a run's environment, so in that of all its processes
 POLL = 0.05
-PATIENCE = 1200  # seconds that a run may take from one step to the next
+PATIENCE = 3600  # seconds that a run may take from one step to the next
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Logging and progress for entry scripts: one line format, no progress bars outside terminals."""
 
-import errno
 import functools
 import gc
 import logging
@@ -16,11 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from vlselect.core.errors import InputError, one_line
+from vlselect.core.errors import InputError, lacks_memory, one_line
 
 SNAKEMAKE = "VLSELECT_SNAKEMAKE"  # set by the Snakemake that starts jobs: its process, and where
 _IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker.*\nvlselect\.[\w.]+: ", re.DOTALL)
-NO_THREAD = ("can't start new thread", os.strerror(errno.EAGAIN))  # it takes memory: Python, Rust
 GRACE = 60  # seconds in which a job has to end by SIGTERM
 
 logger = logging.getLogger(__name__)
@@ -113,10 +111,8 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
         logger.error("%s", _IN_WORKER.sub("", str(error)).rstrip())
         return
     sys.__excepthook__(kind, error, trace)
-    words = (os.strerror(errno.ENOMEM), *NO_THREAD)  # the system's, and so torch's
-    no_memory = issubclass(kind, MemoryError) or "OutOfMemory" in kind.__name__
-    if no_memory or any(text in str(error) for text in words):
-        logger.error("out of memory: %s", one_line(error))
+    if lacks_memory(error):
+        logger.error("%s", one_line(error))
 
 
 @contextmanager

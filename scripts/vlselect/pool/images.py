@@ -5,7 +5,6 @@ any pixel is decoded, and only plain raster formats are opened (Pillow would sta
 a PostScript file).
 """
 
-import errno
 import io
 import struct
 import zlib
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from vlselect.core.compressed import not_fetched
+from vlselect.core.errors import lacks_memory
 from vlselect.pool.image_roots import ImageError, ImageRoots
 
 LARGEST_METADATA = 16 << 20  # bytes of one text or colour profile of a PNG, decompressed
@@ -123,7 +123,7 @@ def _decode(source: Path | io.BytesIO, reference: str, max_pixels: int) -> Image
 
 def _end_without_memory(error: Exception) -> None:
     """Raise MemoryError if it is this process that lacks memory: the image may be whole."""
-    if getattr(error, "errno", None) == errno.ENOMEM or "out of memory" in str(error):
+    if lacks_memory(error):
         raise MemoryError(str(error)) from error
 
 

@@ -106,7 +106,6 @@ def test_want_of_memory_is_no_fault_of_an_image(root, monkeypatch, error):
             check(root, "a/good.png", 10_000)
 
 
-
 @pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp"])
 def test_truncated(root, suffix):
     Image.fromarray(PIXELS).save(root / f"whole.{suffix}")
