@@ -1,9 +1,7 @@
 """What many tests share: a tiny VLM and a tiny pool."""
 
 import json
-import multiprocessing
 import os
-import tempfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of busy machines wait for each other
@@ -22,16 +20,6 @@ pytest_plugins = ["mini_runs", "family_runs"]
 def same_random_numbers():
     """Let each test draw the same numbers, whatever ran before it."""
     torch.manual_seed(0)
-
-
-@pytest.fixture
-def long_tmpdir(tmp_path, monkeypatch):
-    """A folder for temporary files whose sockets would have names that are too long."""
-    folder = tmp_path / ("x" * 100)
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    monkeypatch.setitem(multiprocessing.current_process()._config, "tempdir", None)
-    return folder
 
 
 @pytest.fixture(scope="session")

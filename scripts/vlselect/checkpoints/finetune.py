@@ -24,7 +24,6 @@ from vlselect.checkpoints.training_log import LOG_NAME, TrainingLog
 from vlselect.checkpoints.training_loss import StepLoss
 from vlselect.checkpoints.training_state import ResumableTrainer, TrainingStates, describe_inputs
 from vlselect.config.finetune_settings import Settings
-from vlselect.core import worker_sockets
 from vlselect.core.errors import InputError
 from vlselect.models.loading import is_quantised
 from vlselect.models.lora import attach_lora
@@ -118,7 +117,6 @@ def train(
             trainer.remove_callback(PrinterCallback)
             if arguments.process_index:  # dropout differs between processes
                 torch.manual_seed(seed + arguments.process_index)
-            worker_sockets.shorten_names()
             with out_of_memory_explained(settings):
                 trainer.train(resume_from_checkpoint=str(latest) if latest else None)
             if second_moments is not None:

@@ -21,7 +21,7 @@ import torch
 from PIL.Image import Image
 from torch.utils.data import DataLoader
 
-from vlselect.core import log, worker_sockets
+from vlselect.core import log
 from vlselect.core.store import BLOCK
 from vlselect.models.chat import Refused
 from vlselect.models.vlm import AUTO, VLM, Batch, Encoded
@@ -121,7 +121,6 @@ def batches(
     blocks = [list(block) for _, block in groupby(rows, key=lambda row: row // BLOCK)]
     workers = max(0, min(vlm.workers, len(blocks) - 1))
     ahead = {"prefetch_factor": 1, "multiprocessing_context": "fork"} if workers else {}
-    worker_sockets.shorten_names()
     loader = DataLoader(blocks, batch_size=None, collate_fn=padded, num_workers=workers, **ahead)
     for block in log.progress(loader, description=description):
         for batch in block:

@@ -175,7 +175,6 @@ def test_bfloat16_rounds_but_trains(run, settings):
     assert np.mean(second[-3:]) < 0.95 * np.mean(second[:3])
 
 
-@pytest.mark.usefixtures("long_tmpdir")
 def test_workers_change_nothing(run):
     """Neither order nor dropout depends on the processes that encode the samples."""
     alone, alone_log = run(changed(LORA, epochs=2))

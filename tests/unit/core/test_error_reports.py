@@ -112,6 +112,16 @@ list(DataLoader(Images(), num_workers=1))
 """
 
 
+def test_workers_are_heard_with_a_long_folder_for_temporary_files(tmp_path, monkeypatch):
+    """Tensors of theirs come through sockets in it, whose names are limited."""
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    sent = WORKER.format(what="import torch; return torch.ones(9)")
+    lines = fail(f"\n{sent.replace('list(', 'found, = list(')}\nraise InputError(str(found.sum()))")
+    assert lines[-1].endswith("ERROR vlselect.core.log: tensor(9.)")
+
+
 def test_an_error_in_a_worker_is_its_message(tmp_path):
     missing = WORKER.format(what=f"return images.load({str(tmp_path)!r}, 'a.png', 9)")
     (line,) = fail(f"\n{missing}")

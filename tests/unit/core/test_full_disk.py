@@ -44,6 +44,6 @@ def test_a_read_only_disk_is_named_though_nothing_can_be_removed(tmp_path, monke
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path))
 
     monkeypatch.setattr(Path, "unlink", refuse)  # also of a file that is not there
-    with pytest.raises(InputError, match="table.csv cannot be written: Read-only file system"):
-        with store.replacing(tmp_path / "table.csv"):
-            refuse()
+    problem = pytest.raises(InputError, match="table.csv cannot be written: Read-only file system")
+    with problem, store.replacing(tmp_path / "table.csv"):
+        refuse()

@@ -48,7 +48,6 @@ def test_batches_do_not_depend_on_shards(
     assert parts == whole
 
 
-@pytest.mark.usefixtures("long_tmpdir")
 @pytest.mark.parametrize("prompts", [False, True])
 def test_workers_make_the_same_batches(tiny_vlm, tiny_pool, samples, prompts, monkeypatch):
     monkeypatch.setattr("vlselect.models.batching.BLOCK", 8)
