@@ -9,7 +9,8 @@ TAIL = 1 << 16  # bytes that are read of a log
 LINES, WIDTH = 24, 400  # shown of a log, at most
 ERROR = " ERROR "  # in the line of a log with which an error begins (`core.log.start`)
 KILLED = re.compile(  # the job itself, by the system or by a library; a process of it
-    r"exit status (137|134)\b|<Signals\.SIG(KILL|ABRT)|Signal 9 \(SIGKILL\)|by signal: Killed"
+    r"exit status (137|134)\b|<Signals\.SIG(KILL|ABRT)|exitcode: -[69]\)|Signal 9 \(SIGKILL\)"
+    r"|by signal: Killed"
 )
 OUT_OF_MEMORY = re.compile(  # in the log of a job that noticed it: `core.errors`, Python, OpenBLAS
     r"out of memory|^\s*(\w+\.)*MemoryError\b|Memory allocation still failed", re.MULTILINE

@@ -75,6 +75,7 @@ def test_a_job_that_was_killed_or_out_of_memory_gets_advice(tmp_path, flag, leve
     assert screen.failure("some_rule", [path], [f"{command} status 1."]).count("\n") == 1
     for end in (
         "  traceback : Signal 9 (SIGKILL) received by PID 31",  # of torch's launcher
+        "E1129 api.py:1002] failed (exitcode: -9) local_rank: 1 (pid: 31) of binary: python3",
         "RuntimeError: DataLoader worker (pid 31) is killed by signal: Killed.",
     ):
         child = screen.failure("some_rule", [write(tmp_path, end)], [f"{command} status 1."])
