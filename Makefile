@@ -103,10 +103,10 @@ test-gpu: $(VENV)/.installed-dev ## run every pass on this machine's GPU against
 test-cpus: $(VENV)/.installed-dev ## run the unit tests under every set of instructions that this CPU has
 	HF_HUB_OFFLINE=1 $(BIN)/python tests/support/run_on_cpus.py -- -n 2 tests/unit
 
-# Half an hour, most of it for kills of whole runs, KILLS=0 for none; these need Linux. Full disks are tried
+# About an hour, most of it for kills of whole runs, KILLS=0 for none; these need Linux. Full disks are tried
 # where a tmpfs may be mounted, by the superuser.
 KILLS ?= 200
-RUNS := $(shell test "$$(uname)" = Linux && echo --kills $(KILLS) --inputs 400 --variations 4)
+RUNS := $(shell test "$$(uname)" = Linux && echo --kills $(KILLS) --inputs 400 --variations 4 --pairs 3)
 FULL_DISKS := $(shell test "$$(id -u)" = 0 && test "$$(uname)" = Linux && echo --disks 450)
 test-faults: $(VENV)/.installed-dev ## try hostile files by the thousand, full disks, kills of runs, inputs that change: [SEED=0] [KILLS=200]
 	HF_HUB_OFFLINE=1 $(BIN)/python tests/faults/campaign.py --seed $(SEED) \

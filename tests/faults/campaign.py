@@ -1,11 +1,12 @@
 """Try hostile input by the thousand, and count what is read, refused and falls.
 
     python tests/faults/campaign.py --records 10000 --images 2000 --tars 500 --seed 0
-    python tests/faults/campaign.py --kills 200 --inputs 400 --variations 4
+    python tests/faults/campaign.py --kills 200 --inputs 400 --variations 4 --pairs 3
+    python tests/faults/campaign.py --dag 16
 
 Prints a table of each kind; ends with 1 if a trial fell. A trial depends on the seed and its number
-only: `--only records:123` repeats one. Kills and variations are of whole runs, which take minutes
-each; what a kill meets depends on the machine's speed as well.
+only: `--only records:123` repeats one. Kills, variations and pairs are of whole runs, which take
+minutes each; what a kill meets depends on the machine's speed as well.
 """
 
 import argparse
@@ -21,8 +22,10 @@ import fault_trials  # noqa: E402
 import image_faults  # noqa: E402
 import input_faults  # noqa: E402
 import kill_faults  # noqa: E402
+import large_dag  # noqa: E402
 import record_faults  # noqa: E402
 import same_bytes  # noqa: E402
+import side_by_side  # noqa: E402
 import tar_faults  # noqa: E402
 import whole_run  # noqa: E402
 
@@ -32,15 +35,21 @@ TRIALS = {
     "tars": (tar_faults.kind_of, tar_faults.TarTrials),
     "disks": (disk_faults.kind_of, disk_faults.DiskTrials),
 }
+RUNS = {
+    "kills": "killed jobs and runs",
+    "inputs": "inputs that change between jobs",
+    "variations": "variations of a run",
+    "pairs": "ways to have two runs at once",
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in TRIALS:
         parser.add_argument(f"--{name}", type=int, default=0, help=f"trials of {name}")
-    runs = "killed jobs and runs; inputs that change between jobs; variations of a run"
-    for name in ("kills", "inputs", "variations"):
-        parser.add_argument(f"--{name}", type=int, default=0, help=runs)
+    for name, what in RUNS.items():
+        parser.add_argument(f"--{name}", type=int, default=0, help=what)
+    parser.add_argument("--dag", type=int, default=0, help="seeds of a large run without work")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="<what>:<number> of one trial, whose error is shown")
     return parser
@@ -62,13 +71,16 @@ def main(argv: list[str] | None = None) -> int:
             with trials(Path(folder) / name, args.seed) as trial:
                 rows = fault_trials.table(fault_trials.run(kind_of, trial, range(n)))
             fell += sum(row.counts[fault_trials.FELL] for row in rows.values())
-        if args.kills or args.inputs or args.variations:
+        if args.dag:
+            for line in large_dag.LargeDag(Path(folder) / "dag", args.dag).measure():
+                print(line, flush=True)
+        if any(getattr(args, name) for name in RUNS):
             fell += of_runs(whole_run.WholeRun(Path(folder) / "runs"), args)
     return min(fell, 1)
 
 
 def of_runs(whole: whole_run.WholeRun, args: argparse.Namespace) -> int:
-    """Kill whole runs, change the inputs of their jobs, vary them; return how much fell."""
+    """Kill whole runs, change their jobs' inputs, vary and pair them; return how much fell."""
     fell = 0
     if args.inputs:
         print(f"\ninputs, seed {args.seed}")
@@ -78,6 +90,10 @@ def of_runs(whole: whole_run.WholeRun, args: argparse.Namespace) -> int:
     for name in list(same_bytes.VARIATIONS)[: args.variations]:
         found = same_bytes.vary(whole, name)
         print(f"\n{name}: {len(found)} differences", *found, sep="\n", flush=True)
+        fell += len(found)
+    for pair in side_by_side.PAIRS[: args.pairs]:
+        found = pair(whole)
+        print(f"\n{pair.__name__}: {len(found)} differences", *found, sep="\n", flush=True)
         fell += len(found)
     if args.kills:
         tally = kill_faults.killed(whole, args.seed, args.kills)

@@ -1,12 +1,13 @@
-"""Trials of full disks: what is written is there as a whole, or not at all and named by an error.
+"""Trials of full and read-only disks: what is written is whole, or not there and named by an error.
 
 Needs a small tmpfs, which only the superuser mounts; unit tests limit the size of files instead.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -112,8 +113,7 @@ class DiskTrials(Trials):
             self._whole[name] = content(folder / name)
 
     def __enter__(self) -> "DiskTrials":
-        command = ["mount", "-t", "tmpfs", "-o", f"size={self._size}", "tmpfs", self._disk]
-        subprocess.run(command, check=True)
+        self._mount(f"size={self._size}")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -131,6 +131,11 @@ class DiskTrials(Trials):
             path.write_bytes(b"old")
         with ballast.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, self._free() - room // 4096 * 4096)
+        with self._read_only() if random.random() < 0.1 else contextlib.nullcontext():
+            return self._write(name, path, before)
+
+    def _write(self, name: str, path: Path, before: bool) -> str:
+        """Write to `path`, which was there `before` or not; return how it ended."""
         try:
             WRITERS[name](path)
         except InputError as error:
@@ -139,8 +144,19 @@ class DiskTrials(Trials):
             assert left == ({name} if before else set()), left
             assert not before or path.read_bytes() == b"old"
             return REFUSED
-        assert content(path) == whole
+        assert content(path) == self._whole[name]
         return READ
+
+    @contextlib.contextmanager
+    def _read_only(self) -> Iterator[None]:
+        self._mount("remount,ro")
+        try:
+            yield
+        finally:
+            self._mount("remount,rw")
+
+    def _mount(self, options: str) -> None:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", self._disk], check=True)
 
     def _free(self) -> int:
         found = os.statvfs(self._disk)

@@ -11,13 +11,13 @@ TIMED = re.compile(r"(costs|logs)/.*|tables/cost\.csv|figures/cost\.(png|svg)|pr
 UNFINISHED = re.compile(r"\.tmp$|\.old$|\.partial$|\.[0-9a-f]{32}\b")
 
 
-def kept(run: Path) -> dict[str, str]:
-    """Return a digest of each file of a run's results, and "" of files that hold times.
+def kept(run: Path, name: str = "*") -> dict[str, str]:
+    """Return a digest of each file of the results of this name, and "" of files that hold times.
 
     Logs and costs are left out, of training logs the seconds, and of shards the digest of
     the code and the name of the run.
     """
-    results, found = next((run / "results").iterdir(), run), {}
+    results, found = next((run / "results").glob(name), run), {}
     for path in sorted(path for path in results.rglob("*") if path.is_file()):
         name = str(path.relative_to(results))
         if name.startswith(("costs/", "logs/")) or path.name == ".snakemake_timestamp":

@@ -25,6 +25,7 @@ WHOM = {"group": 3, "snakemake": 3, "job": 5, "job and its children": 3, "one ch
 DELAYS = (2, 5, 12)  # seconds after a job began, at most; it may have ended by then
 HOOKS = Path(__file__).with_name("hooks")
 WRITING, MEMORY = ("bytes", "rename", "second rename"), ("memory",)
+LIMITS = ("0 MB", "32 MB")  # more than a job has when it opens its first data
 ADVICE = re.compile(r"--set-resources (\w+):mem_mb=")
 IN_EVERY_RULE = 100  # kills from which on every rule is killed inside its writing
 IN_A_ROW = (2, 20, 20, 20)  # kills of one start of Snakemake, if none of them ends it
@@ -101,7 +102,7 @@ class Killed:
         """Kill a job of each rule in these ways of hooks/sitecustomize.py, and let it be retried.
 
         Each time it has to be tried again with twice the memory; where it was killed as for that,
-        the screen has to say what to do.
+        or got no more of it, the screen has to say what to do.
         """
         name = " and ".join(ways)
         run, fell = self._whole.begin(name), []
@@ -121,7 +122,7 @@ class Killed:
         tally.kinds.update({f"in every rule: {name}": failures.total()})
         tally.rules.update(failures)
         fell += [f"{rule} was not killed" for rule in sorted(rules - armed.keys())]
-        if ways == MEMORY:
+        if ways in (MEMORY, LIMITS):
             fell += [f"{rule}: no advice" for rule, n in failures.items() if advised[rule] < n]
         self._tell(f"{name}: armed {armed}, failed {failures}, advised {advised}")
         self._compare(run, name, fell, tally)
@@ -209,6 +210,7 @@ def killed(whole: WholeRun, seed: int, number: int) -> Tally:
     if number >= IN_EVERY_RULE:
         trials.in_every_rule(WRITING, tally)
         trials.in_every_rule(MEMORY, tally)
+        trials.in_every_rule(LIMITS, tally)
     numbers = itertools.count()
     while tally.kills < number:
         trials(next(numbers), tally, number - tally.kills)

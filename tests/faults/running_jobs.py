@@ -13,7 +13,7 @@ from pathlib import Path
 
 MARK = "VLSELECT_FAULTS"  # set in a run's environment, so in that of all its processes
 POLL = 0.05
-PATIENCE = 1200  # seconds that a run may take from one step to the next
+PATIENCE = 3600  # seconds that a run may take from one step to the next
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Snakemake:
     environment: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> "Snakemake":
-        self.mark, self.output = uuid.uuid4().hex, self.folder / "snakemake.out"
+        self.mark = uuid.uuid4().hex
+        self.output = self.folder / f"snakemake-{self.mark}.out"
         command = [sys.executable, "-m", "snakemake", "--snakefile", self.root / "Snakefile"]
         command += ["--workflow-profile", self.root / "profiles/default"]
         command += ["--configfile", self.config]

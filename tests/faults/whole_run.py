@@ -35,9 +35,14 @@ class WholeRun:
         return run
 
     def snakemake(
-        self, run: Path, *arguments: str, targets: Sequence[str] = (), **environment: str
+        self,
+        run: Path,
+        *arguments: str,
+        targets: Sequence[str] = (),
+        config: Path | None = None,
+        **environment: str,
     ) -> Snakemake:
-        """Return a Snakemake that works on a run, to be entered; for other targets, if given."""
+        """Return a Snakemake on a run, to be entered; for other targets and a config, if given."""
         own = {"TMPDIR": str(run / "tmp"), **environment}
         arguments = (*arguments, "--", *(targets or self.targets))
-        return Snakemake(self.program, run, run / CONFIG.name, arguments, own)
+        return Snakemake(self.program, run, config or run / CONFIG.name, arguments, own)

@@ -1,5 +1,6 @@
 """scripts/check_samples.py: tokens as finetuning sees them, without weights, and all refusals."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -157,19 +158,28 @@ def test_whatever_a_processor_raises_for_a_sample_is_a_refusal(
     assert str(error) in table["message"][1] and "'sample-001'" in table["message"][1]
 
 
-def test_a_missing_library_is_no_refusal(tiny_vlm, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("needs num2words"),
+        RuntimeError("DefaultCPUAllocator: Error code 12 (Cannot allocate memory)"),
+        RuntimeError("can't start new thread"),
+    ],
+    ids=str,
+)
+def test_a_missing_library_or_memory_is_no_refusal(tiny_vlm, tmp_path, monkeypatch, error):
     pool = prepare(tmp_path / "pool", make_records(4))
     Image.fromarray(np.zeros((1, 300, 3), np.uint8)).save(pool / "images/b/1-0.png")
     whole = loading.load_without_weights
 
     def load(arguments):
         vlm = whole(arguments)
-        broken = Broken(vlm.processor.image_processor, ImportError("needs num2words"))
+        broken = Broken(vlm.processor.image_processor, error)
         monkeypatch.setattr(vlm.processor, "image_processor", broken)
         return vlm
 
     monkeypatch.setattr(loading, "load_without_weights", load)
-    with pytest.raises(ImportError, match="num2words"):
+    with pytest.raises(type(error), match=re.escape(str(error))):
         run(tiny_vlm, pool, tmp_path / "t.parquet")
 
 

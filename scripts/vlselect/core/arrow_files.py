@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlselect.core.compressed import not_fetched
-from vlselect.core.errors import InputError
+from vlselect.core.errors import InputError, one_line
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def named(path: Path) -> Iterator[None]:
         if path.is_file():
             with path.open("rb") as file:
                 what = not_fetched(file.read(64))
-        raise InputError(f"{path} is {what}" if what else f"{path}: {error}") from error
+        raise InputError(f"{path} is {what}" if what else f"{path}: {one_line(error)}") from error
 
 
 def count_rows(path: Path) -> int:

@@ -15,6 +15,10 @@ LIBRARY_ERRORS = (
     *(ArithmeticError, AssertionError, AttributeError, LookupError),
     *(NotImplementedError, RuntimeError, TypeError, ValueError),
 )
+_NO_MEMORY = (  # in the words of the system and of libraries; a new thread needs memory too
+    *(os.strerror(errno.ENOMEM), os.strerror(errno.EAGAIN), "can't start new thread"),
+    *("out of memory", "could not create a primitive"),  # Pillow's, oneDNN's
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -35,11 +39,22 @@ class InfeasibleError(InputError):
 
 
 def one_line(error: Exception, length: int = 300) -> str:
-    """Return the beginning of a library's message as one line; its kind, if it says no more."""
+    """Return the beginning of a library's message as one line; its kind, if it says no more.
+
+    For want of memory the line says so, whatever the library's words.
+    """
     text = " ".join(str(error).split())
     if not text or isinstance(error, KeyError):
         text = f"{type(error).__name__} {text}".strip()
+    if lacks_memory(error) and "out of memory" not in text:
+        text = f"out of memory: {text}"
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether an error of whatever library is for want of memory, not for its input."""
+    known = isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__
+    return known or any(text in str(error) for text in _NO_MEMORY)
 
 
 @contextmanager

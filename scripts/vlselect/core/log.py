@@ -1,14 +1,15 @@
 """Logging and progress for entry scripts: one line format, no progress bars outside terminals."""
 
-import errno
 import functools
 import gc
 import logging
+import multiprocessing.util
 import os
 import re
 import select
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from vlselect.core.errors import InputError, one_line
+from vlselect.core.errors import InputError, lacks_memory, one_line
 
 SNAKEMAKE = "VLSELECT_SNAKEMAKE"  # set by the Snakemake that starts jobs: its process, and where
 _IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker.*\nvlselect\.[\w.]+: ", re.DOTALL)
@@ -31,8 +32,10 @@ def start(level: int = logging.INFO) -> None:
     SIGTERM, by which a scheduler ends a job, becomes an exit that removes half-written files; a job
     gets one too when its Snakemake is gone. An `InputError` ends in a line that says what is wrong;
     any other shows where it happened, and a last line if it was for want of memory. In a Slurm job
-    the first line names the job, its node and its GPUs.
+    the first line names the job, its node and its GPUs. Workers find their process whatever TMPDIR.
     """
+    os.environ["RUST_BACKTRACE"] = "0"  # writing a trace without memory stops tokenizers for ever
+    _shorten_socket_names()
     logging.basicConfig(
         level=level,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -48,6 +51,21 @@ def start(level: int = logging.INFO) -> None:
     if "SLURM_JOB_ID" in os.environ:
         names = ("SLURM_JOB_ID", "SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")
         logger.info("Slurm job %s on %s, GPUs: %s", *(os.environ.get(n, "none") for n in names))
+
+
+def _shorten_socket_names() -> None:
+    """Let worker processes meet in /tmp if TMPDIR is too long for the name of a socket, 107 bytes.
+
+    Else their results never arrive, and the process waits for ever. Python 3.14 does it itself.
+    """
+    before = tempfile.gettempdir()
+    if len(os.fsencode(before)) + 32 <= 107:  # with what multiprocessing puts behind it
+        return
+    tempfile.tempdir = "/tmp"  # where this process gets a folder of its own
+    try:
+        multiprocessing.util.get_temp_dir()  # kept for it and for those that it forks
+    finally:
+        tempfile.tempdir = before
 
 
 @functools.cache
@@ -111,9 +129,8 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
         logger.error("%s", _IN_WORKER.sub("", str(error)).rstrip())
         return
     sys.__excepthook__(kind, error, trace)
-    no_memory = os.strerror(errno.ENOMEM)  # in the words of the system, and of torch
-    if issubclass(kind, MemoryError) or no_memory in str(error) or "OutOfMemory" in kind.__name__:
-        logger.error("out of memory: %s", one_line(error))
+    if lacks_memory(error):
+        logger.error("%s", one_line(error))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -86,10 +86,12 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
+    """Remove a file or folder, if that is possible: what failed before is what has to be said."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
 
 
 def write_text(text: str, path: str | Path) -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from vlselect.core import log
-from vlselect.core.errors import InputError
+from vlselect.core.errors import InputError, lacks_memory
 from vlselect.core.refused import ON_REFUSED, POOL, describe
 from vlselect.core.store import BLOCK, ShardWriter
 from vlselect.models.chat import PROCESSOR, Refused
@@ -73,9 +73,11 @@ def check(
                 outcome = (*count(record, pictures), "", "")
             except Refused as refusal:
                 outcome = (0, 0, refusal.reason, str(refusal))
-            except (ImportError, MemoryError):
+            except ImportError:
                 raise
             except Exception as error:  # noqa: BLE001 (whatever libraries raise for one sample)
+                if lacks_memory(error):
+                    raise
                 what = f"sample {record.sample_id!r}: {type(error).__name__}: {error}"
                 outcome = (0, 0, PROCESSOR, what)
             found.append((part, row, record.sample_id, *outcome))

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from transformers import BatchFeature, PreTrainedTokenizerBase
 
-from vlselect.core.errors import LIBRARY_ERRORS, InputError, one_line
+from vlselect.core.errors import LIBRARY_ERRORS, InputError, lacks_memory, one_line
 from vlselect.models import chat, collation, failures
 from vlselect.models.chat import PROCESSOR, MaskError, Refused, Span
 from vlselect.models.collation import SEQUENCES, Batch, Encoded
@@ -274,6 +274,8 @@ class VLM:
                 **first,
             )
         except LIBRARY_ERRORS as error:
+            if lacks_memory(error):
+                raise
             sizes = ", ".join(f"{image.width}x{image.height}" for image in images[:10])
             what = f"its processor fails on it{f' and its images of {sizes}' if sizes else ''}"
             reason = "aspect_ratio" if "aspect ratio" in str(error) else PROCESSOR

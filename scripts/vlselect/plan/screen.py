@@ -9,9 +9,12 @@ TAIL = 1 << 16  # bytes that are read of a log
 LINES, WIDTH = 24, 400  # shown of a log, at most
 ERROR = " ERROR "  # in the line of a log with which an error begins (`core.log.start`)
 KILLED = re.compile(  # the job itself, by the system or by a library; a process of it
-    r"exit status (137|134)\b|<Signals\.SIG(KILL|ABRT)|Signal 9 \(SIGKILL\)|by signal: Killed"
+    r"exit status (137|134)\b|<Signals\.SIG(KILL|ABRT)|exitcode: -[69]\)|Signal 9 \(SIGKILL\)"
+    r"|by signal: Killed"
 )
-OUT_OF_MEMORY = "out of memory"  # in the error of a job that noticed it (`core.log.start`)
+OUT_OF_MEMORY = re.compile(  # in the log of a job that noticed it: `core.errors`, Python, OpenBLAS
+    r"out of memory|^\s*(\w+\.)*MemoryError\b|Memory allocation still failed", re.MULTILINE
+)
 LEVERS = {  # flags of a job's command, and what in the config makes it need less memory
     "--cache-mb": "lower cache_mb, workers or batch_size of its training's settings",
     "--batch-size": "lower models.<model>.batch_size",
@@ -57,7 +60,7 @@ def failure(rule: str, logs: Sequence[str], errors: Sequence[str] = ()) -> str:
     ended = next((text for text in reversed(errors) if any(str(log) in text for log in logs)), "")
     if KILLED.search("\n".join([ended, *parts[1:]])):
         parts.append(f"    It was killed: for its memory, unless by hand. {_advice(rule, ended)}")
-    elif OUT_OF_MEMORY in parts[-1]:
+    elif OUT_OF_MEMORY.search("\n".join(parts[1:])):
         parts.append(f"    {_advice(rule, ended)}")
     return "\n".join(parts)
 

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from vlselect.core.compressed import not_fetched
+from vlselect.core.errors import lacks_memory
 from vlselect.pool.image_roots import ImageError, ImageRoots
 
 LARGEST_METADATA = 16 << 20  # bytes of one text or colour profile of a PNG, decompressed
@@ -69,6 +70,7 @@ def problem(
     except ImageError as error:
         return error.reason, error.detail
     except _BROKEN as error:
+        _end_without_memory(error)
         return "unreadable_image", f"{reference!r}: {error}"
     return None
 
@@ -109,6 +111,7 @@ def _decode(source: Path | io.BytesIO, reference: str, max_pixels: int) -> Image
         detail = f"{reference!r} ({size} bytes) is {what}"
         raise ImageError("unreadable_image", detail) from error
     except _BROKEN as error:
+        _end_without_memory(error)
         if "MAX_TEXT" in str(error):  # Pillow has no other sign
             most = f"{LARGEST_METADATA >> 20} MiB in a piece or 64 in all"
             detail = f"{reference!r}: its texts or colour profile take over {most}"
@@ -116,6 +119,12 @@ def _decode(source: Path | io.BytesIO, reference: str, max_pixels: int) -> Image
         cut_short = isinstance(error, EOFError) or "truncated" in str(error).lower()
         reason = "truncated_image" if cut_short else "unreadable_image"
         raise ImageError(reason, f"{reference!r}: {error}") from error
+
+
+def _end_without_memory(error: Exception) -> None:
+    """Raise MemoryError if it is this process that lacks memory: the image may be whole."""
+    if lacks_memory(error):
+        raise MemoryError(str(error)) from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

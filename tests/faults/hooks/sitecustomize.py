@@ -3,7 +3,8 @@
 Each process of a job is killed in the first of KILLS_WAYS that its rule has not died in before:
 "bytes" when it writes beyond the 16th byte of an output, "rename" just before an output gets its
 name, "second rename" just before a second one does, "memory" when it opens its first data, by the
-signal of a system without memory. The folder KILLS_FOLDER gets a file for each.
+signal of a system without memory. With "<n> MB" it goes on from there, but gets no more memory than
+that. The folder KILLS_FOLDER gets a file for each.
 """
 
 import os
@@ -26,6 +27,13 @@ def rule():
     return Path(log.parts[log.parts.index("logs") + 1]).stem if log.suffix == ".log" else ""
 
 
+def limit(more):
+    """Let this process and its children have so many bytes more than it has now, each of them."""
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    most = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
 def arm(done, way):
     """Watch what this process opens, makes and renames."""
     renames = 0
@@ -36,9 +44,13 @@ def arm(done, way):
             return
         path = arguments[0] if isinstance(arguments[0], (str, os.PathLike)) else ""
         output = TEMPORARY.search(os.fspath(path))
-        if way == "memory" and (output or DATA.match(os.fspath(path))):
+        begins = output or DATA.match(os.fspath(path))
+        if way == "memory" and begins:
             done.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        elif way.endswith(" MB") and begins:
+            done.touch()
+            limit(int(way.removesuffix(" MB")) << 20)
         elif way == "bytes" and output and event != "os.rename":
             done.touch()
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 from running import ROOT
 
 from vlselect.core import errors
@@ -20,6 +21,7 @@ def fail(code: str) -> list[str]:
         stderr=subprocess.PIPE,
         text=True,
         check=False,
+        timeout=120,
     )
     assert done.returncode == 1
     return done.stderr.splitlines()
@@ -69,6 +71,34 @@ def test_want_of_memory_is_said_in_the_last_line():
         assert "ERROR vlselect.core.log: out of memory: " in lines[-1], lines[-1]
 
 
+CRAMPED = """
+import resource
+from pathlib import Path
+{prepare}
+pages = int(Path("/proc/self/statm").read_text().split()[5])
+resource.setrlimit(resource.RLIMIT_DATA, (pages * resource.getpagesize(),) * 2)
+{use}
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("prepare", "use"),
+    [
+        (
+            "from tokenizers import Tokenizer, models\n"
+            "tokenizer = Tokenizer(models.WordLevel({'a': 0}, unk_token='a'))",
+            "tokenizer.encode_batch(['a'] * 100)",
+        ),
+        ("import threading", "threading.Thread(target=print).start()"),
+    ],
+)
+def test_a_thread_that_has_no_memory_to_start_ends_the_job(monkeypatch, prepare, use):
+    monkeypatch.setenv("RUST_BACKTRACE", "1")  # with it, tokenizers wait for themselves for ever
+    lines = fail(CRAMPED.format(prepare=prepare, use=use))
+    assert "ERROR vlselect.core.log: out of memory: " in lines[-1], lines
+
+
 WORKER = """
 from torch.utils.data import DataLoader, Dataset
 from vlselect.core.errors import InputError
@@ -80,6 +110,16 @@ class Images(Dataset):
 
 list(DataLoader(Images(), num_workers=1))
 """
+
+
+def test_workers_are_heard_with_a_long_folder_for_temporary_files(tmp_path, monkeypatch):
+    """Tensors of theirs come through sockets in it, whose names are limited."""
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    sent = WORKER.format(what="import torch; return torch.ones(9)")
+    lines = fail(f"\n{sent.replace('list(', 'found, = list(')}\nraise InputError(str(found.sum()))")
+    assert lines[-1].endswith("ERROR vlselect.core.log: tensor(9.)")
 
 
 def test_an_error_in_a_worker_is_its_message(tmp_path):

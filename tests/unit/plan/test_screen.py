@@ -75,11 +75,17 @@ def test_a_job_that_was_killed_or_out_of_memory_gets_advice(tmp_path, flag, leve
     assert screen.failure("some_rule", [path], [f"{command} status 1."]).count("\n") == 1
     for end in (
         "  traceback : Signal 9 (SIGKILL) received by PID 31",  # of torch's launcher
+        "E1129 api.py:1002] failed (exitcode: -9) local_rank: 1 (pid: 31) of binary: python3",
         "RuntimeError: DataLoader worker (pid 31) is killed by signal: Killed.",
     ):
         child = screen.failure("some_rule", [write(tmp_path, end)], [f"{command} status 1."])
         assert lever in child and "It was killed" in child
     path = write(tmp_path, "MemoryError", "10:00:01 ERROR vlselect.core.log: out of memory: 3 GB")
-    noticed = screen.failure("some_rule", [path], [f"{command} status 1."])
-    assert lever in noticed and "It was killed" not in noticed
+    later = "Exception ignored in atexit callback: <function stop>"  # which has no memory either
+    end = "10:00:01 ERROR vlselect.core.log: out of memory: 3 GB"
+    blas = "OpenBLAS error: Memory allocation still failed after 10 retries, giving up."
+    for lines in ([end], [end, later], ["Traceback:", "MemoryError: "], [blas]):
+        path = write(tmp_path, *lines)
+        noticed = screen.failure("some_rule", [path], [f"{command} status 1."])
+        assert lever in noticed and "It was killed" not in noticed
     assert lever in screen.failures([("some_rule", [path])], [f"{command} status 1."])[0]

@@ -1,12 +1,13 @@
 """Images: a loaded image is RGB and inside the root, and each defect has its own reason."""
 
+import errno
 import re
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin
 
 from vlselect.pool.image_roots import ImageError, ImageRoots
 from vlselect.pool.images import load, problem, to_rgb
@@ -84,6 +85,25 @@ def test_a_broken_checksum_is_found_by_the_check(root):
     (root / "sum.png").write_bytes(content)
     load(root, "sum.png", 10_000)
     assert problem(root, "sum.png", 10_000)[0] == "unreadable_image"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("out of memory when reading image file"),  # Pillow's, without a number
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+    ids=str,
+)
+def test_want_of_memory_is_no_fault_of_an_image(root, monkeypatch, error):
+    def fail(image):
+        raise error
+
+    monkeypatch.setattr(Image.Image, "load", fail)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    for check in (load, problem):
+        with pytest.raises(MemoryError):
+            check(root, "a/good.png", 10_000)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp"])
