@@ -124,7 +124,7 @@ def _repeats(given: Evidence, advice: Advice) -> list[str]:
 def _gate(given: Evidence, advice: Advice) -> list[str]:
     """Return the line of the gate if the losses say that there are wrong answers."""
     if given.gate is None or given.pool is None:
-        proxy = "gradients: {warm_up: {fraction: 0.2, finetune: {epochs: 3}}}"
+        proxy = "gradients: {warm_up: {fraction: 1.0, finetune: {epochs: 1}}}"
         line = f"gate: {{share: 0.2}}, {proxy}"
         advice.gaps.append(Gap("how many answers are wrong", line))
         return []
