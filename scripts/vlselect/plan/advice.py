@@ -24,6 +24,8 @@ WRONG = 0.02  # the same of wrong answers
 STEP = 0.05  # shares of a gate are multiples of it
 DEAR = 50  # percent of the cost of finetuning on the whole pool
 LONG = 24  # hours
+ENOUGH = 20  # validation samples of a task, to compare losses with
+PROXY = "warm_up: {fraction: 1.0, finetune: {epochs: 1}}"
 WITHOUT_MODEL = ("full", "random", "mcl")  # of the methods that it may name
 
 
@@ -92,6 +94,10 @@ def advise(given: Evidence) -> Advice:
     advice.more.extend(_repeats(given, advice) + _gate(given, advice))
     method = _by_target(given, advice) or _without_target(given, advice)
     method = _affordable(given, _measured(given, method, advice), advice)
+    if method.startswith("clean_shares"):  # which has a gate of its own
+        advice.more[:] = [line for line in advice.more if not line.startswith("gate:")]
+        if not any(line.startswith("gradients:") for line in advice.more):
+            advice.more.append(f"gradients: {{{PROXY}}}")
     if not method:
         raise InputError("neither its pool nor its tables say which method fits")
     if given.model == Evidence.model and method.partition(":")[0] not in WITHOUT_MODEL:
@@ -124,8 +130,7 @@ def _repeats(given: Evidence, advice: Advice) -> list[str]:
 def _gate(given: Evidence, advice: Advice) -> list[str]:
     """Return the line of the gate if the losses say that there are wrong answers."""
     if given.gate is None or given.pool is None:
-        proxy = "gradients: {warm_up: {fraction: 1.0, finetune: {epochs: 1}}}"
-        line = f"gate: {{share: 0.2}}, {proxy}"
+        line = f"gate: {{share: 0.2}}, gradients: {{{PROXY}}}"
         advice.gaps.append(Gap("how many answers are wrong", line))
         return []
     sources = given.pool["source"].to_numpy(object)
@@ -165,12 +170,18 @@ def _by_target(given: Evidence, advice: Advice) -> str | None:
     elif given.validation:
         line = "methods: {icons: {}}, experiments: {main: {methods: [icons]}}"
         advice.gaps.append(Gap("whether the tasks agree on samples", line))
-        return "targeted: {}"
+        return _single(given)
     else:
         return None
     chance = evidence.chance_overlap(votes, len(overlaps))
     agree = _agree(overlaps, chance, file, advice) and not _starved(given, advice)
-    return "icons: {}" if agree else "targeted: {}"
+    return "icons: {}" if agree else _single(given)
+
+
+def _single(given: Evidence) -> str:
+    """Return the method by which single validation samples count."""
+    enough = min(given.validation.values(), default=0) >= ENOUGH
+    return "clean_shares: {}" if enough else "targeted: {}"
 
 
 def _agree(overlaps: pd.Series, chance: float, file: str, advice: Advice) -> bool:
@@ -248,10 +259,15 @@ def _measured(given: Evidence, method: str, advice: Advice) -> str:
 
 def _affordable(given: Evidence, method: str, advice: Advice) -> str:
     """Leave out backward passes if gradients cost too much of what a subset saves."""
-    if given.cost is None or given.trial or method not in ("targeted: {}", "icons: {}"):
+    by_gradients = ("icons", "targeted", "clean_shares")
+    if (
+        given.cost is None
+        or given.trial
+        or method not in {f"{name}: {{}}" for name in by_gradients}
+    ):
         return method
     rows = given.cost[given.cost["level"] == "selection"]
-    cost = rows.loc[rows["name"].isin(["icons", "targeted"]), "relative_to_full"].min()
+    cost = rows.loc[rows["name"].isin(by_gradients), "relative_to_full"].min()
     if math.isnan(cost):
         return method
     text = f"selection by gradients costs {cost:.0f} % of finetuning on the whole pool"
@@ -259,6 +275,9 @@ def _affordable(given: Evidence, method: str, advice: Advice) -> str:
         advice.facts.append(Fact(text, COST))
         return method
     advice.facts.append(Fact(f"{text}; hidden states need no backward pass", COST))
+    if method == "clean_shares: {}":
+        advice.more.append(f"gradients: {{representation: hidden, {PROXY}}}")
+        return method
     return "targeted: {representation: hidden}"
 
 

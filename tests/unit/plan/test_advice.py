@@ -72,7 +72,9 @@ def line_with(found, *words):
 
 def test_tasks_that_share_less_than_by_chance_get_turns():
     found = advice(pool=make_pool(), validation=VALIDATION, votes=APART)
-    assert found.method == "targeted: {}"
+    assert found.method == "clean_shares: {}"
+    few = advice(pool=make_pool(), validation=VALIDATION | {"ocr": 19}, votes=APART)
+    assert few.method == "targeted: {}"
     line = line_with(found, "votes/seed-*.parquet")
     assert "charts shares 0.00 of its votes with another task" in line
     assert "it would be 0.11: votes leave it alone" in line
@@ -99,7 +101,7 @@ def test_tasks_that_agree_vote():
 
 def test_without_votes_the_line_that_makes_them_is_named():
     found = advice(pool=make_pool(), validation=VALIDATION)
-    assert found.method == "targeted: {}"
+    assert found.method == "clean_shares: {}"
     assert "methods: {icons: {}}" in line_with(found, "not known", "whether the tasks agree")
 
 
@@ -169,21 +171,25 @@ def test_what_checkpoints_show_comes_first_but_not_in_a_trial():
     assert found.method == "coincide: {}"
     assert "+6.0 points (3.0 to 9.0) at 0.2" in line_with(found, "comparison_with_random.csv")
     trial = advice(**given, comparison=better, trial=True)
-    assert trial.method == "targeted: {}"
-    assert "[full, random, targeted]" in line_with(trial, "by finetuning")
+    assert trial.method == "clean_shares: {}"
+    assert "[full, random, clean_shares]" in line_with(trial, "by finetuning")
 
 
 def test_a_method_that_was_tried_in_vain_is_not_advised():
     given = {"pool": make_pool(), "validation": VALIDATION, "votes": APART}
-    tried = advice(**given, comparison=make_comparison(icons=-9, targeted=1))
+    tried = advice(**given, comparison=make_comparison(icons=-9, clean_shares=1))
     assert tried.method == "random: {}"
-    assert "targeted differs by +1.0 points (-2.0 to 4.0)" in line_with(tried, "comparison_with")
+    assert "clean_shares differs by +1.0 points (-2.0 to 4.0)" in line_with(
+        tried, "comparison_with"
+    )
     other = advice(**given, comparison=make_comparison(icons=-9))
-    assert other.method == "targeted: {}"
+    assert other.method == "clean_shares: {}"
     assert "none of icons is shown to be above" in line_with(other, "comparison_with")
     once = make_comparison(icons=9).assign(low=np.nan, high=np.nan, verdict="neither")
     found = advice(**given, comparison=once)
-    assert found.method == "targeted: {}" and "seeds: [0, 1, 2]" in line_with(found, "are chance")
+    assert found.method == "clean_shares: {}" and "seeds: [0, 1, 2]" in line_with(
+        found, "are chance"
+    )
 
 
 def test_dear_gradients_make_place_for_hidden_states():
@@ -194,6 +200,17 @@ def test_dear_gradients_make_place_for_hidden_states():
     assert "74 % of finetuning" in line_with(advice(**given, cost=dear), "tables/cost.csv")
     assert advice(**given, cost=cheap).method == "targeted: {}"
     assert advice(**given, cost=dear, trial=True).method == "targeted: {}"
+    found = advice(**given, cost=dear, validation=VALIDATION)
+    once = "warm_up: {fraction: 1.0, finetune: {epochs: 1}}"
+    assert found.method == "clean_shares: {}"
+    assert found.more == [f"gradients: {{representation: hidden, {once}}}"]
+    assert advice(**given, validation=VALIDATION).more == [f"gradients: {{{once}}}"]
+
+
+def test_a_method_with_a_gate_of_its_own_gets_no_other():
+    given = {"pool": make_pool(), "validation": VALIDATION, "gate": make_gate(20)}
+    assert not any(line.startswith("gate") for line in advice(**given, votes=APART).more)
+    assert any(line.startswith("gate") for line in advice(**given, votes=TOGETHER).more)
 
 
 def test_nothing_is_said_without_anything_to_go_by():
