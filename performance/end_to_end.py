@@ -50,14 +50,13 @@ def ours(subject: Subject, kind: str, dim: int, out: Path) -> torch.Tensor:
     arguments = Namespace(
         shard="1-of-1", keep_norms=[], max_pixels=50_000_000, left_out=None, on_refused="error"
     )
-    arguments.losses = None
     samples = str(subject.folder / "samples.parquet")
     part = Part("pool", samples, str(subject.root), str(path))
     with PerSampleGradients(subject.vlm.model) as per_sample:
         phi = make_projection(kind, per_sample.size, dim)
         passes = functools.partial(project_gradients, per_sample=per_sample, projection=phi)
         source = collect_gradients.Source(phi.dim, projection.fingerprint(phi), passes)
-        collect_gradients.write_shard(arguments, part, {}, source, subject.vlm)
+        collect_gradients.write_shard(arguments, part, {}, source, subject.vlm, None)
     return torch.from_numpy(store.ShardedArray([path])[:n].astype("float32"))
 
 

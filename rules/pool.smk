@@ -24,6 +24,7 @@ rule prepare_pool:
         "<logs>/prepare_pool.log",
     benchmark:
         "<costs>/prepare_pool/all.jsonl"
+    priority: 100 # with accept_pool: what is wrong with it ends the run before any pass
     conda:
         "../envs/pool.yaml"
     # Threads only decode images here: no number depends on how many there are.
