@@ -21,6 +21,7 @@ rule make_task:
         "<made>/logs/make_task/{task}.log",
     benchmark:
         "<made>/costs/make_task/{task}.jsonl"
+    priority: 100
     conda:
         "../envs/pool.yaml"
     threads: 1

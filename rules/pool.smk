@@ -5,6 +5,8 @@ pool/rejected.csv (the others, each with its reason) and pool/summary.json (coun
 JSON, Parquet or saved datasets; images are in folders, in tars, or in the records' tables. Where
 copies of held-out records are not just counted (contamination.smk), it reads tasks/<task>/ too and
 writes tables/contamination.csv. Passes over the pool wait for pool/accepted.json.
+
+Rules that read data or check it go first (`priority: 100`): what is wrong ends a run before any pass.
 """
 
 
@@ -24,7 +26,7 @@ rule prepare_pool:
         "<logs>/prepare_pool.log",
     benchmark:
         "<costs>/prepare_pool/all.jsonl"
-    priority: 100 # with accept_pool: what is wrong with it ends the run before any pass
+    priority: 100
     conda:
         "../envs/pool.yaml"
     # Threads only decode images here: no number depends on how many there are.

@@ -19,6 +19,7 @@ rule prepare_task:
         "<logs>/prepare_task/{task}.log",
     benchmark:
         "<costs>/prepare_task/{task}.jsonl"
+    priority: 100
     conda:
         "../envs/pool.yaml"
     threads: 1
