@@ -15,6 +15,7 @@ import pandas as pd
 
 from vlselect.core import ordering
 from vlselect.core.errors import InputError
+from vlselect.core.refused import without_refused
 from vlselect.core.selection import Selection
 from vlselect.core.store import ShardedArray
 from vlselect.gradients import gate
@@ -66,8 +67,7 @@ def select(
     clean = [drawn[(standing[drawn] == CLEAN) & (task[drawn] == t)] for t in range(len(tasks))]
     sizes = np.array([len(rows) for rows in clean])
     means = [found.mean() for found in validation_losses(signals, tasks)]
-    with np.errstate(divide="ignore"):
-        weights = power * np.log(np.asarray(means)) if power else np.zeros(len(means))
+    weights = power * np.log(np.maximum(means, np.finfo(np.float64).tiny))  # finite for a loss of 0
     counts = allocate(weights, sizes, min(budget, sizes.sum()))
     chosen = np.concatenate([rows[:n] for rows, n in zip(clean, counts, strict=True)])
     chosen = drawn[np.isin(drawn, chosen)]
@@ -103,6 +103,7 @@ def validation_losses(signals: dict, tasks: Mapping[str, Sequence[str]]) -> list
 
 
 def _losses(array: ShardedArray) -> np.ndarray:
-    if len(array.refused) == len(array):
+    kept, _ = without_refused(array)
+    if not len(kept):
         raise InputError(f"{array.paths[0]}: no losses; the model refused all samples")
-    return np.delete(array[:], array.refused).astype(np.float64)
+    return kept[:].astype(np.float64)

@@ -25,7 +25,7 @@ def unit_rows(centres, seed, spread=1.0):
     return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float16)
 
 
-def make(folder, order=None, refused=()):
+def make(folder, order=None, refused=(), learnt=()):
     """Make a pool of three tasks and a kind of no task; some samples lie far from their own."""
     rng = np.random.default_rng(1)
     kind = rng.integers(0, 4, N_POOL)
@@ -44,6 +44,7 @@ def make(folder, order=None, refused=()):
         centre = CENTRES[[0, 1, 1, 2][place]]
         values = unit_rows(np.tile(centre, (size, 1)), size)
         found = rng.exponential(size=size).astype(np.float32) * (1 + place)
+        found *= name not in learnt
         gone = [r for r in refused if r < size and size > 1]
         for what, rows in (("validation", values), ("validation_losses", found)):
             several[what] += write_shards(folder / what / name, rows, 1, gone, **HEADER)
@@ -147,6 +148,16 @@ def test_what_samples_are_is_found_on_the_whole_pool(problem):
 def test_a_seed_moves_the_draw(problem):
     pool, signals = problem
     assert set(run(pool, signals, 50).rows) != set(run(pool, signals, 50, seed=1).rows)
+
+
+@pytest.mark.parametrize("learnt", [["one"], ["counting"], SIZES])
+def test_tasks_whose_validation_samples_have_no_loss_get_no_share(tmp_path, learnt):
+    pool, signals = make(tmp_path, learnt=learnt)
+    tasks, standing = slow_standing(signals, PARAMETERS["within"])
+    assert not (np.isin(tasks, list(learnt)) & (standing == "clean")).any()
+    chosen = run(pool, signals, 30).rows
+    assert len(chosen) == 30
+    assert not np.isin(tasks[chosen], list(learnt)).any() or learnt is SIZES
 
 
 def test_refused_validation_samples_do_not_count(tmp_path):
