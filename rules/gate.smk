@@ -1,7 +1,7 @@
 """The gate: samples with a high loss under the warmed-up model, which no method may choose.
 
-Reads pool/samples.parquet, gradients/<model>/seed-<s>/{losses,pool,<task>}/; writes gate/seed-<s>.parquet
-(row, sample_id, group, loss, gated). The seed is that of the gradients.
+Reads pool/samples.parquet and {losses,pool,<task>}/ of proxy/<model>/seed-<s>/ or, in a config without that section,
+of gradients/<model>/seed-<s>/; writes gate/seed-<s>.parquet (row, sample_id, group, loss, gated). The seed is theirs.
 """
 
 if config.get("gate"):
@@ -11,9 +11,9 @@ if config.get("gate"):
         input:
             code=code("gate_samples.py"),
             samples="<results>/pool/samples.parquet",
-            losses=pool_losses(),
-            pool=pool_gradients() if VALIDATED else [],
-            validation=compared_validation(),
+            losses=pool_losses(PROXY),
+            pool=pool_gradients(PROXY) if VALIDATED else [],
+            validation=compared_validation(PROXY),
         output:
             "<results>/gate/seed-{seed}.parquet",
         log:

@@ -5,10 +5,13 @@ gradients/<model>/seed-<s>/warm_up/ (LoRA adapter or whole model, training_log.c
 gradients.precondition adam also second_moments.safetensors) and shards of
 gradients/<model>/seed-<s>/pool/, gradients/<model>/seed-<s>/<task>/ and, of losses under the same model,
 gradients/<model>/seed-<s>/losses/ and …/losses_of/<task>/. The seed is that of the warm-up and, where the config fixes
-no other, of the projection.
+no other, of the projection. The section `proxy` has the same of its own model, in proxy/<model>/seed-<s>/.
 """
 
-if config.get("gradients"):
+if WARMED_UP:
+
+    wildcard_constraints:
+        section=one_of(WARMED_UP),
 
     rule warm_up:
         """Train on a random fraction of the pool: what a trained model is surprised by tells more."""
@@ -18,37 +21,34 @@ if config.get("gradients"):
             model=model_files,
             left_out=left_out,
         output:
-            directory("<results>/gradients/{model}/seed-{seed}/warm_up"),
+            directory("<results>/{section}/{model}/seed-{seed}/warm_up"),
         log:
-            "<logs>/warm_up/{model}/seed-{seed}.log",
+            "<logs>/warm_up/{section}/{model}/seed-{seed}.log",
         benchmark:
-            "<costs>/warm_up/{model}/seed-{seed}.jsonl"
+            "<costs>/warm_up/{section}/{model}/seed-{seed}.jsonl"
         conda:
             branch(
                 gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml"
             )
-        threads: training_threads(config["gradients"]["warm_up"]["finetune"])
+        threads: warm_up_threads
         resources:
-            mem_mb=model_memory(
-                24000,
-                processes=config["gradients"]["warm_up"]["finetune"]["processes"],
-            ),
+            mem_mb=warm_up_memory,
             runtime=growing(480),
             gpu=warm_up_gpus,
             on_gpus=ON_GPUS,
-            processes=config["gradients"]["warm_up"]["finetune"]["processes"],
-            cache_mb=config["gradients"]["warm_up"]["finetune"]["cache_mb"],
-            workers=config["gradients"]["warm_up"]["finetune"]["workers"],
-            save_steps=config["gradients"]["warm_up"]["finetune"]["save_steps"],
+            processes=of_warm_up("processes"),
+            cache_mb=of_warm_up("cache_mb"),
+            workers=of_warm_up("workers"),
+            save_steps=of_warm_up("save_steps"),
             on_refused=config["on_refused"],
         params:
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
-            fraction=config["gradients"]["warm_up"]["fraction"],
+            fraction=warm_up_fraction,
             seed="{seed}",
-            moments=moments_flag(),
-            launch=launcher(config["gradients"]["warm_up"]["finetune"]),
-            settings=training_settings(config["gradients"]["warm_up"]["finetune"]),
+            moments=moments_flag,
+            launch=warm_up_launcher,
+            settings=warm_up_settings,
             model=loading_flags,
         shell:
             "{resources.on_gpus} {resources.gpu} "
@@ -67,15 +67,15 @@ if config.get("gradients"):
             samples="<results>/pool/samples.parquet",
             model=model_files,
             left_out=left_out,
-            warm_up="<results>/gradients/{model}/seed-{seed}/warm_up",
-            span=span_basis(),
+            warm_up="<results>/{section}/{model}/seed-{seed}/warm_up",
+            span=span_basis,
         output:
-            gradients="<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors",
-            losses="<results>/gradients/{model}/seed-{seed}/losses/shard-{scatteritem}.safetensors",
+            gradients="<results>/{section}/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors",
+            losses="<results>/{section}/{model}/seed-{seed}/losses/shard-{scatteritem}.safetensors",
         log:
-            "<logs>/collect_gradients/{model}/seed-{seed}/{scatteritem}.log",
+            "<logs>/collect_gradients/{section}/{model}/seed-{seed}/{scatteritem}.log",
         benchmark:
-            "<costs>/collect_gradients/{model}/seed-{seed}/{scatteritem}.jsonl"
+            "<costs>/collect_gradients/{section}/{model}/seed-{seed}/{scatteritem}.jsonl"
         conda:
             branch(
                 gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml"
@@ -94,8 +94,8 @@ if config.get("gradients"):
             images=image_locations(),
             max_pixels=config["pool"]["max_pixels"],
             vectors=vector_flags,
-            span="--span" if within_span() else "",
-            precondition=config["gradients"]["precondition"],
+            span=span_flag,
+            precondition=precondition,
             model=model_flags,
         shell:
             "{resources.on_gpus} {resources.gpu} "
@@ -108,45 +108,43 @@ if config.get("gradients"):
             " --out {output.gradients:q} 2> {log:q}"
 
 
-if config.get("gradients") and VALIDATED:
+if WARMED_UP and VALIDATED:
 
     rule collect_validation_gradients:
         """Compute those of every task's validation set, with the model loaded once."""
         input:
             code=code("collect_gradients.py"),
             samples=collect("<results>/tasks/{task}/validation.parquet", task=VALIDATED),
-            model=model_files(config["gradients"]["model"]),
-            left_out=left_out_tasks(config["gradients"]["model"]),
-            warm_up=f"<results>/gradients/{config['gradients']['model']}/seed-{{seed}}/warm_up",
+            model=model_files,
+            left_out=left_out_tasks,
+            warm_up="<results>/{section}/{model}/seed-{seed}/warm_up",
         output:
-            **validation_gradients(),
-            **named_losses(),
+            **named("validation", validation_gradients("{section}", "{model}")),
+            **named("losses", validation_losses("{section}", "{model}")),
         log:
-            "<logs>/collect_validation_gradients/seed-{seed}.log",
+            "<logs>/collect_validation_gradients/{section}/{model}/seed-{seed}.log",
         benchmark:
-            "<costs>/collect_validation_gradients/seed-{seed}.jsonl"
+            "<costs>/collect_validation_gradients/{section}/{model}/seed-{seed}.jsonl"
         conda:
             branch(
-                gpus(config["gradients"]["model"]),
-                then="../envs/gpu/models.yaml",
-                otherwise="../envs/models.yaml",
+                gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml"
             )
-        threads: model_threads(config["gradients"]["model"])
+        threads: model_threads
         resources:
-            mem_mb=model_memory(24000, config["gradients"]["model"]),
+            mem_mb=model_memory(24000),
             runtime=growing(480),
-            gpu=asked_gpus(config["gradients"]["model"]),
+            gpu=asked_gpus,
             on_gpus=ON_GPUS,
             on_refused=config["on_refused"],
-            workers=workers(config["gradients"]["model"]),
+            workers=workers,
         params:
             run=header_run(),
             names=VALIDATED,
             images=validation_images(),
             max_pixels=config["pool"]["max_pixels"],
-            keep_norms=keep_norms(),
+            keep_norms=keep_norms,
             vectors=vector_flags,
-            model=model_flags(config["gradients"]["model"]),
+            model=model_flags,
         shell:
             "{resources.on_gpus} {resources.gpu} "
             "python {input.code[0]:q} --run {params.run:q} --names {params.names:q}"
@@ -155,7 +153,7 @@ if config.get("gradients") and VALIDATED:
             " --max-pixels {params.max_pixels} --warm-up {input.warm_up:q} {params.vectors}"
             " --precondition none"
             " --keep-norms {params.keep_norms:q} {params.model} --workers {resources.workers}"
-            f" --losses {outputs_named(named_losses())} --out {outputs_named(validation_gradients())}"
+            f" --losses {outputs_named('losses')} --out {outputs_named('validation')}"
             " 2> {log:q}"
 
 
@@ -165,10 +163,10 @@ if VALIDATED and within_span():
         """Find the span of all validation gradients, in which the pool's are stored."""
         input:
             code=code("find_span.py"),
-            validation=list(validation_gradients().values()),
+            validation=validation_gradients("gradients"),
         output:
-            basis=f"<results>/gradients/{gradients_model()}/seed-{{seed}}/span/basis.safetensors",
-            validation=compared_validation(),
+            basis=f"<results>/gradients/{model_of('gradients')}/seed-{{seed}}/span/basis.safetensors",
+            validation=compared_validation("gradients"),
         log:
             "<logs>/find_span/seed-{seed}.log",
         benchmark:

@@ -12,8 +12,8 @@ if config.get("gradients") and VALIDATED:
         """Compute the mean inner product of projected gradients for each task; for a group, the maximum."""
         input:
             code=code("compute_influence.py"),
-            pool=pool_gradients(),
-            validation=compared_validation(),
+            pool=pool_gradients("gradients"),
+            validation=compared_validation("gradients"),
         output:
             influence=collect(
                 "<results>/influence/seed-{seed}/{task}.parquet",

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 STAGES = (  # folders and files of a run, left to right
-    *("raw", "models", "pool", "tasks", "features", "gradients", "influence", "votes"),
+    *("raw", "models", "pool", "tasks", "features", "gradients", "proxy", "influence", "votes"),
     *("clusters", "concepts", "neighbours", "duplicates.parquet", "scores", "subsets", "exports"),
     *("checkpoints", "benchmarks", "tables", "figures"),
 )

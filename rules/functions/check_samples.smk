@@ -45,9 +45,10 @@ def left_out_tasks(wildcards_or_name):
 
 
 def parts_of_model(wildcards):
-    """Return (task, split) of the samples that a model is given: for gradients, and to answer."""
+    """Return (task, split) of the samples that a model is given: to compare with, and to answer."""
     name, parts = wildcards.model, []
-    if name in ((config.get("gradients") or {}).get("model"), represented()[0]):
+    compared = (model_of("gradients"), model_of("proxy"), represented()[0])
+    if name in compared:
         parts += [(task, "validation") for task in VALIDATED]
     if any(run["model"] == name for run in RUNS):
         parts += [(task, "test") for task in TESTED]

@@ -28,7 +28,9 @@ PROBLEMS = []  # lines that say what is wrong
 NEEDS_VALIDATION = (
     set()
 )  # methods that read validation gradients, or other features of validation
-WITHOUT_GRADIENTS = set()  # those of them that need no gradients
+WITHOUT_GRADIENTS = (
+    {}
+)  # those of them that need no gradients: section that fixes their seed
 UNDECLARED = []  # methods whose rule files have not been read yet
 
 
@@ -117,7 +119,7 @@ def named_tasks():
 
 def check_declared():
     """Check what the methods' declarations say that the config has to have."""
-    checked(check_references, config, NEEDS_VALIDATION, WITHOUT_GRADIENTS)
+    checked(check_references, config, NEEDS_VALIDATION, set(WITHOUT_GRADIENTS))
     if not config["cached"]:
         checked(check_models, config)
 

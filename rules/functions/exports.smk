@@ -21,9 +21,12 @@ def card_code(wildcards):
 def card_sections(wildcards):
     """Return the sections of the config that a method's choice depends on, beside its own."""
     jobs = jobs_of_subset("{method}/{budget}_seed-{seed}".format(**wildcards))
-    rules = {rule for rule, *_ in jobs}
-    sections = {"gradients": "collect_gradients", "gate": "gate_samples"}
-    return [section for section, rule in sections.items() if rule in rules]
+    made = {cost for rule, cost in jobs if rule in ("warm_up", "gate_samples")}
+    sections = {"gradients": "warm_up/gradients/", "proxy": "warm_up/proxy/"}
+    sections["gate"] = "gate_samples/"
+    return [
+        s for s, start in sections.items() if any(c.startswith(start) for c in made)
+    ]
 
 
 def export_code(wildcards):

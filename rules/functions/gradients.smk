@@ -1,7 +1,18 @@
-"""Gradients, gate, influence and votes: flags of the projection, outputs by task, what ICONS reads.
+"""Warmed-up models, gate, influence and votes: flags of jobs, outputs by task, what ICONS reads.
 
-Functions only.
+Functions only. Those that take a section mean the warmed-up model of `gradients` or of `proxy`.
 """
+
+from vlselect.config import selection_seeds
+
+WARMED_UP = [
+    name
+    for name in selection_seeds.WARMED_UP
+    if config.get(name) and name not in config["given"]
+]
+PROXY = (
+    "proxy" if config.get("proxy") else "gradients"
+)  # what gate and clean_shares go by
 
 BY_VALIDATION_SAMPLES = (
     "round_robin",
@@ -9,20 +20,64 @@ BY_VALIDATION_SAMPLES = (
 )  # aggregators that read gradients themselves
 
 
-def gradients_model():
-    """Return the model whose gradients are taken; None where the config has none, which is refused."""
-    return (config.get("gradients") or {}).get("model")
+def model_of(section):
+    """Return the model that is warmed up; None where the config has none, which is refused."""
+    return (config.get(section) or {}).get("model")
+
+
+def warm_up_finetuning(wildcards):
+    """Return the settings of the finetuning that a warm-up is."""
+    return config[wildcards.section]["warm_up"]["finetune"]
+
+
+def of_warm_up(key):
+    """Return a resource of the warm-up: one of these settings."""
+
+    def resource(wildcards):
+        return warm_up_finetuning(wildcards)[key]
+
+    return resource
+
+
+def warm_up_fraction(wildcards):
+    """Return the share of the pool that a model is warmed up on."""
+    return config[wildcards.section]["warm_up"]["fraction"]
+
+
+def warm_up_threads(wildcards):
+    """Return the threads of the warm-up."""
+    return training_threads(warm_up_finetuning(wildcards))
+
+
+def warm_up_memory(wildcards, attempt):
+    """Return the memory of the warm-up."""
+    processes = warm_up_finetuning(wildcards)["processes"]
+    return model_memory(24000, processes=processes)(wildcards, attempt)
 
 
 def warm_up_gpus(wildcards):
     """Return the GPUs of the warm-up: one for each process."""
-    return asked_for_all(wildcards, config["gradients"]["warm_up"]["finetune"])
+    return asked_for_all(wildcards, warm_up_finetuning(wildcards))
 
 
-def moments_flag():
+def warm_up_launcher(wildcards):
+    """Return the program that starts the warm-up."""
+    return launcher(warm_up_finetuning(wildcards))
+
+
+def warm_up_settings(wildcards):
+    """Return the settings that the warmed-up model depends on."""
+    return training_settings(warm_up_finetuning(wildcards))
+
+
+def precondition(wildcards):
+    """Return what the pool's gradients are divided by; a proxy's vectors by nothing."""
+    return config[wildcards.section].get("precondition", "none")
+
+
+def moments_flag(wildcards):
     """Return the flag with which the warm-up saves its optimiser's second moments, if they are used."""
-    adam = config["gradients"]["precondition"] == "adam"
-    return "--second-moments" if adam else ""
+    return "--second-moments" if precondition(wildcards) == "adam" else ""
 
 
 def vector_flags(wildcards):
@@ -30,7 +85,7 @@ def vector_flags(wildcards):
 
     Those of a projection are LoRA gradients'; its seed is the warm-up's where the config fixes none.
     """
-    kind = config["gradients"]["representation"]
+    kind = config[wildcards.section]["representation"]
     flags = ["--representation", kind]
     if kind == "hidden":
         flags += ["--positions", config["features"]["hidden"]["positions"]]
@@ -50,53 +105,59 @@ def validation_images():
     return [data_files.task_images(config, name, "validation") for name in VALIDATED]
 
 
-def validation_gradients():
-    """Return the outputs for each task's validation set, named: Snakemake's cache needs names."""
-    path = "<results>/gradients/{model}/seed-{seed}/{task}/shard-1-of-1.safetensors"
-    model = gradients_model()
-    paths = expand(path, model=model, task=VALIDATED, allow_missing=True)
-    return {f"validation_{i}": path for i, path in enumerate(paths)}
+def files_of(section, name, model=None, **values):
+    """Return the paths of a warmed-up model's files; {seed} is left in them."""
+    path = f"<results>/{section}/{{model}}/seed-{{seed}}/{name}"
+    return expand(path, model=model or model_of(section), allow_missing=True, **values)
 
 
-def named_losses():
-    """Return `validation_losses`, named likewise."""
-    return {f"losses_{i}": path for i, path in enumerate(validation_losses())}
+def validation_gradients(section, model=None):
+    """Return the vectors of each task's validation set, {seed} left in them."""
+    return files_of(section, "{task}/shard-1-of-1.safetensors", model, task=VALIDATED)
 
 
-def validation_losses():
+def validation_losses(section, model=None):
     """Return the losses of each task's validation set, {seed} left in them."""
-    path = "<results>/gradients/{model}/seed-{seed}/losses_of/{task}/shard-1-of-1.safetensors"
-    return expand(path, model=gradients_model(), task=VALIDATED, allow_missing=True)
+    name = "losses_of/{task}/shard-1-of-1.safetensors"
+    return files_of(section, name, model, task=VALIDATED)
 
 
-def outputs_named(names):
-    """Return the words of a command that stand for outputs with these names."""
-    return " ".join(f"{{output.{name}:q}}" for name in names)
+def named(name, paths):
+    """Return outputs by a name and their number: Snakemake's cache needs names."""
+    return {f"{name}_{i}": path for i, path in enumerate(paths)}
 
 
-def within_span():
-    """Return whether the pool's gradients are stored by their coordinates in a span."""
-    gradients = config.get("gradients") or {}
-    return gradients.get("store") == "influence"
+def outputs_named(name):
+    """Return the words of a command that stand for the outputs of each validation set."""
+    return " ".join(f"{{output.{name}_{i}:q}}" for i in range(len(VALIDATED)))
 
 
-def span_basis():
-    """Return the basis that the pool's gradients are stored in, {model} and {seed} left in it."""
-    path = "<results>/gradients/{model}/seed-{seed}/span/basis.safetensors"
-    return [path] if within_span() else []
+def within_span(section="gradients"):
+    """Return whether the pool's vectors are stored by their coordinates in a span."""
+    return (config.get(section) or {}).get("store") == "influence"
 
 
-def compared_validation():
-    """Return what the pool's gradients are compared with: each task's, or their coordinates."""
-    if not within_span():
-        return list(validation_gradients().values())
-    path = "<results>/gradients/{model}/seed-{seed}/span/{task}.safetensors"
-    return expand(path, model=gradients_model(), task=VALIDATED, allow_missing=True)
+def span_basis(wildcards):
+    """Return the basis that the pool's gradients are stored in."""
+    path = "<results>/{section}/{model}/seed-{seed}/span/basis.safetensors"
+    return [path] if within_span(wildcards.section) else []
 
 
-def keep_norms():
+def span_flag(wildcards):
+    """Return the flag of that basis."""
+    return "--span" if within_span(wildcards.section) else ""
+
+
+def compared_validation(section):
+    """Return what the pool's vectors are compared with: each task's, or their coordinates."""
+    if not within_span(section):
+        return validation_gradients(section)
+    return files_of(section, "span/{task}.safetensors", task=VALIDATED)
+
+
+def keep_norms(wildcards):
     """Return the subtasks whose validation gradients the config does not have normalised."""
-    if config["gradients"]["normalise_subtasks"]:
+    if config[wildcards.section].get("normalise_subtasks", True):
         return []
     return [name for name in VALIDATED if config["tasks"][name].get("group")]
 
@@ -147,27 +208,25 @@ def chosen_influence(method):
     return [] if chooser(method) in others else influence_paths(VOTERS)
 
 
-def pool_gradients():
-    """Return the shards of the pool's gradients, {seed} left in them."""
-    path = (
-        "<results>/gradients/{model}/seed-{seed}/pool/shard-{scatteritem}.safetensors"
-    )
-    return gather.pool(path, model=gradients_model(), allow_missing=True)
+def pool_gradients(section):
+    """Return the shards of the pool's vectors, {seed} left in them."""
+    paths = files_of(section, "pool/shard-{scatteritem}.safetensors")
+    return gather.pool(*paths, allow_missing=True)
 
 
-def pool_losses():
+def pool_losses(section):
     """Return the shards of the pool's losses under the same model, {seed} left in them."""
-    path = (
-        "<results>/gradients/{model}/seed-{seed}/losses/shard-{scatteritem}.safetensors"
-    )
-    return gather.pool(path, model=gradients_model(), allow_missing=True)
+    paths = files_of(section, "losses/shard-{scatteritem}.safetensors")
+    return gather.pool(*paths, allow_missing=True)
 
 
 def chosen_gradients(method):
     """Return the shards that represent the pool's samples where single validation samples choose."""
     if chooser(method) not in BY_VALIDATION_SAMPLES:
         return []
-    return pool_vectors() if method in WITHOUT_GRADIENTS else pool_gradients()
+    return (
+        pool_vectors() if method in WITHOUT_GRADIENTS else pool_gradients("gradients")
+    )
 
 
 def chosen_validation(method):
@@ -176,7 +235,7 @@ def chosen_validation(method):
         return []
     compared = method in WITHOUT_GRADIENTS
     if not compared:
-        return compared_validation()
+        return compared_validation("gradients")
     return [*validation_vectors(*represented()).values()]
 
 

@@ -1,7 +1,7 @@
 """Methods: their parameters and signals as flags, their seeds of selection.
 
 Functions only. What a method chooses by is made with the seed of the run, or with the one that the
-config fixes in a section: `gradients`, or the method's own (vlselect/config/selection_seeds.py).
+config fixes in a section: `gradients`, `proxy`, or the method's own (vlselect/config/selection_seeds.py).
 """
 
 from vlselect.config.selection_seeds import GRADIENTS, selection_seed, selection_seeds
@@ -63,7 +63,8 @@ def of_run(section, paths):
 
 def section_of(method):
     """Return the section whose seed moves what a method chooses by."""
-    return GRADIENTS if method in NEEDS_VALIDATION - WITHOUT_GRADIENTS else method
+    by_gradients = method in NEEDS_VALIDATION
+    return WITHOUT_GRADIENTS.get(method, GRADIENTS if by_gradients else method)
 
 
 def seeds_of(method):

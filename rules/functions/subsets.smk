@@ -117,7 +117,7 @@ def limit_parts(wildcards):
     settings = config["constraints"]
     yield from ((flag, [path]) for flag, path in id_files())
     if config.get("gate"):
-        gate = of_run("gradients", "<results>/gate/seed-{seed}.parquet")
+        gate = of_run(PROXY, "<results>/gate/seed-{seed}.parquet")
         yield "--gate", gate(wildcards)
     if settings["duplicates"] is not None:
         compared = settings["duplicates"]["model"] is not None

@@ -1,7 +1,7 @@
 """Our own: random samples of each task that are likely to be right, more of tasks that are badly learnt.
 
-Reads pool/samples.parquet and gradients/<model>/seed-<s>/{losses,pool,<task>,losses_of/<task>}/; the seed is
-the run's, or the one that gradients.warm_up.seed fixes.
+Reads pool/samples.parquet and {losses,pool,<task>,losses_of/<task>}/ of proxy/<model>/seed-<s>/ or, in a config
+without that section, of gradients/<model>/seed-<s>/; the seed is the run's, or the one that warm_up.seed fixes there.
 Writes subsets/clean_shares/<budget>_seed-<s>.{json,parquet}.
 """
 
@@ -25,16 +25,19 @@ declare_method(
     needs_validation=True,
 )
 
+if PROXY == "proxy":
+    WITHOUT_GRADIENTS["clean_shares"] = PROXY
+
 
 # Draw from what each task's validation samples find likely.
 use rule select_subset as select_clean_shares with:
     input:
         code=code("select_subset.py", "vlselect/methods/clean_shares.py"),
         samples="<results>/pool/samples.parquet",
-        losses=of_run("gradients", pool_losses()),
-        gradients=of_run("gradients", pool_gradients()),
-        validation=of_run("gradients", compared_validation()),
-        validation_losses=of_run("gradients", validation_losses()),
+        losses=of_run(PROXY, pool_losses(PROXY)),
+        gradients=of_run(PROXY, pool_gradients(PROXY)),
+        validation=of_run(PROXY, compared_validation(PROXY)),
+        validation_losses=of_run(PROXY, validation_losses(PROXY)),
         limits=limit_files,
     wildcard_constraints:
         method="clean_shares",

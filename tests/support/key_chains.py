@@ -222,6 +222,16 @@ RUNS = [
     ("check_tasks list_refused", "gradients.model"),
     ("check_tasks finetune_model plot_score_distribution", "experiments.small.models"),
 ]
+WARMING_UP = [
+    ("", below("proxy.warm_up.finetune", "cache_mb workers save_steps")),
+    ("warm_up", below("proxy.warm_up.finetune", FINETUNE + " processes")),
+]
+PROXIED = [
+    ("warm_up", "proxy.warm_up.fraction proxy.warm_up.seed"),
+    ("collect_gradients collect_validation_gradients", "proxy.representation"),
+    ("warm_up", "proxy.warm_up.finetune.adapter"),
+    ("check_tasks list_refused", "proxy.model"),
+]
 MIXTURE = [("prepare_pool", below("pool.sources.one", "records images source_key id_key"))]
 LMMS_EVAL = [
     (
@@ -260,6 +270,12 @@ TRAINED = SMALL | {
     "methods": {name: {} for name in ("random", "icons", "self_filter")},
     "experiments": {"main": {"methods": ["random", "icons", "self_filter"]}},
 }
+BY_PROXY = SMALL | {
+    "methods": {"random": {}, "clean_shares": {}},
+    "experiments": {"main": {"methods": ["random", "clean_shares"]}},
+    "gate": {},
+    "proxy": {"model": "target"},
+}
 TASK = {"validation": "data/validation.json", "test": "data/test.json", "images": "data/images"}
 ONE = {"records": "data/pool.json", "images": "data/images", "source_key": "task"}
 MADE = "results/base"
@@ -268,6 +284,8 @@ CHAINS = {  # changes, sections of the base that they are made on, targets
     "training": (TRAINING, TRAINED, ("all",)),
     "choice": (CHOICE, {"tasks": SMALL["tasks"], "gate": {}}, ("subsets",)),
     "runs": (RUNS, SMALL, ALL),
+    "warming up": (WARMING_UP, BY_PROXY, ("subsets",)),
+    "proxied": (PROXIED, BY_PROXY, ("subsets",)),
     "mixture": (
         MIXTURE,
         SMALL | {"pool": {"sources": {"one": ONE}}, "tasks": {"alpha": TASK}},
@@ -356,6 +374,8 @@ VALUES = {  # where the schema does not say what another value could be
     "experiments.small.methods": ["random", "icons"],
     "experiments.small.models": ["reference"],
     "gradients.model": "reference",
+    "proxy.model": "reference",
+    "proxy.warm_up.seed": 5,
     "gradients.warm_up.seed": 5,  # no run's own, which the gate of `small` is made with
     "gradients.projection.seed": 7,
     "pool.sources.one.records": "data/more.json",
@@ -373,7 +393,10 @@ VALUES = {  # where the schema does not say what another value could be
     "token_model": "reference",
     **{
         f"{section}.{key}": value
-        for section in ("finetune", "gradients.warm_up.finetune", "methods.self_filter.finetune")
+        for section in (
+            *("finetune", "gradients.warm_up.finetune", "proxy.warm_up.finetune"),
+            "methods.self_filter.finetune",
+        )
         for key, value in {
             "target_modules": ["q_proj"],
             "train_modules": ["projector"],

@@ -111,7 +111,7 @@ def test_models_and_proxies_are_charged_to_those_that_use_them(plain):
         found = rules_and_models(selections, method)
         assert [n for n in found if n.startswith("extract_")] == [f"extract_features/{model}"]
     assert "extract_attention/target" in rules_and_models(selections, "scalselect")
-    assert any(n.startswith("warm_up/target") for n in rules_and_models(selections, "icons"))
+    assert "warm_up/gradients" in rules_and_models(selections, "icons")
     score_net = rules_and_models(selections, "self_filter")
     assert "extract_clip/clip" in score_net
     assert any(n.startswith("train_score_net/") for n in score_net)
@@ -121,10 +121,30 @@ def test_models_and_proxies_are_charged_to_those_that_use_them(plain):
 def test_what_constraints_and_gate_look_at_is_charged_to_who_keeps_them(limited):
     found = {"/".join(n.split("/")[:2]) for n in limited[1]["random/tokens-2000_seed-0"]}
     looked_at = {"extract_features/target", "find_near_duplicates/all"}
-    gated_by = {"warm_up/target", "collect_gradients/target"}
-    gated_by |= {"collect_validation_gradients/seed-0", "gate_samples/seed-0"}
+    gated_by = {"warm_up/gradients", "collect_gradients/gradients"}
+    gated_by |= {"collect_validation_gradients/gradients", "gate_samples/seed-0"}
     assert found == {"select_random/{subset}"} | looked_at | gated_by
     assert limited[1]["full/ratio-1.0_seed-0"] == ["select_full/{subset}"]
+
+
+def test_a_proxy_is_charged_to_what_goes_by_it_and_gradients_are_not(tmp_path):
+    """Of its own model; and a fixed seed gives all runs one warm-up."""
+    config = every_method(proxy={"model": "reference", "warm_up": {"seed": 3}}, seeds=[0, 1])
+    methods = {name: config["methods"][name] for name in ("random", "icons", "clean_shares")}
+    config |= {"methods": methods, "experiments": {"main": {"methods": [*methods]}}}
+    _, selections = planned(tmp_path, config)
+    passes = ("warm_up", "collect_gradients", "collect_validation_gradients")
+    for seed in (0, 1):
+        found = {method: selections[f"{method}/ratio-0.2_seed-{seed}"] for method in methods}
+        assert found["random"] == ["select_random/{subset}"]
+        for name in passes:
+            own = [n for n in found["icons"] if n.startswith(f"{name}/")]
+            assert own and all(f"/gradients/target/seed-{seed}" in n for n in own)
+            own = [n for n in found["clean_shares"] if n.startswith(f"{name}/")]
+            assert own and all("/proxy/reference/seed-3" in n for n in own)
+    _, selections = planned(tmp_path, config | {"gate": {}})
+    behind = selections["random/ratio-0.2_seed-1"]
+    assert {n.split("/")[1] for n in behind if n.split("/")[0] in passes} == {"proxy"}
 
 
 def test_what_is_given_has_a_cost_that_is_not_known(tmp_path):

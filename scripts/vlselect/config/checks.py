@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import jsonschema
 
 from vlselect.config.budgets import counts_tokens
+from vlselect.config.selection_seeds import WARMED_UP
 from vlselect.core import registry
 from vlselect.core.errors import InputError
 
@@ -149,10 +150,11 @@ def _dangling(config: Mapping) -> Iterator[str]:
         for key in ("model", "clip"):
             if (parameters or {}).get(key) not in (None, *models):
                 yield f"methods.{name}.{key}: no model {parameters[key]!r} in `models`"
-    if "gradients" in config and config["gradients"]["model"] not in models:
-        yield f"gradients.model: no model {config['gradients']['model']!r} in `models`"
-    if "gate" in config and "gradients" not in config:
-        yield "gate: needs the section `gradients`, by whose warmed-up model the losses are"
+    for section in WARMED_UP:
+        if section in config and config[section]["model"] not in models:
+            yield f"{section}.model: no model {config[section]['model']!r} in `models`"
+    if "gate" in config and not {*WARMED_UP} & {*config}:
+        yield "gate: needs the section `proxy` or `gradients`, by whose warmed-up model losses are"
     for name, experiment in config["experiments"].items():
         for key, known in (("methods", methods), ("models", models)):
             for item in experiment[key]:

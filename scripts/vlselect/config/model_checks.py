@@ -9,6 +9,7 @@ from pathlib import Path
 from vlselect.config import trial
 from vlselect.config.checks import ConfigError
 from vlselect.config.finetune_settings import Settings
+from vlselect.config.selection_seeds import WARMED_UP
 from vlselect.core.errors import InputError
 
 
@@ -103,13 +104,9 @@ def _sections(config: Mapping) -> Iterator[tuple[str, Mapping, list[str]]]:
     """Yield every section of finetuning settings, with the models that it trains."""
     trained = {name for entry in config["experiments"].values() for name in entry["models"]}
     yield "finetune", config["finetune"], sorted(trained)
-    if "gradients" in config:
-        gradients = config["gradients"]
-        yield (
-            "gradients.warm_up.finetune",
-            gradients["warm_up"]["finetune"],
-            [gradients["model"]],
-        )
+    for section in (name for name in WARMED_UP if name in config):
+        warmed = config[section]
+        yield f"{section}.warm_up.finetune", warmed["warm_up"]["finetune"], [warmed["model"]]
     for name, parameters in config["methods"].items():
         if "finetune" in parameters:
             yield f"methods.{name}.finetune", parameters["finetune"], [parameters["model"]]

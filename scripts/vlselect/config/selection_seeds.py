@@ -6,6 +6,7 @@ Imported by the workflow: standard library only.
 from collections.abc import Iterable, Mapping
 
 GRADIENTS = "gradients"  # the section whose warm-up all gradients, influences and votes begin with
+WARMED_UP = (GRADIENTS, "proxy")  # sections with a warm-up, whose seed counts
 
 
 def selection_seed(config: Mapping, section: str, seed: int) -> int:
@@ -16,7 +17,7 @@ def selection_seed(config: Mapping, section: str, seed: int) -> int:
     config : mapping
         With all defaults.
     section : str
-        "gradients", or the name of a method.
+        "gradients", "proxy", or the name of a method.
     seed : int
         Of the run.
 
@@ -26,8 +27,8 @@ def selection_seed(config: Mapping, section: str, seed: int) -> int:
         The section's own seed; `seed` where that is null; 0 where nothing in it is random: the
         method has no such key, or searches neighbours among all pairs.
     """
-    if section == GRADIENTS:
-        settings = config.get(GRADIENTS, {}).get("warm_up", {})
+    if section in WARMED_UP:
+        settings = config.get(section, {}).get("warm_up", {})
     else:
         settings = config["methods"][section] or {}
     own = settings.get("seed", 0)

@@ -5,8 +5,9 @@ from pathlib import PurePosixPath
 
 DATA_STAGES = (
     *("pool", "tasks", "features"),
-    *("gradients", "gate", "influence", "votes", "clusters"),
+    *("gradients", "proxy", "gate", "influence", "votes", "clusters"),
 )
+MADE_BY = {"proxy": "gradients"}  # rule files with another name than their stage
 # Prepared alike for all methods.
 UNCHARGED = ("digits", "make_task", "pool", "tasks", "check_samples")
 
@@ -17,11 +18,12 @@ def rule_files(config: Mapping) -> list[str]:
     A stage that the config says is given has none, so that nothing can make its files anew.
     """
     built = any("build" in task for task in config["tasks"].values())
+    made = (stage for stage in DATA_STAGES if stage not in config["given"])
     return [
         *(["digits"] if "digits" in config else []),
         *(["make_task"] if built else []),
         "check_samples",
-        *(stage for stage in DATA_STAGES if stage not in config["given"]),
+        *dict.fromkeys(MADE_BY.get(stage, stage) for stage in made),
         *(["contamination"] if counts_contamination(config) and not screens_pool(config) else []),
         "subsets",
         *(f"methods/{method}" for method in config["methods"]),

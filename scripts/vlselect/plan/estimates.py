@@ -14,7 +14,7 @@ from vlselect.plan.arithmetic import Sample, Shape
 from vlselect.plan.extrapolation import Estimate
 from vlselect.plan.jobs import Job
 
-MODEL = re.compile(r"results/[^/]+/(?:features|gradients|checkpoints|benchmarks)/([^/]+)/")
+MODEL = re.compile(r"results/[^/]+/(?:features|gradients|proxy|checkpoints|benchmarks)/([^/]+)/")
 BUDGET = re.compile(r"/(ratio|samples|tokens)-([\d.]+)_seed-")
 FILLED = 0.8  # of a card by batch_tokens: auto (models.batching)
 LAYERS = 5  # of a decoder whose activations are stored (models.layers)
@@ -130,14 +130,23 @@ def _pass(job: Job, times: int, setting: Setting) -> Estimate:
     return Estimate(setting.seconds(operations), held, n * width)
 
 
+def _section(job: Job, setting: Setting) -> Mapping:
+    """Return the section of the config whose warmed-up model a job is of."""
+    return setting.config["proxy" if "/proxy/" in job.output[0] else "gradients"]
+
+
 def _gradients(job: Job, setting: Setting) -> Estimate:
-    """Per-sample gradients of a shard, or of all validation sets, projected and stored."""
-    model, section = model_of(job, setting), setting.config["gradients"]
+    """Vectors of a shard, or of all validation sets: projected gradients, or from a forward pass."""
+    model, section = model_of(job, setting), _section(job, setting)
     shape, sample = setting.shapes[model]
-    rank, dim = section["warm_up"]["finetune"]["rank"], section["projection"]["dim"]
     pool = any("/pool/shard-" in path for path in job.output)
     n = setting.n * job.size(1, 1) if pool else _validation(setting)
     tokens, extra = setting.tokens_of_batch(model), 0
+    if section["representation"] != "lora":
+        held = setting.held(model, arithmetic.held_by_pass(shape, tokens))
+        seconds = setting.seconds(n * arithmetic.forward(shape, sample))
+        return Estimate(seconds, held, n * 2 * shape.hidden)
+    rank, dim = section["warm_up"]["finetune"]["rank"], section["projection"]["dim"]
     operations = arithmetic.gradients(shape, rank, sample)
     if section["projection"]["type"] in ("rademacher", "normal"):
         operations += 2 * rank * shape.lora * dim
@@ -167,7 +176,7 @@ def _training(settings: Mapping, model: str, n: float, setting: Setting) -> Esti
 
 
 def _warm_up(job: Job, setting: Setting) -> Estimate:
-    section = setting.config["gradients"]["warm_up"]
+    section = _section(job, setting)["warm_up"]
     n = section["fraction"] * setting.n
     return _training(section["finetune"], model_of(job, setting), n, setting)
 

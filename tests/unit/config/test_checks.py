@@ -222,7 +222,12 @@ def test_a_gate_needs_the_model_of_the_gradients():
     assert config["gate"] == {"share": 0.2} and "gate" not in GOOD
     check_references(config, {"icons"})
     del config["gradients"]
-    with pytest.raises(ConfigError, match=r"^gate: needs the section `gradients`"):
+    with pytest.raises(ConfigError, match=r"^gate: needs the section `proxy` or `gradients`"):
+        check_references(config)
+    config["proxy"] = {"model": "target"}
+    check_references(config)
+    config["proxy"]["model"] = "x"
+    with pytest.raises(ConfigError, match=r"^proxy\.model: no model 'x' in `models`"):
         check_references(config)
 
 

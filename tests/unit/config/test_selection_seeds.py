@@ -33,9 +33,11 @@ def test_the_run_moves_what_the_config_does_not_fix(section, expected):
     assert [selection_seed(CONFIG, section, seed) for seed in (4, "7")] == expected
 
 
-def test_a_fixed_warm_up_holds_for_all_runs():
-    config = CONFIG | {"gradients": {"warm_up": {"seed": 0}}}
-    assert selection_seed(config, "gradients", 5) == 0
+@pytest.mark.parametrize("section", ["gradients", "proxy"])
+def test_a_fixed_warm_up_holds_for_all_runs(section):
+    config = CONFIG | {section: {"warm_up": {"seed": 0}}}
+    found = {name: selection_seed(config, name, 5) for name in ("gradients", section)}
+    assert found.pop(section) == 0 and not {0} & {*found.values()}
 
 
 def test_a_search_among_all_pairs_draws_nothing():

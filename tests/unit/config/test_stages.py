@@ -3,7 +3,7 @@
 import pytest
 from running import ROOT
 
-from vlselect.config.stages import DATA_STAGES, UNCHARGED, rule_files, stage_of
+from vlselect.config.stages import DATA_STAGES, MADE_BY, UNCHARGED, rule_files, stage_of
 
 PLAIN = {"tasks": {"a": {}}, "methods": {"random": {}}, "given": [], "evaluation": {}}
 PLAIN |= {"on_contamination": "warn"}
@@ -11,7 +11,8 @@ PLAIN |= {"on_contamination": "warn"}
 
 def test_rule_files_go_from_left_to_right():
     files = rule_files(PLAIN)
-    assert [name for name in files if name in DATA_STAGES] == list(DATA_STAGES)
+    made = [name for name in DATA_STAGES if name not in MADE_BY]
+    assert [name for name in files if name in DATA_STAGES] == made
     assert files.index("clusters") < files.index("methods/random") < files.index("tables")
     whole = PLAIN | {"digits": {}, "evaluation": {"lmms_eval": {}}, "tasks": {"a": {"build": {}}}}
     more = rule_files(whole)
@@ -24,6 +25,12 @@ def test_rule_files_go_from_left_to_right():
 def test_a_given_stage_has_no_rules():
     files = rule_files(PLAIN | {"given": ["pool", "features"]})
     assert not {"pool", "features"} & set(files) and "gradients" in files
+
+
+def test_rules_of_two_stages_are_needed_until_both_are_given():
+    for given in (["gradients"], ["proxy"]):
+        assert rule_files(PLAIN | {"given": given}).count("gradients") == 1
+    assert "gradients" not in rule_files(PLAIN | {"given": ["gradients", "proxy"]})
 
 
 def test_copies_are_counted_by_their_own_rule_or_kept_out_of_the_pool():

@@ -21,6 +21,7 @@ CONFIG = {
     "models": {"target": {"path": LLAVA, "batch_size": 16, "batch_tokens": None}},
     "finetune": FINETUNE,
     "gradients": {
+        "representation": "lora",
         "warm_up": {"fraction": 0.05, "finetune": FINETUNE},
         "projection": {"type": "shifted", "dim": 5120},
         "store": "projected",
@@ -77,6 +78,21 @@ def test_shards_sum_to_the_pool_and_gradients_have_their_bytes(setting):
     validation = [Job([], [f"{folder}/a/shard-1-of-1.safetensors"])]
     some = estimate("collect_validation_gradients", validation, setting)
     assert some.seconds == pytest.approx(found[1].seconds * (100 + 400) / 1000)
+
+
+def test_a_proxy_is_of_its_own_section_and_needs_forward_passes_alone(setting):
+    proxy = {"representation": "hidden", "warm_up": {"fraction": 1.0, "finetune": FINETUNE}}
+    own = replace(setting, config=CONFIG | {"proxy": proxy})
+    seconds = [
+        estimate("warm_up", [Job([], [f"results/r/{section}/target/seed-0/warm_up"])], own).seconds
+        for section in ("gradients", "proxy")
+    ]
+    assert seconds[1] == pytest.approx(seconds[0] / 0.05)
+    job = [Job([], ["results/r/proxy/target/seed-0/pool/shard-1-of-1.safetensors"])]
+    passed = estimate("collect_gradients", job, own)
+    features = [Job([], ["results/r/features/target/last_token/shard-1-of-1.safetensors"])]
+    assert passed.seconds == estimate("extract_features", features, own).seconds
+    assert passed.disk == 1000 * 2 * setting.shapes["target"][0].hidden
 
 
 def test_automatic_batches_stay_within_the_card_and_dense_projections_hold_more(setting):
