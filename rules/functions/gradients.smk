@@ -85,10 +85,12 @@ def vector_flags(wildcards):
 
     Those of a projection are LoRA gradients'; its seed is the warm-up's where the config fixes none.
     """
-    kind = config[wildcards.section]["representation"]
+    section = config[wildcards.section]
+    kind = section["representation"]
     flags = ["--representation", kind]
     if kind == "hidden":
-        flags += ["--positions", config["features"]["hidden"]["positions"]]
+        shared = config["features"]["hidden"]
+        flags += ["--positions", section.get("positions", shared["positions"])]
     if kind != "lora":
         return shlex.join(flags)
     projection = config["gradients"]["projection"]

@@ -36,7 +36,7 @@ def test_llava_records_with_a_task(folder, capsys):
     assert "image_count_mismatch: 1" in said and "3 sources by 'task'" in said
     assert config["pool"]["source_key"] == "task"
     planned = jobs(succeeded(snakemake(folder, folder / "my.yaml", "-n")))
-    assert {"prepare_pool", "select_targeted", "select_coincide", "finetune_model"} <= planned
+    assert {"prepare_pool", "select_clean_shares", "select_coincide", "finetune_model"} <= planned
     with pytest.raises(InputError, match="is there already"):
         run("--records", "data/mixture.json", "--images", "data/images")
 

@@ -228,7 +228,7 @@ WARMING_UP = [
 ]
 PROXIED = [
     ("warm_up", "proxy.warm_up.fraction proxy.warm_up.seed"),
-    ("collect_gradients collect_validation_gradients", "proxy.representation"),
+    ("collect_gradients collect_validation_gradients", "proxy.positions proxy.representation"),
     ("warm_up", "proxy.warm_up.finetune.adapter"),
     ("check_tasks list_refused", "proxy.model"),
 ]

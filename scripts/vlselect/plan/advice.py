@@ -25,7 +25,6 @@ STEP = 0.05  # shares of a gate are multiples of it
 DEAR = 50  # percent of the cost of finetuning on the whole pool
 LONG = 24  # hours
 ENOUGH = 20  # validation samples of a task, to compare losses with
-PROXY = "warm_up: {fraction: 1.0, finetune: {epochs: 1}}"
 WITHOUT_MODEL = ("full", "random", "mcl")  # of the methods that it may name
 
 
@@ -96,8 +95,7 @@ def advise(given: Evidence) -> Advice:
     method = _affordable(given, _measured(given, method, advice), advice)
     if method.startswith("clean_shares"):  # which has a gate of its own
         advice.more[:] = [line for line in advice.more if not line.startswith("gate:")]
-        if not any(line.startswith("gradients:") for line in advice.more):
-            advice.more.append(f"gradients: {{{PROXY}}}")
+        advice.more.append(_proxy(given))
     if not method:
         raise InputError("neither its pool nor its tables say which method fits")
     if given.model == Evidence.model and method.partition(":")[0] not in WITHOUT_MODEL:
@@ -127,10 +125,15 @@ def _repeats(given: Evidence, advice: Advice) -> list[str]:
     return []
 
 
+def _proxy(given: Evidence) -> str:
+    """Return the line of a model that sees the whole pool once, as the defaults have it."""
+    return f"proxy: {{model: {given.model}}}"
+
+
 def _gate(given: Evidence, advice: Advice) -> list[str]:
     """Return the line of the gate if the losses say that there are wrong answers."""
     if given.gate is None or given.pool is None:
-        line = f"gate: {{share: 0.2}}, gradients: {{{PROXY}}}"
+        line = f"gate: {{share: 0.2}}, {_proxy(given)}"
         advice.gaps.append(Gap("how many answers are wrong", line))
         return []
     sources = given.pool["source"].to_numpy(object)
@@ -259,7 +262,7 @@ def _measured(given: Evidence, method: str, advice: Advice) -> str:
 
 def _affordable(given: Evidence, method: str, advice: Advice) -> str:
     """Leave out backward passes if gradients cost too much of what a subset saves."""
-    by_gradients = ("icons", "targeted", "clean_shares")
+    by_gradients = ("icons", "targeted")
     if (
         given.cost is None
         or given.trial
@@ -275,9 +278,6 @@ def _affordable(given: Evidence, method: str, advice: Advice) -> str:
         advice.facts.append(Fact(text, COST))
         return method
     advice.facts.append(Fact(f"{text}; hidden states need no backward pass", COST))
-    if method == "clean_shares: {}":
-        advice.more.append(f"gradients: {{representation: hidden, {PROXY}}}")
-        return method
     return "targeted: {representation: hidden}"
 
 

@@ -136,7 +136,7 @@ def _section(job: Job, setting: Setting) -> Mapping:
 
 
 def _gradients(job: Job, setting: Setting) -> Estimate:
-    """Vectors of a shard, or of all validation sets: projected gradients, or from a forward pass."""
+    """Vectors of a shard, or of all validation sets: by a backward or a forward pass."""
     model, section = model_of(job, setting), _section(job, setting)
     shape, sample = setting.shapes[model]
     pool = any("/pool/shard-" in path for path in job.output)

@@ -20,6 +20,7 @@ ID_KEYS = ("sample_id", "question_id", "uid", "idx", "index")
 MOST_SOURCES = 500  # values of a key that names sources
 LONG_NAME = 80  # characters; longer ones name nothing
 SHARD = 20_000  # samples
+BY_GRADIENTS, BY_PROXY = {"icons", "targeted"}, "clean_shares"  # methods
 
 
 @dataclass
@@ -119,7 +120,7 @@ def write_config(
     `command` is what the config was made with, for its first line.
     """
     guided = any(task.validation for task in tasks)
-    chosen = list(methods) or ["random", *(["targeted"] if guided else []), "coincide"]
+    chosen = list(methods) or ["random", *(["clean_shares"] if guided else []), "coincide"]
     lines = [f"# Made by `{command}`; every key: rules/schemas/config.schema.yaml"]
     lines += [f"run: {_text(run)} # results go to results/{run}/", "", "pool:"]
     lines += [f"  records: {_text(records)}"]
@@ -139,7 +140,8 @@ def write_config(
     own = f"{{path: {_text(model)}{at}{dtype}, batch_size: 16}}"
     lines += ["", "models:", f"  target: {own} # the one that is finetuned"]
     lines += [f"  reference: {own} # whose features are read; a smaller one makes that cheaper", ""]
-    lines += ["gradients: {model: target, projection: {type: shifted}}", ""] if guided else []
+    lines += ["gradients: {model: target}", ""] if BY_GRADIENTS & {*chosen} else []
+    lines += ["proxy: {model: reference} # sees the pool once", ""] if BY_PROXY in chosen else []
     lines += ["methods: # docs/choosing.md"]
     lines += [f"  {name}: {{}}" for name in chosen]
     budget = [f"ratios: [{ratio:g}] # of the pool"] if ratio else []

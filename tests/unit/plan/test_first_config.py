@@ -96,17 +96,22 @@ def test_the_config_holds_what_it_was_made_from():
     assert config["tasks"] == {"no": {"validation": "v.json", "test": "t.json", "metric": "gqa"}}
     assert config["models"]["target"]["revision"] == "1e5"
     assert config["models"]["target"]["dtype"] == "bfloat16"
-    assert config["ratios"] == [0.15] and config["gradients"]["model"] == "target"
-    assert [*config["methods"]] == ["random", "targeted", "coincide"]
-    assert config["experiments"] == {"main": {"methods": ["random", "targeted", "coincide"]}}
+    assert config["ratios"] == [0.15] and config["proxy"] == {"model": "reference"}
+    assert [*config["methods"]] == ["random", "clean_shares", "coincide"]
+    assert config["experiments"] == {"main": {"methods": ["random", "clean_shares", "coincide"]}}
 
 
 def test_without_tasks_and_images_there_is_less():
     config = made(look(), images=None, revision=None, half=False, methods=["el2n", "mcl"])
-    assert "tasks" not in config and "gradients" not in config and "images" not in config["pool"]
+    assert not {"tasks", "gradients", "proxy"} & {*config} and "images" not in config["pool"]
     assert config["methods"] == {"el2n": {}, "mcl": {}}
     own = {"path": "owner/name", "batch_size": 16}
     assert config["models"] == {"target": own, "reference": own}
+
+
+def test_methods_by_gradients_get_their_section():
+    config = made(look(), [Task("vqa", "v.json", None, "gqa")], methods=["icons"])
+    assert config["gradients"] == {"model": "target"} and "proxy" not in config
 
 
 def test_a_model_is_a_folder_or_a_hub_id_with_a_commit(tmp_path):
