@@ -4,6 +4,9 @@ A pool is a seed of the demo: other digits, scenes, questions, wrong answers, fi
 results/pools/<mixture>.csv, a row for each pool, method and budget, and prints each method's mean
 over pools and its difference from `random`, with 95 % intervals over pools (Student's t). A pool
 is a run of its own, results/pool-<mixture>-<seed>/, and not made again if it is there.
+
+A variant, a control, is a run on what that run made of a pool: its rows are added to those that are
+there, as <method>+<variant>.
 """
 
 import argparse
@@ -23,6 +26,7 @@ PARAMETERS = {
     "random": {},
     "coincide": {"model": "reference"},
     "targeted": {},
+    "icons": {},
     "clean_shares": {"within": 0.9, "power": 0.5},
 }
 SHARES = {  # of the pool's kinds, in the place of the reference's
@@ -31,6 +35,10 @@ SHARES = {  # of the pool's kinds, in the place of the reference's
     | {"arithmetic": 750, "captioning": 500, "comparison": 300, "reading": 300},
 }
 NOISE = {"clean": 0.0, "noisy": 0.3}  # of the tasks' questions get a wrong answer
+GIVEN = ("pool", "tasks", "features", "gradients")  # stages that a variant takes as they are
+AGGREGATORS = ("vote", "mean", "max", "mean_rank", "round_robin_tasks", "bids")
+VARIANTS = {"gate": {"gate": {"share": 0.2}}}
+VARIANTS |= {name: {"methods": {"icons": {"aggregator": name}}} for name in AGGREGATORS}
 METHODS = ("full", "random", "coincide", "clean_shares")
 # One proxy for all: all weights, one epoch of the whole pool, then a forward pass.
 PROXY = {"adapter": "none", "freeze": ["vision_tower"], "learning_rate": 1.0e-3, "epochs": 1}
@@ -46,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=PARAMETERS)
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--variant", choices=VARIANTS, help="a control on pools that are there")
     parser.add_argument("--cores", default="all")
     return parser
 
@@ -64,20 +73,52 @@ def write_config(arguments: argparse.Namespace, pool: int) -> Path:
     config["digits"]["mixture"] |= SHARES.get(arguments.mixture, {})
     config["digits"]["noise"] = NOISE.get(arguments.mixture, config["digits"]["noise"])
     config["experiments"]["main"]["methods"] = list(arguments.methods)
-    path = ROOT / f"results/pools/{run}.yaml"
+    if arguments.variant:
+        config |= VARIANTS[arguments.variant] | {"run": f"{run}-{arguments.variant}"}
+        config |= {"given": list(GIVEN)}
+        del config["digits"]
+        link_stages(run, config["run"])
+    path = ROOT / f"results/pools/{config['run']}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return path
 
 
-def read_scores(run: str) -> pd.DataFrame:
-    """Return method, ratio, score and relative (means over tasks) and what it cost, of one run."""
-    tables = ROOT / f"results/{run}/tables"
-    scores = pd.read_csv(tables / "relative_performance.csv").query("task == 'mean'")
-    cost = pd.read_csv(tables / "cost.csv").query("level == 'total'")
-    cost = cost.rename(columns={"name": "method", "relative_to_full": "cost"})
-    found = scores.merge(cost[["method", "ratio", "cost"]], on=["method", "ratio"], how="left")
-    return found[["method", "ratio", "score", "relative", "cost"]]
+def link_stages(run: str, variant: str) -> None:
+    """Give a variant the stages of a pool's run."""
+    for stage in GIVEN:
+        link = ROOT / f"results/{variant}" / stage
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.symlink_to(ROOT / f"results/{run}" / stage)
+
+
+def read_scores(run: str, plain: str) -> pd.DataFrame:
+    """Return method, ratio, score (mean over tasks), the same in percent of `full`, and the cost.
+
+    `full` is the plain run's; the cost, which variants have not, is in percent of its processor
+    seconds.
+    """
+    keys = ["method", "ratio"]
+    folder = "results/{}/tables/{}.csv".format
+    found = pd.read_csv(ROOT / folder(run, "benchmark_scores")).groupby(keys, sort=False)["score"]
+    found = found.mean().reset_index()
+    whole = pd.read_csv(ROOT / folder(plain, "benchmark_scores")).query("method == 'full'")
+    found["of_full"] = 100 * found["score"] / whole["score"].mean()
+    if run != plain:
+        return found.assign(cost=float("nan"))
+    cost = pd.read_csv(ROOT / folder(run, "cost")).query("level == 'total'")
+    cost = cost.rename(columns={"name": "method"})[[*keys, "cpu_seconds"]]
+    whole = cost.set_index("method")["cpu_seconds"]["full"]
+    found = found.merge(cost, on=keys, how="left")
+    return found.assign(cost=100 * found.pop("cpu_seconds") / whole)
+
+
+def add_rows(table: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with new rows in place of those of the same pool, method and budget."""
+    keys = ["pool", "method", "ratio"]
+    both = pd.concat([table, found]).drop_duplicates(keys, keep="last")
+    return both.sort_values("pool", kind="stable")[[*keys, "score", "of_full", "cost"]]
 
 
 def interval(values: pd.Series) -> str:
@@ -95,7 +136,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     for (method, ratio), part in table.groupby(["method", "ratio"], sort=False):
         own = part.set_index(["pool", "ratio"])["score"]
         row = {"method": method, "ratio": ratio, "pools": len(part)}
-        row |= {"score": interval(own), "relative": interval(part["relative"])}
+        row |= {"score": interval(own), "of full": interval(part["of_full"])}
         known = (own - chance).dropna()
         row["above random"] = interval(known) if len(known) and method != "random" else ""
         rows.append(row | {"cost": f"{part['cost'].mean():.0f}"})
@@ -104,14 +145,17 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     arguments = build_parser().parse_args()
-    found = []
+    out = ROOT / f"results/pools/{arguments.mixture}.csv"
     for pool in arguments.pools:
         config = write_config(arguments, pool)
-        command = ["snakemake", "--cores", arguments.cores, "--configfile", str(config)]
+        wanted = f"results/{config.stem}/tables/benchmark_scores.csv"
+        targets = [wanted] if arguments.variant else []
+        command = ["snakemake", *targets, "--cores", arguments.cores, "--configfile", str(config)]
         subprocess.run(command, cwd=ROOT, check=True)
-        found.append(read_scores(config.stem).assign(pool=pool))
-        table = pd.concat(found)[["pool", "method", "ratio", "score", "relative", "cost"]]
-        out = ROOT / f"results/pools/{arguments.mixture}.csv"
+        found = read_scores(config.stem, f"pool-{arguments.mixture}-{pool}").assign(pool=pool)
+        if arguments.variant:
+            found["method"] += f"+{arguments.variant}"
+        table = add_rows(pd.read_csv(out) if out.exists() else found[:0], found)
         table.to_csv(out, index=False, float_format="%.6g", lineterminator="\n")
         print(summarise(table).to_string(index=False), flush=True)
 
