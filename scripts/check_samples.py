@@ -9,6 +9,8 @@ import argparse
 import logging
 from pathlib import Path
 
+import vlselect.core.startup  # noqa: F401
+
 from vlselect.core import log, store
 from vlselect.features.counting import load_counters
 from vlselect.features.refusals import check

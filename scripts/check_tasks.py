@@ -8,6 +8,8 @@ import argparse
 import logging
 from pathlib import Path
 
+import vlselect.core.startup  # noqa: F401
+
 import pandas as pd
 
 from vlselect.core import log, store

@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import vlselect.core.startup  # noqa: F401
+
 import numpy as np
 import torch
 

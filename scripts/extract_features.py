@@ -5,6 +5,8 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
+import vlselect.core.startup  # noqa: F401
+
 from vlselect.core import log
 from vlselect.features.activations import VARIANTS
 from vlselect.features.forward_pass import KINDS, extract_features, token_width

@@ -7,6 +7,8 @@ import argparse
 from collections.abc import Sequence
 from functools import partial
 
+import vlselect.core.startup  # noqa: F401
+
 from vlselect.core import log
 from vlselect.features.forward_pass import token_width
 from vlselect.features.gains import COLUMNS, KINDS, extract_gains

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
+import vlselect.core.startup  # noqa: F401
+
 import numpy as np
 
 from vlselect.core import log, store

@@ -8,6 +8,8 @@ import argparse
 import logging
 from collections.abc import Sequence
 
+import vlselect.core.startup  # noqa: F401
+
 import numpy as np
 
 from vlselect.core import log, store

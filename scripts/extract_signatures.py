@@ -9,6 +9,8 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
+import vlselect.core.startup  # noqa: F401
+
 import numpy as np
 
 from vlselect.core import log

@@ -7,6 +7,8 @@ tokens: their rows are zero.
 import argparse
 from collections.abc import Sequence
 
+import vlselect.core.startup  # noqa: F401
+
 import numpy as np
 
 from vlselect.core import log

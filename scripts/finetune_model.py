@@ -8,6 +8,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import vlselect.core.startup  # noqa: F401
+
 import numpy as np
 
 from vlselect.checkpoints.training_job import (

@@ -8,6 +8,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import vlselect.core.startup  # noqa: F401
+
 from vlselect.core import log
 from vlselect.core.errors import InputError
 from vlselect.core.store import replacing_directory

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import vlselect.core.startup  # noqa: F401
+
 import torch
 from transformers import CLIPModel
 

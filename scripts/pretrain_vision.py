@@ -5,6 +5,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import vlselect.core.startup  # noqa: F401
+
 from vlselect.core import log
 from vlselect.core.store import replacing_directory
 from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import vlselect.core.startup  # noqa: F401
+
 from vlselect.benchmarks.generation import generate
 from vlselect.benchmarks.predictions import Benchmark, read_examples, score_task
 from vlselect.core import log

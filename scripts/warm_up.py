@@ -7,6 +7,8 @@ import argparse
 import logging
 from collections.abc import Sequence
 
+import vlselect.core.startup  # noqa: F401
+
 import numpy as np
 import pandas as pd
 
