@@ -107,6 +107,18 @@ def test_the_gallery_shows_pictures_side_by_side(browser, folder, made, size, co
         assert 0 < last.bounding_box()["y"] < size[1]
 
 
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_a_long_id_leaves_room_for_the_cluster(browser, folder, size):
+    with visiting(browser, folder / "explorer.html", size) as visit:
+        visit.page.evaluate("data.id[0] = data.source[0] = 'train2017/000000123456.jpg'.repeat(9)")
+        visit.page.evaluate("draw()")
+        card = visit.page.locator('.card[data-sample="0"]')
+        (_, top, right, bottom), *parts = boxes(card.locator(".head, .head > *"))
+        assert card.locator(".head").inner_text().endswith("cluster 0") and len(parts) == 3
+        assert all(p[1] >= top - 1 and p[2] <= right + 1 and p[3] <= bottom + 1 for p in parts)
+        assert not overlap(parts)
+
+
 def test_the_keyboard_reaches_every_sample(browser, folder, made):
     ids = made["sample_id"].tolist()
     with visiting(browser, folder / "explorer.html") as visit:
