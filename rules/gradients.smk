@@ -157,7 +157,7 @@ if WARMED_UP and VALIDATED:
             " 2> {log:q}"
 
 
-if VALIDATED and within_span():
+if "gradients" in WARMED_UP and VALIDATED and within_span():
 
     rule find_span:
         """Find the span of all validation gradients, in which the pool's are stored."""

@@ -10,14 +10,11 @@ WARMED_UP = [
     for name in selection_seeds.WARMED_UP
     if config.get(name) and name not in config["given"]
 ]
-PROXY = (
-    "proxy" if config.get("proxy") else "gradients"
-)  # what gate and clean_shares go by
+# What the gate and clean_shares go by.
+PROXY = "proxy" if config.get("proxy") else "gradients"
 
-BY_VALIDATION_SAMPLES = (
-    "round_robin",
-    "bids",
-)  # aggregators that read gradients themselves
+# Aggregators that read gradients themselves.
+BY_VALIDATION_SAMPLES = ("round_robin", "bids")
 
 
 def model_of(section):
