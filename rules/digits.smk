@@ -1,7 +1,8 @@
 """The embedded demo: data and models that the pipeline then treats like any user's.
 
 Reads the config section `digits`, which is there in the demo only; writes raw/ (records, images,
-the tasks' questions) and models/ (clip: the vision tower and its text model; base: a tiny LLaVA).
+the tasks' questions) and models/ (clip: the vision tower and its text model; base: a tiny LLaVA; small: one with a
+sixth of its decoder's weights, where a config names it).
 """
 
 from vlselect.digits.vocabulary import TASKS as DIGITS_TASKS
@@ -72,11 +73,13 @@ rule pretrain_base:
         code=code("pretrain_base.py"),
         vision="<made>/models/clip",
     output:
-        directory("<made>/models/base"),
+        directory("<made>/models/{size}"),
     log:
-        "<made>/logs/pretrain_base.log",
+        "<made>/logs/pretrain_base/{size}.log",
     benchmark:
-        "<made>/costs/pretrain_base/all.jsonl"
+        "<made>/costs/pretrain_base/{size}.jsonl"
+    wildcard_constraints:
+        size="base|small",
     conda:
         "../envs/models.yaml"
     threads: config["threads"]
@@ -84,11 +87,12 @@ rule pretrain_base:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        size="{size}",
         samples=config["digits"]["base_samples"],
         lookup=config["digits"]["lookup"],
         seed=config["digits"]["seed"],
         threads=config["threads"],
     shell:
-        "python {input.code[0]:q} --vision {input.vision:q} --samples {params.samples}"
+        "python {input.code[0]:q} --size {params.size} --vision {input.vision:q} --samples {params.samples}"
         " --lookup {params.lookup} --seed {params.seed} --threads {params.threads}"
         " --out {output:q} 2> {log:q}"

@@ -19,11 +19,17 @@ from vlselect.digits.training import fix_randomness
 from vlselect.digits.vocabulary import WORDS
 from vlselect.models.weights import load_pretrained
 
+SIZES = {  # of the language model
+    "base": {"hidden": 96, "layers": 3, "heads": 3},
+    "small": {"hidden": 48, "layers": 2, "heads": 3},
+}
+
 logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", choices=SIZES, required=True, help="of the language model")
     parser.add_argument("--vision", type=Path, required=True, help="folder of the trained CLIP")
     parser.add_argument("--samples", type=int, required=True, help="examples to train on")
     parser.add_argument("--batch-size", type=int, default=16, help="examples in a step")
@@ -45,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     fix_randomness(arguments.seed, arguments.threads)
     tower = load_pretrained(CLIPModel, arguments.vision, device=torch.device("cpu")).vision_model
     processor = build_processor(WORDS, IMAGE_SIZE, CELL)
-    model = build_model(processor, vision=tower.config, seed=arguments.seed)
+    size = SIZES[arguments.size]
+    model = build_model(processor, **size, vision=tower.config, seed=arguments.seed)
     model.model.vision_tower.load_state_dict(tower.state_dict())
     logger.info("%d parameters", model.num_parameters())
     pretraining = Pretraining(

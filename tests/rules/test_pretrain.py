@@ -6,6 +6,7 @@ import pretrain_vision
 import pytest
 import torch
 from PIL import Image
+from pretrain_base import SIZES
 from transformers import AutoModelForImageTextToText, AutoProcessor, CLIPModel, CLIPProcessor
 
 from vlselect.digits.scenes import IMAGE_SIZE
@@ -28,12 +29,13 @@ def pretrain(tmp_path_factory):
         pretrain_vision.main(
             ["--scenes", "96", "--batch-size", "32", *shared, "--out", str(folder / "clip")]
         )
-        pretrain_base.main(
-            [
-                *("--vision", str(folder / "clip"), "--samples", "64", "--lookup", "-1"),
-                *(*shared, "--out", str(folder / "base")),
-            ]
-        )
+        for size in SIZES:
+            pretrain_base.main(
+                [
+                    *("--vision", str(folder / "clip"), "--samples", "64", "--lookup", "-1"),
+                    *("--size", size, *shared, "--out", str(folder / size)),
+                ]
+            )
         return folder
 
     return run
@@ -53,9 +55,10 @@ def test_the_clip_loads_with_its_processor(models):
     assert clip(**inputs).logits_per_image.shape == (1, 2)
 
 
-def test_the_base_loads_and_answers_with_and_without_an_image(models):
-    model = AutoModelForImageTextToText.from_pretrained(models / "base").eval()
-    processor = AutoProcessor.from_pretrained(models / "base")
+@pytest.mark.parametrize("size", SIZES)
+def test_a_base_loads_and_answers_with_and_without_an_image(models, size):
+    model = AutoModelForImageTextToText.from_pretrained(models / size).eval()
+    processor = AutoProcessor.from_pretrained(models / size)
     for images in ([Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE))], None):
         content = [{"type": "text", "text": "which digit is red?"}]
         content = [{"type": "image"}, *content] if images else content
@@ -66,6 +69,19 @@ def test_the_base_loads_and_answers_with_and_without_an_image(models):
         assert processor.tokenizer.unk_token_id not in inputs["input_ids"]
         told = model.generate(**inputs, max_new_tokens=3, do_sample=False)
         assert told.shape[1] > inputs["input_ids"].shape[1]
+
+
+def test_the_small_one_has_a_sixth_of_the_decoders_weights(models):
+    weights = [
+        sum(
+            weight.numel()
+            for name, weight in AutoModelForImageTextToText.from_pretrained(models / size)
+            .get_decoder()
+            .layers.named_parameters()
+        )
+        for size in ("base", "small")
+    ]
+    assert 5.5 < weights[0] / weights[1] < 6.5
 
 
 def test_the_base_has_the_clips_tower(models):
@@ -92,7 +108,8 @@ def test_a_model_that_is_not_saved_as_a_whole_is_not_there(models, tmp_path, mon
     monkeypatch.setattr("vlselect.digits.training.Trainer.write_log", fail)
     flags = {
         pretrain_vision: ["--scenes", "96", "--batch-size", "32"],
-        pretrain_base: ["--vision", str(models / "clip"), "--samples", "64", "--lookup", "-1"],
+        pretrain_base: ["--vision", str(models / "clip"), "--samples", "64", "--lookup", "-1"]
+        + ["--size", "base"],
     }
     out = tmp_path / "model"
     with pytest.raises(OSError, match="the disk is gone"):
