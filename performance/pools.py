@@ -39,6 +39,12 @@ GIVEN = ("pool", "tasks", "features", "gradients")  # stages that a variant take
 AGGREGATORS = ("vote", "mean", "max", "mean_rank", "round_robin_tasks", "bids")
 VARIANTS = {"gate": {"gate": {"share": 0.2}}}
 VARIANTS |= {name: {"methods": {"icons": {"aggregator": name}}} for name in AGGREGATORS}
+RUNGS = {"equal-ungated": (1.0, 0), "equal": (0.9, 0), "ungated": (1.0, 0.5)}  # of clean_shares
+for name, (within, power) in RUNGS.items():
+    VARIANTS[name] = {"methods": {"clean_shares": {"within": within, "power": power}}}
+KINDS = ("counting", "recognition", "colour", "presence", "position", "arithmetic", "captioning")
+KINDS += ("comparison", "reading")
+VARIANTS["by-source"] = {"constraints": {"maximum": dict.fromkeys(KINDS, 0.112)}}  # a ninth
 METHODS = ("full", "random", "coincide", "clean_shares")
 # One proxy for all: all weights, one epoch of the whole pool, then a forward pass.
 PROXY = {"adapter": "none", "freeze": ["vision_tower"], "learning_rate": 1.0e-3, "epochs": 1}
