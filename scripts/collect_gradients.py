@@ -146,7 +146,7 @@ def common_header(arguments: argparse.Namespace, model: vlm.VLM, source: Source)
         "kind": "gradients" if kind == "lora" else kind,
         "model": model.path,
         "revision": model.revision,
-        "dtype": arguments.dtype,
+        "dtype": loading.number_format(getattr(torch, arguments.dtype)),
         "warm_up": weights_digest(arguments.warm_up),
         "precondition": arguments.precondition,
         "code": code_digest(imported_sources(__file__)),

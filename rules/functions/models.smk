@@ -30,7 +30,7 @@ def model_files(wildcards_or_name):
 
 
 PROCESSOR = ("path", "revision", "max_length", "template_date", "trust_remote_code")
-WEIGHTS = ("dtype", "device", "attention", "quantisation")
+WEIGHTS = ("dtype", "tf32", "device", "attention", "quantisation")
 BATCHES = ("batch_size", "batch_tokens")
 
 

@@ -78,7 +78,7 @@ MAIN = [
     (
         "extract_features extract_attention warm_up train_score_net finetune_model"
         " run_benchmarks_pretrained",
-        "models.target.dtype models.target.device",
+        "models.target.dtype models.target.tf32 models.target.device",
     ),
     (
         "extract_features warm_up train_score_net finetune_model run_benchmarks_pretrained",

@@ -60,6 +60,7 @@ def clip_flags(path, **changed):
     given |= {
         "attention": None,
         "quantisation": None,
+        "tf32": False,
         "batch_size": 16,
         "threads": 1,
         "trust_remote_code": False,

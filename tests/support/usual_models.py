@@ -7,6 +7,7 @@ from vlselect.models import loading, lora, vlm
 
 _KEYS = SCHEMA["properties"]["models"]["additionalProperties"]["properties"]
 MODEL = {key: value["default"] for key, value in _KEYS.items() if "default" in value}
+del MODEL["tf32"]  # of the process (loading.prepare_device)
 ADAPTER = {"dropout": 0.0, "target_modules": None, "modules_to_save": ()}
 
 

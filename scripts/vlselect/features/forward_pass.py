@@ -11,6 +11,7 @@ from vlselect.core.errors import InputError
 from vlselect.core.half import to_stored
 from vlselect.features.activations import ActivationRecorder, masked_mean
 from vlselect.features.likelihood import ResponseHead, mean_signals
+from vlselect.models.loading import number_format
 from vlselect.models.vlm import VLM, Batch
 
 KINDS = {
@@ -83,7 +84,7 @@ def shard_header(
         "rows": f"{rows.start}:{rows.stop}",
         "model": vlm.path,
         "revision": vlm.revision,
-        "dtype": str(vlm.model.dtype).removeprefix("torch."),
+        "dtype": number_format(vlm.model.dtype),
         "code": code,
         **{k: v if isinstance(v, str) else json.dumps(v) for k, v in parameters.items()},
     }

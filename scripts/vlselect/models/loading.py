@@ -45,6 +45,7 @@ def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say which model to load, where and how."""
     add_processor_arguments(parser)
     parser.add_argument("--dtype", required=True, choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--tf32", action="store_true", help="multiply float32 in TF32 on GPUs")
     parser.add_argument("--device", required=True, help="auto, cpu, cuda or cuda:<n>")
     parser.add_argument("--attention", help="eager, sdpa or flash_attention_2")
     parser.add_argument("--quantisation", choices=QUANTISATIONS, help="needs bitsandbytes")
@@ -84,12 +85,22 @@ def load_from_arguments(arguments: argparse.Namespace) -> VLM:
 
 
 def prepare_device(arguments: argparse.Namespace) -> torch.device:
-    """Set this process's number of threads and pick its device; on a CPU, keep freed memory."""
+    """Set this process's number of threads and its products, and pick its device.
+
+    On a CPU, freed memory is kept.
+    """
     torch.set_num_threads(arguments.threads)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = arguments.tf32
     device = pick_device(arguments.device)
     if device.type == "cpu":
         keep_freed_memory()
     return device
+
+
+def number_format(dtype: torch.dtype) -> str:
+    """Return the name of a dtype for headers: tf32 for float32 where products are in TF32."""
+    rounded = dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32
+    return "tf32" if rounded else str(dtype).removeprefix("torch.")
 
 
 def pick_device(device: str) -> torch.device:

@@ -72,6 +72,31 @@ def test_flags_decide_how_a_model_is_loaded(tiny_vlm):
     assert not vlm.model.training and not is_quantised(vlm.model)
 
 
+@pytest.fixture
+def products_as_before():
+    """Restore how this process multiplies."""
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    yield
+    for backend, value in zip(backends, before, strict=True):
+        backend.allow_tf32 = value
+
+
+@pytest.mark.usefixtures("products_as_before")
+def test_float32_is_multiplied_as_such_but_where_the_flags_say_tf32():
+    """And headers have it, of float32 alone."""
+    flags = ["--model", "x", "--template-date", "2025-01-01", "--threads", "1"]
+    flags += ["--dtype", "float32", "--device", "cpu"]
+    parser = argparse.ArgumentParser()
+    loading.add_loading_arguments(parser)
+    for more, name in (([], "float32"), (["--tf32"], "tf32"), ([], "float32")):
+        loading.prepare_device(parser.parse_args([*flags, *more]))
+        assert torch.backends.cuda.matmul.allow_tf32 is bool(more)
+        assert torch.backends.cudnn.allow_tf32 is bool(more)
+        assert loading.number_format(torch.float32) == name
+        assert loading.number_format(torch.bfloat16) == "bfloat16"
+
+
 @pytest.mark.parametrize("function", [loading.load_vlm, VLM.__init__, attach_lora])
 def test_the_library_has_no_defaults_for_what_the_config_sets(function):
     known = inspect.signature(function).parameters.values()
