@@ -1,7 +1,7 @@
 """A page that answers first, and a page to browse the samples.
 
-Reads pool/, tables/, subsets/, gate/ and duplicates.parquet, as far as the config has them made, and writes
-answer.html. Reads pool/samples.parquet, the images and what the methods made of them: votes/, clusters/ and
+Reads pool/, tables/, subsets/, gate/ (or the losses of clean_shares) and duplicates.parquet, as far as the config has
+them made, and writes answer.html. Reads pool/samples.parquet, the images and what the methods made of them: votes/, clusters/ and
 scores/ (of the first seed) and subsets/; writes explorer.html and, beside it, explorer_images/.
 (`snakemake --report` makes the third page of `make report`, and begins with report/workflow.rst.)
 """
@@ -20,6 +20,7 @@ rule make_answer:
         contamination=contamination_table(),
         duplicates=near_duplicates(),
         gate=first_gate(),
+        losses=first_losses(),
         subsets=subset_rows(METHODS),
         composition="<results>/tables/subset_composition.csv",
         compared=compared_tables(),
@@ -44,7 +45,7 @@ rule make_answer:
     shell:
         "python {input.code[0]:q} --run {params.run:q} --samples {input.samples:q} --summary {input.summary:q}"
         " --contamination {input.contamination:q} {params.screened} --duplicates {input.duplicates:q}"
-        " --gate {input.gate:q} --subsets {params.subsets:q} --runs {params.runs:q}"
+        " --gate {input.gate:q} --losses {input.losses:q} --subsets {params.subsets:q} --runs {params.runs:q}"
         " --composition {input.composition:q} --compared {input.compared:q} --budgets {input.budgets:q}"
         " --exports {params.exports:q} --images {params.images:q} --out {output:q} 2> {log:q}"
 

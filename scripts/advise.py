@@ -10,17 +10,19 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
 from vlselect.config.checks import ConfigError
 from vlselect.config.yaml_files import read_yaml
 from vlselect.core.errors import InputError
-from vlselect.core.store import read_parquet
-from vlselect.plan.advice import Evidence, advise
+from vlselect.core.store import ShardedArray, read_parquet
+from vlselect.plan.advice import GATE, Evidence, advise
 from vlselect.tables.declarations import read_table
 
 MADE = ("pool/samples.parquet", "tables")  # what there is of a run that has begun
+LOSSES = "proxy/*/seed-*/losses"
 POOL_COLUMNS = ["sample_id", "source", "n_images", "digest"]
 
 
@@ -70,7 +72,7 @@ def gather(results: Path, config: Mapping) -> Evidence:
         agreement=table("task_agreement"),
         histogram=table("votes_histogram"),
         duplicates=read(results / "duplicates.parquet", read_parquet),
-        gate=read(results / "gate/seed-*.parquet", read_parquet),
+        **gather_losses(results),
         comparison=table("comparison_with_random"),
         cost=table("cost"),
         budget=min(counts("budgets.json").values(), default=0),
@@ -78,6 +80,17 @@ def gather(results: Path, config: Mapping) -> Evidence:
         whole=summary["read"] / max(1, summary["taken"]) if "taken" in summary else 1.0,
         trial=results.name != config["run"],
     )
+
+
+def gather_losses(results: Path) -> dict[str, object]:
+    """Read the losses of the gate, or of the first proxy's first seed; nothing without either."""
+    if (gate := read(results / GATE, read_parquet)) is not None:
+        return {"gate": gate}
+    for folder in sorted(results.glob(LOSSES)):
+        losses = ShardedArray(sorted(folder.glob("*.safetensors")))[:]
+        table = pd.DataFrame({"loss": losses.astype(np.float64)})
+        return {"gate": table, "losses": f"{folder.relative_to(results)}/"}
+    return {}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

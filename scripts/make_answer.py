@@ -9,6 +9,7 @@ import json
 import logging
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from vlselect.answer import page, reasons
@@ -16,7 +17,7 @@ from vlselect.answer.choice import choices
 from vlselect.answer.loading import loadings
 from vlselect.answer.pool_facts import Pool, facts
 from vlselect.core import log, store
-from vlselect.core.store import read_parquet
+from vlselect.core.store import ShardedArray, read_parquet
 from vlselect.tables.declarations import (
     REFERENCE,
     Run,
@@ -38,6 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--screened", action="store_true", help="copies were taken out")
     parser.add_argument("--duplicates", type=Path, nargs="?", help="duplicates.parquet")
     parser.add_argument("--gate", type=Path, nargs="?", help="gate/seed-<s>.parquet")
+    about = "shards of the pool's losses, in place of a gate"
+    parser.add_argument("--losses", type=Path, nargs="*", help=about)
     parser.add_argument("--subsets", type=Path, required=True, help="folder of subsets")
     parser.add_argument("--runs", nargs="+", required=True, help="<method>/<name> of each subset")
     parser.add_argument("--composition", type=Path, required=True, help="subset_composition.csv")
@@ -60,8 +63,18 @@ def read_pool(args: argparse.Namespace) -> Pool:
         read_table(args.contamination, "contamination") if args.contamination else None,
         args.screened,
         read_parquet(args.duplicates) if args.duplicates else None,
-        read_parquet(args.gate) if args.gate else None,
+        *read_losses(args),
     )
+
+
+def read_losses(args: argparse.Namespace) -> tuple[np.ndarray | None, int | None]:
+    """Read the pool's losses, (N,), and how many samples are gated; None for what there is not."""
+    if args.gate:
+        gate = read_parquet(args.gate)
+        return gate["loss"].to_numpy(np.float64), int(gate["gated"].sum())
+    if args.losses:
+        return ShardedArray(args.losses)[:].astype(np.float64), None
+    return None, None
 
 
 def read_subsets(args: argparse.Namespace) -> list[page.Subset]:

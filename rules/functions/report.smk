@@ -25,8 +25,15 @@ def page_templates(folder, *names):
 
 def first_gate():
     """Return the gate of the first run, if there is one."""
-    seeds = selection_seeds(config, GRADIENTS, RUNS)[:1] if config.get("gate") else []
+    seeds = selection_seeds(config, PROXY, RUNS)[:1] if config.get("gate") else []
     return [f"<results>/gate/seed-{seed}.parquet" for seed in seeds]
+
+
+def first_losses():
+    """Return the losses that clean_shares goes by in the first run, where no gate has them."""
+    if config.get("gate") or not selects("clean_shares"):
+        return []
+    return expand(pool_losses(PROXY), seed=selection_seeds(config, PROXY, RUNS)[0])
 
 
 def near_duplicates():

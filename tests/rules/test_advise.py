@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vlselect.core.store import ShardWriter
 from vlselect.tables.declarations import TABLES, write_table
 
 N = 120
@@ -84,6 +85,18 @@ def test_gate_duplicates_and_tables_are_read(folder, capsys):
     assert "What fits: `methods: {coincide: {}}`, `gate: {share: 0.15}`" in text
     assert "15 % of their samples stand out" in text and "10 % of the samples repeat" in text
     assert "+5.5 points (2.0 to 9.0)" in text and "not known" not in text
+
+
+def test_the_losses_of_a_proxy_say_what_a_gate_would(folder, capsys):
+    results = folder / "results/mine"
+    make_run(results)
+    path = results / "proxy/small/seed-0/losses/shard-1-of-1.safetensors"
+    path.parent.mkdir(parents=True)
+    loss = np.r_[np.full(18, 5.0), np.linspace(0, 0.3, N - 18)].astype(np.float32)
+    with ShardWriter(path, (N,), np.float32, {"rows": f"0:{N}"}) as writer:
+        writer.write(slice(None), loss)
+    (line,) = [line for line in say(capsys) if "stand out" in line]
+    assert "15 % of their samples" in line and line.endswith("(proxy/small/seed-0/losses/)")
 
 
 def test_the_largest_trial_stands_for_a_run_that_has_not_begun(folder, capsys):

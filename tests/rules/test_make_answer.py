@@ -5,9 +5,11 @@ import json
 import re
 
 import make_answer
+import numpy as np
 import pandas as pd
 import pytest
 
+from vlselect.core.store import ShardWriter
 from vlselect.tables.comparison_with_random import verdict
 from vlselect.tables.declarations import TABLES, write_table
 
@@ -112,6 +114,17 @@ def test_a_run_without_comparison_invents_none(made):
 def test_a_comparison_without_random_is_none(made):
     _, text = made(methods={"random": 0.0})
     assert "no selection by random" in text and "points above" not in text
+
+
+def test_losses_stand_in_for_a_gate(made, tmp_path):
+    path = tmp_path / "losses.safetensors"
+    header = {"rows": f"0:{N}"}
+    with ShardWriter(path, (N,), np.float32, header) as writer:
+        writer.write(slice(None), np.linspace(0, 1, N, dtype=np.float32))
+    _, text = made("--losses", path)
+    assert "no source shows any by its losses" in text and "the gate keeps" not in text
+    _, text = made()
+    assert "not estimated: neither gate nor clean_shares ran" in text
 
 
 def test_gate_near_duplicates_and_copies_are_read(made, tmp_path):

@@ -28,8 +28,10 @@ class Pool:
         Whether copies of held-out records were taken out of the pool.
     duplicates : DataFrame, optional
         Pairs of near-duplicates, row_a and row_b.
-    gate : DataFrame, optional
-        Columns loss and gated, a row for each sample.
+    losses : array, optional
+        Loss of each sample under a warmed-up model; NaN for refused ones.
+    gated : int, optional
+        Samples that the gate keeps from being chosen; None without a gate.
     """
 
     samples: pd.DataFrame
@@ -37,7 +39,8 @@ class Pool:
     contamination: pd.DataFrame | None = None
     screened: bool = False
     duplicates: pd.DataFrame | None = None
-    gate: pd.DataFrame | None = None
+    losses: np.ndarray | None = None
+    gated: int | None = None
 
 
 def facts(pool: Pool) -> list[tuple[str, Content]]:
@@ -105,16 +108,17 @@ def _repeated(pool: Pool) -> str:
 
 
 def _wrong(pool: Pool) -> str:
-    if pool.gate is None:
-        return "not estimated: no gate ran (gate)"
-    sources = pool.samples["source"].to_numpy(object)
-    wrong = evidence.wrong_answers(pool.gate["loss"].to_numpy(np.float64), sources)
-    gated = f"the gate keeps {int(pool.gate['gated'].sum()):,} samples from being chosen"
+    if pool.losses is None:
+        return "not estimated: neither gate nor clean_shares ran (gate)"
+    wrong = evidence.wrong_answers(pool.losses, pool.samples["source"].to_numpy(object))
+    gated = ""
+    if pool.gated is not None:
+        gated = f"; the gate keeps {pool.gated:,} samples from being chosen"
     if wrong.empty:
-        return f"no source shows any by its losses; {gated}"
+        return f"no source shows any by its losses{gated}"
     sizes = pool.samples["source"].value_counts()[wrong.index]
     n = float((wrong * sizes).sum())
     most = str(wrong.idxmax())
     where = f"{len(wrong)} source{'s' * (len(wrong) > 1)}, most in {most}"
     shares = f"about {percent(n / len(pool.samples))} of the pool, in {where}"
-    return f"{shares} ({percent(wrong[most])}), estimated from losses; {gated}"
+    return f"{shares} ({percent(wrong[most])}), estimated from losses{gated}"

@@ -32,9 +32,9 @@ WITHOUT_MODEL = ("full", "random", "mcl")  # of the methods that it may name
 class Evidence:
     """What there is of a run; None, or empty, for what is not there.
 
-    `votes` and `gate` are of the first seed; `validation` has the number of samples of each task;
-    `budget` is the smallest subset, in samples; `model` the first model of the config. A trial
-    took one of `whole` records of the pool.
+    `votes` and `gate` are of the first seed, its losses of the file `losses`; `validation` has the
+    number of samples of each task; `budget` is the smallest subset, in samples; `model` the first
+    model of the config. A trial took one of `whole` records of the pool.
     """
 
     pool: pd.DataFrame | None = None
@@ -44,6 +44,7 @@ class Evidence:
     histogram: pd.DataFrame | None = None
     duplicates: pd.DataFrame | None = None
     gate: pd.DataFrame | None = None
+    losses: str = GATE
     comparison: pd.DataFrame | None = None
     cost: pd.DataFrame | None = None
     budget: int = 0
@@ -145,7 +146,7 @@ def _gate(given: Evidence, advice: Advice) -> list[str]:
             f"in none of {len(sizes)} sources are the losses under the warmed-up model of two kinds"
         )
         advice.facts.append(
-            Fact(f"{text}, as right and wrong answers are: nothing to gate by", GATE)
+            Fact(f"{text}, as right and wrong answers are: nothing to gate by", given.losses)
         )
         return []
     most = str(wrong.idxmax())
@@ -153,7 +154,7 @@ def _gate(given: Evidence, advice: Advice) -> list[str]:
         f"in {len(wrong)} of {len(sizes)} sources the losses under the warmed-up model are of two "
     )
     text += f"kinds, as right and wrong answers are: {percent(share)} of their samples stand out, "
-    advice.facts.append(Fact(f"{text}most in {most}, {percent(wrong[most])}", GATE))
+    advice.facts.append(Fact(f"{text}most in {most}, {percent(wrong[most])}", given.losses))
     return [f"gate: {{share: {min(0.5, math.ceil(share / STEP) * STEP):.2g}}}"]
 
 
