@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 import jsonschema
 import pytest
 from config_defaults import SCHEMA, declared
-from key_chains import BASE, CHAINS, FIXED, VALUES
+from key_chains import BASE, CHAINS, FIXED
+from key_values import VALUES
 from remembered_run import RememberedRun
 from running import ROOT
 
