@@ -74,16 +74,17 @@ def write_config(arguments: argparse.Namespace, pool: int) -> Path:
     config |= {"gradients": GRADIENTS, "features": {"hidden": {"positions": "prompt"}}}
     config["methods"] = {name: PARAMETERS[name] for name in arguments.methods}
     config["pool"]["shards"] = 1
+    config.pop("proxy", None)
     del config["models"]["clip"]  # no method here reads it
     config["digits"]["seed"] = pool
     config["digits"]["mixture"] |= SHARES.get(arguments.mixture, {})
     config["digits"]["noise"] = NOISE.get(arguments.mixture, config["digits"]["noise"])
-    config["experiments"]["main"]["methods"] = list(arguments.methods)
     if arguments.variant:
         config |= VARIANTS[arguments.variant] | {"run": f"{run}-{arguments.variant}"}
         config |= {"given": list(GIVEN)}
         del config["digits"]
         link_stages(run, config["run"])
+    config["experiments"]["main"]["methods"] = list(config["methods"])
     path = ROOT / f"results/pools/{config['run']}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
@@ -93,6 +94,8 @@ def write_config(arguments: argparse.Namespace, pool: int) -> Path:
 def link_stages(run: str, variant: str) -> None:
     """Give a variant the stages of a pool's run."""
     for stage in GIVEN:
+        if not (ROOT / f"results/{run}" / stage).is_dir():
+            raise SystemExit(f"results/{run}/{stage} is not there: run this pool without --variant")
         link = ROOT / f"results/{variant}" / stage
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.exists():

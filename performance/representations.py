@@ -36,7 +36,7 @@ from vlselect.pool.samples import Samples  # noqa: E402
 
 SHARE = 0.2  # of the pool that is chosen, and that each task votes for
 MOST_PIXELS = "50000000"
-FORMS = {  # flags of collect_gradients; the last has a basis made first
+FORMS = {  # flags of collect_gradients; for those of SPANS a basis is made first
     "shifted, k 512": "--representation lora --projection shifted --dim 512",
     "shifted, k 5120": "--representation lora --projection shifted --dim 5120",
     "sjlt, k 512": "--representation lora --projection sjlt --dim 512",

@@ -1,4 +1,4 @@
-"""A vector for each sample, its projected gradient by default, from a warmed-up model.
+"""A vector and a loss of each sample from a warmed-up model: its projected gradient by default.
 
 Reads pool/samples.parquet, tasks/<task>/validation.parquet, the images and a model; writes
 gradients/<model>/seed-<s>/warm_up/ (LoRA adapter or whole model, training_log.csv, rows.csv; with
@@ -8,10 +8,10 @@ gradients/<model>/seed-<s>/losses/ and …/losses_of/<task>/. The seed is that o
 no other, of the projection. The section `proxy` has the same of its own model, in proxy/<model>/seed-<s>/.
 """
 
-if WARMED_UP:
+if MADE:
 
     wildcard_constraints:
-        section=one_of(WARMED_UP),
+        section=one_of(MADE),
 
     rule warm_up:
         """Train on a random fraction of the pool: what a trained model is surprised by tells more."""
@@ -61,7 +61,7 @@ if WARMED_UP:
             " --partial {output:q}.partial --out {output:q} 2> {log:q}"
 
     rule collect_gradients:
-        """Compute the projected gradients of all samples of a batch in one backward pass."""
+        """Compute a vector and a loss of each sample, by a backward pass or by a forward pass alone."""
         input:
             code=code("collect_gradients.py"),
             samples="<results>/pool/samples.parquet",
@@ -108,7 +108,7 @@ if WARMED_UP:
             " --out {output.gradients:q} 2> {log:q}"
 
 
-if WARMED_UP and VALIDATED:
+if MADE and VALIDATED:
 
     rule collect_validation_gradients:
         """Compute those of every task's validation set, with the model loaded once."""
@@ -157,7 +157,7 @@ if WARMED_UP and VALIDATED:
             " 2> {log:q}"
 
 
-if "gradients" in WARMED_UP and VALIDATED and within_span():
+if "gradients" in MADE and VALIDATED and within_span():
 
     rule find_span:
         """Find the span of all validation gradients, in which the pool's are stored."""

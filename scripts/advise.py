@@ -22,7 +22,6 @@ from vlselect.plan.advice import GATE, Evidence, advise
 from vlselect.tables.declarations import read_table
 
 MADE = ("pool/samples.parquet", "tables")  # what there is of a run that has begun
-LOSSES = "proxy/*/seed-*/losses"
 POOL_COLUMNS = ["sample_id", "source", "n_images", "digest"]
 
 
@@ -63,33 +62,46 @@ def gather(results: Path, config: Mapping) -> Evidence:
         path = results / "pool" / name
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
+    models = config.get("models") or {}
+    small = (name for name in ("reference", *models) if name in models)
     sets = sorted(results.glob("tasks/*/validation.parquet"))
     summary = counts("summary.json")
+    pool = read(results / MADE[0], lambda path: read_parquet(path, columns=POOL_COLUMNS))
     return Evidence(
-        pool=read(results / MADE[0], lambda path: read_parquet(path, columns=POOL_COLUMNS)),
+        pool=pool,
         validation={path.parent.name: pq.read_metadata(path).num_rows for path in sets},
         votes=read(results / "votes/seed-*.parquet", read_parquet),
         agreement=table("task_agreement"),
         histogram=table("votes_histogram"),
         duplicates=read(results / "duplicates.parquet", read_parquet),
-        **gather_losses(results),
+        **gather_losses(results, config, 0 if pool is None else len(pool)),
         comparison=table("comparison_with_random"),
         cost=table("cost"),
         budget=min(counts("budgets.json").values(), default=0),
-        model=next(iter(config.get("models") or {}), "<model>"),
+        model=next(iter(models), "<model>"),
+        proxy=(config.get("proxy") or {}).get("model") or next(small, None),
         whole=summary["read"] / max(1, summary["taken"]) if "taken" in summary else 1.0,
         trial=results.name != config["run"],
     )
 
 
-def gather_losses(results: Path) -> dict[str, object]:
-    """Read the losses of the gate, or of the first proxy's first seed; nothing without either."""
+def gather_losses(results: Path, config: Mapping, n: int) -> dict[str, object]:
+    """Read the losses of the gate, or all n that clean_shares goes by; nothing without either."""
     if (gate := read(results / GATE, read_parquet)) is not None:
         return {"gate": gate}
-    for folder in sorted(results.glob(LOSSES)):
-        losses = ShardedArray(sorted(folder.glob("*.safetensors")))[:]
-        table = pd.DataFrame({"loss": losses.astype(np.float64)})
-        return {"gate": table, "losses": f"{folder.relative_to(results)}/"}
+    section = "proxy" if config.get("proxy") else "gradients"
+    if section == "gradients" and "clean_shares" not in (config.get("methods") or {}):
+        return {}
+    model = (config.get(section) or {}).get("model")
+    seeds = results.glob(f"{section}/{model}/seed-*/losses")
+    for folder in sorted(seeds, key=lambda path: int(path.parent.name.removeprefix("seed-"))):
+        shards = sorted(folder.glob("shard-*.safetensors"))
+        if not shards or len(shards) != int(shards[0].stem.rpartition("-of-")[2]):
+            continue  # of a run that goes on
+        losses = ShardedArray(shards)[:].astype(np.float64)
+        if len(losses) == n:
+            where = f"{folder.relative_to(results)}/"
+            return {"gate": pd.DataFrame({"loss": losses}), "losses": where}
     return {}
 
 

@@ -1,7 +1,7 @@
 """Find the samples that no method may choose: in each group, those with the highest loss.
 
-A sample's group is the task whose validation samples it is most similar to, by its gradient;
-without validation gradients, its source. Writes a Parquet table: row, sample_id, group, loss and
+A sample's group is the task whose validation samples it is most similar to, by its vector;
+without validation samples, its source. Writes a Parquet table: row, sample_id, group, loss and
 gated.
 """
 
@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=Path, required=True, help="pool/samples.parquet")
     parser.add_argument("--losses", nargs="+", required=True, help="shards of the pool's losses")
-    parser.add_argument("--pool", nargs="*", default=[], help="shards of the pool's gradients")
+    parser.add_argument("--pool", nargs="*", default=[], help="shards of the pool's vectors")
     parser.add_argument("--sets", nargs="*", default=[], help="names of the validation sets")
     about = "validation gradients, a file for each set"
     parser.add_argument("--validation", nargs="*", default=[], help=about)

@@ -25,13 +25,10 @@ from vlselect.config.yaml_files import expand_home, read_yaml
 
 RULES = Path(workflow.basedir) / "rules"
 PROBLEMS = []  # lines that say what is wrong
-NEEDS_VALIDATION = (
-    set()
-)  # methods that read validation gradients, or other features of validation
-WITHOUT_GRADIENTS = (
-    {}
-)  # those of them that need no gradients: section that fixes their seed
 UNDECLARED = []  # methods whose rule files have not been read yet
+# Methods that read validation gradients, or other features of validation samples; those of them that
+# need no gradients; those that go by the model of `proxy` or, without that section, of `gradients`.
+NEEDS_VALIDATION, WITHOUT_GRADIENTS, BY_PROXY = set(), set(), set()
 
 
 class Declared(Exception):
@@ -84,7 +81,7 @@ def check_rule_files(methods):
         )
 
 
-def declare_method(name, parameters, needs_validation=False):
+def declare_method(name, parameters, needs_validation=False, by_proxy=False):
     """Declare a selection method: called at the top of rules/methods/<name>.smk.
 
     parameters: JSON schema of each key of its config entry; `$ref` may name the config's $defs.
@@ -93,6 +90,8 @@ def declare_method(name, parameters, needs_validation=False):
         UNDECLARED.remove(name)
     if needs_validation:
         NEEDS_VALIDATION.add(name)
+    if by_proxy:
+        BY_PROXY.add(name)
     schema = {
         "type": "object",
         "additionalProperties": False,
@@ -119,7 +118,7 @@ def named_tasks():
 
 def check_declared():
     """Check what the methods' declarations say that the config has to have."""
-    checked(check_references, config, NEEDS_VALIDATION, set(WITHOUT_GRADIENTS))
+    checked(check_references, config, NEEDS_VALIDATION, WITHOUT_GRADIENTS, BY_PROXY)
     if not config["cached"]:
         checked(check_models, config)
 

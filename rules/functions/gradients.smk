@@ -5,7 +5,8 @@ Functions only. Those that take a section mean the warmed-up model of `gradients
 
 from vlselect.config import selection_seeds
 
-WARMED_UP = [
+# Sections whose warmed-up models this run makes.
+MADE = [
     name
     for name in selection_seeds.WARMED_UP
     if config.get(name) and name not in config["given"]

@@ -63,8 +63,9 @@ def of_run(section, paths):
 
 def section_of(method):
     """Return the section whose seed moves what a method chooses by."""
-    by_gradients = method in NEEDS_VALIDATION
-    return WITHOUT_GRADIENTS.get(method, GRADIENTS if by_gradients else method)
+    if method in BY_PROXY:
+        return PROXY
+    return GRADIENTS if method in NEEDS_VALIDATION - WITHOUT_GRADIENTS else method
 
 
 def seeds_of(method):

@@ -33,7 +33,7 @@ def first_losses():
     """Return the losses that clean_shares goes by in the first run, where no gate has them."""
     if config.get("gate") or not selects("clean_shares"):
         return []
-    return expand(pool_losses(PROXY), seed=selection_seeds(config, PROXY, RUNS)[0])
+    return expand(pool_losses(PROXY), seed=seeds_of("clean_shares")[0])
 
 
 def near_duplicates():

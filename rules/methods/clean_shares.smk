@@ -23,10 +23,8 @@ declare_method(
         },
     },
     needs_validation=True,
+    by_proxy=True,
 )
-
-if PROXY == "proxy":
-    WITHOUT_GRADIENTS["clean_shares"] = PROXY
 
 
 # Draw from what each task's validation samples find likely.

@@ -29,7 +29,7 @@ declare_method(
 )
 
 if config["methods"]["targeted"]["representation"] != "lora":
-    WITHOUT_GRADIENTS["targeted"] = "targeted"
+    WITHOUT_GRADIENTS.add("targeted")
     if chooser("targeted") == "round_robin_tasks":
         PROBLEMS.append(
             "methods.targeted.selector: round_robin_tasks goes by influence, which is of stored gradients:"

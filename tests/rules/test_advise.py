@@ -87,16 +87,35 @@ def test_gate_duplicates_and_tables_are_read(folder, capsys):
     assert "+5.5 points (2.0 to 9.0)" in text and "not known" not in text
 
 
-def test_the_losses_of_a_proxy_say_what_a_gate_would(folder, capsys):
+def write_losses(folder, part, rows):
+    """Write a shard of losses, some of which stand out."""
+    loss = np.r_[np.full(18, 5.0), np.linspace(0, 0.3, N - 18)].astype(np.float32)
+    folder.mkdir(parents=True, exist_ok=True)
+    header = {"rows": f"{rows.start}:{rows.stop}"}
+    path = folder / f"shard-{part}.safetensors"
+    with ShardWriter(path, (len(rows),), np.float32, header) as writer:
+        writer.write(slice(None), loss[rows.start : rows.stop])
+
+
+@pytest.mark.parametrize(
+    ("section", "config"),
+    [
+        ("proxy", "proxy: {model: tiny}\n"),
+        ("gradients", "gradients: {model: tiny}\nmethods: {clean_shares: {}}\n"),
+    ],
+)
+def test_losses_say_what_a_gate_would_once_all_are_there(folder, capsys, section, config):
     results = folder / "results/mine"
     make_run(results)
-    path = results / "proxy/small/seed-0/losses/shard-1-of-1.safetensors"
-    path.parent.mkdir(parents=True)
-    loss = np.r_[np.full(18, 5.0), np.linspace(0, 0.3, N - 18)].astype(np.float32)
-    with ShardWriter(path, (N,), np.float32, {"rows": f"0:{N}"}) as writer:
-        writer.write(slice(None), loss)
+    models = "models: {small: {path: m}, tiny: {path: t}}\n"
+    (folder / "my.yaml").write_text(f"run: mine\n{models}{config}")
+    write_losses(results / f"{section}/small/seed-0/losses", "1-of-1", range(N))  # another model
+    write_losses(results / f"{section}/tiny/seed-2/losses", "1-of-2", range(60))
+    assert not any("stand out" in line for line in say(capsys))
+    write_losses(results / f"{section}/tiny/seed-10/losses", "1-of-1", range(N))
+    write_losses(results / f"{section}/tiny/seed-2/losses", "2-of-2", range(60, N))
     (line,) = [line for line in say(capsys) if "stand out" in line]
-    assert "15 % of their samples" in line and line.endswith("(proxy/small/seed-0/losses/)")
+    assert "15 % of their samples" in line and line.endswith(f"({section}/tiny/seed-2/losses/)")
 
 
 def test_the_largest_trial_stands_for_a_run_that_has_not_begun(folder, capsys):

@@ -124,7 +124,7 @@ def test_losses_stand_in_for_a_gate(made, tmp_path):
     _, text = made("--losses", path)
     assert "no source shows any by its losses" in text and "the gate keeps" not in text
     _, text = made()
-    assert "not estimated: neither gate nor clean_shares ran" in text
+    assert "not estimated: neither a gate nor clean_shares ran" in text
 
 
 def test_gate_near_duplicates_and_copies_are_read(made, tmp_path):

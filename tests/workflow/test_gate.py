@@ -2,10 +2,13 @@
 
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from running import HERE, jobs, snakemake, succeeded
+
+from vlselect.core.store import ShardedArray
 
 PASSES = {"check_samples", "warm_up", "collect_gradients", "collect_validation_gradients"}
 
@@ -90,3 +93,32 @@ def test_a_warm_up_of_all_weights_needs_a_forward_pass_alone(mini_input, tmp_pat
     for method in methods:
         table = pd.read_parquet(results / f"subsets/{method}/ratio-0.2_seed-0.parquet")
         assert len(table) == 66 and not out & set(table["row"])
+
+
+def test_gate_and_clean_shares_go_by_the_proxy_where_there_is_one(mini_input, mini_run, tmp_path):
+    """And the gradients that are there stay what they are, for those that read them."""
+    shutil.copytree(mini_input / "data", tmp_path / "data")
+    given = ["pool", "tasks", "features", "gradients", "influence", "votes"]
+    settings = {"adapter": "none", "batch_size": 8, "learning_rate": 1e-3}
+    proxy = {"model": "target", "warm_up": {"fraction": 0.2, "finetune": settings, "seed": 4}}
+    methods = {"random": {}, "icons": {}, "clean_shares": {}}
+    config = mini_run.begin(tmp_path, given, given, methods=methods, gate={}, proxy=proxy)
+    made = jobs(output := succeeded(snakemake(tmp_path, config, "--cores", "2", "-p", "subsets")))
+    assert made == {
+        *("warm_up", "collect_gradients", "collect_validation_gradients", "gate_samples"),
+        *(f"select_{method}" for method in methods),
+        "subsets",
+    }
+    assert "--representation hidden --positions prompt" in output
+    results = tmp_path / "results/mini"
+    gate, card = pd.read_parquet(results / "gate/seed-4.parquet"), "random/ratio-0.2_seed-0.md"
+    losses = ShardedArray(sorted(results.glob("proxy/target/seed-4/losses/*.safetensors")))[:]
+    np.testing.assert_array_equal(gate["loss"], losses)
+    out = set(gate.index[gate["gated"]])
+    for method in methods:
+        for seed in (0, 1):
+            table = pd.read_parquet(results / f"subsets/{method}/ratio-0.2_seed-{seed}.parquet")
+            assert len(table) == 66 and not out & set(table["row"])
+    succeeded(snakemake(tmp_path, config, "--cores", "2", f"results/mini/subsets/{card}"))
+    text = (results / f"subsets/{card}").read_text(encoding="utf-8")
+    assert '"proxy": {' in text and '"gradients": {' not in text

@@ -17,6 +17,7 @@ def test_a_pool_has_the_protocols_settings(tmp_path, monkeypatch):
     assert "results/digits" not in path.read_text()
     config = yaml.safe_load(path.read_text())
     check(config, SCHEMA)
+    assert "proxy" not in config  # the vectors of all methods come from one pass
     digits, warm_up = config["digits"], config["gradients"]["warm_up"]
     assert (digits["seed"], digits["noise"], sum(digits["mixture"].values())) == (4, 0.3, 9000)
     assert (digits["vision_scenes"], digits["base_samples"]) == (60000, 48000)
@@ -29,6 +30,10 @@ def test_a_pool_has_the_protocols_settings(tmp_path, monkeypatch):
 def test_a_variant_goes_on_from_what_the_plain_run_made(tmp_path, monkeypatch):
     monkeypatch.setattr(pools, "ROOT", tmp_path)
     flags = ["--pools", "4", "--methods", "random", "coincide", "--variant", "gate"]
+    with pytest.raises(SystemExit, match="pool-demo-4/pool is not there"):
+        pools.write_config(pools.build_parser().parse_args(flags), 4)
+    for stage in pools.GIVEN:
+        (tmp_path / f"results/pool-demo-4/{stage}").mkdir(parents=True)
     path = pools.write_config(pools.build_parser().parse_args(flags), 4)
     config = yaml.safe_load(path.read_text())
     check(config, SCHEMA)
@@ -44,8 +49,9 @@ def test_a_variant_goes_on_from_what_the_plain_run_made(tmp_path, monkeypatch):
         ),
         4,
     )
-    icons = yaml.safe_load(mean.read_text())["methods"]
-    assert icons == {"icons": {"aggregator": "mean"}}
+    icons = yaml.safe_load(mean.read_text())
+    assert icons["methods"] == {"icons": {"aggregator": "mean"}}
+    assert icons["experiments"]["main"]["methods"] == ["icons"]
 
 
 def test_scores_are_means_over_tasks_and_seeds_beside_those_of_the_whole_pool(

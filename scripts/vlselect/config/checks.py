@@ -91,6 +91,7 @@ def check_references(
     config: Mapping,
     needs_validation: set[str] = frozenset(),
     without_gradients: set[str] = frozenset(),
+    by_proxy: set[str] = frozenset(),
 ) -> None:
     """Check that every name in the config means something that the config defines.
 
@@ -102,6 +103,8 @@ def check_references(
         Methods that read validation gradients.
     without_gradients : set of str
         Those of them that read other features of validation samples.
+    by_proxy : set of str
+        Those of them that go by the section `proxy` or, without it, by `gradients`.
 
     Raises
     ------
@@ -120,7 +123,10 @@ def check_references(
             problems.append(f"tasks: empty, but method {method!r} needs validation data")
         if method in without_gradients and not config["models"]:
             problems.append(f"models: empty, but method {method!r} runs one")
-        if "gradients" not in config and method not in without_gradients:
+        if method in by_proxy:
+            if not {*WARMED_UP} & {*config}:
+                problems.append(f"proxy: missing, but method {method!r} needs it, or `gradients`")
+        elif "gradients" not in config and method not in without_gradients:
             problems.append(f"gradients: missing, but method {method!r} needs it")
     if problems:
         raise ConfigError("\n".join(problems))

@@ -85,13 +85,14 @@ def load_from_arguments(arguments: argparse.Namespace) -> VLM:
 
 
 def prepare_device(arguments: argparse.Namespace) -> torch.device:
-    """Set this process's number of threads and its products, and pick its device.
+    """Set this process's threads and whether it multiplies in TF32, and pick its device.
 
-    On a CPU, freed memory is kept.
+    Only a float32 model on a GPU does so. On a CPU, freed memory is kept.
     """
     torch.set_num_threads(arguments.threads)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = arguments.tf32
     device = pick_device(arguments.device)
+    tf32 = arguments.tf32 and arguments.dtype == "float32" and device.type == "cuda"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     if device.type == "cpu":
         keep_freed_memory()
     return device

@@ -34,7 +34,8 @@ class Evidence:
 
     `votes` and `gate` are of the first seed, its losses of the file `losses`; `validation` has the
     number of samples of each task; `budget` is the smallest subset, in samples; `model` the first
-    model of the config. A trial took one of `whole` records of the pool.
+    model of the config, `proxy` one for that section. A trial took one of `whole` records of the
+    pool.
     """
 
     pool: pd.DataFrame | None = None
@@ -49,6 +50,7 @@ class Evidence:
     cost: pd.DataFrame | None = None
     budget: int = 0
     model: str = "<model>"
+    proxy: str | None = None
     whole: float = 1.0
     trial: bool = False
 
@@ -128,7 +130,7 @@ def _repeats(given: Evidence, advice: Advice) -> list[str]:
 
 def _proxy(given: Evidence) -> str:
     """Return the line of a model that sees the whole pool once, as the defaults have it."""
-    return f"proxy: {{model: {given.model}}}"
+    return f"proxy: {{model: {given.proxy or given.model}}}"
 
 
 def _gate(given: Evidence, advice: Advice) -> list[str]:
@@ -263,16 +265,18 @@ def _measured(given: Evidence, method: str, advice: Advice) -> str:
 
 def _affordable(given: Evidence, method: str, advice: Advice) -> str:
     """Leave out backward passes if gradients cost too much of what a subset saves."""
-    by_gradients = ("icons", "targeted")
-    if (
-        given.cost is None
-        or given.trial
-        or method not in {f"{name}: {{}}" for name in by_gradients}
-    ):
+    own, by_gradients = method.partition(":")[0], ("icons", "targeted")
+    if given.cost is None or given.trial or own not in (*by_gradients, "clean_shares"):
         return method
+    alike = by_gradients if own in by_gradients else (own,)
     rows = given.cost[given.cost["level"] == "selection"]
-    cost = rows.loc[rows["name"].isin(by_gradients), "relative_to_full"].min()
-    if math.isnan(cost):
+    cost = rows.loc[rows["name"].isin(alike), "relative_to_full"].min()
+    if math.isnan(cost) or method == "targeted: {representation: hidden}":
+        return method
+    if own not in by_gradients:
+        small = "; with a small `proxy.model` it is less" if cost > DEAR else ""
+        text = f"selection by {own} costs {cost:.0f} % of finetuning on the whole pool{small}"
+        advice.facts.append(Fact(text, COST))
         return method
     text = f"selection by gradients costs {cost:.0f} % of finetuning on the whole pool"
     if cost <= DEAR or method == "icons: {}":

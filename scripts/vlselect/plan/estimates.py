@@ -17,6 +17,7 @@ from vlselect.plan.jobs import Job
 MODEL = re.compile(r"results/[^/]+/(?:features|gradients|proxy|checkpoints|benchmarks)/([^/]+)/")
 BUDGET = re.compile(r"/(ratio|samples|tokens)-([\d.]+)_seed-")
 FILLED = 0.8  # of a card by batch_tokens: auto (models.batching)
+OUTPUT = (128, 64)  # of output-layer gradients: numbers of hidden state and error (gradients)
 LAYERS = 5  # of a decoder whose activations are stored (models.layers)
 # Forward passes over a sample, at most: some end after a few layers. Those that train, form
 # gradients or answer have functions of their own.
@@ -132,7 +133,7 @@ def _pass(job: Job, times: int, setting: Setting) -> Estimate:
 
 def _section(job: Job, setting: Setting) -> Mapping:
     """Return the section of the config whose warmed-up model a job is of."""
-    return setting.config["proxy" if "/proxy/" in job.output[0] else "gradients"]
+    return setting.config[re.match(r"results/[^/]+/(gradients|proxy)/", job.output[0])[1]]
 
 
 def _gradients(job: Job, setting: Setting) -> Estimate:
@@ -145,7 +146,9 @@ def _gradients(job: Job, setting: Setting) -> Estimate:
     if section["representation"] != "lora":
         held = setting.held(model, arithmetic.held_by_pass(shape, tokens))
         seconds = setting.seconds(n * arithmetic.forward(shape, sample))
-        return Estimate(seconds, held, n * 2 * shape.hidden)
+        projected = min(shape.hidden, OUTPUT[0]) * OUTPUT[1]
+        width = projected if section["representation"] == "output" else shape.hidden
+        return Estimate(seconds, held, n * 2 * width)
     rank, dim = section["warm_up"]["finetune"]["rank"], section["projection"]["dim"]
     operations = arithmetic.gradients(shape, rank, sample)
     if section["projection"]["type"] in ("rademacher", "normal"):

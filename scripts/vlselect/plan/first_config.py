@@ -141,7 +141,10 @@ def write_config(
     lines += ["", "models:", f"  target: {own} # the one that is finetuned"]
     lines += [f"  reference: {own} # whose features are read; a smaller one makes that cheaper", ""]
     lines += ["gradients: {model: target}", ""] if BY_GRADIENTS & {*chosen} else []
-    lines += ["proxy: {model: reference} # sees the pool once", ""] if BY_PROXY in chosen else []
+    if BY_PROXY in chosen:
+        settings = "warm_up: {finetune: {gradient_checkpointing: true}}"
+        lines += ["# An epoch of the whole pool: a small model costs less."]
+        lines += [f"proxy: {{model: reference, {settings}}}", ""]
     lines += ["methods: # docs/choosing.md"]
     lines += [f"  {name}: {{}}" for name in chosen]
     budget = [f"ratios: [{ratio:g}] # of the pool"] if ratio else []

@@ -83,16 +83,22 @@ def products_as_before():
 
 
 @pytest.mark.usefixtures("products_as_before")
-def test_float32_is_multiplied_as_such_but_where_the_flags_say_tf32():
-    """And headers have it, of float32 alone."""
+def test_float32_is_multiplied_as_such_but_where_the_flags_say_tf32(monkeypatch):
+    """On a GPU, of a float32 model; and headers have it."""
+    monkeypatch.setattr(loading, "pick_device", torch.device)
     flags = ["--model", "x", "--template-date", "2025-01-01", "--threads", "1"]
-    flags += ["--dtype", "float32", "--device", "cpu"]
     parser = argparse.ArgumentParser()
     loading.add_loading_arguments(parser)
-    for more, name in (([], "float32"), (["--tf32"], "tf32"), ([], "float32")):
-        loading.prepare_device(parser.parse_args([*flags, *more]))
-        assert torch.backends.cuda.matmul.allow_tf32 is bool(more)
-        assert torch.backends.cudnn.allow_tf32 is bool(more)
+    for dtype, device, more, name in (
+        ("float32", "cuda", ["--tf32"], "tf32"),
+        ("bfloat16", "cuda", ["--tf32"], "float32"),
+        ("float32", "cpu", ["--tf32"], "float32"),
+        ("float32", "cuda", [], "float32"),
+    ):
+        own = [*flags, "--dtype", dtype, "--device", device, *more]
+        loading.prepare_device(parser.parse_args(own))
+        assert torch.backends.cuda.matmul.allow_tf32 is (name == "tf32")
+        assert torch.backends.cudnn.allow_tf32 is (name == "tf32")
         assert loading.number_format(torch.float32) == name
         assert loading.number_format(torch.bfloat16) == "bfloat16"
 

@@ -203,6 +203,10 @@ def test_dear_gradients_make_place_for_hidden_states():
     for cost in (None, dear):
         found = advice(**given, cost=cost, validation=VALIDATION)
         assert (found.method, found.more) == ("clean_shares: {}", ["proxy: {model: small}"])
+    ours = pd.DataFrame([row | {"name": "clean_shares"}])
+    found = advice(**given, cost=ours, validation=VALIDATION, proxy="tiny")
+    assert found.more == ["proxy: {model: tiny}"]
+    assert "costs 74 % of" in line_with(found, "with a small `proxy.model`", "tables/cost.csv")
 
 
 def test_a_method_with_a_gate_of_its_own_gets_no_other():

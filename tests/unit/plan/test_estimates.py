@@ -93,6 +93,10 @@ def test_a_proxy_is_of_its_own_section_and_needs_forward_passes_alone(setting):
     features = [Job([], ["results/r/features/target/last_token/shard-1-of-1.safetensors"])]
     assert passed.seconds == estimate("extract_features", features, own).seconds
     assert passed.disk == 1000 * 2 * setting.shapes["target"][0].hidden
+    output = replace(own, config=CONFIG | {"proxy": proxy | {"representation": "output"}})
+    assert estimate("collect_gradients", job, output).disk == 1000 * 2 * 128 * 64
+    alike = [Job([], ["results/proxy/gradients/target/seed-0/warm_up"])]  # a run of that name
+    assert estimate("warm_up", alike, own).seconds == pytest.approx(seconds[0])
 
 
 def test_automatic_batches_stay_within_the_card_and_dense_projections_hold_more(setting):

@@ -96,7 +96,7 @@ def test_the_config_holds_what_it_was_made_from():
     assert config["tasks"] == {"no": {"validation": "v.json", "test": "t.json", "metric": "gqa"}}
     assert config["models"]["target"]["revision"] == "1e5"
     assert config["models"]["target"]["dtype"] == "bfloat16"
-    assert config["ratios"] == [0.15] and config["proxy"] == {"model": "reference"}
+    assert config["ratios"] == [0.15] and config["proxy"]["model"] == "reference"
     assert [*config["methods"]] == ["random", "clean_shares", "coincide"]
     assert config["experiments"] == {"main": {"methods": ["random", "clean_shares", "coincide"]}}
 
