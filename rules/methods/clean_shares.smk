@@ -15,8 +15,15 @@ declare_method(
             "maximum": 1,
             "default": 0.9,
         },
+        "equal": {
+            "description": "this part of the subset is divided equally among the tasks, since one that a model learns from the whole pool still has to be learnt from the subset; the rest in proportion to a power of their losses (select_clean_shares)",
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "default": 0.5,
+        },
         "power": {
-            "description": "a task's share of the subset is proportional to the mean loss of its validation samples to this power; 0 for equal shares (select_clean_shares)",
+            "description": "to this power, the mean loss of a task's validation samples (select_clean_shares)",
             "type": "number",
             "minimum": 0,
             "default": 0.5,
@@ -45,5 +52,7 @@ use rule select_subset as select_clean_shares with:
         runtime=growing(240),
     params:
         signals=signal_flags(tables=["validation", "validation_losses"]),
-        parameters=parameters("clean_shares", "within", "power", tasks=voting_members()),
+        parameters=parameters(
+            "clean_shares", "within", "equal", "power", tasks=voting_members()
+        ),
         threads=config["threads"],

@@ -31,14 +31,16 @@ def select(
     seed: int,
     *,
     within: float,
+    equal: float,
     power: float,
     tasks: Mapping[str, Sequence[str]],
 ) -> Selection:
     """Divide the budget over tasks, and draw each task's share from its clean samples.
 
-    A task's share is proportional to the mean loss of its validation samples to this power, as far
-    as it has clean samples; what it has not goes to the other tasks. A budget beyond all clean
-    samples takes the doubtful ones, those with the lowest loss first, then those of no task.
+    Part of the budget is divided equally, the rest in proportion to a power of the mean loss of
+    each task's validation samples, as far as a task has clean samples; what it has not goes to the
+    other tasks. A budget beyond all clean samples takes the doubtful ones, those with the lowest
+    loss first, then those of no task.
 
     Parameters
     ----------
@@ -48,8 +50,10 @@ def select(
         ``validation_losses``: dict of validation set to ShardedArray (n_val,). All of one model.
     within : float
         A loss is clean up to this quantile of those of the task's validation samples.
+    equal : float
+        Part of the budget that is divided equally, 0 to 1.
     power : float
-        0 gives all tasks the same share.
+        Of the mean loss; 0 gives all tasks the same share.
     tasks : mapping of str to sequence of str
         Each voting task's validation sets.
 
@@ -66,8 +70,7 @@ def select(
     drawn = ordering.draw(ids, len(ids), seed, "clean_shares")
     clean = [drawn[(standing[drawn] == CLEAN) & (task[drawn] == t)] for t in range(len(tasks))]
     sizes = np.array([len(rows) for rows in clean])
-    means = [found.mean() for found in validation_losses(signals, tasks)]
-    weights = power * np.log(np.maximum(means, np.finfo(np.float64).tiny))  # finite for a loss of 0
+    weights = np.log(shares(validation_losses(signals, tasks), equal, power))
     counts = allocate(weights, sizes, min(budget, sizes.sum()))
     chosen = np.concatenate([rows[:n] for rows, n in zip(clean, counts, strict=True)])
     chosen = drawn[np.isin(drawn, chosen)]
@@ -92,6 +95,14 @@ def prepare(
     standing[similarity < least[task]] = FOREIGN
     table = pd.DataFrame({"row": np.arange(len(pool)), "task": task, "standing": standing})
     return signals | {"standing": table}
+
+
+def shares(losses: Sequence[np.ndarray], equal: float, power: float) -> np.ndarray:
+    """Return each task's share of a subset, float64 (T,), from its validation losses."""
+    tiny = np.finfo(np.float64).tiny  # in place of 0: all losses may be
+    means = np.maximum([found.mean() for found in losses], tiny)
+    weights = (means / means.max()) ** power
+    return np.maximum(equal / len(means) + (1 - equal) * weights / weights.sum(), tiny)
 
 
 def validation_losses(signals: dict, tasks: Mapping[str, Sequence[str]]) -> list[np.ndarray]:

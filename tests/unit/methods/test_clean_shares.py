@@ -17,7 +17,7 @@ HEADER = {"projection": json.dumps({"type": "sjlt", "dim": 16}), "model": "m", "
 TASKS = {"counting": ["counting"], "mme": ["mme_a", "mme_b"], "one": ["one"]}
 SIZES = {"counting": 30, "mme_a": 12, "mme_b": 14, "one": 1}
 CENTRES = np.random.default_rng(9).normal(size=(4, 16)) * 3
-N_POOL, PARAMETERS = 400, {"within": 0.8, "power": 1.0}
+N_POOL, PARAMETERS = 400, {"within": 0.8, "equal": 0.25, "power": 1.0}
 
 
 def unit_rows(centres, seed, spread=1.0):
@@ -96,14 +96,14 @@ def problem(tmp_path):
 
 
 @pytest.mark.parametrize("budget", [1, 60, 150, 250, N_POOL])
-@pytest.mark.parametrize("power", [0, 0.5, 2])
-def test_it_chooses_what_a_slow_loop_does(problem, budget, power):
+@pytest.mark.parametrize(("equal", "power"), [(0, 0), (0.5, 0.5), (0, 2), (1, 2)])
+def test_it_chooses_what_a_slow_loop_does(problem, budget, equal, power):
     pool, signals = problem
     tasks, standing = slow_standing(signals, PARAMETERS["within"])
     assert set(standing) == {"clean", "doubtful", "foreign"}
     ids = pool["sample_id"].to_numpy(object)
     drawn = ordering.draw(ids, N_POOL, 0, "clean_shares").tolist()
-    found = run(pool, signals, budget, power=power).rows.tolist()
+    found = run(pool, signals, budget, equal=equal, power=power).rows.tolist()
     clean = {
         task: [r for r in drawn if (tasks[r], standing[r]) == (task, "clean")] for task in TASKS
     }
@@ -118,6 +118,8 @@ def test_it_chooses_what_a_slow_loop_does(problem, budget, power):
         ** power
         for task, members in TASKS.items()
     }
+    whole = sum(weights.values())
+    weights = {t: equal / len(TASKS) + (1 - equal) * w / whole for t, w in weights.items()}
     free = [task for task in TASKS if counts[task] < len(clean[task])]
     total = sum(counts[task] for task in free)
     for task in free:  # those with samples left have their shares of what the others leave
