@@ -27,7 +27,7 @@ PARAMETERS = {
     "coincide": {"model": "reference"},
     "targeted": {},
     "icons": {},
-    "clean_shares": {"within": 0.9, "equal": 0.5, "power": 0.5},
+    "clean_shares": {"within": 0.9, "power": 0.5},
 }
 SHARES = {  # of the pool's kinds, in the place of the reference's
     "demo": {},
@@ -39,17 +39,14 @@ GIVEN = ("pool", "tasks", "features", "gradients")  # stages that a variant take
 AGGREGATORS = ("vote", "mean", "max", "mean_rank", "round_robin_tasks", "bids")
 VARIANTS = {"gate": {"gate": {"share": 0.2}}}
 VARIANTS |= {name: {"methods": {"icons": {"aggregator": name}}} for name in AGGREGATORS}
-RUNGS = {  # of clean_shares: what is equal, and the power of the rest
-    "equal-ungated": (1.0, 1.0, 0.5),
-    "equal": (0.9, 1.0, 0.5),
-    "half-ungated": (1.0, 0.5, 0.5),
-    "half": (0.9, 0.5, 0.5),
-    "by-loss": (0.9, 0.0, 0.5),
-    "by-loss-quarter": (0.9, 0.0, 0.25),
+RUNGS = {  # of clean_shares: within, power
+    "equal-ungated": (1.0, 0.0),
+    "equal": (0.9, 0.0),
+    "ungated": (1.0, 0.5),
+    "steep": (0.9, 1.0),
 }
-for name, (within, equal, power) in RUNGS.items():
-    settings = {"within": within, "equal": equal, "power": power}
-    VARIANTS[name] = {"methods": {"clean_shares": settings}}
+for name, (within, power) in RUNGS.items():
+    VARIANTS[name] = {"methods": {"clean_shares": {"within": within, "power": power}}}
 KINDS = ("counting", "recognition", "colour", "presence", "position", "arithmetic", "captioning")
 KINDS += ("comparison", "reading")
 VARIANTS["by-source"] = {"constraints": {"maximum": dict.fromkeys(KINDS, 0.112)}}  # a ninth

@@ -4,7 +4,7 @@ Reads pool/samples.parquet, tasks/<task>/validation.parquet, the images and a mo
 gradients/<model>/seed-<s>/warm_up/ (LoRA adapter or whole model, training_log.csv, rows.csv; with
 gradients.precondition adam also second_moments.safetensors) and shards of
 gradients/<model>/seed-<s>/pool/, gradients/<model>/seed-<s>/<task>/ and, of losses under the same model,
-gradients/<model>/seed-<s>/losses/ and …/losses_of/<task>/. The seed is that of the warm-up and, where the config fixes
+gradients/<model>/seed-<s>/losses/ and …/losses_of/<task>/, and before the warm-up …/losses_before/<task>/. The seed is that of the warm-up and, where the config fixes
 no other, of the projection. The section `proxy` has the same of its own model, in proxy/<model>/seed-<s>/.
 """
 
@@ -121,6 +121,7 @@ if MADE and VALIDATED:
         output:
             **named("validation", validation_gradients("{section}", "{model}")),
             **named("losses", validation_losses("{section}", "{model}")),
+            **named("before", losses_before("{section}", "{model}")),
         log:
             "<logs>/collect_validation_gradients/{section}/{model}/seed-{seed}.log",
         benchmark:
@@ -153,7 +154,8 @@ if MADE and VALIDATED:
             " --max-pixels {params.max_pixels} --warm-up {input.warm_up:q} {params.vectors}"
             " --precondition none"
             " --keep-norms {params.keep_norms:q} {params.model} --workers {resources.workers}"
-            f" --losses {outputs_named('losses')} --out {outputs_named('validation')}"
+            f" --losses {outputs_named('losses')} --losses-before {outputs_named('before')}"
+            f" --out {outputs_named('validation')}"
             " 2> {log:q}"
 
 

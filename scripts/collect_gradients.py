@@ -4,7 +4,7 @@ The vector is its projected gradient by the LoRA weights of the warm-up or, from
 alone, its hidden states or its gradient by the output layer; it has unit length and is stored as
 float16. A part is a set of samples with its image root and becomes one shard file. The model is
 loaded once for all parts. The losses of a part, means over each sample's response tokens in nats,
-become a shard of their own, float32.
+become a shard of their own, float32; so may those of the model before the warm-up.
 """
 
 import argparse
@@ -57,6 +57,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--losses", nargs="*", default=[], help="shard of each part's losses, or none"
     )
+    about = "shard of each part's losses before the warm-up, or none"
+    parser.add_argument("--losses-before", nargs="*", default=[], help=about)
     about = "checkpoint of the warm-up: a LoRA adapter, which `lora` needs, or a whole model"
     parser.add_argument("--warm-up", type=Path, required=True, help=about)
     about = "gradients of the LoRA weights, hidden states, or gradients of the output layer"
@@ -209,16 +211,43 @@ def write_shard(
         settle(faults, arguments.on_refused)
 
 
+def write_losses_before(
+    arguments: argparse.Namespace, part: Part, model: vlm.VLM, out: str
+) -> None:
+    """Run the model as it is, without the warm-up, on one part; write the losses."""
+    samples, left_out = Samples(part.samples), left_out_of(arguments, part)
+    rows = store.shard_rows(len(samples), arguments.shard)
+    header = {"run": arguments.run, "rows": f"{rows.start}:{rows.stop}", "kind": "losses"}
+    header |= {"model": model.path, "revision": model.revision, "part": part.name}
+    header |= {"dtype": loading.number_format(model.model.dtype), "samples": samples.digest}
+    header["code"] = code_digest(imported_sources(__file__))
+    faults: dict[str, str] = {}
+    found = representation("hidden", model.model, "prompt")
+    with store.ShardWriter(out, (len(rows),), np.float32, header) as writer:
+        kept = rows_to_run(rows, left_out, [writer])
+        for batch, losses, _ in represent(
+            *(model, samples, kept, part.images, found.run), max_pixels=arguments.max_pixels
+        ):
+            ids = batch.sample_ids
+            own = to_stored(losses.cpu().numpy(), np.float32, "loss", ids, faults)
+            write_batch({"losses": writer}, batch.rows - rows.start, {"losses": own}, ids, faults)
+        settle(faults, arguments.on_refused)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
-    if arguments.losses and len(arguments.losses) != len(arguments.names):
-        raise InputError(f"{len(arguments.losses)} --losses for {len(arguments.names)} parts")
+    for flag, given in (("losses", arguments.losses), ("losses-before", arguments.losses_before)):
+        if given and len(given) != len(arguments.names):
+            raise InputError(f"{len(given)} --{flag} for {len(arguments.names)} parts")
     parts = read_parts(arguments)
     unknown = set(arguments.keep_norms) - set(arguments.names)
     if unknown:
         raise InputError(f"--keep-norms has unknown parts: {', '.join(sorted(unknown))}")
     model = loading.load_from_arguments(arguments)
+    if arguments.losses_before:
+        for part, out in zip(parts, arguments.losses_before, strict=True):
+            write_losses_before(arguments, part, model, out)
     with source_of(arguments, model) as source:
         source = within_span(source, arguments.span) if arguments.span else source
         header = common_header(arguments, model, source)

@@ -122,6 +122,12 @@ def validation_losses(section, model=None):
     return files_of(section, name, model, task=VALIDATED)
 
 
+def losses_before(section, model=None):
+    """Return those of the same model before its warm-up, {seed} left in them."""
+    name = "losses_before/{task}/shard-1-of-1.safetensors"
+    return files_of(section, name, model, task=VALIDATED)
+
+
 def named(name, paths):
     """Return outputs by a name and their number: Snakemake's cache needs names."""
     return {f"{name}_{i}": path for i, path in enumerate(paths)}

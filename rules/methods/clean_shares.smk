@@ -1,6 +1,6 @@
 """Our own: random samples of each task that are likely to be right, more of tasks that are badly learnt.
 
-Reads pool/samples.parquet and {losses,pool,<task>,losses_of/<task>}/ of proxy/<model>/seed-<s>/ or, in a config
+Reads pool/samples.parquet and {losses,pool,<task>,losses_of/<task>,losses_before/<task>}/ of proxy/<model>/seed-<s>/ or, in a config
 without that section, of gradients/<model>/seed-<s>/; the seed is the run's, or the one that warm_up.seed fixes there.
 Writes subsets/clean_shares/<budget>_seed-<s>.{json,parquet}.
 """
@@ -15,15 +15,8 @@ declare_method(
             "maximum": 1,
             "default": 0.9,
         },
-        "equal": {
-            "description": "this part of the subset is divided equally among the tasks, since one that a model learns from the whole pool still has to be learnt from the subset; the rest in proportion to a power of their losses (select_clean_shares)",
-            "type": "number",
-            "minimum": 0,
-            "maximum": 1,
-            "default": 0.5,
-        },
         "power": {
-            "description": "to this power, the mean loss of a task's validation samples (select_clean_shares)",
+            "description": "a task's share of the subset is proportional to the mean loss of its validation samples before the warm-up to this power; 0 for equal shares (select_clean_shares)",
             "type": "number",
             "minimum": 0,
             "default": 0.5,
@@ -43,6 +36,7 @@ use rule select_subset as select_clean_shares with:
         gradients=of_run(PROXY, pool_gradients(PROXY)),
         validation=of_run(PROXY, compared_validation(PROXY)),
         validation_losses=of_run(PROXY, validation_losses(PROXY)),
+        losses_before=of_run(PROXY, losses_before(PROXY)),
         limits=limit_files,
     wildcard_constraints:
         method="clean_shares",
@@ -51,8 +45,8 @@ use rule select_subset as select_clean_shares with:
         mem_mb=growing(8000),
         runtime=growing(240),
     params:
-        signals=signal_flags(tables=["validation", "validation_losses"]),
-        parameters=parameters(
-            "clean_shares", "within", "equal", "power", tasks=voting_members()
+        signals=signal_flags(
+            tables=["validation", "validation_losses", "losses_before"]
         ),
+        parameters=parameters("clean_shares", "within", "power", tasks=voting_members()),
         threads=config["threads"],

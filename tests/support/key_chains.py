@@ -125,7 +125,7 @@ CHOICE = [
     ("cast_votes", "methods.icons.top_percent"),
     ("select_icons", "methods.icons.tie_break methods.icons.aggregator"),
     ("select_targeted", "methods.targeted.selector"),
-    ("select_clean_shares", below("methods.clean_shares", "within equal power")),
+    ("select_clean_shares", "methods.clean_shares.within methods.clean_shares.power"),
     (
         "extract_representation extract_validation_representation",
         "methods.targeted.representation features.hidden.positions",

@@ -22,7 +22,7 @@ def test_a_pool_has_the_protocols_settings(tmp_path, monkeypatch):
     assert (digits["seed"], digits["noise"], sum(digits["mixture"].values())) == (4, 0.3, 9000)
     assert (digits["vision_scenes"], digits["base_samples"]) == (60000, 48000)
     assert (warm_up["fraction"], warm_up["finetune"]["epochs"]) == (1.0, 1)
-    assert config["methods"]["clean_shares"] == {"within": 0.9, "equal": 0.5, "power": 0.5}
+    assert config["methods"]["clean_shares"] == {"within": 0.9, "power": 0.5}
     assert config["experiments"]["main"]["methods"] == list(pools.METHODS)
     assert (config["ratios"], config["seeds"], config["finetune"]["epochs"]) == ([0.2], [0, 1], 3)
 

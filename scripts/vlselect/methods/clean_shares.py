@@ -1,10 +1,13 @@
-"""Random samples of each task that are likely to be right, more of tasks that are badly learnt.
+"""Random samples of each task that are likely to be right, more of tasks that are not known yet.
 
-A model that was briefly finetuned on the pool says three things of it. Which task a sample serves:
+A model that was briefly finetuned on the pool says two things of it. Which task a sample serves:
 the one whose validation samples it is most similar to, if it is as similar to them as nearly all of
-them are to each other. Whether its answer is likely to be right: its loss is one that the task's
-validation samples have too, which the model has not seen. And which tasks need more samples: those
-whose validation samples have a higher loss. Inside a task the draw is random: what is most similar
+them are to each other. And whether its answer is likely to be right: its loss is one that the
+task's validation samples have too, which the model has not seen. Before it was finetuned, it says
+which tasks need more samples: those whose validation samples have a higher loss. (After it has seen
+the whole pool its losses say which tasks are hard, and not what a subset still has to teach: in a
+pool of right answers, tasks with many samples would get next to none.) Inside a task the draw is
+random: what is most similar
 to single validation samples (`targeted`) taught less in our trials. Our own method.
 """
 
@@ -31,29 +34,27 @@ def select(
     seed: int,
     *,
     within: float,
-    equal: float,
     power: float,
     tasks: Mapping[str, Sequence[str]],
 ) -> Selection:
     """Divide the budget over tasks, and draw each task's share from its clean samples.
 
-    Part of the budget is divided equally, the rest in proportion to a power of the mean loss of
-    each task's validation samples, as far as a task has clean samples; what it has not goes to the
-    other tasks. A budget beyond all clean samples takes the doubtful ones, those with the lowest
-    loss first, then those of no task.
+    A task's share is proportional to the mean loss of its validation samples before the warm-up to
+    this power, as far as it has clean samples; what it has not goes to the other tasks. A budget
+    beyond all clean samples takes the doubtful ones, those with the lowest loss first, then those
+    of no task.
 
     Parameters
     ----------
     signals : dict
         ``gradients``: ShardedArray (N, k), vectors of unit length; ``losses``: ShardedArray (N,),
         in nats; ``validation``: dict of validation set to ShardedArray (n_val, k);
-        ``validation_losses``: dict of validation set to ShardedArray (n_val,). All of one model.
+        ``validation_losses`` and, of the model before its warm-up, ``losses_before``: dicts of
+        validation set to ShardedArray (n_val,).
     within : float
         A loss is clean up to this quantile of those of the task's validation samples.
-    equal : float
-        Part of the budget that is divided equally, 0 to 1.
     power : float
-        Of the mean loss; 0 gives all tasks the same share.
+        0 gives all tasks the same share.
     tasks : mapping of str to sequence of str
         Each voting task's validation sets.
 
@@ -70,7 +71,8 @@ def select(
     drawn = ordering.draw(ids, len(ids), seed, "clean_shares")
     clean = [drawn[(standing[drawn] == CLEAN) & (task[drawn] == t)] for t in range(len(tasks))]
     sizes = np.array([len(rows) for rows in clean])
-    weights = np.log(shares(validation_losses(signals, tasks), equal, power))
+    means = [found.mean() for found in losses_of(signals["losses_before"], tasks)]
+    weights = power * np.log(np.maximum(means, np.finfo(np.float64).tiny))  # finite for a loss of 0
     counts = allocate(weights, sizes, min(budget, sizes.sum()))
     chosen = np.concatenate([rows[:n] for rows, n in zip(clean, counts, strict=True)])
     chosen = drawn[np.isin(drawn, chosen)]
@@ -89,7 +91,8 @@ def prepare(
     """
     task, similarity = gate.nearest(signals["gradients"], signals["validation"], tasks)
     least = gate.least_similarities(signals["validation"], tasks)
-    highest = np.array([np.quantile(one, within) for one in validation_losses(signals, tasks)])
+    own = losses_of(signals["validation_losses"], tasks)
+    highest = np.array([np.quantile(one, within) for one in own])
     losses = signals["losses"][:].astype(np.float64)
     standing = np.where(losses <= highest[task], CLEAN, DOUBTFUL)
     standing[similarity < least[task]] = FOREIGN
@@ -97,20 +100,11 @@ def prepare(
     return signals | {"standing": table}
 
 
-def shares(losses: Sequence[np.ndarray], equal: float, power: float) -> np.ndarray:
-    """Return each task's share of a subset, float64 (T,), from its validation losses."""
-    tiny = np.finfo(np.float64).tiny  # in place of 0: all losses may be
-    means = np.maximum([found.mean() for found in losses], tiny)
-    weights = (means / means.max()) ** power
-    return np.maximum(equal / len(means) + (1 - equal) * weights / weights.sum(), tiny)
-
-
-def validation_losses(signals: dict, tasks: Mapping[str, Sequence[str]]) -> list[np.ndarray]:
+def losses_of(
+    sets: Mapping[str, ShardedArray], tasks: Mapping[str, Sequence[str]]
+) -> list[np.ndarray]:
     """Read each task's losses, float64 (n,), without refused samples; InputError for none."""
-    return [
-        np.concatenate([_losses(signals["validation_losses"][name]) for name in members])
-        for members in tasks.values()
-    ]
+    return [np.concatenate([_losses(sets[name]) for name in names]) for names in tasks.values()]
 
 
 def _losses(array: ShardedArray) -> np.ndarray:
