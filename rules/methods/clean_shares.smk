@@ -1,4 +1,4 @@
-"""Our own: random samples of each task that are likely to be right, more of tasks that are badly learnt.
+"""Our own: random samples of each task that are likely to be right, more of tasks that are not known yet.
 
 Reads pool/samples.parquet and {losses,pool,<task>,losses_of/<task>,losses_before/<task>}/ of proxy/<model>/seed-<s>/ or, in a config
 without that section, of gradients/<model>/seed-<s>/; the seed is the run's, or the one that warm_up.seed fixes there.

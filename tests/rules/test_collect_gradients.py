@@ -14,7 +14,7 @@ from tiny_inputs import make_records, write_images
 from usual_flags import usual
 from usual_models import load_vlm, save_adapter
 
-from vlselect.core.errors import MissingFileError
+from vlselect.core.errors import InputError, MissingFileError
 from vlselect.core.store import ShardedArray
 from vlselect.gradients import fingerprint, projection
 from vlselect.gradients.representation import KINDS
@@ -206,6 +206,23 @@ def test_a_warm_up_of_all_weights_gives_what_its_forward_pass_does(
 def read_losses(run, folder, *flags):
     run(folder / "plain", "--losses", str(folder / "plain losses"), *flags)
     return read(folder / "plain losses")
+
+
+def test_losses_before_the_warm_up_are_those_of_the_bare_model(run, tiny_vlm, pool, tmp_path):
+    out = tmp_path / "before"
+    after, _ = read_losses(run, tmp_path, "--losses-before", str(out))
+    before, header = read(out)
+    assert not np.allclose(before, after) and header["kind"] == "losses"
+    assert "warm_up" not in header and header["rows"] == f"0:{N}"
+    vlm = load_vlm(str(tiny_vlm), device="cpu")
+    for row, record in zip((0, 2), Samples(pool / "samples.parquet").records([0, 2]), strict=True):
+        pictures = [images.load(pool / "images", name, 10**7) for name in record.images]
+        batch = vlm.collate([vlm.encode(record, pictures)])
+        with torch.inference_mode():
+            single = vlm.model(**batch.inputs, labels=batch.labels).loss.item()
+        assert_close_sums(before[row], single, terms=chain(vlm.model))
+    with pytest.raises(InputError, match="2 --losses-before for 1 parts"):
+        run(tmp_path / "two", "--losses-before", str(out), str(out))
 
 
 def test_one_forward_pass_finds_the_losses_of_the_backward_pass(run, tiny_vlm, tmp_path):

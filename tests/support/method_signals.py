@@ -80,14 +80,15 @@ def make_signals(folder, rng, pool):
     turns = {"gradients": gradients, "validation": {"vqa": target}}
     values = rng.integers(1, 20, n).astype(np.float32)
     losses = ShardedArray(write_shards(folder / "losses", values, 1, **header))
-    known = ShardedArray(write_shards(folder / "known", values[::9], 1, **header))
+    known = {"vqa": ShardedArray(write_shards(folder / "known", values[::9], 1, **header))}
+    compared = {"losses": losses, "validation_losses": known, "losses_before": known}
     assignments = pd.DataFrame({"row": np.arange(n), "cluster": cluster})
     return {
         "mcl": make_concepts(np.random.default_rng(7), n),
         "prism": {"scores": seen},
         **dict.fromkeys(("el2n", "perplexity", "self_sup", "semdedup"), plain),
         **dict.fromkeys(("clip_score", "scalselect"), {"scores": seen}),
-        "clean_shares": turns | {"losses": losses, "validation_losses": {"vqa": known}},
+        "clean_shares": turns | compared,
         "coincide": {
             "activations": array,
             "assignments": assignments,
