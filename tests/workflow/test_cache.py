@@ -40,9 +40,8 @@ def test_another_top_percent_loads_no_model(mini_run, mini_input, tmp_path):
     said = run(tmp_path, config, "second", 20)
     assert not any(logs(tmp_path / "results/second", rule) for rule in SHARED)  # no script ran
     gradients = sorted((tmp_path / "results/second/gradients").rglob("shard-*"))
-    assert len(gradients) == 2 * (
-        1 + 2
-    )  # of the pool and of both validation sets; as many of losses
+    # Of the pool and of both validation sets; as many of losses; those before the warm-up.
+    assert len(gradients) == 2 * (1 + 2) + 2
     for path in gradients:
         assert f"Symlinking output file {path.relative_to(tmp_path)} from cache" in said
         assert path.resolve().parent == tmp_path / "cache"
