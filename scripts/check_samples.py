@@ -6,10 +6,12 @@ sample.
 """
 
 import argparse
+import gc
 import logging
 from pathlib import Path
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 from vlselect.core import log, store
 from vlselect.features.counting import load_counters

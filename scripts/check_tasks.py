@@ -5,10 +5,12 @@ check_samples.py does; `part` is <task>/<split>.
 """
 
 import argparse
+import gc
 import logging
 from pathlib import Path
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 import pandas as pd
 

@@ -8,6 +8,7 @@ become a shard of their own, float32; so may those of the model before the warm-
 """
 
 import argparse
+import gc
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 import numpy as np
 import torch

@@ -5,10 +5,12 @@ pool) have no such features: their rows are zero.
 """
 
 import argparse
+import gc
 import logging
 from collections.abc import Sequence
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 import numpy as np
 

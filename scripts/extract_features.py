@@ -1,11 +1,13 @@
 """Extract four kinds of features of one pool shard, with one forward pass for each sample."""
 
 import argparse
+import gc
 import logging
 from collections.abc import Sequence
 from functools import partial
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 from vlselect.core import log
 from vlselect.features.activations import VARIANTS

@@ -4,10 +4,12 @@ One forward pass for each sample, and one more, without the image, for each that
 """
 
 import argparse
+import gc
 from collections.abc import Sequence
 from functools import partial
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 from vlselect.core import log
 from vlselect.features.forward_pass import token_width

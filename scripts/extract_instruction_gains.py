@@ -6,11 +6,13 @@ both ratios are 1 by definition, and their logarithms, which are stored, 0.
 """
 
 import argparse
+import gc
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 import numpy as np
 

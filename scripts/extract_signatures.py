@@ -5,11 +5,13 @@ samples are zero.
 """
 
 import argparse
+import gc
 import logging
 from collections.abc import Sequence
 from functools import partial
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 import numpy as np
 

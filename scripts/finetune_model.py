@@ -4,11 +4,13 @@ Writes the LoRA adapter (or the whole model) as safetensors, and training_log.cs
 """
 
 import argparse
+import gc
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 import numpy as np
 

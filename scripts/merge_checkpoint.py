@@ -4,11 +4,13 @@ AutoModelForImageTextToText, AutoProcessor and any program that takes a Hugging 
 """
 
 import argparse
+import gc
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 from vlselect.core import log
 from vlselect.core.errors import InputError

@@ -1,11 +1,13 @@
 """Pretrain the digits demo's base model: a LLaVA on the trained vision tower."""
 
 import argparse
+import gc
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 import torch
 from transformers import CLIPModel

@@ -1,11 +1,13 @@
 """Pretrain the digits demo's vision tower, as part of a CLIP of scenes and captions."""
 
 import argparse
+import gc
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 from vlselect.core import log
 from vlselect.core.store import replacing_directory

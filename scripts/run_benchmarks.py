@@ -6,11 +6,13 @@ and details).
 """
 
 import argparse
+import gc
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 from vlselect.benchmarks.generation import generate
 from vlselect.benchmarks.predictions import Benchmark, read_examples, score_task

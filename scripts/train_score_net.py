@@ -5,11 +5,13 @@ weighted loss of every training step.
 """
 
 import argparse
+import gc
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 import numpy as np
 import pandas as pd

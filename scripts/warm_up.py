@@ -4,10 +4,12 @@ Writes the checkpoint (safetensors), training_log.csv, and rows.csv with the sam
 """
 
 import argparse
+import gc
 import logging
 from collections.abc import Sequence
 
-import vlselect.core.startup  # noqa: F401
+if __name__ == "__main__":
+    gc.disable()  # until log.start: what is imported here is no garbage
 
 import numpy as np
 import pandas as pd

@@ -1,9 +1,12 @@
 """The library's folders: small, without code of their own, and with tests of the same names."""
 
 import ast
+import re
 
 import pytest
 from running import ROOT
+
+from vlselect.core.sources import imported_sources
 
 LIBRARY, TESTS = ROOT / "scripts/vlselect", ROOT / "tests/unit"
 PACKAGES = sorted(path.parent for path in LIBRARY.rglob("__init__.py"))
@@ -35,3 +38,14 @@ def test_nothing_happens_at_import(path):
             assert not any(isinstance(n, ast.Attribute) for n in written), ast.unparse(statement)
         else:
             assert isinstance(statement, plain), ast.unparse(statement)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda p: p.stem)
+def test_entries_look_for_no_garbage_while_torch_is_imported(path):
+    """A quarter of the time that a job takes to start; `log.start` lets it be looked for again."""
+    sources = [source.read_text() for source in imported_sources(path.name)]
+    heavy = re.compile(r"^(import|from) (torch|transformers)\b", re.MULTILINE)
+    first = path.read_text().partition('if __name__ == "__main__":\n    gc.disable()')
+    at_once = path.stem != "plan_run"  # which imports it where it has a model to look at
+    assert bool(first[1]) == (at_once and any(map(heavy.search, sources)))
+    assert not heavy.search(first[0]) or not first[1]

@@ -97,7 +97,8 @@ def test_llava_665k_has_a_whole_dag(dry_run):
     passes = ("extract_features", "extract_attention", "extract_clip", "extract_gains")
     for rule in (*passes, "extract_visual", "extract_instruction_gains", "extract_signatures"):
         assert counts[rule] == 64
-    assert counts["collect_gradients"] == 3 * 64 and counts["warm_up"] == 3  # each seed its own
+    # For each seed its own, of gradients and of the proxy.
+    assert counts["collect_gradients"] == 2 * 3 * 64 and counts["warm_up"] == 2 * 3
     assert counts["prepare_task"] == 10
 
 
@@ -213,11 +214,23 @@ def test_names_that_mean_nothing_are_named_together(tmp_path):
     assert "experiments.main.models: no 'none' in `models`" in output
 
 
-@pytest.mark.parametrize("method", ["icons", "targeted", "clean_shares"])
-def test_gradients_that_a_method_needs_are_named(tmp_path, method):
+@pytest.mark.parametrize(
+    ("method", "section"),
+    [("icons", "gradients"), ("targeted", "gradients"), ("clean_shares", "proxy")],
+)
+def test_what_a_method_goes_by_is_named(tmp_path, method, section):
     config = mini(methods={method: {}}, experiments={"main": {"methods": [method]}})
     del config["gradients"]
-    assert f"gradients: missing, but method {method!r} needs it" in refused(tmp_path, config)
+    assert f"{section}: missing, but method {method!r} needs it" in refused(tmp_path, config)
+
+
+def test_another_mistake_hides_no_proxy(tmp_path):
+    """Which is known before a method's parameters are."""
+    config = mini(methods={"clean_shares": {"within": 2}}, proxy={"model": "target"})
+    config["experiments"] = {"main": {"methods": ["clean_shares"]}}
+    del config["gradients"]
+    said = refused(tmp_path, config)
+    assert "methods.clean_shares.within" in said and "needs it" not in said
 
 
 def test_a_model_that_a_method_runs_is_named(tmp_path):

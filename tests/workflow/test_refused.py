@@ -123,7 +123,7 @@ def test_one_bad_sample_costs_no_pass(rejected):
         np.testing.assert_array_equal(array.refused, expected)
     drawn = pd.read_csv(results / "gradients/target/seed-0/warm_up/rows.csv")["row"]
     assert len(drawn) == CHOSEN and drawn.max() < 330
-    log = (results / "logs/warm_up/target/seed-0.log").read_text()
+    log = (results / "logs/warm_up/gradients/target/seed-0.log").read_text()
     assert "1 samples have no values that can be used" in log and "'pool-spoilt-" in log
     array = ShardedArray((results / "gradients/target/seed-0/pool").iterdir())
     np.testing.assert_array_equal(array.refused, expected)

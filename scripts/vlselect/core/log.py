@@ -72,7 +72,7 @@ def _shorten_socket_names() -> None:
 def _freeze_imports() -> None:
     """Look for no garbage in what was imported, which stays; once, since counting it takes long."""
     gc.freeze()
-    gc.enable()  # after `startup`
+    gc.enable()  # which entries that import torch turn off before
 
 
 def name_snakemake() -> None:
