@@ -47,8 +47,7 @@ RUNGS = {  # of clean_shares: within, power
 }
 for name, (within, power) in RUNGS.items():
     VARIANTS[name] = {"methods": {"clean_shares": {"within": within, "power": power}}}
-KINDS = ("counting", "recognition", "colour", "presence", "position", "arithmetic", "captioning")
-KINDS += ("comparison", "reading")
+KINDS = yaml.safe_load(REFERENCE.read_text(encoding="utf-8"))["digits"]["mixture"]
 VARIANTS["by-source"] = {"constraints": {"maximum": dict.fromkeys(KINDS, 0.112)}}  # a ninth
 METHODS = ("full", "random", "coincide", "clean_shares")
 # One proxy for all: all weights, one epoch of the whole pool, then a forward pass.
@@ -97,7 +96,7 @@ def write_config(arguments: argparse.Namespace, pool: int) -> Path:
 
 
 def link_stages(run: str, variant: str) -> None:
-    """Give a variant the stages of a pool's run."""
+    """Link the stages of a pool's run into the folder of a variant."""
     for stage in GIVEN:
         if not (ROOT / f"results/{run}" / stage).is_dir():
             raise SystemExit(f"results/{run}/{stage} is not there: run this pool without --variant")

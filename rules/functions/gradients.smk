@@ -1,4 +1,4 @@
-"""Warmed-up models, gate, influence and votes: flags of jobs, outputs by task, what ICONS reads.
+"""Warmed-up models: flags and resources of their jobs, their files for the pool and for each task.
 
 Functions only. Those that take a section mean the warmed-up model of `gradients` or of `proxy`.
 """
@@ -13,9 +13,6 @@ MADE = [
 ]
 # What the gate and clean_shares go by.
 PROXY = "proxy" if config.get("proxy") else "gradients"
-
-# Aggregators that read gradients themselves.
-BY_VALIDATION_SAMPLES = ("round_robin", "bids")
 
 
 def model_of(section):
@@ -168,52 +165,6 @@ def keep_norms(wildcards):
     return [name for name in VALIDATED if config["tasks"][name].get("group")]
 
 
-def influence_paths(tasks):
-    """Return the influences on these tasks; {seed} is left to be filled in."""
-    path = "<results>/influence/seed-{seed}/{task}.parquet"
-    return expand(path, task=tasks, allow_missing=True)
-
-
-def matrix_tasks():
-    """Return the tasks for which ICONS' config wants the influence of each validation sample."""
-    icons = config["methods"].get("icons") or {}
-    return VALIDATED if icons.get("keep_matrix") else []
-
-
-def matrix_files():
-    """Return those influences for every run of ICONS: nothing else asks for them."""
-    if "influence" in config["given"]:
-        return []
-    path = "<results>/influence/seed-{seed}/{task}_matrix.safetensors"
-    paths = expand(path, task=matrix_tasks(), allow_missing=True)
-    return of_runs("icons", paths)
-
-
-def top_percent(wildcards):
-    """Return the share of the pool that each task votes for; its default is in ICONS' own file."""
-    return config["methods"]["icons"]["top_percent"]
-
-
-def consensus_votes():
-    """Return the path of the votes, {seed} left in it, where ICONS goes by votes."""
-    voted = config["methods"]["icons"]["aggregator"] == "vote"
-    return ["<results>/votes/seed-{seed}.parquet"] if voted else []
-
-
-def chooser(method):
-    """Return the aggregator of `icons`, or the selector of `targeted`."""
-    settings = config["methods"][method]
-    return settings["aggregator" if method == "icons" else "selector"]
-
-
-def chosen_influence(method):
-    """Return the influences that a method reads itself, {seed} left in them."""
-    if chooser(method).startswith("single:"):
-        return influence_paths([chooser(method).removeprefix("single:")])
-    others = ("vote", *BY_VALIDATION_SAMPLES)
-    return [] if chooser(method) in others else influence_paths(VOTERS)
-
-
 def pool_gradients(section):
     """Return the shards of the pool's vectors, {seed} left in them."""
     paths = files_of(section, "pool/shard-{scatteritem}.safetensors")
@@ -224,27 +175,3 @@ def pool_losses(section):
     """Return the shards of the pool's losses under the same model, {seed} left in them."""
     paths = files_of(section, "losses/shard-{scatteritem}.safetensors")
     return gather.pool(*paths, allow_missing=True)
-
-
-def chosen_gradients(method):
-    """Return the shards that represent the pool's samples where single validation samples choose."""
-    if chooser(method) not in BY_VALIDATION_SAMPLES:
-        return []
-    return (
-        pool_vectors() if method in WITHOUT_GRADIENTS else pool_gradients("gradients")
-    )
-
-
-def chosen_validation(method):
-    """Return those of the validation sets where single validation samples choose."""
-    if chooser(method) not in BY_VALIDATION_SAMPLES:
-        return []
-    compared = method in WITHOUT_GRADIENTS
-    if not compared:
-        return compared_validation("gradients")
-    return [*validation_vectors(*represented()).values()]
-
-
-def voting_members():
-    """Return each voting task with its validation sets: a group has several."""
-    return {task: GROUPS.get(task, [task]) for task in VOTERS}

@@ -195,6 +195,11 @@ def test_a_warm_up_of_all_weights_gives_what_its_forward_pass_does(
     other, _ = read_losses(run, tmp_path, "--representation", kind, "--positions", "all")
     assert not np.allclose(losses, other)  # those of the adapter's model
     vlm = load_checkpoint(load_vlm(str(tiny_vlm), device="cpu"), whole)
+    assert_losses_of(vlm, pool, losses)
+
+
+def assert_losses_of(vlm, pool, losses):
+    """Compare two of the pool's losses with those of single samples."""
     for row, record in zip((0, 2), Samples(pool / "samples.parquet").records([0, 2]), strict=True):
         pictures = [images.load(pool / "images", name, 10**7) for name in record.images]
         batch = vlm.collate([vlm.encode(record, pictures)])
@@ -215,12 +220,7 @@ def test_losses_before_the_warm_up_are_those_of_the_bare_model(run, tiny_vlm, po
     assert not np.allclose(before, after) and header["kind"] == "losses"
     assert "warm_up" not in header and header["rows"] == f"0:{N}"
     vlm = load_vlm(str(tiny_vlm), device="cpu")
-    for row, record in zip((0, 2), Samples(pool / "samples.parquet").records([0, 2]), strict=True):
-        pictures = [images.load(pool / "images", name, 10**7) for name in record.images]
-        batch = vlm.collate([vlm.encode(record, pictures)])
-        with torch.inference_mode():
-            single = vlm.model(**batch.inputs, labels=batch.labels).loss.item()
-        assert_close_sums(before[row], single, terms=chain(vlm.model))
+    assert_losses_of(vlm, pool, before)
     with pytest.raises(InputError, match="2 --losses-before for 1 parts"):
         run(tmp_path / "two", "--losses-before", str(out), str(out))
 
