@@ -6,7 +6,10 @@ Of a pool larger than --limit, the page shows samples drawn by a hash of their i
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+
+from PIL import Image
 
 from vlselect.core import log, store
 from vlselect.core.store import read_parquet
@@ -14,6 +17,7 @@ from vlselect.explorer.columns import collect, shown_rows
 from vlselect.explorer.page import fill_page
 from vlselect.explorer.sheets import ACROSS, TILE, write_sheets
 from vlselect.pool import images
+from vlselect.pool.records import Record
 from vlselect.pool.samples import Samples, add_samples_arguments
 
 logger = logging.getLogger(__name__)
@@ -37,12 +41,20 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def write_thumbnails(args: argparse.Namespace, names: list[str]) -> list[tuple[int, int]]:
-    """Write the sheets into a new folder and replace the old one with it; return images' sizes."""
+def write_thumbnails(
+    args: argparse.Namespace, names: list[str], records: Sequence[Record]
+) -> list[tuple[int, int]]:
+    """Write the sheets into a new folder and replace the old one with it; return images' sizes.
+
+    `names` are the images of `records`, each once.
+    """
+    known = {name: c for r in records for name, c in zip(r.images, r.checksums, strict=False)}
+
+    def load(name: str) -> Image.Image:
+        return images.load(args.images, name, args.max_pixels, known.get(name))
+
     with store.replacing_directory(args.out_images) as folder:
-        drawn = write_sheets(
-            names, lambda name: images.load(args.images, name, args.max_pixels), folder, args.pixels
-        )
+        drawn = write_sheets(names, load, folder, args.pixels)
         return list(log.progress(drawn, total=len(names), description="thumbnails"))
 
 
@@ -61,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
         clusters=read_parquet(args.clusters) if args.clusters else None,
     )
     with log.timed("thumbnails"):
-        sizes = write_thumbnails(args, data["image_names"])
+        sizes = write_thumbnails(args, data["image_names"], samples.records(rows))
     data |= {"run": args.run, "sheets": args.out_images.name, "across": ACROSS, "tile": TILE}
     data |= {"sizes": sizes, "pixels": args.pixels}
     with store.replacing(args.out) as path:

@@ -73,7 +73,7 @@ def extremes(args: argparse.Namespace, votes: pd.DataFrame) -> list[dict]:
     for extreme, members in zip(("most", "least"), chosen, strict=True):
         records = samples.records(members)
         for position, (row, record) in enumerate(zip(members, records, strict=True), start=1):
-            image = images.load(args.images, record.images[0], args.max_pixels)
+            image = images.load_all(args.images, record, args.max_pixels)[0]
             place = {"extreme": extreme, "position": position, "row": int(row)}
             sample = {"sample_id": record.sample_id, "source": record.source}
             seen = {"votes": int(counts[row]), "thumbnail": encode_thumbnail(image)}

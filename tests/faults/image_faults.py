@@ -1,4 +1,4 @@
-"""Trials of mutated images in ten formats: `images.problem` and `images.load` agree on each.
+"""Trials of mutated images in ten formats: `images.inspect` and `images.load` agree on each.
 
 An image without a problem is loaded, as RGB and no larger than allowed. The reason of any other is
 one of the known ones. Formats that are not read (ICO, TGA, JPEG 2000) are never read.
@@ -54,19 +54,20 @@ class ImageTrials(Trials):
         path.write_bytes(mutated(kind_of(number), random))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            problem = images.problem(self._folder, path.name, MOST)
+            found = images.inspect(self._folder, path.name, MOST)
             try:
                 image = images.load(self._folder, path.name, MOST)
             except images.ImageError as error:
                 # The check also verifies checksums, so it may find more than loading does.
-                assert problem and error.reason in REASONS
+                assert not isinstance(found, int) and error.reason in REASONS
                 assert path.name in error.detail and len(error.detail) < 1000
                 return REFUSED
         assert image.mode == "RGB" and image.width * image.height <= MOST
-        if problem:
-            assert problem[0] in REASONS and path.name in problem[1], problem
-            return REFUSED
-        return READ
+        if isinstance(found, int):
+            assert images.load(self._folder, path.name, MOST, found) == image
+            return READ
+        assert found[0] in REASONS and path.name in found[1], found
+        return REFUSED
 
 
 def good(form: str, random: Random) -> bytes:

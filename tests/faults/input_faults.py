@@ -18,7 +18,7 @@ from whole_run import WholeRun
 
 from vlselect.core.errors import InputError
 
-WAYS = ("gone", "empty", "cut", "flipped bit", "another's")  # the last one of shards alone
+WAYS = ("gone", "empty", "cut", "flipped bit", "another's")  # the last of shards and images
 CHECKED = (".safetensors", ".parquet", ".png")  # a flipped bit shows: they have checksums
 # A record file is what the run is made of, and of models' weights there is no checksum; a subset's
 # table has none either, so that its bytes are those of earlier versions.
@@ -84,7 +84,8 @@ class InputTrials(Trials):
                 continue
             if way == "flipped bit" and any(part in file for part in UNCHECKED):
                 continue
-            if way == "another's" and not Path(file).name.startswith("shard-"):
+            exchangeable = file.endswith(".png") or Path(file).name.startswith("shard-")
+            if way == "another's" and not exchangeable:
                 continue
             return job, file, way
 

@@ -66,9 +66,10 @@ class TarTrials(Trials):
                 assert str(path) in str(error) and len(str(error)) < 2000, str(error)[:500]
                 return REFUSED
             for name in (*NAMES, "none.png", "good.png"):
-                problem = images.problem(roots, name, 1 << 20)
-                assert problem or not name.startswith(("/", "..")), name
-                assert problem is None or len(problem[1]) < 2000
+                found = images.inspect(roots, name, 1 << 20)
+                good = isinstance(found, int)
+                assert not good or not name.startswith(("/", "..")), name
+                assert good or len(found[1]) < 2000
             return READ
         finally:
             path.unlink()

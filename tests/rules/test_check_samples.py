@@ -20,6 +20,7 @@ from vlselect.pool import images
 from vlselect.pool.samples import Samples
 
 PUBLISHED = Path(__file__).parents[3] / "shared/data/processors/qwen2.5-vl-7b-instruct"
+NARROW = ("b/1-0.png", Image.fromarray(np.zeros((1, 300, 3), np.uint8)))
 
 
 def run(model, pool, out, *more):
@@ -142,8 +143,7 @@ class Broken:
 def test_whatever_a_processor_raises_for_a_sample_is_a_refusal(
     tiny_vlm, tmp_path, monkeypatch, error, reason
 ):
-    pool = prepare(tmp_path / "pool", make_records(4))
-    Image.fromarray(np.zeros((1, 300, 3), np.uint8)).save(pool / "images/b/1-0.png")
+    pool = prepare(tmp_path / "pool", make_records(4), [NARROW])
 
     def load(arguments):
         vlm = whole(arguments)
@@ -168,8 +168,7 @@ def test_whatever_a_processor_raises_for_a_sample_is_a_refusal(
     ids=str,
 )
 def test_a_missing_library_or_memory_is_no_refusal(tiny_vlm, tmp_path, monkeypatch, error):
-    pool = prepare(tmp_path / "pool", make_records(4))
-    Image.fromarray(np.zeros((1, 300, 3), np.uint8)).save(pool / "images/b/1-0.png")
+    pool = prepare(tmp_path / "pool", make_records(4), [NARROW])
     whole = loading.load_without_weights
 
     def load(arguments):
@@ -204,8 +203,7 @@ def test_a_published_processor_refuses_what_it_was_not_made_for(tmp_path):
     records = make_records(6)
     records[3]["conversations"][0]["value"] += " <|video_pad|>"
     records[5]["conversations"][0]["value"] += " <|image_pad|>"
-    pool = prepare(tmp_path / "pool", records)
-    Image.fromarray(np.zeros((1, 300, 3), np.uint8)).save(pool / "images/b/1-0.png")
+    pool = prepare(tmp_path / "pool", records, [NARROW])
     table = run(PUBLISHED, pool, tmp_path / "t.parquet")
     assert table["reason"].tolist() == ["", "aspect_ratio", "", "video_token", "", "image_token"]
     assert "smaller than 200" in table["message"][1] and "'sample-001'" in table["message"][1]

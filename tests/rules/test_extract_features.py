@@ -10,6 +10,7 @@ from tiny_inputs import make_records, prepare
 from usual_flags import usual
 from usual_models import load_vlm
 
+from vlselect.core.errors import InputError
 from vlselect.core.store import ShardedArray
 from vlselect.features.forward_pass import KINDS
 from vlselect.pool.samples import Samples
@@ -108,3 +109,15 @@ def test_failure_leaves_no_file(tiny_vlm, tiny_pool, tmp_path):
     with pytest.raises(ValueError, match="distinct layers"):
         run(tiny_vlm, tiny_pool, tmp_path, extra=["--layers", "9"])
     assert not list(tmp_path.rglob("*shard*"))
+
+
+def test_an_image_that_is_another_since_the_pool_was_read_ends_the_pass(tiny_vlm, tmp_path):
+    pool = prepare(tmp_path / "pool", make_records(24))
+    first, *others = sorted((pool / "images").rglob("*.png"))
+    content = first.read_bytes()
+    first.write_bytes(content)  # the same once more, as after a download
+    run(tiny_vlm, pool, tmp_path / "same")
+    first.write_bytes(next(o.read_bytes() for o in others if o.read_bytes() != content))
+    name = first.relative_to(pool / "images")
+    with pytest.raises(InputError, match=f"{name}' is another file than when its record was read"):
+        run(tiny_vlm, pool, tmp_path / "other")

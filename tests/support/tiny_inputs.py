@@ -45,9 +45,14 @@ def write_images(folder, records, size: int = 40) -> None:
             Image.fromarray(pixels).save(folder / name)
 
 
-def prepare(folder, records):
-    """Write records with their pictures and samples.parquet; return the folder."""
+def prepare(folder, records, pictures=()):
+    """Write records with their pictures and samples.parquet; return the folder.
+
+    `pictures`, pairs of a name and an image, are in the place of those of these names.
+    """
     write_images(folder / "images", records)
+    for name, picture in pictures:
+        picture.save(folder / "images" / name)
     (folder / "mixture.json").write_text(json.dumps(records))
     flags = ["--records", folder / "mixture.json", "--images", folder / "images"]
     flags += ["--samples", folder / "samples.parquet", "--rejected", folder / "rejected.csv"]

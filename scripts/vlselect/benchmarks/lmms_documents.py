@@ -1,8 +1,8 @@
 """Test samples as documents of lmms_eval, and the functions that its task files call on them.
 
 A document is a line of JSON: `answers`, `messages` (the conversation up to its last question, in
-content parts) and `images`; the last two are JSON texts, so that all lines have one schema. Runs in
-lmms_eval's process, whose environment may lack our packages: torch-free.
+content parts), `images` and their `checksums`; the last three are JSON texts, so that all lines
+have one schema. Runs in lmms_eval's process, whose environment may lack our packages: torch-free.
 """
 
 import json
@@ -14,6 +14,7 @@ from PIL import Image
 
 from vlselect.models import chat
 from vlselect.pool import images
+from vlselect.pool.records import Record
 from vlselect.pool.samples import Samples
 
 
@@ -32,6 +33,7 @@ def documents(test: Path, image_root: str, max_pixels: int) -> Iterator[dict]:
             "id": record.sample_id,
             "messages": json.dumps(asked, ensure_ascii=False),
             "images": json.dumps(record.images, ensure_ascii=False),
+            "checksums": json.dumps(record.checksums),
             "image_root": image_root,
             "max_pixels": max_pixels,
             "answers": list(right),
@@ -40,10 +42,9 @@ def documents(test: Path, image_root: str, max_pixels: int) -> Iterator[dict]:
 
 def doc_to_visual(document: dict) -> list[Image.Image]:
     """Load the images as our own benchmarks do: upright, RGB."""
-    return [
-        images.load(document["image_root"], reference, document["max_pixels"])
-        for reference in json.loads(document["images"])
-    ]
+    named, known = (tuple(json.loads(document[name])) for name in ("images", "checksums"))
+    record = Record(document["id"], "", named, (), known)
+    return images.load_all(document["image_root"], record, document["max_pixels"])
 
 
 def doc_to_text(document: dict, lmms_eval_specific_kwargs: dict | None = None) -> str:

@@ -58,7 +58,7 @@ class SampleDataset(Dataset):
         if index in self._cache:
             return self._cache[index]
         record = self._records[index]
-        pictures = [images.load(self._image_root, name, self._max_pixels) for name in record.images]
+        pictures = images.load_all(self._image_root, record, self._max_pixels)
         encoded = self._vlm.encode(record, pictures)
         encoded.row = self._rows[index]
         size = _size(encoded)

@@ -172,7 +172,7 @@ def extract_clip(
     blocks = [np.array(list(block)) for _, block in groupby(rows, key=lambda row: row // BLOCK)]
     for block in log.progress(blocks, description="clip embeddings"):
         records = samples.records(block)
-        pictures = [images.load(image_root, name, max_pixels) for r in records for name in r.images]
+        pictures = [p for r in records for p in images.load_all(image_root, r, max_pixels)]
         owners = np.repeat(np.arange(len(records)), [len(record.images) for record in records])
         means = torch.zeros(len(records), clip.width)
         means.index_add_(0, torch.from_numpy(owners), clip.embed_images(pictures))

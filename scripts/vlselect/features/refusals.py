@@ -68,7 +68,7 @@ def check(
     for start in log.progress(range(0, len(rows), BLOCK), description=f"check of {part}"):
         block = rows[start : start + BLOCK]
         for row, record in zip(block, samples.records(block), strict=True):
-            pictures = [images.load(image_root, name, max_pixels) for name in record.images]
+            pictures = images.load_all(image_root, record, max_pixels)
             try:
                 outcome = (*count(record, pictures), "", "")
             except Refused as refusal:

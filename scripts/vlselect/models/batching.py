@@ -103,7 +103,7 @@ def batches(
     spread, side = (math.inf, "left") if prompts else (SPREAD, None)
 
     def encoded_row(row: int, record: Record) -> Encoded:
-        sample = encode(record, [images.load(image_root, n, max_pixels) for n in record.images])
+        sample = encode(record, images.load_all(image_root, record, max_pixels))
         sample.row = int(row)
         return sample
 

@@ -8,6 +8,7 @@ a PostScript file).
 import io
 import struct
 import zlib
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 from vlselect.core.compressed import not_fetched
 from vlselect.core.errors import lacks_memory
 from vlselect.pool.image_roots import ImageError, ImageRoots
+from vlselect.pool.records import Record
 
+CHECKED = 64 << 20  # bytes of a file that its checksum goes over
 LARGEST_METADATA = 16 << 20  # bytes of one text or colour profile of a PNG, decompressed
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 _TURNS = {  # by EXIF's orientation; 1 is upright
@@ -33,7 +36,19 @@ _BROKEN = (OSError, SyntaxError, ValueError, LookupError, TypeError, EOFError, O
 _BROKEN += (struct.error, zlib.error)
 
 
-def load(roots: ImageRoots | str | Path, reference: str, max_pixels: int) -> Image.Image:
+def load_all(roots: ImageRoots | str | Path, record: Record, max_pixels: int) -> list[Image.Image]:
+    """Load a record's images, each of which has to be the one that was read at first.
+
+    Raises ImageError as `load` does, and ``unreadable_image`` for a file that has changed.
+    """
+    known = record.checksums or (None,) * len(record.images)
+    pairs = zip(record.images, known, strict=True)
+    return [load(roots, reference, max_pixels, checksum) for reference, checksum in pairs]
+
+
+def load(
+    roots: ImageRoots | str | Path, reference: str, max_pixels: int, checksum: int | None = None
+) -> Image.Image:
     """Load one complete image, upright and as RGB (see `to_rgb`).
 
     Parameters
@@ -45,6 +60,8 @@ def load(roots: ImageRoots | str | Path, reference: str, max_pixels: int) -> Ima
     max_pixels : int
         Most pixels (width x height) that are decoded. Pillow's own limit, about 179 million,
         applies as well.
+    checksum : int, optional
+        What `inspect` found, to be compared with.
 
     Raises
     ------
@@ -52,32 +69,55 @@ def load(roots: ImageRoots | str | Path, reference: str, max_pixels: int) -> Ima
         As `ImageRoots.path` and `ImageRoots.read`; ``oversized_image``, ``unreadable_image`` or
         ``truncated_image``.
     """
-    return _decode(_find(roots, reference), reference, max_pixels)
+    source = _find(roots, reference)
+    if checksum is not None and _checksum(source, reference) != checksum:
+        detail = f"{reference!r} is another file than when its record was read"
+        cure = "`--forcerun prepare_pool prepare_task` reads all anew"
+        raise ImageError("unreadable_image", f"{detail}; {cure}")
+    return _decode(source, reference, max_pixels)
 
 
-def problem(
+def inspect(
     roots: ImageRoots | str | Path, reference: str, max_pixels: int
-) -> tuple[str, str] | None:
-    """Check one image as `load` does, and its checksums; return reason and detail, or None if good.
+) -> int | tuple[str, str]:
+    """Check one image as `load` does, and the checksums inside it.
 
-    Strings instead of the error, since they are kept and an error would keep its call stack alive.
+    Returns
+    -------
+    int or (str, str)
+        CRC-32 of the file's first 64 MiB and of its size; or reason and detail if the image cannot
+        be used: strings instead of the error, which would keep its call stack alive.
     """
     try:
         source = _find(roots, reference)
         _decode(source, reference, max_pixels)
         with _open(source) as image:
             image.verify()
+        return _checksum(source, reference)
     except ImageError as error:
         return error.reason, error.detail
     except _BROKEN as error:
         _end_without_memory(error)
         return "unreadable_image", f"{reference!r}: {error}"
-    return None
 
 
 def _find(roots: ImageRoots | str | Path, reference: str) -> Path | io.BytesIO:
     roots = ImageRoots.parse(roots)
     return roots.path(reference) or io.BytesIO(roots.read(reference))
+
+
+def _checksum(source: Path | io.BytesIO, reference: str) -> int:
+    found, left = 0, CHECKED
+    try:
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+            size = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            while left and (part := file.read(min(left, 1 << 20))):
+                found, left = zlib.crc32(part, found), left - len(part)
+            file.seek(0)
+    except OSError as error:
+        raise ImageError("unreadable_image", f"{reference!r}: {error}") from error
+    return zlib.crc32(size.to_bytes(8, "little"), found)
 
 
 def _open(source: Path | io.BytesIO) -> Image.Image:

@@ -157,25 +157,25 @@ def examine(
         they would have beside them.
     """
     image_roots = ImageRoots.parse(image_roots)
-    check = partial(images.problem, image_roots, max_pixels=max_pixels)
-    problems: dict[str, tuple[str, str] | None] = {}
+    check = partial(images.inspect, image_roots, max_pixels=max_pixels)
+    inspected: dict[str, int | tuple[str, str]] = {}
     ids = _Ids(repeated_ids)
     records = iter(records)
     with ThreadPoolExecutor(workers) as threads:
         while chunk := list(islice(records, CHUNK)):
             parsed = [_attempt(parse, raw) for _, raw in chunk]
             names = dict.fromkeys(n for p in parsed if isinstance(p, Record) for n in p.images)
-            new = [name for name in names if name not in problems]
-            if len(problems) > REMEMBERED:
-                problems = {name: problems[name] for name in names if name in problems}
-            problems.update(zip(new, threads.map(check, new), strict=True))
+            new = [name for name in names if name not in inspected]
+            if len(inspected) > REMEMBERED:
+                inspected = {name: inspected[name] for name in names if name in inspected}
+            inspected.update(zip(new, threads.map(check, new), strict=True))
             for (position, raw), result in zip(chunk, parsed, strict=True):
                 if isinstance(result, Rejection):
                     name = sample_name(raw, id_key)
                     name = f"{part}:{name}" if part and name else name
                     yield Outcome(position, raw, name, None, result)
                 else:
-                    outcome = _judge(position, raw, result, ids, problems, exclude)
+                    outcome = _judge(position, raw, result, ids, inspected, exclude)
                     yield _explain_made_id(outcome, id_key)
 
 
@@ -244,10 +244,11 @@ def _judge(
     raw: str,
     result: Record,
     ids: _Ids,
-    problems: dict[str, tuple[str, str] | None],
+    inspected: dict[str, int | tuple[str, str]],
     exclude: Container[str],
 ) -> Outcome:
-    """Decide on a parsed record; an accepted one takes its id."""
+    """Decide on a parsed record; an accepted one takes its id and its images' checksums."""
+    found = [inspected[name] for name in result.images]
     rejection = None
     name = ids.free(result.sample_id)
     if name is None:
@@ -259,10 +260,10 @@ def _judge(
             position, raw, name, None, Rejection("excluded", "its id is in pool.exclude")
         )
     else:
-        bad = (problems[name] for name in result.images if problems[name] is not None)
+        bad = (reason for reason in found if not isinstance(reason, int))
         rejection = next((Rejection(*reason) for reason in bad), None)
     if rejection is not None:
         return Outcome(position, raw, result.sample_id, None, rejection)
     ids.take(name)
-    renamed = result if name == result.sample_id else replace(result, sample_id=name)
-    return Outcome(position, nan_as_null(raw), name, renamed, None)
+    accepted = replace(result, sample_id=name, checksums=tuple(found))
+    return Outcome(position, nan_as_null(raw), name, accepted, None)

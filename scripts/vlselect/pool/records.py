@@ -8,7 +8,7 @@ that ids of two datasets cannot collide. All reasons of rejection are listed in 
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vlselect.pool.conversations import IMAGE_MARKER, Turn, read_conversation
 from vlselect.pool.embedded import content_name, is_embedded
@@ -22,12 +22,16 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(frozen=True)
 class Record:
-    """One sample: `images` are references (see `image_roots`), `turns` alternate, user first."""
+    """One sample: `images` are references (see `image_roots`), `turns` alternate, user first.
+
+    `checksums` are those of the images' files (`images.inspect`); none before they are read.
+    """
 
     sample_id: str
     source: str
     images: tuple[str, ...]
     turns: tuple[Turn, ...]
+    checksums: tuple[int, ...] = field(default=(), compare=False)
 
     @property
     def n_exchanges(self) -> int:

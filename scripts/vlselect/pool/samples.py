@@ -39,6 +39,7 @@ SCHEMA = pa.schema(
         "n_images": pa.int32(),
         "digest": pa.string(),
         "record": pa.string(),
+        "checksums": pa.list_(pa.uint32()),  # of the images' files
     }
 )
 TASK_SCHEMA = pa.schema(
@@ -86,6 +87,7 @@ class SamplesWriter:
             "n_images": len(record.images),
             "digest": content_digest(record.images, record.turns),
             "record": raw,
+            "checksums": list(record.checksums),
         }
         if isinstance(record, TaskRecord):
             row |= {"answers": list(record.answers), "choices": list(record.choices)}
@@ -169,7 +171,7 @@ class Samples:
     def _group(self, group: int) -> pa.Table:
         """Read one row group, or return the kept one; the least recently used is dropped."""
         if group not in self._groups:
-            columns = ["sample_id", "source", "images", "record"]
+            columns = ["sample_id", "source", "images", "record", "checksums"]
             with named(self.path):
                 self._groups[group] = self._file.read_row_group(group, columns=columns)
         self._groups.move_to_end(group)
@@ -185,8 +187,10 @@ def _text_at(table: pa.Table, i: int) -> str:
 def _record_at(table: pa.Table, i: int) -> Record:
     """Parse a row's record; what depends on the config, not on the record, is in the table."""
     record = parse_record(_text_at(table, i), require_response=False)
-    known = {name: table[name][i].as_py() for name in ("sample_id", "source", "images")}
-    return replace(record, **known | {"images": tuple(known["images"])})
+    known = {name: table[name][i].as_py() for name in ("sample_id", "source")}
+    lists = ("images", "checksums")
+    known |= {name: tuple(table[name][i].as_py()) for name in lists if name in table.schema.names}
+    return replace(record, **known)
 
 
 def read_ids(path: Path) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin
 
 from vlselect.pool.image_roots import ImageError, ImageRoots
-from vlselect.pool.images import load, problem, to_rgb
+from vlselect.pool.images import inspect, load, to_rgb
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
 
@@ -28,7 +28,7 @@ def reason(root, name, max_pixels=10_000):
     """Return the reason that both loading and checking report."""
     with pytest.raises(ImageError) as caught:
         load(root, name, max_pixels)
-    assert problem(root, name, max_pixels) == (caught.value.reason, caught.value.detail)
+    assert inspect(root, name, max_pixels) == (caught.value.reason, caught.value.detail)
     assert repr(name) in caught.value.detail
     return caught.value.reason
 
@@ -37,8 +37,22 @@ def test_a_good_image(root):
     image = load(root, "a/good.png", 60 * 40)
     assert image.mode == "RGB"
     np.testing.assert_array_equal(np.asarray(image), PIXELS)
-    assert problem(root, "a/good.png", 60 * 40) is None
-    assert problem(root, "a/../a/good.jpg", 60 * 40) is None
+    assert isinstance(inspect(root, "a/good.png", 60 * 40), int)
+    assert isinstance(inspect(root, "a/../a/good.jpg", 60 * 40), int)
+
+
+def test_a_file_of_another_size_or_with_another_byte_is_not_the_image_that_was_read(root):
+    known = inspect(root, "a/good.jpg", 10_000)
+    same = load(root, "a/good.jpg", 10_000, known)
+    assert same == load(root, "a/good.jpg", 10_000)
+    content = (root / "a/good.jpg").read_bytes()
+    assert known == zlib.crc32(len(content).to_bytes(8, "little"), zlib.crc32(content))
+    for other in (content + b"\0", content[:-9] + b"\0" + content[-8:]):
+        (root / "a/good.jpg").write_bytes(other)
+        load(root, "a/good.jpg", 10_000)
+        with pytest.raises(ImageError, match="'a/good.jpg' is another file") as caught:
+            load(root, "a/good.jpg", 10_000, known)
+        assert caught.value.reason == "unreadable_image"
 
 
 def test_links_inside_the_root_are_followed(root):
@@ -84,7 +98,7 @@ def test_a_broken_checksum_is_found_by_the_check(root):
     content[content.index(b"IEND") - 5] ^= 255  # in the pixels' checksum, which ends there
     (root / "sum.png").write_bytes(content)
     load(root, "sum.png", 10_000)
-    assert problem(root, "sum.png", 10_000)[0] == "unreadable_image"
+    assert inspect(root, "sum.png", 10_000)[0] == "unreadable_image"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +115,7 @@ def test_want_of_memory_is_no_fault_of_an_image(root, monkeypatch, error):
 
     monkeypatch.setattr(Image.Image, "load", fail)
     monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
-    for check in (load, problem):
+    for check in (load, inspect):
         with pytest.raises(MemoryError):
             check(root, "a/good.png", 10_000)
 
@@ -146,7 +160,7 @@ def with_text(size, compressed=True, international=False):
 )
 def test_a_png_with_large_metadata_is_sound(root, metadata):
     Image.fromarray(PIXELS).save(root / "large.png", **metadata(2 << 20))
-    assert problem(root, "large.png", 10_000) is None
+    assert isinstance(inspect(root, "large.png", 10_000), int)
     np.testing.assert_array_equal(np.asarray(load(root, "large.png", 10_000)), PIXELS)
 
 
@@ -225,7 +239,7 @@ def test_every_orientation_is_that_of_pillow(turn):
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
 def test_broken_exif_does_not_make_a_sound_image_bad(root, suffix):
     Image.fromarray(PIXELS).save(root / f"x.{suffix}", exif=b"garbage", lossless=True)
-    assert problem(root, f"x.{suffix}", 10_000) is None
+    assert isinstance(inspect(root, f"x.{suffix}", 10_000), int)
     if suffix != "jpg":
         np.testing.assert_array_equal(np.asarray(load(root, f"x.{suffix}", 10_000)), PIXELS)
 
@@ -241,7 +255,7 @@ def test_broken_exif_does_not_make_a_sound_image_bad(root, suffix):
 )
 def test_what_a_download_left_in_place_of_an_image_is_named(root, content, expected):
     (root / "x.jpg").write_bytes(content)
-    reason, detail = problem(root, "x.jpg", 10_000)
+    reason, detail = inspect(root, "x.jpg", 10_000)
     assert reason == "unreadable_image"
     assert re.search(expected, detail)
 
@@ -249,10 +263,10 @@ def test_what_a_download_left_in_place_of_an_image_is_named(root, content, expec
 @pytest.mark.parametrize("suffix", ["ppm", "pgm", "jpg", "png", "webp", "gif", "bmp", "tif"])
 def test_every_format_that_is_named_opens(tmp_path, suffix):
     Image.new("L" if suffix == "pgm" else "RGB", (8, 8)).save(tmp_path / f"x.{suffix}")
-    assert problem(tmp_path, f"x.{suffix}", 10**6) is None
+    assert isinstance(inspect(tmp_path, f"x.{suffix}", 10**6), int)
 
 
 def test_the_error_for_an_unknown_format_lists_the_known_ones(tmp_path):
     (tmp_path / "x.png").write_bytes(b"%!PS-Adobe-3.0")
-    reason, detail = problem(tmp_path, "x.png", 10**6)
+    reason, detail = inspect(tmp_path, "x.png", 10**6)
     assert reason == "unreadable_image" and "(14 bytes) is not one of JPEG" in detail

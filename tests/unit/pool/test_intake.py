@@ -81,9 +81,9 @@ def test_same_content_without_ids_is_a_duplicate(root):
 
 def test_an_image_is_decoded_once(root, monkeypatch):
     seen = []
-    check = images.problem
+    check = images.inspect
     monkeypatch.setattr(
-        images, "problem", lambda *args, **keys: seen.append(args[1]) or check(*args, **keys)
+        images, "inspect", lambda *args, **keys: seen.append(args[1]) or check(*args, **keys)
     )
     monkeypatch.setattr(intake, "CHUNK", 4)
     judge([record(i, "good.png", "none.png") for i in range(20)], root)
