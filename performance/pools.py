@@ -12,6 +12,7 @@ there, as <method>+<variant>.
 import argparse
 import math
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -35,7 +36,7 @@ SHARES = {  # of the pool's kinds, in the place of the reference's
     | {"arithmetic": 750, "captioning": 500, "comparison": 300, "reading": 300},
 }
 NOISE = {"clean": 0.0, "noisy": 0.3}  # of the tasks' questions get a wrong answer
-GIVEN = ("pool", "tasks", "features", "gradients")  # stages that a variant takes as they are
+GIVEN = ("pool", "tasks", "features", "gradients", "proxy")  # what a variant takes as it is
 AGGREGATORS = ("vote", "mean", "max", "mean_rank", "round_robin_tasks", "bids")
 VARIANTS = {"gate": {"gate": {"share": 0.2}}}
 VARIANTS |= {name: {"methods": {"icons": {"aggregator": name}}} for name in AGGREGATORS}
@@ -49,12 +50,9 @@ for name, (within, power) in RUNGS.items():
     VARIANTS[name] = {"methods": {"clean_shares": {"within": within, "power": power}}}
 KINDS = yaml.safe_load(REFERENCE.read_text(encoding="utf-8"))["digits"]["mixture"]
 VARIANTS["by-source"] = {"constraints": {"maximum": dict.fromkeys(KINDS, 0.112)}}  # a ninth
+SMALL = "small-proxy"  # its proxy has a sixth of the decoder's weights: a run with a cost
+VARIANTS[SMALL] = {}
 METHODS = ("full", "random", "coincide", "clean_shares")
-# One proxy for all: all weights, one epoch of the whole pool, then a forward pass.
-PROXY = {"adapter": "none", "freeze": ["vision_tower"], "learning_rate": 1.0e-3, "epochs": 1}
-PROXY |= {"batch_size": 16, "gradient_accumulation": 1, "warmup_ratio": 0.05}
-GRADIENTS = {"model": "target", "representation": "hidden"}
-GRADIENTS |= {"warm_up": {"fraction": 1.0, "finetune": PROXY}}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -75,19 +73,21 @@ def write_config(arguments: argparse.Namespace, pool: int) -> Path:
     text = REFERENCE.read_text(encoding="utf-8")
     config = yaml.safe_load(text.replace("results/digits-reference/", f"results/{run}/"))
     config |= {"run": run, "ratios": arguments.ratios, "seeds": arguments.seeds}
-    config |= {"gradients": GRADIENTS, "features": {"hidden": {"positions": "prompt"}}}
     config["methods"] = {name: PARAMETERS[name] for name in arguments.methods}
     config["pool"]["shards"] = 1
-    config.pop("proxy", None)
     del config["models"]["clip"]  # no method here reads it
     config["digits"]["seed"] = pool
     config["digits"]["mixture"] |= SHARES.get(arguments.mixture, {})
     config["digits"]["noise"] = NOISE.get(arguments.mixture, config["digits"]["noise"])
     if arguments.variant:
         config |= VARIANTS[arguments.variant] | {"run": f"{run}-{arguments.variant}"}
-        config |= {"given": list(GIVEN)}
+        given = [stage for stage in GIVEN if (arguments.variant, stage) != (SMALL, "proxy")]
+        config |= {"given": given}
         del config["digits"]
-        link_stages(run, config["run"])
+        link_stages(given, run, config["run"])
+        if arguments.variant == SMALL:
+            config["models"]["small"] = {"path": f"results/{run}/models/small"}
+            config["proxy"]["model"] = "small"
     config["experiments"]["main"]["methods"] = list(config["methods"])
     path = ROOT / f"results/pools/{config['run']}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,9 +95,9 @@ def write_config(arguments: argparse.Namespace, pool: int) -> Path:
     return path
 
 
-def link_stages(run: str, variant: str) -> None:
-    """Link the stages of a pool's run into the folder of a variant."""
-    for stage in GIVEN:
+def link_stages(stages: Sequence[str], run: str, variant: str) -> None:
+    """Link stages of a pool's run into the folder of a variant."""
+    for stage in stages:
         if not (ROOT / f"results/{run}" / stage).is_dir():
             raise SystemExit(f"results/{run}/{stage} is not there: run this pool without --variant")
         link = ROOT / f"results/{variant}" / stage
@@ -109,8 +109,8 @@ def link_stages(run: str, variant: str) -> None:
 def read_scores(run: str, plain: str) -> pd.DataFrame:
     """Return method, ratio, score (mean over tasks), the same in percent of `full`, and the cost.
 
-    `full` is the plain run's; the cost, which variants have not, is in percent of its processor
-    seconds.
+    `full` is the plain run's; the cost is in percent of its processor seconds. A variant has none
+    but that with a proxy of its own.
     """
     keys = ["method", "ratio"]
     folder = "results/{}/tables/{}.csv".format
@@ -118,11 +118,12 @@ def read_scores(run: str, plain: str) -> pd.DataFrame:
     found = found.mean().reset_index()
     whole = pd.read_csv(ROOT / folder(plain, "benchmark_scores")).query("method == 'full'")
     found["of_full"] = 100 * found["score"] / whole["score"].mean()
-    if run != plain:
+    if run != plain and not run.endswith(SMALL):
         return found.assign(cost=float("nan"))
     cost = pd.read_csv(ROOT / folder(run, "cost")).query("level == 'total'")
     cost = cost.rename(columns={"name": "method"})[[*keys, "cpu_seconds"]]
-    whole = cost.set_index("method")["cpu_seconds"]["full"]
+    whole = pd.read_csv(ROOT / folder(plain, "cost")).query("level == 'total'")
+    whole = whole.set_index("name")["cpu_seconds"]["full"]
     found = found.merge(cost, on=keys, how="left")
     return found.assign(cost=100 * found.pop("cpu_seconds") / whole)
 
@@ -156,16 +157,26 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def make(targets: Sequence[str], config: Path, cores: str) -> None:
+    """Make files of a run by Snakemake, or all of its results."""
+    command = ["snakemake", *targets, "--cores", cores, "--configfile", str(config)]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
 def main() -> None:
     arguments = build_parser().parse_args()
     out = ROOT / f"results/pools/{arguments.mixture}.csv"
     for pool in arguments.pools:
         config = write_config(arguments, pool)
         wanted = f"results/{config.stem}/tables/benchmark_scores.csv"
-        targets = [wanted] if arguments.variant else []
-        command = ["snakemake", *targets, "--cores", arguments.cores, "--configfile", str(config)]
-        subprocess.run(command, cwd=ROOT, check=True)
-        found = read_scores(config.stem, f"pool-{arguments.mixture}-{pool}").assign(pool=pool)
+        plain = f"pool-{arguments.mixture}-{pool}"
+        if arguments.variant == SMALL:
+            model = f"results/{plain}/models/small"
+            make([model], config.with_name(f"{plain}.yaml"), arguments.cores)
+            make([wanted, f"results/{config.stem}/tables/cost.csv"], config, arguments.cores)
+        else:
+            make([wanted] if arguments.variant else [], config, arguments.cores)
+        found = read_scores(config.stem, plain).assign(pool=pool)
         if arguments.variant:
             found["method"] += f"+{arguments.variant}"
         table = add_rows(pd.read_csv(out) if out.exists() else found[:0], found)

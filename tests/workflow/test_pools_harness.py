@@ -17,11 +17,11 @@ def test_a_pool_has_the_protocols_settings(tmp_path, monkeypatch):
     assert "results/digits" not in path.read_text()
     config = yaml.safe_load(path.read_text())
     check(config, SCHEMA)
-    assert "proxy" not in config  # the vectors of all methods come from one pass
-    digits, warm_up = config["digits"], config["gradients"]["warm_up"]
+    digits, warm_up = config["digits"], config["proxy"]["warm_up"]
     assert (digits["seed"], digits["noise"], sum(digits["mixture"].values())) == (4, 0.3, 9000)
     assert (digits["vision_scenes"], digits["base_samples"]) == (60000, 48000)
-    assert (warm_up["fraction"], warm_up["finetune"]["epochs"]) == (1.0, 1)
+    assert (warm_up.get("fraction", 1.0), warm_up["finetune"]["epochs"]) == (1.0, 1)
+    assert config["gradients"]["warm_up"]["fraction"] == 0.05
     assert config["methods"]["clean_shares"] == {"within": 0.9, "power": 0.5}
     assert config["experiments"]["main"]["methods"] == list(pools.METHODS)
     assert (config["ratios"], config["seeds"], config["finetune"]["epochs"]) == ([0.2], [0, 1], 3)
@@ -43,6 +43,13 @@ def test_a_variant_goes_on_from_what_the_plain_run_made(tmp_path, monkeypatch):
     for stage in pools.GIVEN:
         link = tmp_path / f"results/pool-demo-4-gate/{stage}"
         assert link.readlink() == tmp_path / f"results/pool-demo-4/{stage}"
+    flags = ["--pools", "4", "--methods", "clean_shares", "--variant", "small-proxy"]
+    small = pools.write_config(pools.build_parser().parse_args(flags), 4)
+    config = yaml.safe_load(small.read_text())
+    check(config, SCHEMA)
+    assert config["proxy"]["model"] == "small" and "proxy" not in config["given"]
+    assert config["models"]["small"]["path"] == "results/pool-demo-4/models/small"
+    assert not (tmp_path / "results/pool-demo-4-small-proxy/proxy").exists()
     mean = pools.write_config(
         pools.build_parser().parse_args(
             ["--pools", "4", "--methods", "icons", "--variant", "mean"]
