@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-import collect_gradients
 import released_programs
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -24,7 +23,7 @@ from references import exact, lora_weights, worst_error
 from models import Subject, options, subjects
 from vlselect.core import store
 from vlselect.features.parts import Part
-from vlselect.gradients import projection
+from vlselect.gradients import projection, vectors
 from vlselect.gradients.per_sample import PerSampleGradients, project_gradients
 from vlselect.models import batching
 
@@ -55,8 +54,8 @@ def ours(subject: Subject, kind: str, dim: int, out: Path) -> torch.Tensor:
     with PerSampleGradients(subject.vlm.model) as per_sample:
         phi = make_projection(kind, per_sample.size, dim)
         passes = functools.partial(project_gradients, per_sample=per_sample, projection=phi)
-        source = collect_gradients.Source(phi.dim, projection.fingerprint(phi), passes)
-        collect_gradients.write_shard(arguments, part, {}, source, subject.vlm, None)
+        source = vectors.Source(phi.dim, projection.fingerprint(phi), passes)
+        vectors.write_shard(arguments, part, {}, source, subject.vlm, None)
     return torch.from_numpy(store.ShardedArray([path])[:n].astype("float32"))
 
 

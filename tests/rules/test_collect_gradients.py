@@ -16,7 +16,7 @@ from usual_models import load_vlm, save_adapter
 
 from vlselect.core.errors import InputError, MissingFileError
 from vlselect.core.store import ShardedArray
-from vlselect.gradients import fingerprint, projection
+from vlselect.gradients import fingerprint, projection, vectors
 from vlselect.gradients.representation import KINDS
 from vlselect.models.checkpoint import load_checkpoint, save_checkpoint
 from vlselect.models.lora import MOMENTS, load_adapter
@@ -287,14 +287,14 @@ def test_a_kept_norm_that_cannot_be_stored_names_the_sample(
     run, pool, tmp_path, monkeypatch, scale, fault
 ):
     name = Samples(pool / "samples.parquet").frame(["sample_id"])["sample_id"][70]
-    project = collect_gradients.project_gradients
+    project = vectors.project_gradients
 
     def spoil(*args, **options):
         for batch, losses, projected in project(*args, **options):
             projected[torch.from_numpy(batch.rows == 70)] *= scale
             yield batch, losses, projected
 
-    monkeypatch.setattr(collect_gradients, "project_gradients", spoil)
+    monkeypatch.setattr(vectors, "project_gradients", spoil)
     with pytest.raises(ValueError, match=f"sample {name!r} {fault}"):
         run(tmp_path / "x", "--shard", "2-of-3", "--keep-norms", "pool")
     assert not list(tmp_path.iterdir())
