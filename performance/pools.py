@@ -52,6 +52,10 @@ KINDS = yaml.safe_load(REFERENCE.read_text(encoding="utf-8"))["digits"]["mixture
 VARIANTS["by-source"] = {"constraints": {"maximum": dict.fromkeys(KINDS, 0.112)}}  # a ninth
 SMALL = "small-proxy"  # its proxy has a sixth of the decoder's weights: a run with a cost
 VARIANTS[SMALL] = {}
+OWN = {SMALL: "proxy"}  # the stage that a variant makes itself
+for name in ("hidden", "output"):  # representations without a warm-up
+    VARIANTS[name] = {"methods": {"targeted": {"representation": name}}}
+    OWN[name] = "features"
 METHODS = ("full", "random", "coincide", "clean_shares")
 
 
@@ -81,7 +85,7 @@ def write_config(arguments: argparse.Namespace, pool: int) -> Path:
     config["digits"]["noise"] = NOISE.get(arguments.mixture, config["digits"]["noise"])
     if arguments.variant:
         config |= VARIANTS[arguments.variant] | {"run": f"{run}-{arguments.variant}"}
-        given = [stage for stage in GIVEN if (arguments.variant, stage) != (SMALL, "proxy")]
+        given = [stage for stage in GIVEN if stage != OWN.get(arguments.variant)]
         config |= {"given": given}
         del config["digits"]
         link_stages(given, run, config["run"])

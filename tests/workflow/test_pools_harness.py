@@ -50,6 +50,13 @@ def test_a_variant_goes_on_from_what_the_plain_run_made(tmp_path, monkeypatch):
     assert config["proxy"]["model"] == "small" and "proxy" not in config["given"]
     assert config["models"]["small"]["path"] == "results/pool-demo-4/models/small"
     assert not (tmp_path / "results/pool-demo-4-small-proxy/proxy").exists()
+    flags = ["--pools", "4", "--methods", "targeted", "--variant", "output"]
+    config = yaml.safe_load(
+        pools.write_config(pools.build_parser().parse_args(flags), 4).read_text()
+    )
+    check(config, SCHEMA)
+    assert config["methods"] == {"targeted": {"representation": "output"}}
+    assert config["given"] == ["pool", "tasks", "gradients", "proxy"]
     mean = pools.write_config(
         pools.build_parser().parse_args(
             ["--pools", "4", "--methods", "icons", "--variant", "mean"]
