@@ -7,8 +7,8 @@ task's validation samples have too, which the model has not seen. Before it was 
 which tasks need more samples: those whose validation samples have a higher loss. (After it has seen
 the whole pool its losses say which tasks are hard, and not what a subset still has to teach: in a
 pool of right answers, tasks with many samples would get next to none.) Inside a task the draw is
-random: what is most similar
-to single validation samples (`targeted`) taught less in our trials. Our own method.
+random: what is most similar to single validation samples (`targeted`) taught less in our trials.
+Our own method.
 """
 
 from collections.abc import Mapping, Sequence
