@@ -5,6 +5,7 @@ Needs a small tmpfs, which only the superuser mounts; unit tests limit the size 
 
 import contextlib
 import os
+import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -161,6 +162,17 @@ class DiskTrials(Trials):
     def _free(self) -> int:
         found = os.statvfs(self._disk)
         return found.f_bavail * found.f_frsize
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Limit the size of files in the block, as a full disk does, without one."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def content(path: Path) -> dict[str, bytes]:

@@ -9,7 +9,8 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,11 +22,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import TrainerCallback
 
+from vlselect.checkpoints import processes
 from vlselect.checkpoints.not_finite import NamingTrainer
 from vlselect.checkpoints.training_log import LOG_NAME
 from vlselect.config.finetune_settings import NO_EFFECT, Settings
 from vlselect.core import sources
-from vlselect.core.errors import naming_file
+from vlselect.core.errors import InputError, naming_file, naming_full_disk
+from vlselect.core.store import write_json
 from vlselect.models.vlm import VLM
 from vlselect.models.weights import require_same
 from vlselect.pool.image_roots import ImageRoots
@@ -103,13 +106,13 @@ class TrainingStates(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs) -> None:
         """Complete the state that the Trainer wrote, then delete earlier ones."""
-        process = PartialState()
-        process.wait_for_everyone()
-        if not process.is_main_process:
-            return
         newest = self.folder / f"checkpoint-{state.global_step}"
-        shutil.copyfile(self._log_path, newest / LOG_NAME)
-        (newest / MARK).touch()
+        with whole_or_nothing(newest):
+            if processes.is_first():
+                shutil.copyfile(self._log_path, newest / LOG_NAME)
+                (newest / MARK).touch()
+        if not processes.is_first():
+            return
         logger.info("saved %s", newest)
         for older in self._states():
             if older != newest:
@@ -124,13 +127,10 @@ class TrainingStates(TrainerCallback):
             if changed:
                 logger.warning("%s: starting over, changed: %s", self.folder, ", ".join(changed))
                 self.remove()
-        self.folder.mkdir(parents=True, exist_ok=True)
         for state in self.folder.glob("checkpoint-*"):
             if not path.is_file() or not (state / MARK).is_file():
                 shutil.rmtree(state)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self._inputs, indent=1), encoding="utf-8")
-        temporary.replace(path)
+        write_json(self._inputs, path)
 
     def _states(self) -> list[Path]:
         return [path.parent for path in self.folder.glob(f"checkpoint-*/{MARK}")]
@@ -142,6 +142,10 @@ class ResumableTrainer(NamingTrainer):
     Ordinary checkpoints are made for loading: their names may differ from those in the running
     model, and weights without a match would silently keep their values.
     """
+
+    def _save_checkpoint(self, model: nn.Module, trial: None) -> None:
+        with whole_or_nothing(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"):
+            super()._save_checkpoint(model, trial)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write trained weights and buffers, from one process."""
@@ -157,6 +161,25 @@ class ResumableTrainer(NamingTrainer):
         require_same(path, saved, own)
         for name, tensor in own.items():
             tensor.copy_(saved[name])
+
+
+@contextmanager
+def whole_or_nothing(state: Path) -> Iterator[None]:
+    """Remove the state that the block writes if the disk takes no more, which is an InputError.
+
+    All processes have to enter the block; it ends for all of them at once, and in the same way.
+    """
+    problem = None
+    try:
+        with naming_full_disk(state):
+            yield
+    except InputError as error:
+        problem = error
+    if not processes.any_of(problem is not None):
+        return
+    if processes.is_first():
+        shutil.rmtree(state, ignore_errors=True)
+    raise problem or InputError(f"{state} cannot be written: another process says why")
 
 
 def changing(model: nn.Module) -> dict[str, torch.Tensor]:

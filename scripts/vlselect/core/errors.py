@@ -20,6 +20,9 @@ _NO_MEMORY = (  # in the words of the system and of libraries; a new thread need
     *("out of memory", "could not create a primitive"),  # Pillow's, oneDNN's
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_CUT_SHORT = (  # what torch says of it, without the system's words
+    *("PytorchStreamWriter failed", "unexpected pos ", "basic_ios::clear: iostream error"),
+)
 
 
 class InputError(ValueError):
@@ -68,13 +71,20 @@ def naming_full_disk(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        full = next((text for text in map(os.strerror, _FULL) if text in str(error)), None)
-        if full is None:
+        reason = _full_disk(str(error))
+        if reason is None:
             raise
         raise InputError(
-            f"{path} cannot be written: {full}. Nothing is left of it; make room, or set another "
+            f"{path} cannot be written: {reason}. Nothing is left of it; make room, or set another "
             "folder of results, and run again"
         ) from error
+
+
+def _full_disk(message: str) -> str | None:
+    """Return in which way a disk takes no more, if that is what a library's message says."""
+    full = next((text for text in map(os.strerror, _FULL) if text in message), None)
+    cut_short = any(text in message for text in _CUT_SHORT)
+    return full or ("the disk took only a part of it" if cut_short else None)
 
 
 @contextmanager

@@ -2,17 +2,20 @@
 
 import csv
 import pickle
+import shutil
 from functools import partial
 
 import pytest
 import torch
 from config_defaults import finetune_settings
+from disk_faults import files_of_at_most
 from safetensors.torch import load_file, save_file
 from usual_models import load_vlm
 
 from vlselect.checkpoints.finetune import train
 from vlselect.checkpoints.training_log import TrainingLog
-from vlselect.checkpoints.training_state import changing
+from vlselect.checkpoints.training_state import changing, whole_or_nothing
+from vlselect.core.errors import InputError
 from vlselect.models.weights import WeightsError
 from vlselect.pool.samples import Samples
 
@@ -143,6 +146,25 @@ def test_a_state_that_was_not_completed_does_not_count(run, tmp_path, caplog):
     found, steps = run()
     assert "resuming" not in caplog.text
     assert same(found, whole) and steps == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("name", ["trained.safetensors", "optimizer.pt", "rng_state.pth"])
+def test_a_state_that_does_not_fit_on_the_disk_is_named_and_removed(run, tmp_path, name):
+    break_off(run, 3)
+    size = (tmp_path / "partial/checkpoint-2" / name).stat().st_size
+    shutil.rmtree(tmp_path / "partial")
+    full = pytest.raises(InputError, match="partial/checkpoint-2 cannot be written: .*make room")
+    with full, files_of_at_most(size - 1):
+        run()
+    assert folders(tmp_path) == ["inputs.json"]
+
+
+def test_a_state_that_another_process_cannot_write_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("vlselect.checkpoints.processes.any_of", lambda flag: True)
+    elsewhere = pytest.raises(InputError, match="state cannot be written: another process")
+    with elsewhere, whole_or_nothing(tmp_path / "state"):
+        (tmp_path / "state").mkdir()
+    assert not list(tmp_path.iterdir())
 
 
 class Planted:

@@ -6,25 +6,13 @@ real ones.
 
 import errno
 import os
-import resource
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from disk_faults import WRITERS, content
+from disk_faults import WRITERS, content, files_of_at_most
 
 from vlselect.core import store
 from vlselect.core.errors import InputError
-
-
-@contextmanager
-def files_of_at_most(size):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
