@@ -1,6 +1,7 @@
 import json
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 import warm_up
@@ -9,6 +10,7 @@ from safetensors.torch import load_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from usual_flags import usual
 
+from vlselect.core.store import from_cell
 from vlselect.models.lora import MOMENTS
 from vlselect.pool.samples import Samples
 
@@ -54,6 +56,23 @@ def test_adapter_log_and_rows_of_a_fraction_of_the_pool(tiny_vlm, tiny_pool, tmp
     assert len(pd.read_csv(tmp_path / "out/training_log.csv")) == 3  # steps of two samples
     weights = load_file(tmp_path / "out/adapter_model.safetensors")
     assert any(weight.abs().sum() > 0 for name, weight in weights.items() if "lora_B" in name)
+
+
+def test_no_id_or_source_is_a_formula_in_rows(tiny_vlm, tiny_pool, tmp_path):
+    pool, names = tmp_path / "pool", {"sample_id": "=cmd|'/c calc'!A{}", "source": "@SUM({})"}
+    table = pq.read_table(tiny_pool / "samples.parquet")
+    for name, text in names.items():
+        place = table.schema.get_field_index(name)
+        texts = [text.format(i) for i in range(len(table))]
+        table = table.set_column(place, table.schema.field(place), [texts])
+    pool.mkdir()
+    pq.write_table(table, pool / "samples.parquet")
+    (pool / "images").symlink_to(tiny_pool / "images")
+    run(tiny_vlm, pool, tmp_path / "out")
+    rows = pd.read_csv(tmp_path / "out/rows.csv")
+    for name, text in names.items():
+        assert rows[name].str.startswith(f"'{text[0]}").all()
+        assert rows[name].map(from_cell).tolist() == [text.format(i) for i in rows["row"]]
 
 
 def test_all_weights_are_trained_on_the_same_rows(tiny_vlm, tiny_pool, tmp_path):

@@ -17,7 +17,7 @@ from vlselect.checkpoints.not_finite import train_without
 from vlselect.checkpoints.training_log import LOG_NAME
 from vlselect.config.finetune_settings import NO_EFFECT, Settings
 from vlselect.core import log
-from vlselect.core.store import replacing_directory
+from vlselect.core.store import as_cell, replacing_directory
 from vlselect.features.refusals import add_refusal_arguments
 from vlselect.models import loading
 from vlselect.models.checkpoint import save_checkpoint
@@ -91,7 +91,8 @@ def train_and_save(
             processes.part()
             save_checkpoint(trained, directory)
             for name, table in tables(rows).items():
-                table.to_csv(directory / name, index=False, lineterminator="\n")
+                cells = table.map(as_cell)
+                cells.to_csv(directory / name, index=False, lineterminator="\n")
 
     train_without(samples, choose, train_on, settings, arguments)
     if processes.is_first() and arguments.partial is not None:
