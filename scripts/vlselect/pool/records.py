@@ -7,6 +7,7 @@ that ids of two datasets cannot collide. All reasons of rejection are listed in 
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,8 +16,9 @@ from vlselect.pool.embedded import content_name, is_embedded
 from vlselect.pool.rejection import Rejection, kind, parse_object, shorten
 
 __all__ = ["IMAGE_MARKER", "Record", "Rejection", "TaskRecord", "Turn", "parse_object"]
-LONGEST_ID = 4096  # characters
+LONGEST = 4096  # characters of an id or a source
 ID_KEY = "id"  # of all records but those of a pool whose config names another
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff]")  # with those that XML cannot hold
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -121,7 +123,7 @@ def sample_name(raw: str, id_key: str = ID_KEY) -> str:
     except (ValueError, RecursionError):
         return ""
     name = value.get(id_key) if isinstance(value, dict) else None
-    name = "" if name is None or isinstance(name, dict | list) else _text(name)[:LONGEST_ID]
+    name = "" if name is None or isinstance(name, dict | list) else _text(name)[:LONGEST]
     return name.encode("utf-8", "backslashreplace").decode()
 
 
@@ -151,18 +153,24 @@ def _build(
         raise Rejection("bad_type", f"{id_key!r} is {kind(name)}, not a text or a number")
     if name is None:
         name = content_digest(images, turns)[:16]
-    name, source = _text(name), _source(value, source_key)
+    name = _text(name)
     if not name.strip():
         raise Rejection("no_id", f"{id_key!r} is empty")
-    if len(name) > LONGEST_ID:
-        detail = f"{id_key!r} is a text of {len(name)} characters, over {LONGEST_ID}"
-        raise Rejection("bad_id", detail)
-    if any(ord(character) < 32 for character in name):
-        raise Rejection("bad_id", f"{id_key!r} holds a control character: {shorten(name)}")
+    _require_label(name, repr(id_key), "bad_id")
+    source = _source(value, source_key) or part or _first_folder(images)
+    _require_label(source, "the source", "bad_source")
     if part is None:
-        return Record(name, source or _first_folder(images), images, turns)
+        return Record(name, source, images, turns)
     images = tuple(f"{part}:{image}" for image in images)
-    return Record(f"{part}:{name}", source or part, images, turns)
+    return Record(f"{part}:{name}", source, images, turns)
+
+
+def _require_label(text: str, what: str, reason: str) -> None:
+    """Check a text that stands in tables, figures and pages as it is."""
+    if len(text) > LONGEST:
+        raise Rejection(reason, f"{what} is a text of {len(text)} characters, over {LONGEST}")
+    if _CONTROL.search(text):
+        raise Rejection(reason, f"{what} holds a control character: {shorten(text)}")
 
 
 def _check_order(roles: list[str], require_response: bool) -> None:

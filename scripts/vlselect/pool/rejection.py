@@ -5,8 +5,8 @@ Reasons, by the module that finds them
 here : invalid_unicode, invalid_json, not_an_object, bad_number
 conversations : bad_type, unsupported_media, empty_conversation, unknown_role, empty_turn,
     image_count_mismatch, image_url, missing_image (shown in the text, named nowhere)
-records : no_id, bad_id, one_sided_conversation, wrong_turn_order, forbidden_text; of tasks:
-    no_answer, no_response
+records : no_id, bad_id, bad_source, one_sided_conversation, wrong_turn_order, forbidden_text; of
+    tasks: no_answer, no_response
 images, image_roots, folder_root : missing_image, unreadable_image, truncated_image,
     oversized_image, image_outside_root
 intake : duplicate_id, excluded (`pool.exclude`)

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+from functools import partial
+from xml.etree.ElementTree import fromstring
+from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -66,6 +69,16 @@ def test_a_value_is_a_whole_record_or_rejected(value):
             assert sum(t.text.count("<image>") for t in record.turns) == len(record.images)
             assert record.sample_id.strip()
     assert isinstance(sample_name(raw), str)
+
+
+@alike
+@given(st.text(max_size=4), st.text(max_size=4))
+def test_ids_and_sources_can_stand_in_xml(name, source):
+    turns = [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]
+    raw = json.dumps({"id": name, "task": source, "conversations": turns})
+    if record := parsed(raw, partial(parse_record, source_key="task")):
+        for text in (record.sample_id, record.source):
+            assert fromstring(f"<a>{escape(text)}</a>").text == text
 
 
 @alike

@@ -167,7 +167,14 @@ REJECTED = {
         text_only({"from": "human", "value": ""}, A),
     ],
     "unknown_role": [llava(conversations=[Q, {"from": "tool", "value": "x"}])],
-    "bad_id": [llava(id="a\nb"), sharegpt(id="a\x00")],
+    "bad_id": [
+        *(llava(id="a\nb"), sharegpt(id="a\x00"), llava(id="a\x7f"), llava(id="\x9fa")),
+        *(llava(id="a\ufffe"), llava(id="\uffff")),
+    ],
+    "bad_source": [
+        *(llava(task="a\x1b[0m"), llava(task="a\nb"), llava(task="a\x85"), llava(task="\uffff")),
+        *(llava(task="x" * 4097), llava(image="a\x1b/1.png"), llava(image="\ufffe/1.png")),
+    ],
     "bad_type": [
         *(llava(id=["a"]), llava(id={}), llava(conversations="hello"), llava(conversations={})),
         *(llava(conversations=[Q, "x"]), llava(conversations=[Q, {"from": "gpt", "value": 7}])),
@@ -248,6 +255,15 @@ def test_an_id_has_a_length_that_tables_hold(name):
     with pytest.raises(Rejection, match="bad_id: 'id' is a text of [0-9]+ characters, over 4096"):
         parse_record(raw)
     assert len(sample_name(raw)) == 4096
+
+
+def test_a_source_has_the_bounds_of_an_id():
+    for text in ("x" * 4096, "\u00a0é漢😀\u200d\ufffd"):
+        record = parse_record(json.dumps(llava(id=text, task=text)), source_key="task")
+        assert record.sample_id == record.source == text
+    for parse in (parse_record, parse_task_record):
+        with pytest.raises(Rejection, match="bad_source: the source is a text of 1000000 charac"):
+            parse(json.dumps(llava(task="x" * 10**6)), source_key="task")
 
 
 def test_nesting_is_allowed_up_to_a_depth():
