@@ -1,9 +1,9 @@
 """The pool: which records can be used.
 
 Reads the records and images that config.pool names; writes pool/samples.parquet (accepted),
-pool/rejected.csv (the others, each with its reason) and pool/summary.json (counts). Records are
-JSON, Parquet or saved datasets; images are in folders, in tars, or in the records' tables. Where
-copies of held-out records are not just counted (contamination.smk), it reads tasks/<task>/ too and
+pool/rejected.csv (the others, each with its reason) and pool/summary.json (counts, digests of the
+records' files). Records are JSON, Parquet or saved datasets; images are in folders, in tars, or in
+the records' tables. Where copies of held-out records are not just counted (contamination.smk), it reads tasks/<task>/ too and
 writes tables/contamination.csv. Passes over the pool wait for pool/accepted.json.
 
 Rules that read data or check it go first (`priority: 100`): what is wrong ends a run before any pass.

@@ -1,6 +1,6 @@
 """Provenance: what a run was made of.
 
-Reads: the config, the pool's records, the tasks' files, local models.
+Reads: the config, pool/summary.json (digests of the pool's records), the tasks' files, local models.
 Writes: provenance.json (config, seeds, versions, model revisions, commit, digest of every input).
 """
 
@@ -11,6 +11,7 @@ rule write_provenance:
         code=code("write_provenance.py"),
         pins=os.path.relpath(Path(workflow.basedir) / "envs/requirements.txt"),
         inputs=provenance_inputs(),
+        pool=pool_summary(),
     output:
         "<results>/provenance.json",
     log:
@@ -27,4 +28,4 @@ rule write_provenance:
         config=config_as_json,
     shell:
         "python {input.code[0]:q} --config {params.config:q} --pins {input.pins:q}"
-        " --inputs {input.inputs:q} --out {output:q} 2> {log:q}"
+        " --inputs {input.inputs:q} --pool {input.pool:q} --out {output:q} 2> {log:q}"

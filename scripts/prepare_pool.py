@@ -1,8 +1,9 @@
 """Check every record of the pool: accept it as a sample, or reject it with a reason.
 
 Writes the samples in the records' order (a mixture's part by part), the rejected records with their
-reasons, and counts; accepted + rejected = read. Fails if a file cannot be read or no record of a
-part is accepted. A trial checks only some of the records: accepted + rejected = taken.
+reasons, and counts with the digests of the files; accepted + rejected = read. Fails if a file
+cannot be read or no record of a part is accepted. A trial checks only some of the records: accepted
++ rejected = taken.
 
 With held-out sets, records that copy theirs are rejected too, or are an error that lists them.
 """
@@ -14,8 +15,9 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from vlselect.config.record_files import by_part, image_location
+from vlselect.config.record_files import by_part, image_location, record_files
 from vlselect.core import log, store
+from vlselect.core.digests import file_digest, unchanged
 from vlselect.core.errors import InputError
 from vlselect.pool import contamination
 from vlselect.pool.folder_root import FOLLOW_LINKS
@@ -201,13 +203,16 @@ def main(argv: list[str] | None = None) -> None:
     roots = image_roots(args)
     parse = parsers(args, roots)
     taken, n_records = take(args, parse)
+    files = [file for location in by_part(args.records).values() for file in record_files(location)]
     with (
         log.timed("pool"),
         SamplesWriter(args.samples) as samples,
         RejectionWriter(args.rejected, (*REJECTED, *["part"] * mixture)) as rejected,
+        unchanged(files),
     ):
         tallies = write_parts(args, parse, roots, taken, samples, rejected)
-    summary = Tally.total(tallies.values()).summary()
+        digests = {file: file_digest(Path(file)) for file in files}
+    summary = Tally.total(tallies.values()).summary() | {"files_sha256": digests}
     if mixture:
         summary["parts"] = {part: tally.counts() for part, tally in tallies.items()}
     if taken is not None:

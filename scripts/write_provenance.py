@@ -5,11 +5,13 @@ import json
 import logging
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
 from vlselect.core import log
 from vlselect.core.digests import file_digest
+from vlselect.core.errors import naming_file
 from vlselect.core.sources import SCRIPTS
 from vlselect.core.store import write_json
 
@@ -21,6 +23,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", required=True, help="the whole config, as JSON")
     parser.add_argument("--pins", required=True, help="requirements file of the pinned versions")
     parser.add_argument("--inputs", nargs="+", required=True, help="files and folders to digest")
+    what = "pool/summary.json: the digests of the records' files when they were read"
+    parser.add_argument("--pool", type=Path, nargs="?", help=what)
     parser.add_argument("--out", required=True)
     return parser
 
@@ -49,11 +53,22 @@ def versions(pins: Path) -> dict[str, dict[str, str | None]]:
     return found
 
 
+def digests(paths: Iterable[str], pool: Path | None) -> dict[str, str]:
+    """Return the digest of each input; of those that the pool was made of, that of its summary."""
+    read = {}
+    if pool is not None:
+        with naming_file(pool):
+            summary = json.loads(pool.read_text(encoding="utf-8"))
+            read = summary.get("files_sha256", {})  # which earlier versions did not write
+    known = {Path(path): digest for path, digest in read.items()}
+    return {path: known.get(Path(path)) or file_digest(Path(path)) for path in sorted(set(paths))}
+
+
 def main(argv: list[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start()
     config = json.loads(arguments.config)
-    inputs = {path: file_digest(Path(path)) for path in sorted(set(arguments.inputs))}
+    inputs = digests(arguments.inputs, arguments.pool)
     provenance = {
         "run": config["run"],
         "commit": commit(),

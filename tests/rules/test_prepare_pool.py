@@ -1,5 +1,6 @@
 """prepare_pool on small files: accepted + rejected = read, every reason, the same bytes."""
 
+import hashlib
 import json
 
 import pandas as pd
@@ -8,8 +9,9 @@ import pytest
 from PIL import Image
 from usual_flags import usual
 
+from vlselect.core.errors import InputError
 from vlselect.core.json_stream import RecordsFileError
-from vlselect.pool.samples import Samples
+from vlselect.pool.samples import Samples, SamplesWriter
 
 GOOD = {
     "id": "good-0",
@@ -123,11 +125,30 @@ def test_forms_and_runs_give_the_same(tmp_path, images):
     records = [GOOD | {"id": f"s{i}"} for i in range(5)]
     (tmp_path / "a").write_text(json.dumps(records))
     (tmp_path / "b").write_text("\n".join(map(json.dumps, records)))
-    run(tmp_path, images, tmp_path / "a", "a-out")
-    run(tmp_path, images, tmp_path / "b", "b-out", workers=1)
-    for name in ("samples.parquet", "rejected.csv", "summary.json"):
+    *_, first = run(tmp_path, images, tmp_path / "a", "a-out")
+    *_, second = run(tmp_path, images, tmp_path / "b", "b-out", workers=1)
+    for name, summary in (("a", first), ("b", second)):
+        path = tmp_path / name
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert summary.pop("files_sha256") == {str(path): digest}
+    assert first == second
+    for name in ("samples.parquet", "rejected.csv"):
         assert (tmp_path / "a-out" / name).read_bytes() == (tmp_path / "b-out" / name).read_bytes()
     assert (tmp_path / "a-out/rejected.csv").read_text() == "position,sample_id,reason,detail\n"
+
+
+def test_records_that_change_while_they_are_read_are_named(tmp_path, images, monkeypatch):
+    path, write = tmp_path / "mixture.json", SamplesWriter.write
+
+    def write_late(self, *sample):
+        path.write_text(json.dumps([GOOD]))  # another program's, meanwhile
+        write(self, *sample)
+
+    path.write_text(json.dumps([GOOD, GOOD | {"id": "b"}]))
+    monkeypatch.setattr(SamplesWriter, "write", write_late)
+    with pytest.raises(InputError, match="mixture.json was changed while it was read: run again"):
+        run(tmp_path, images, path)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_sharegpt(tmp_path, images):
