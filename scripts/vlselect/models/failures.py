@@ -2,11 +2,12 @@
 
 import json
 import re
+import resource
 import shlex
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import transformers
@@ -18,6 +19,8 @@ from vlselect.core.errors import LIBRARY_ERRORS, InputError, MissingFileError, o
 from vlselect.models.chat import MaskError
 
 SLOWEST = 60  # seconds that a chat template may take for one conversation
+HEAVIEST = 4 << 30  # and bytes
+_STATM = Path("/proc/self/statm")
 _POINTER = b"version https://git-lfs"
 _OBJECTS = {
     *("config.json", "generation_config.json", "processor_config.json"),
@@ -66,18 +69,19 @@ def explained(path: str, revision: str | None, *, own_code: bool) -> Iterator[No
 
 @contextmanager
 def rendering(path: str) -> Iterator[None]:
-    """Convert what goes wrong while a chat template renders in the block, and bound its time.
+    """Convert what goes wrong while a chat template renders in the block; bound time and memory.
 
     A template is a program that comes with the model. transformers runs it in a sandbox, without
-    files or the network, but without an end. The time is bounded in main threads only, where a
-    signal can stop it; those render in all our programs.
+    files or the network, but without an end. It is bounded in main threads only, where a signal can
+    stop it; those render in all our programs.
 
     Raises
     ------
     MaskError
         If it cannot render the conversation.
     InputError
-        If it is broken, takes over `SLOWEST` seconds, or more memory than there is.
+        If it is broken, takes over `SLOWEST` seconds or `HEAVIEST` bytes, or more memory than there
+        is.
     """
     own = threading.current_thread() is threading.main_thread()
 
@@ -91,7 +95,8 @@ def rendering(path: str) -> Iterator[None]:
     try:
         if own:
             signal.setitimer(signal.ITIMER_REAL, SLOWEST)
-        yield
+        with _bounded_memory() if own else nullcontext():
+            yield
     except InputError:
         raise
     except TemplateSyntaxError as error:
@@ -100,7 +105,10 @@ def rendering(path: str) -> Iterator[None]:
             "with the original's, and copy it again"
         ) from error
     except MemoryError as error:
-        raise InputError(f"{path}: its chat template takes more memory than there is") from error
+        raise InputError(
+            f"{path}: its chat template takes over {HEAVIEST >> 30} GiB of memory for a "
+            "conversation, or more than there is: compare the file with the original's"
+        ) from error
     except (TemplateError, *LIBRARY_ERRORS) as error:
         what = f"the chat template cannot render the conversation: {one_line(error)}"
         raise MaskError(what) from error
@@ -108,6 +116,25 @@ def rendering(path: str) -> Iterator[None]:
         if own:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def _bounded_memory() -> Iterator[None]:
+    """Let this process take `HEAVIEST` bytes more in the block, where the system says what it has.
+
+    What counts are its own pages that can be written, not what a GPU or a file is mapped to.
+    """
+    before = soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    pages = int(_STATM.read_text().split()[5]) if _STATM.exists() else 0  # of data and stack
+    if pages:
+        most = pages * resource.getpagesize() + HEAVIEST
+        lowest = min(limit for limit in (most, *before) if limit != resource.RLIM_INFINITY)
+        resource.setrlimit(resource.RLIMIT_DATA, (lowest, hard))
+    try:
+        yield
+    finally:
+        if pages:
+            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def find_fault(folder: Path) -> str | None:

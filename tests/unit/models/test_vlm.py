@@ -1,6 +1,7 @@
 """The adapter: masks that decode to exactly the texts, padding on either side, refused models."""
 
 import json
+import resource
 import sys
 
 import numpy as np
@@ -213,6 +214,11 @@ PROGRAMS = {
     "range": ("{% for i in range(10**9) %}x{% endfor %}", "Range too big"),
     "loops": ("{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}", "takes over 0.5 s"),
     "text": ("{{ 'a' * 3000 }}", "3000 characters"),
+    "memory": (
+        "{% set n = namespace(x='a') %}"
+        "{% for i in range(31) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+        "takes over .* of memory",
+    ),
     "recursion": ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
     "division": ("{{ 1 / 0 }}", "division by zero"),
     "attribute": ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "unsafe"),
@@ -226,12 +232,15 @@ PROGRAMS = {
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_template_is_a_program_with_bounds(tiny_vlm, monkeypatch, name):
     """Loading renders short conversations, so its template runs here."""
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
     monkeypatch.setattr(failures, "SLOWEST", 0.5)
+    monkeypatch.setattr(failures, "HEAVIEST", 64 << 20)
     vlm, (template, problem) = load_vlm(str(tiny_vlm)), PROGRAMS[name]
     monkeypatch.setattr(sys.modules[type(vlm).__module__], "LONGEST", 2000)
     vlm.processor.chat_template = "{% set r = range(99999) %}" + template
     with pytest.raises(InputError, match=f"chat template .*{problem}"):
         vlm.encode_prompt(TEXT, [])
+    assert resource.getrlimit(resource.RLIMIT_DATA) == limits
 
 
 def test_a_template_too_large_for_the_memory_is_refused(tiny_vlm, monkeypatch):
