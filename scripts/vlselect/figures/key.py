@@ -3,6 +3,7 @@
 All figures of a run are drawn with the same key.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +31,13 @@ METHOD_COLOURS = {
     "d2_pruning": "#0c05ce",
     "self_sup": "#b61cfd",
     "self_filter": "#670976",
+    "clean_shares": "#e000a3",
+    "targeted": "#663dd6",
+    "visnec": "#661f00",
+    "dics": "#8f7af5",
+    "magic": "#ff1f5c",
+    "prism": "#47c252",
+    "mcl": "#3c4b69",
 }
 METHOD_NAMES = {
     "full": "full pool",
@@ -50,7 +58,7 @@ METHOD_NAMES = {
     "dics": "DICS",
     "magic": "MAGIC",
 }
-OWN_COLOURS = ["#e000a3", "#663dd6", "#661f00", "#8f7af5", "#ff1f5c", "#47c252"]
+OWN_COLOURS = ["#f087ff", "#a50087", "#000069"]
 NAME_WIDTH = 150.0  # points, at 9 points
 TOKENS = "tokens"
 
@@ -103,7 +111,8 @@ class Key:
 
     @cached_property
     def _looks(self) -> dict[str, tuple[str, str]]:
-        known = {m: (c, style.MARKERS[i]) for i, (m, c) in enumerate(METHOD_COLOURS.items())}
+        markers = itertools.cycle(style.MARKERS)
+        known = {m: (c, next(markers)) for m, c in METHOD_COLOURS.items()}
         own = [method for method in dict.fromkeys(self.methods) if method not in known]
         looks = own_looks()
         return known | {method: looks[i % len(looks)] for i, method in enumerate(own)}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vlselect.core import registry
 from vlselect.figures import key, style
 from vlselect.figures.key import Key
 from vlselect.tables import declarations
@@ -40,6 +41,10 @@ def test_colours_of_methods_can_be_told_apart(eye, least):
     assert min(distances) > least
 
 
+def test_every_method_of_the_project_has_a_colour():
+    assert set(registry.names("method")) <= {*key.METHOD_COLOURS}
+
+
 def looks(methods, of=None):
     known = Key(methods)
     return {method: (known.colour(method), known.marker(method)) for method in of or methods}
@@ -48,12 +53,11 @@ def looks(methods, of=None):
 def test_forty_methods_of_ones_own_can_be_told_apart_from_all_others():
     every = [*key.METHOD_COLOURS, *OWN]
     assert len(set(looks(every).values())) == len(every)
-    markers = [marker for _, marker in looks(list(key.METHOD_COLOURS)).values()]
-    assert len(set(markers)) == len(markers)
 
 
 def test_the_first_own_methods_have_colours_of_their_own():
-    colours = [colour for colour, _ in looks([*key.METHOD_COLOURS, *OWN[:6]]).values()]
+    first = OWN[: len(key.OWN_COLOURS)]
+    colours = [colour for colour, _ in looks([*key.METHOD_COLOURS, *first]).values()]
     assert len(set(colours)) == len(colours)
     for colour in colours[3:]:
         assert re.fullmatch(r"#[0-9a-f]{6}", colour)
