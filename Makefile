@@ -26,6 +26,7 @@ SNAKEMAKE := $(HERE) "$(abspath $(BIN))/snakemake" --snakefile "$(CURDIR)/Snakef
 # The folder of the config's run. Only recipes use it, when .venv is there.
 RESULTS = results/$(shell $(HERE) "$(abspath $(BIN))/python" -c 'import sys, yaml; \
 	print(yaml.safe_load(open(sys.argv[1]))["run"])' "$(FILE)")
+TRIED = $(RESULTS)-trial-$(TRIAL)
 
 LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
@@ -62,14 +63,18 @@ check: $(VENV)/.installed-dev docs ## check style, rules and the links of the do
 docs: $(VENV)/.installed-dev ## write the documentation as a site to site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-init: $(VENV)/.installed ## look at your data, write a first config: RECORDS=… IMAGES=… MODEL=… [TASKS="name=val,test,metric …"] [OUT=my.yaml]
+init: $(VENV)/.installed ## look at your data, write a first config: RECORDS=… IMAGES=… MODEL=… [REVISION=…] [TASKS="name=val,test,metric …"] [RATIO=0.2] [METHODS="random coincide"] [OUT=my.yaml]
 	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/start_config.py" --out $(call quoted,OUT) \
 		$(foreach name,records images model revision,$(if $(value $(call upper,$(name))),--$(name) $(call quoted,$(call upper,$(name))))) \
-		$(foreach task,$(TASKS),--task "$(task)")
+		$(foreach task,$(TASKS),--task "$(task)") \
+		$(if $(value RATIO),--ratio $(call quoted,RATIO)) $(if $(METHODS),--methods $(METHODS))
 	@said=$$($(SNAKEMAKE) -n --configfile $(call quoted,OUT) 2>&1) && echo "A dry run accepts it." || { echo "$$said"; exit 1; }
 
 trial: $(VENV)/.installed ## run everything on few samples, as results/<run>-trial-<n>/: CONFIG=my.yaml [TRIAL=512]
-	$(SNAKEMAKE) --cores all --configfile "$(FILE)" --config trial=$(or $(TRIAL),$(error TRIAL is empty: say how many samples))
+	$(SNAKEMAKE) all make_explorer --cores all --configfile "$(FILE)" --config trial=$(or $(TRIAL),$(error TRIAL is empty: say how many samples))
+	@$(HERE) if test -d $(TRIED)/figures; then $(SNAKEMAKE) make_answer --cores all --configfile "$(FILE)" --config trial=$(TRIAL) && \
+		echo "Open $(FOLDER)/$(TRIED)/answer.html; explorer.html is beside it."; \
+	else echo "Open $(FOLDER)/$(TRIED)/explorer.html"; fi
 
 plan: $(VENV)/.installed ## say what a run will take, by two trials, or on a device, estimated: CONFIG=my.yaml [TRIAL=512] [DEVICE=h100-80g] [CARDS=1] [SAMPLES=665298]
 	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/plan_run.py" --configfile "$(FILE)" --trial $(TRIAL) \

@@ -63,11 +63,16 @@ def dry_run(configfile: Path, *arguments: str) -> dict[str, list[Job]]:
 
 
 def downloads(config: Mapping) -> list[str]:
-    """Return the commands that fetch the models that are not on this machine."""
+    """Return what to do about each model that is not on this machine."""
     own = Path("results", config["run"])  # the demo makes its models
     models = [m for m in config["models"].values() if not Path(m["path"]).is_relative_to(own)]
     absent = [model for model in models if not has_weights(model)]
-    return [f"hf download {m['path']} --revision {m.get('revision', 'main')}" for m in absent]
+    return [
+        f"hf download {model['path']} --revision {model['revision']}"
+        if model.get("revision")
+        else f"no weights in {model['path']}: put them there, or set `revision` for a hub id"
+        for model in absent
+    ]
 
 
 def try_out(configfile: Path, n: int, flags: Sequence[str]) -> dict[str, Estimate]:

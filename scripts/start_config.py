@@ -1,7 +1,8 @@
 """Look at a user's records and write a first config for them.
 
 Reads the beginning of the records with their images and counts all of them; writes a commented YAML
-file, and says what it saw. What is missing among the flags is asked for.
+file, and says what it saw. Where records, images or the model are missing among the flags, it asks
+for all that was not given.
 """
 
 import argparse
@@ -29,34 +30,44 @@ ASKED = {
     "records": "Records (a JSON, JSONL or Parquet file, a glob or a folder)",
     "images": "Folder that their image paths begin in (empty: they are in the tables)",
     "model": "Folder of the model to finetune, or its id on the hub",
+    "ratio": f"Share of the pool to choose (empty: {first_config.RATIO})",
+    "methods": "Methods (empty: those that need no more than there is)",
 }
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, about in ASKED.items():
-        parser.add_argument(f"--{name}", help=about)
+    for name in ("records", "images", "model"):
+        parser.add_argument(f"--{name}", help=ASKED[name])
+    parser.add_argument("--ratio", type=float, help=ASKED["ratio"])
+    parser.add_argument("--methods", nargs="*", help=ASKED["methods"])
     parser.add_argument("--revision", help="commit of a model on the hub")
     what = "<name>=<validation file>,<test file>,<metric>; may come again"
     parser.add_argument("--task", action="append", default=[], help=what)
-    parser.add_argument("--methods", nargs="*", default=[], help="default: by what there is")
-    parser.add_argument("--ratio", type=float, help="share of the pool to choose, if not the usual")
     parser.add_argument("--run", help="name of the run, if not that of the file")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     return parser
 
 
 def ask(arguments: argparse.Namespace) -> None:
-    """Ask for what is missing, on a terminal; elsewhere it is an error."""
-    missing = [name for name in ASKED if getattr(arguments, name) is None]
-    if "images" in missing and arguments.records and not sys.stdin.isatty():
-        missing.remove("images")
-    if missing and not sys.stdin.isatty():
+    """Ask for what is missing, on a terminal; elsewhere it is an error.
+
+    A budget and methods need not be given, nor a model for methods that run none.
+    """
+    runs_no_model = arguments.methods and set(arguments.methods) <= first_config.WITHOUT_MODEL
+    needed = ["records", *([] if runs_no_model else ["model"])]
+    missing = [name for name in needed if getattr(arguments, name) is None]
+    if not missing:
+        return
+    if not sys.stdin.isatty():
         raise InputError(f"missing: {', '.join(f'--{name}' for name in missing)}")
-    for name in missing:
-        setattr(arguments, name, input(f"{ASKED[name]}: ").strip() or None)
-        if getattr(arguments, name) is None and name != "images":
+    for name in [name for name in ASKED if getattr(arguments, name) is None]:
+        said = input(f"{ASKED[name]}: ").strip()
+        if not said and name in needed:
             raise InputError(f"--{name} is needed")
+        if said:
+            read = {"ratio": float, "methods": str.split}.get(name, str)
+            setattr(arguments, name, read(said))
 
 
 def look_at(records: str, images: str | None) -> first_config.Look:
@@ -87,9 +98,11 @@ def main(argv: list[str] | None = None) -> None:
     ask(arguments)
     if arguments.out.exists():
         raise InputError(f"{arguments.out} is there already: name another with --out")
-    half = first_config.half_precision(arguments.model, arguments.revision)
+    methods = arguments.methods or []
+    model = arguments.model
+    half = model is not None and first_config.half_precision(model, arguments.revision)
     tasks = [first_config.Task.parse(text) for text in arguments.task]
-    first_config.require_tasks(tasks, arguments.methods)
+    first_config.require_tasks(tasks, methods)
     look = look_at(arguments.records, arguments.images)
     given = sys.argv[1:] if argv is None else argv
     text = first_config.write_config(
@@ -97,17 +110,17 @@ def main(argv: list[str] | None = None) -> None:
         run=arguments.run or arguments.out.stem,
         records=arguments.records,
         images=arguments.images,
-        model=arguments.model,
+        model=model,
         revision=arguments.revision,
         half=half,
         ratio=arguments.ratio,
-        methods=arguments.methods,
+        methods=methods,
         command=shlex.join(["start_config.py", *given]),
     )
     write_text(text, arguments.out)
     print("\n".join(look.lines()))
     out = shlex.quote(str(arguments.out))
-    print(f"Wrote {out}. Next: make trial CONFIG={out} TRIAL=256")
+    print(f"Wrote {out}. Next: make trial CONFIG={out}")
 
 
 if __name__ == "__main__":

@@ -74,10 +74,21 @@ def test_what_is_missing_is_named_where_there_is_nobody_to_ask(folder):
 
 
 def test_what_is_missing_is_asked_for(folder, monkeypatch):
-    answers = iter(["data/mixture.json", "data/images"])
+    answers = iter(["data/mixture.json", "data/images", "0.1", "random coincide"])
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda text: next(answers))
-    assert run()["pool"]["records"] == "data/mixture.json"
+    config = run()
+    assert config["pool"]["records"] == "data/mixture.json"
+    assert config["ratios"] == [0.1] and [*config["methods"]] == ["random", "coincide"]
+    planned = jobs(succeeded(snakemake(folder, folder / "my.yaml", "-n", "exports")))
+    assert "export_subset" in planned
+
+
+def test_without_a_model(folder):
+    flags = ("--records", "data/mixture.json", "--images", "data/images", "--methods", "random")
+    start_config.main([*flags, "--out", "my.yaml"])
+    planned = jobs(succeeded(snakemake(folder, folder / "my.yaml", "-n", "exports")))
+    assert "export_subset" in planned and "check_samples" not in planned
 
 
 def test_the_script_is_what_make_calls():

@@ -20,6 +20,8 @@ ID_KEYS = ("sample_id", "question_id", "uid", "idx", "index")
 MOST_SOURCES = 500  # values of a key that names sources
 LONG_NAME = 80  # characters; longer ones name nothing
 SHARD = 20_000  # samples
+RATIO = 0.2  # of the pool, where no budget is given
+WITHOUT_MODEL = {"random", "mcl"}  # methods
 BY_GRADIENTS, BY_PROXY = {"icons", "targeted"}, "clean_shares"  # methods
 
 
@@ -107,7 +109,7 @@ def write_config(
     run: str,
     records: str,
     images: str | None,
-    model: str,
+    model: str | None,
     revision: str | None,
     half: bool,
     ratio: float | None,
@@ -116,8 +118,9 @@ def write_config(
 ) -> str:
     """Return a commented config in YAML.
 
-    `half`: the model is in half precision. `methods` empty: those that need no more than there is.
-    `command` is what the config was made with, for its first line.
+    `model` may be None for methods that run none. `half`: it is in half precision. `ratio` None:
+    `RATIO`. `methods` empty: those that need no more than there is. `command` is what the config
+    was made with, for its first line.
     """
     guided = any(task.validation for task in tasks)
     chosen = list(methods) or ["random", *(["clean_shares"] if guided else []), "coincide"]
@@ -135,11 +138,7 @@ def write_config(
         parts = {"validation": task.validation, "test": task.test}
         own = "".join(f"{key}: {_text(path)}, " for key, path in parts.items() if path)
         lines.append(f"  {_text(task.name)}: {{{own}metric: {task.metric}}}")
-    at = f", revision: {_text(revision)}" if revision else ""
-    dtype = ", dtype: bfloat16" if half else ""
-    own = f"{{path: {_text(model)}{at}{dtype}, batch_size: 16}}"
-    lines += ["", "models:", f"  target: {own} # the one that is finetuned"]
-    lines += [f"  reference: {own} # whose features are read; a smaller one makes that cheaper", ""]
+    lines += ["", *(_models(model, revision, half) if model else [])]
     lines += ["gradients: {model: target}", ""] if BY_GRADIENTS & {*chosen} else []
     if BY_PROXY in chosen:
         settings = "warm_up: {finetune: {gradient_checkpointing: true}}"
@@ -147,11 +146,22 @@ def write_config(
         lines += [f"proxy: {{model: reference, {settings}}}", ""]
     lines += ["methods: # docs/choosing.md"]
     lines += [f"  {name}: {{}}" for name in chosen]
-    budget = [f"ratios: [{ratio:g}] # of the pool"] if ratio else []
-    lines += ["", *budget, "seeds: [0]", "", "finetune: # LoRA"]
-    lines += ["  {gradient_checkpointing: true}", "", "experiments:"]
-    lines += [f"  main: {{methods: [{', '.join(chosen)}]}} # with `full` to compare, if affordable"]
+    lines += ["", f"ratios: [{ratio or RATIO:g}] # of the pool"]
+    lines += ["seeds: [0] # two or more give intervals"]
+    lines += ["export: [llava] # for other trainers: docs/exports.md"]
+    lines += ["", "finetune: # LoRA", "  {gradient_checkpointing: true}"] if model else []
+    more = " # with `full` to compare, if affordable" if model else ""
+    lines += ["", "experiments:", f"  main: {{methods: [{', '.join(chosen)}]}}{more}"]
     return "\n".join(lines) + "\n"
+
+
+def _models(path: str, revision: str | None, half: bool) -> list[str]:
+    """Return the section of models."""
+    at = f", revision: {_text(revision)}" if revision else ""
+    dtype = ", dtype: bfloat16" if half else ""
+    own = f"{{path: {_text(path)}{at}{dtype}, batch_size: 16}}"
+    reference = f"  reference: {own} # whose features are read; a smaller one makes that cheaper"
+    return ["models:", f"  target: {own} # the one that is finetuned", reference, ""]
 
 
 def _text(value: str) -> str:
@@ -195,6 +205,7 @@ def half_precision(path: str, revision: str | None) -> bool:
     settings = Path(path, "config.json")
     if not settings.is_file():
         what = "no config.json there" if Path(path).is_dir() else "no such folder"
-        raise InputError(f"model {path}: {what}; for a hub id, say which commit (--revision)")
+        cure = "for a hub id, say which commit (--revision; with make, REVISION=…)"
+        raise InputError(f"model {path}: {what}; {cure}")
     found = json.loads(settings.read_text(encoding="utf-8"))
     return str(found.get("dtype", found.get("torch_dtype"))) in ("float16", "bfloat16")

@@ -109,6 +109,12 @@ def test_without_tasks_and_images_there_is_less():
     assert config["models"] == {"target": own, "reference": own}
 
 
+def test_methods_that_run_no_model_need_none():
+    config = made(look(), model=None, revision=None, half=False, ratio=None, methods=["mcl"])
+    assert not {"models", "proxy", "finetune"} & {*config}
+    assert config["ratios"] == [0.2] and config["export"] == ["llava"]
+
+
 def test_methods_by_gradients_get_their_section():
     config = made(look(), [Task("vqa", "v.json", None, "gqa")], methods=["icons"])
     assert config["gradients"] == {"model": "target"} and "proxy" not in config
