@@ -8,45 +8,13 @@ import make_answer
 import numpy as np
 import pandas as pd
 import pytest
+from answer_tables import row, write_tables
 
 from vlselect.core.store import ShardWriter
-from vlselect.tables.comparison_with_random import verdict
-from vlselect.tables.declarations import TABLES, write_table
+from vlselect.tables.declarations import write_table
 
 N, RATIO = 24, "0.25"
 METHODS = {"random": 0.0, "icons": 8.0}
-
-
-def row(table, **values):
-    """A row of a table, 0 or empty but for these values."""
-    kinds = {name: kind for name, (kind, _) in TABLES[table].items()}
-    return {name: "" if kind == "text" else 0 for name, kind in kinds.items()} | values
-
-
-def write_tables(folder, methods, seeds):
-    """Write the tables of a run in which each method is so many points above random."""
-    compared, means, cost, composition = [], [], [], []
-    for method, difference in methods.items():
-        key = {"model": "small", "method": method, "ratio": RATIO}
-        ends = {"low": difference - 3, "high": difference + 3}
-        if seeds == 1:
-            ends = {"low": float("nan"), "high": float("nan")}
-        worth = {"task": "mean", "n_seeds": seeds, "relative": 80 + difference}
-        means.append(row("relative_performance", **key, **worth, **ends))
-        if method != "random":
-            shown = {"p_holm": 0.01 if seeds > 1 else float("nan")}
-            shown["verdict"] = verdict(ends["low"], ends["high"])
-            more = {"difference": difference} | shown | ends
-            compared.append(row("comparison_with_random", **key, **more))
-        for level in ("selection", "finetuning", "total"):
-            named = {"level": level, "name": method, "model": "small", "ratio": RATIO}
-            cost.append(row("cost", **named, relative_to_full=12.5))
-        named = {"method": method, "ratio": RATIO, "seed": "0", "source": "<i>charts</i>"}
-        composition.append(row("subset_composition", **named, n=6, share=1.0, pool_share=0.5))
-    write_table(compared, "comparison_with_random", folder / "comparison.csv")
-    write_table(means, "relative_performance", folder / "relative.csv")
-    write_table(cost, "cost", folder / "cost.csv")
-    write_table(composition, "subset_composition", folder / "composition.csv")
 
 
 @pytest.fixture
@@ -61,8 +29,7 @@ def made(tiny_pool, tmp_path):
                 path = tmp_path / f"subsets/{names[-1]}.parquet"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 pd.DataFrame({"row": range(6)}).to_parquet(path)
-        write_tables(tmp_path, methods, seeds)
-        tables = [tmp_path / f"{name}.csv" for name in ("comparison", "relative", "cost")]
+        tables = write_tables(tmp_path, methods, seeds, RATIO)
         make_answer.main(
             [
                 *("--run", run, "--samples", str(tiny_pool / "samples.parquet")),

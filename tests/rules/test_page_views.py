@@ -5,12 +5,11 @@ import make_explorer
 import numpy as np
 import pandas as pd
 import pytest
+from answer_tables import write_tables
 from browsing import DESK, PHONE, chromium, needs_chromium, visiting
 from PIL import Image, ImageDraw
 from tiny_inputs import make_records, prepare
 from usual_flags import usual
-
-from vlselect.tables.declarations import write_table
 
 pytestmark = needs_chromium
 N, FIRST, SECOND = 300, "icons/ratio-0.3_seed-0", "random/ratio-0.3_seed-0"
@@ -19,14 +18,14 @@ CHOSEN = {FIRST: ROWS % 3 == 0, SECOND: (ROWS % 2 == 0) & (ROWS < 200)}
 CHART, WIDE = 0, 1  # rows with larger images
 
 
-def draw_chart(path):
+def chart():
     """Draw bars with numbers of 12 pixels: too small to be read in a thumbnail."""
     image = Image.new("RGB", (900, 600), "white")
     pen = ImageDraw.Draw(image)
     for i, height in enumerate((120, 340, 510, 260, 430, 90)):
         pen.rectangle((60 + 140 * i, 560 - height, 150 + 140 * i, 560), fill=(60, 90 + 20 * i, 170))
         pen.text((90 + 140 * i, 540 - height), f"{height}.5", fill="red")
-    image.save(path)
+    return image
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +33,27 @@ def folder(tmp_path_factory):
     """Both pages, of a pool with two larger images; `pool.csv` says what is on them."""
     folder = tmp_path_factory.mktemp("pages")
     records = make_records(N)
-    prepare(folder, records)
-    draw_chart(folder / "images" / records[CHART]["image"])
-    Image.new("RGB", (3000, 200), "teal").save(folder / "images" / records[WIDE]["image"])
+    wide = Image.new("RGB", (3000, 200), "teal")
+    pictures = [(records[CHART]["image"], chart()), (records[WIDE]["image"], wide)]
+    prepare(folder, records, pictures)
     for name, chosen in CHOSEN.items():
         path = folder / f"subsets/{name}.parquet"
         path.parent.mkdir(parents=True)
         rows = np.flatnonzero(chosen)
         pd.DataFrame({"row": rows, "rank": range(1, len(rows) + 1), "score": 1.0}).to_parquet(path)
     pd.DataFrame({"row": ROWS, "cluster": ROWS % 40}).to_parquet(folder / "clusters.parquet")
-    write_table([], "subset_composition", folder / "composition.csv")
+    votes = {"row": ROWS, "a": ROWS % 2, "b": ROWS % 3 == 0, "mean_rank": 0.5}
+    votes = pd.DataFrame(votes).assign(votes=lambda table: table["a"] + table["b"])
+    votes.astype({"b": int}).to_parquet(folder / "votes.parquet")
+    tables = write_tables(folder, {"random": 0.0, "icons": 8.0}, 2, "0.3")
     common = ("--run", "views", "--samples", folder / "samples.parquet")
     common += ("--images", folder / "images", "--subsets", folder / "subsets", "--runs", *CHOSEN)
     images = ("--out", folder / "explorer.html", "--out-images", folder / "sheets")
-    flags = (*common, "--clusters", folder / "clusters.parquet", *images)
+    signals = ("--clusters", folder / "clusters.parquet", "--votes", folder / "votes.parquet")
+    flags = (*common, *signals, *images)
     make_explorer.main([*usual(make_explorer), *map(str, flags)])
-    flags = (*common, "--composition", folder / "composition.csv", "--out", folder / "answer.html")
+    flags = (*common, "--composition", folder / "composition.csv", "--compared", *tables)
+    flags += ("--out", folder / "answer.html")
     make_answer.main([*map(str, flags)])
     return folder
 
@@ -114,7 +118,7 @@ def test_a_long_id_leaves_room_for_the_cluster(browser, folder, size):
         visit.page.evaluate("draw()")
         card = visit.page.locator('.card[data-sample="0"]')
         (_, top, right, bottom), *parts = boxes(card.locator(".head, .head > *"))
-        assert card.locator(".head").inner_text().endswith("cluster 0") and len(parts) == 3
+        assert card.locator(".head").inner_text().endswith("cluster 0\n1 vote") and len(parts) == 4
         assert all(p[1] >= top - 1 and p[2] <= right + 1 and p[3] <= bottom + 1 for p in parts)
         assert not overlap(parts)
 

@@ -18,17 +18,20 @@ trainer = SFTTrainer(
     args=SFTConfig(max_length=None, assistant_only_loss=True),
 )
 trainer.train()"""
+QWEN_VL = """# in qwen-vl-finetune/qwenvl/data/__init__.py; then --dataset_use vlselect
+data_dict["vlselect"] = {"annotation_path": "{export}/train.json", "data_path": "{images}"}"""
 IDS = """from pathlib import Path
 
 chosen = set(Path("{export}/ids.txt").read_text().splitlines())
 records = [record for record in records if record["id"] in chosen]"""
-PROGRAMS = {  # by export: its program, and what loads the export
-    "llava": ("LLaVA and its descendants", LLAVA),
-    "llama_factory": ("LLaMA-Factory", LLAMA_FACTORY),
-    "ms_swift": ("ms-swift", MS_SWIFT),
-    "trl": ("TRL", TRL),
-    "ids": ("Any other program, by the records' ids", IDS),
-}
+PROGRAMS = (  # an export, a program, and what loads the export there
+    ("llava", "LLaVA and its descendants", LLAVA),
+    ("llava", "Qwen-VL's own finetuning", QWEN_VL),
+    ("llama_factory", "LLaMA-Factory", LLAMA_FACTORY),
+    ("ms_swift", "ms-swift", MS_SWIFT),
+    ("trl", "TRL", TRL),
+    ("ids", "Any other program, by the records' ids", IDS),
+)
 
 
 class Loading(NamedTuple):
@@ -56,10 +59,12 @@ def loadings(
     images : str or None
         The pool's one folder of images; None where the export names or holds them itself.
     """
+    own = {name for name, _, _ in PROGRAMS}
+    others = [(name, name, "{export}") for name in exports if name not in own]
+    order = list(dict.fromkeys([*exports, *(name for name, _, _ in PROGRAMS)]))
     found = []
-    for name in dict.fromkeys([*exports, *PROGRAMS]):
+    for name, program, text in sorted((*PROGRAMS, *others), key=lambda p: order.index(p[0])):
         export = f"{results}/exports/{subset}/{name}"
-        program, text = PROGRAMS.get(name, (name, "{export}"))
         shown = text.replace("{export}", export).replace("{images}", images or export)
         found.append(Loading(program, export, shown, name in exports))
     return found

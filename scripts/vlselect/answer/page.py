@@ -85,7 +85,8 @@ def _top(answer: Answer) -> Markup:
     lead = reasons.headline(answer.choices, answer.taken and answer.taken.n, answer.n_pool)
     if answer.taken and not answer.choices:
         lead = f"The run has one selection: {answer.taken.method}, {answer.taken.n:,} samples."
-    notes = []
+    cost = reasons.price(answer.choices)
+    notes = [element("p", cost)] if cost else []
     if answer.trial:
         n, whole = answer.trial
         trial = f"This is a trial on {n:,} of {whole:,} records: it shows that everything runs,"
@@ -115,7 +116,7 @@ def _why(answer: Answer) -> Markup:
 
 
 def _comparison(choice: Choice, title: str) -> Markup:
-    head = ("method", "score, % of whole pool", "above random", "", *COSTS)
+    head = ("method", "score, % of whole pool", "above random", "drawn", *COSTS)
     values = [v for row in choice.rows for v in (row.low, row.high, row.difference)]
     span = max((abs(v) for v in values if not math.isnan(v)), default=1.0) or 1.0
     rows = [

@@ -119,6 +119,8 @@ def _wrong(pool: Pool) -> str:
     sizes = pool.samples["source"].value_counts()[wrong.index]
     n = float((wrong * sizes).sum())
     most = str(wrong.idxmax())
-    where = f"{len(wrong)} source{'s' * (len(wrong) > 1)}, most in {most}"
-    shares = f"about {percent(n / len(pool.samples))} of the pool, in {where}"
-    return f"{shares} ({percent(wrong[most])}), estimated from losses{gated}"
+    n_sources = pool.samples["source"].nunique()
+    where = f"{len(wrong)} of {n_sources} sources, most in {most} ({percent(wrong[most])})"
+    others = "; of the others they tell nothing" if len(wrong) < n_sources else ""
+    least = f"at least {percent(n / len(pool.samples))} of the pool"
+    return f"{least}: the losses show some in {where}{others}{gated}"

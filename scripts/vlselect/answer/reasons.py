@@ -34,6 +34,21 @@ def headline(choices: Sequence[Choice], n: int | None, n_pool: int) -> str:
     return f"No test here tells a method above random: take random, {n:,} of {n_pool:,} samples"
 
 
+def price(choices: Sequence[Choice]) -> str:
+    """Return what the answer costs, if that is more than finetuning on everything; else ""."""
+    row = main_choice(choices).row if choices else None
+    if row is None or not row.above or not row.total > 100:
+        return ""
+    text = (
+        f"Choosing it and finetuning on it cost {number(row.total)} % of finetuning on everything"
+    )
+    text += ", which scores higher" if row.relative_high < 100 else ""
+    pays = row.pays_off
+    return (
+        f"{text}. It pays where {pays} models or more are finetuned on it." if pays else f"{text}."
+    )
+
+
 def sentences(choice: Choice) -> list[str]:
     """Return why the chosen method is, how far it is from the whole pool, and what it costs."""
     return [text for text in (_why(choice), _others(choice), _whole(choice), _cost(choice)) if text]

@@ -102,6 +102,11 @@ def test_costs_above_the_whole_pool_are_said():
     dear = ("good", 10.0, 7.0, 13.0, 0.001, 90.0)
     assert "unless 2 models or more" in reasons.sentences(only(dear))[-1]
     assert "unless" not in reasons.sentences(only(GOOD))[-1]
+    assert reasons.price([only(dear)]) == (
+        "Choosing it and finetuning on it cost 110.0 % of finetuning on everything, which scores"
+        " higher. It pays where 2 models or more are finetuned on it."
+    )
+    assert reasons.price([only(GOOD)]) == reasons.price([only(POOR)]) == reasons.price([]) == ""
 
 
 def test_the_first_answer_is_of_the_best_that_is_shown():

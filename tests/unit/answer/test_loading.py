@@ -12,19 +12,23 @@ RESULTS, SUBSET = PurePosixPath("results/mine"), "icons/ratio-0.2_seed-0"
 
 
 def test_every_export_has_its_program():
-    assert sorted(PROGRAMS) == registry.names("export") and len(PROGRAMS) == 5
+    assert sorted({export for export, _, _ in PROGRAMS}) == registry.names("export")
+    assert len(PROGRAMS) == 6  # five trainers, and the ids for any other program
 
 
 def test_paths_and_order():
     found = loadings(RESULTS, SUBSET, ["trl", "own"], "data/images")
-    assert [loading.written for loading in found] == [True, True, False, False, False, False]
+    assert [loading.written for loading in found] == [True] * 2 + [False] * 5
     assert found[0].export == "results/mine/exports/icons/ratio-0.2_seed-0/trl"
     for loading in found:
-        assert loading.export in loading.text and "{" not in loading.text.replace("{}", "")
-    llava = next(loading for loading in found if loading.export.endswith("llava"))
+        assert loading.export in loading.text
+        assert "{export}" not in loading.text and "{images}" not in loading.text
+    llava, qwen = (loading for loading in found if loading.export.endswith("llava"))
+    assert '"data_path": "data/images"' in qwen.text
     assert "--image_folder data/images" in llava.text
-    (llava, *_) = loadings(RESULTS, SUBSET, ["llava"], None)
+    llava, qwen, *_ = loadings(RESULTS, SUBSET, ["llava"], None)
     assert f"--image_folder {llava.export} " in llava.text
+    assert f'"data_path": "{qwen.export}"' in qwen.text
 
 
 def test_the_snippets_are_what_they_look_like():
@@ -32,6 +36,9 @@ def test_the_snippets_are_what_they_look_like():
     settings = yaml.safe_load(text["LLaMA-Factory"])
     assert settings["dataset"] == "vlselect" and settings["dataset_dir"].startswith("results/")
     compile(text["TRL"], "trl", "exec")
+    known = {"data_dict": {}}
+    exec(text["Qwen-VL's own finetuning"], known)
+    assert known["data_dict"]["vlselect"]["annotation_path"].endswith("/llava/train.json")
     compile(text["Any other program, by the records' ids"], "ids", "exec")
 
 
@@ -39,4 +46,4 @@ def test_the_docs_name_the_same_files():
     docs = (ROOT / "docs/exports.md").read_text()
     for part in ("EXPORT/train.json ", "EXPORT/train.jsonl", "dataset: vlselect", "ids.txt"):
         assert part in docs
-        assert any(part.replace("EXPORT", "{export}") in text for _, text in PROGRAMS.values())
+        assert any(part.replace("EXPORT", "{export}") in text for *_, text in PROGRAMS)

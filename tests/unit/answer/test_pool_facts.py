@@ -59,9 +59,9 @@ def test_near_duplicates_count_with_exact_ones():
 def test_wrong_answers_are_estimated_from_losses():
     losses = np.r_[np.linspace(0, 0.1, 160), np.full(40, 5.0), np.linspace(0, 1, 200)]
     text = said(losses=losses, gated=80)["Wrong answers"]
-    assert text.startswith("about 10 % of the pool, in 1 source, most in charts (20 %)")
-    assert "keeps 80 samples" in text
-    assert text.partition(";")[0] == said(losses=losses)["Wrong answers"]  # without a gate
+    assert text.startswith("at least 10 % of the pool: the losses show some in 1 of 2 sources,")
+    assert "most in charts (20 %); of the others they tell nothing; the gate keeps 80" in text
+    assert text.partition("; the gate")[0] == said(losses=losses)["Wrong answers"]
     one_kind = said(losses=np.linspace(0, 1, N))["Wrong answers"]
     assert one_kind == "no source shows any by its losses"
 
