@@ -5,6 +5,7 @@ import re
 from generate_reference import pages
 from mkdocs.structure.files import File
 
+PICTURE = re.compile(r"!\[[^]]*\]\(([^)\s]+\.png)\)")
 LEAVES_DOCS = re.compile(r"\[([^]]+)\]\(\.\./[^)]*\)")  # in a page that stands in docs/ itself
 
 
@@ -16,5 +17,9 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Keep the words of links to files of the repository, which are not on the site."""
+    """Link each picture to itself, to be seen in full size, also on a phone.
+
+    Of links to files of the repository, which are not on the site, only the words are kept.
+    """
+    markdown = PICTURE.sub(r"[\g<0>](\1)", markdown)
     return markdown if "/" in page.file.src_uri else LEAVES_DOCS.sub(r"\1", markdown)

@@ -1,6 +1,6 @@
 // The list and the gallery, of which only visible cards exist; the difference of two selections; printing.
 const list = get("list"), items = get("items"), space = make("div", "space");
-const GAP = 8, CARD = 176, TILE = 200, WORDS = 52; // pixels: between cards, of a card of the list, of a tile and its words
+const GAP = 8, CARD = 176, TILE = 200, WORDS = 73; // pixels: between cards, of a card of the list, of a tile and its words
 const MORE = 30, PRINTED = 100, CLUSTERS = 10; // tiles in a column at first, samples on paper, clusters in the table
 const PARTS = ["first", "both", "second"];
 let grid = { columns: 1, height: CARD, width: 0 };
@@ -70,7 +70,7 @@ function marks(i) {
   return box;
 }
 
-function ranks(i) { // on a tile, in the colours of the two selections
+function ranks(i) { // of a tile, in the colours of the two selections
   const box = make("div", "ranks");
   for (const [which, id] of [["first", "selection"], ["second", "other"]]) {
     const name = get(id).value;
@@ -92,11 +92,10 @@ function card(i, tile) {
   else element.append(make("div", "picture none", tile ? data.turns[i].map((turn) => turn[1]).join("\n") : "no image"));
   const words = make("div", "words"), head = make("div", "head");
   head.append(name, make("span", "", data.source[i]));
-  words.append(head);
+  words.append(...(tile ? [ranks(i)] : []), head);
   element.append(words);
   if (tile) {
     words.append(make("p", "turn assistant", data.turns[i].find((turn) => turn[0] === "assistant")?.[1]));
-    element.append(ranks(i));
     return element;
   }
   if (images.length > 1) head.append(make("span", "", `${images.length} images`));
@@ -158,11 +157,18 @@ function tally(title, what, group, part, names, most) { // a row for each group,
   const rows = [...counts].sort((a, b) => apart(b) - apart(a)).slice(0, most);
   const widest = Math.max(...rows.map(([, n]) => n.first + n.both + n.second));
   const box = make("section"), element = make("table"), head = make("tr");
-  for (const name of [what, ...PARTS.map((which) => names[which]), ""]) head.append(make(name ? "th" : "td", "", name));
+  for (const name of [what, ...PARTS.map((which) => names[which])]) head.append(breakable(make("th", "", name)));
+  head.append(make("td"));
   element.append(head, ...rows.map(([key, n]) => tallied(what, key, n, widest)));
   const note = rows.length < counts.size ? `, the ${rows.length} of ${counts.size} that differ most` : "";
   box.append(make("h2", "", title + note), element);
   return box;
+}
+
+function breakable(element) { // long names of selections, after / and _
+  const parts = element.textContent.split(/(?<=[/_])/);
+  element.replaceChildren(...parts.flatMap((part) => [part, document.createElement("wbr")]));
+  return element;
 }
 
 function tallied(what, key, n, widest) {
