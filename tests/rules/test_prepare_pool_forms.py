@@ -11,6 +11,7 @@ from PIL import Image
 from record_forms import embed, write_json, write_lines, write_parquet, write_saved, write_tar
 from usual_flags import usual
 
+from vlselect.config.record_files import record_files
 from vlselect.pool import images
 from vlselect.pool.image_roots import ImageRoots
 from vlselect.pool.samples import Samples
@@ -89,6 +90,7 @@ def test_forms_and_places_agree(tmp_path, root, messages):
         location = FORMS[form](given, folder / f"records{suffix}")
         flags = {"source-key": "kind"}
         samples, rejected, summary = run(folder, location, places[place], **flags)
+        assert list(summary.pop("files_sha256")) == record_files(location)
         roots = ImageRoots.parse(places[place] or location)
         reasons = rejected[["position", "sample_id", "reason"]].to_numpy().tolist()
         found[form, place] = (describe(samples, roots), reasons, summary)
