@@ -30,6 +30,8 @@ class Shape:
         Weights of an adapter of rank 1 on every linear layer of the decoder.
     positions : int or None
         Longest text, where a sample's own may be longer (a CLIP).
+    tile : int or None
+        Patches that attend to each other, where an image may have more (of several tiles).
     """
 
     weights: int
@@ -43,6 +45,7 @@ class Shape:
     vision_attention: int
     lora: int
     positions: int | None = None
+    tile: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ def decoder(shape: Shape, sample: Sample) -> float:
 
 def tower(shape: Shape, sample: Sample) -> float:
     """Return the operations of the vision tower and the projector, forwards."""
-    attention = 4 * shape.vision_layers * shape.vision_attention * sample.patches**2
+    seen = min(sample.patches, shape.tile or sample.patches)
+    attention = 4 * shape.vision_layers * shape.vision_attention * sample.patches * seen
     return 2 * shape.vision * sample.patches + attention
 
 

@@ -85,3 +85,13 @@ def test_an_adapter_of_llava_7b_has_the_published_size():
     assert 6.9e9 < shape.weights < 7.1e9 and 0.3e9 < shape.vision < 0.35e9
     whole = arithmetic.training(shape, 128, Sample(760, 200, 577), checkpointing=True)
     assert 3e13 < whole < 4e13
+
+
+def test_patches_of_a_tile_attend_to_each_other_alone():
+    sizes = {"weights": 1, "language": 1, "head": 1, "vision": 7, "layers": 1, "attention": 1}
+    sizes |= {"hidden": 1, "vision_layers": 3, "vision_attention": 5, "lora": 1}
+    one, four = arithmetic.Sample(1, 1, 10), arithmetic.Sample(1, 1, 40)
+    tiled = arithmetic.Shape(**sizes, tile=10)
+    assert arithmetic.tower(tiled, four) == 4 * arithmetic.tower(tiled, one)
+    whole = arithmetic.Shape(**sizes)
+    assert arithmetic.tower(whole, four) == 2 * 7 * 40 + 4 * 3 * 5 * 40**2
