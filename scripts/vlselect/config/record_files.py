@@ -69,7 +69,7 @@ def record_files(location: str | Path) -> list[str]:
         if folder is not None:
             raise InputError(f"{location} means the folder {folder} too{_advice(Path(folder))}")
     elif (path / "dataset_dict.json").is_file():
-        splits = _saved(path / "dataset_dict.json", "splits")
+        splits = _beside(path / "dataset_dict.json", "splits")
         if len(splits) != 1:
             raise InputError(
                 f"{location} holds the splits {', '.join(splits)}: name the folder of one"
@@ -129,16 +129,26 @@ def _advice(folder: Path) -> str:
 def _saved_files(folder: Path) -> list[str]:
     if _saved(folder / "state.json", "_indices_data_files", []):
         raise InputError(f"{folder}: a choice of rows; call flatten_indices() and save it again")
-    files = _saved(folder / "state.json", "_data_files")
-    return [str(folder / entry["filename"]) for entry in files]
+    return [str(folder / name) for name in _beside(folder / "state.json", "_data_files")]
+
+
+def _beside(file: Path, key: str) -> list[str]:
+    """Return the files or splits that a saved dataset lists; InputError if one lies elsewhere."""
+    entries = _saved(file, key)
+    names = [entry.get("filename") if isinstance(entry, dict) else entry for entry in entries]
+    for name in names:
+        if not isinstance(name, str) or "/" in name or name in ("", ".", ".."):
+            raise InputError(f"{file} lists {name!r}, which is nothing in its folder")
+    return names
 
 
 def _saved(file: Path, key: str, default: list | None = None) -> list:
     """Return a list of a saved dataset's description; InputError if the file is not one."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8")).get(key, default)
-    except (ValueError, AttributeError) as error:
+        found = json.loads(file.read_text(encoding="utf-8")).get(key)
+    except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{file} is broken; copy it again, or save the dataset anew") from error
-    if found is None and default is None:
+    found = default if found is None else found
+    if not isinstance(found, list):
         raise InputError(f"{file} has no {key!r}: it was not written by save_to_disk")
     return found

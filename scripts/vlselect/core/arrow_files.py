@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlselect.core.compressed import not_fetched
+from vlselect.core.compressed import not_fetched, require_plain
 from vlselect.core.errors import InputError, one_line
 
 
@@ -32,12 +32,20 @@ def named(path: Path) -> Iterator[None]:
 def count_rows(path: Path) -> int:
     """Count the rows of a Parquet file by its footer, of an Arrow file by its mapped batches."""
     if path.suffix == ".parquet":
-        return pq.ParquetFile(path).metadata.num_rows
+        with open_parquet(path) as file:
+            return file.metadata.num_rows
     return open_arrow(path).read_all().num_rows
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file, of which only the footer is read."""
+    require_plain(path)
+    return pq.ParquetFile(path)
 
 
 def open_arrow(path: Path) -> pa.RecordBatchReader | pa.RecordBatchFileReader:
     """Map an Arrow file: a stream, as `datasets` writes it, or a file with a footer."""
+    require_plain(path)
     mapped = pa.memory_map(str(path))
     with path.open("rb") as file:
         has_footer = file.read(6) == b"ARROW1"

@@ -31,6 +31,12 @@ _FORMATS = {
 }
 
 
+def require_plain(path: str | Path) -> None:
+    """Raise InputError if a path is there and is a folder, or a pipe or device without an end."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise InputError(f"{path} is no plain file")
+
+
 @contextmanager
 def open_text(path: str | Path) -> Iterator[BinaryIO]:
     """Open a file for reading its text as bytes, from beginning to end (it cannot seek).
@@ -38,8 +44,7 @@ def open_text(path: str | Path) -> Iterator[BinaryIO]:
     Raises InputError, naming the file, if it is in a format that holds no plain text, and while it
     is read if the compressed data are broken or cut off.
     """
-    if Path(path).exists() and not Path(path).is_file():  # a pipe, which may never end, or a folder
-        raise InputError(f"{path} is no plain file")
+    require_plain(path)
     with Path(path).open("rb") as file:
         start = file.peek(_HEAD)
         packed = "gzip" if start.startswith(_GZIP) else "zstd" if start.startswith(_ZSTD) else None

@@ -17,7 +17,7 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlselect.core.arrow_files import named, open_arrow
+from vlselect.core.arrow_files import named, open_arrow, open_parquet
 from vlselect.pool.embedded import contents
 from vlselect.pool.table_stream import byte_columns
 
@@ -89,7 +89,7 @@ def _pieces(path: Path) -> list[_RowGroup] | list[_Mapped]:
     if path.suffix != ".parquet":
         table = open_arrow(path).read_all()
         return [_Mapped(table.select(byte_columns(table.schema)))]
-    file = pq.ParquetFile(path)
+    file = open_parquet(path)
     groups = range(file.metadata.num_row_groups)
     largest = max((file.metadata.row_group(i).total_byte_size for i in groups), default=0)
     if largest > LARGE_GROUP:

@@ -10,9 +10,8 @@ from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from vlselect.core.arrow_files import named, open_arrow
+from vlselect.core.arrow_files import named, open_arrow, open_parquet
 from vlselect.pool.embedded import detach
 
 PIECE = 32  # rows: with images in them, or with one long text that a dictionary holds once
@@ -43,7 +42,7 @@ def byte_columns(schema: pa.Schema) -> list[str]:
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a table in pieces."""
     if path.suffix == ".parquet":
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             yield from file.iter_batches(batch_size=PIECE)
         return
     reader = open_arrow(path)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from vlselect.core.compressed import not_fetched
+from vlselect.core.compressed import not_fetched, require_plain
 from vlselect.core.errors import InputError
 
 BLOCK = 512
@@ -23,6 +23,7 @@ _WITHOUT_DATA = LINKS + b"3456"  # devices, folders, pipes
 _LONGEST_HEADER = 1 << 20  # bytes of a name or of pax keys
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
 _OCTAL, _DECIMAL = re.compile(rb"[0-7]+"), re.compile(rb"[0-9]{1,20}")
+_ENTRY = re.compile(rb"([0-9]{1,20}) ")  # of a pax header: its length, with these digits
 
 Place = tuple[int, int]  # first byte and size; size -1 for a link
 
@@ -43,9 +44,10 @@ def read_index(path: str | Path) -> dict[str, Place]:
 
     Raises
     ------
-    TarError
-        If the file is compressed, broken or not a tar.
+    InputError
+        If the file is compressed, broken, not a tar (`TarError`) or no plain file.
     """
+    require_plain(path)
     found: dict[str, Place] = {}
     with Path(path).open("rb", buffering=0) as file:
         for kind, name, start, size in _members(file, path):
@@ -123,12 +125,13 @@ def _number(field: bytes) -> int:
 def _pax(content: bytes, path: str | Path, position: int) -> dict:
     """Read the relevant keys of a pax header: path, size, and whether the file is sparse."""
     found: dict = {}
-    while content:
-        length, separator, _ = content.partition(b" ")
-        known = separator and _DECIMAL.fullmatch(length)
-        if not known or not len(length) < int(length) <= len(content):
+    start = 0
+    while start < len(content):
+        entry = _ENTRY.match(content, start)
+        end = start + int(entry[1]) if entry else 0
+        if not entry or not entry.end() <= end <= len(content):
             raise TarError(f"{path}, byte {position}: a broken pax header")
-        key, _, value = content[len(length) + 1 : int(length) - 1].partition(b"=")
+        key, _, value = content[entry.end() : end - 1].partition(b"=")
         if key.startswith(b"GNU.sparse"):
             found["sparse"] = True
         elif key == b"size":
@@ -137,5 +140,5 @@ def _pax(content: bytes, path: str | Path, position: int) -> dict:
             found["size"] = int(value)
         elif key == b"path":
             found["path"] = value
-        content = content[int(length) :]
+        start = end
     return found

@@ -63,7 +63,9 @@ def test_a_saved_dataset_lists_its_files(tmp_path):
     [
         ("version https://git-lfs.github.com/spec/v1", "is broken; copy it again"),
         ("[]", "is broken; copy it again"),
+        ("[" * 100_000, "is broken; copy it again"),
         ("{}", "was not written by save_to_disk"),
+        ('{"_data_files": "a.arrow", "splits": {"train": 1}}', "was not written by save_to_disk"),
     ],
 )
 def test_a_saved_dataset_that_is_not_whole_is_named(tmp_path, name, content, expected):
@@ -80,6 +82,24 @@ def test_splits_of_a_saved_dataset(tmp_path):
     (tmp_path / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
     with pytest.raises(ValueError, match="splits train, test"):
         record_files(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x.arrow", "a/../../x.arrow", "..", ".", "", 3])
+def test_a_saved_dataset_has_nothing_outside_its_folder(tmp_path, name):
+    for file, content in {
+        "state.json": {"_data_files": [{"filename": "x.arrow"}, {"filename": name}]},
+        "dataset_dict.json": {"splits": [name]},
+    }.items():
+        (tmp_path / file).write_text(json.dumps(content))
+        with pytest.raises(InputError, match=f"{file} lists {name!r}, which is nothing in its"):
+            record_files(tmp_path)
+
+
+def test_a_saved_dataset_without_a_choice_of_rows_may_say_so(tmp_path):
+    folder = write_saved(ROWS, tmp_path / "set")
+    state = json.loads((folder / "state.json").read_text())
+    (folder / "state.json").write_text(json.dumps(state | {"_indices_data_files": None}))
+    assert len(record_files(folder)) == 2
 
 
 @pytest.mark.parametrize("name", ["", "*.json"])
