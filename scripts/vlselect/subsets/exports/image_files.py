@@ -7,6 +7,7 @@ show it.
 
 import hashlib
 import os
+import unicodedata
 from pathlib import Path, PurePosixPath
 
 from vlselect.pool.image_roots import ImageRoots
@@ -35,6 +36,7 @@ class ImageFiles:
     def __init__(self, roots: ImageRoots, folder: str | Path, final: str | Path):
         self._roots, self._folder = roots, Path(folder)
         self._final = Path(os.path.realpath(final))
+        self._taken: dict[str, str | None] = {}  # images by their paths, None for a folder
         self.n_written = 0
 
     def absolute(self, reference: str) -> str:
@@ -57,13 +59,34 @@ class ImageFiles:
         path = self._roots.path(reference)
         if path is not None:
             return path
-        name = PurePosixPath("images", file_name(reference))
+        name = PurePosixPath("images", self._name(reference))
         written = self._folder / name
         if not written.is_file():
             written.parent.mkdir(parents=True, exist_ok=True)
             written.write_bytes(self._roots.read(reference))
             self.n_written += 1
         return self._final / name
+
+    def _name(self, reference: str) -> str:
+        """Return the name below ``images/``, by a digest if other images have taken it."""
+        name = file_name(reference)
+        while not self._take(name, reference):
+            name = _digest(name)
+        return name
+
+    def _take(self, name: str, reference: str) -> bool:
+        """Take a name for an image; False if another is a folder of it, in it, or of its name.
+
+        As on file systems for which upper and lower case, or two forms of an accent, are the same.
+        """
+        path = PurePosixPath(_caseless(name))
+        folders = [str(folder) for folder in path.parents]
+        if any(self._taken.get(folder) is not None for folder in folders):
+            return False
+        if self._taken.get(str(path), reference) != reference:
+            return False
+        self._taken |= dict.fromkeys(folders) | {str(path): reference}
+        return True
 
 
 def file_name(reference: str) -> str:
@@ -73,7 +96,15 @@ def file_name(reference: str) -> str:
     """
     if all(_is_plain(name) for name in reference.split("/")):
         return reference
-    return hashlib.sha256(reference.encode()).hexdigest()[:32]
+    return _digest(reference)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _caseless(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def _is_plain(name: str) -> bool:

@@ -3,11 +3,13 @@
 import json
 import os
 import tracemalloc
+import unicodedata
 
 import export_pool
 import pandas as pd
 import pytest
 from export_pool import RECORDS, choose, draw, expected, export, prepare, read_back, sharegpt
+from record_forms import write_tar
 
 from vlselect.config.checks import ConfigError, check_formats
 from vlselect.core import registry
@@ -60,6 +62,34 @@ def test_llava_paths_are_the_records_own_where_there_is_one_folder(pool, tmp_pat
     assert entries["two"]["image"] == ["a/1.png", "b/3.png"]
     assert "image" not in entries["text"] and "image" not in entries["no images"]
     assert entries["text system"]["conversations"][0]["value"] == "Be brief.\n\nWhy?"
+
+
+CLASHING = ["a", "a/b.png", "A/B.png", "c.png", "C.png", "d/\u00e9.png", "D/e\u0301.png", "d"]
+
+
+@pytest.mark.parametrize("names", [CLASHING, CLASHING[::-1]], ids=["forward", "backward"])
+@pytest.mark.parametrize("form", FORMATS)
+def test_members_of_a_tar_whose_names_exclude_each_other_are_all_written(
+    pool, tmp_path, form, names
+):
+    pictures = sorted((pool[0] / "images").rglob("*.png"))
+    files = {name: path.read_bytes() for name, path in zip(names, pictures, strict=False)}
+    tar = str(write_tar(files, tmp_path / "x.tar"))
+    records = [
+        export_pool.llava(f"r{i}", "<image><image>?", "Yes.", image=[name, names[0]])
+        for i, name in enumerate(names)
+    ]
+    samples = prepare(tmp_path, [tar], records)
+    rows = list(range(len(names)))
+    subset = choose(samples, rows, tmp_path / "s.parquet")
+    out = export(form, samples, subset, [tar], tmp_path / "o")
+    assert read_back(form, out) == expected(samples, rows, files.__getitem__)
+    written = [path for path in (out / "images").rglob("*") if path.is_file()]
+    own = {str(path.relative_to(out / "images")) for path in written} & set(names)
+    kept = {"a", "c.png", "d/\u00e9.png"} if names == CLASHING else {"d", "C.png", "A/B.png"}
+    assert own == kept  # the first of those that exclude each other
+    plain = {unicodedata.normalize("NFC", str(path)).casefold() for path in written}
+    assert len(plain) == len(written) == len(names)
 
 
 def test_llama_factory_is_told_where_everything_is(pool, tmp_path):
