@@ -24,6 +24,7 @@ BLOCK = 64
 TENSOR = "values"
 REFUSED = "refused"  # header key: rows of the whole array without values by reason, as JSON
 CHECKSUMS = "crc32"  # header key: 8 hexadecimal digits for each block of the shard
+LONGEST_HEADER = 100_000_000  # bytes, as in the library safetensors
 PAGE = 4096  # bytes; reading one page brings several rows if they are narrower
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
 _CURE = "delete it, and it is made again"
@@ -156,8 +157,10 @@ def open_shard(path: Path) -> Shard:
     with _opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= size:
+        if not 0 < length <= size - 8:
             raise InputError(f"{path} is cut short, or no safetensors file: {_CURE}")
+        if length > LONGEST_HEADER:
+            raise InputError(f"{path} has a header of {length} bytes, over {LONGEST_HEADER}")
         text = file.read(length)
     try:
         return _shard(path, json.loads(text), 8 + length, size)

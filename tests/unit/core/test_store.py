@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from random import Random
 
@@ -251,6 +252,20 @@ def test_a_header_that_is_none_names_the_file(tmp_path, header):
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
     with pytest.raises(InputError, match=r"a\.safetensors"):
         _ = store.ShardedArray([path]).refused
+
+
+@pytest.mark.parametrize("length", [10**8 + 1, 2**28, 2**63])
+def test_a_header_that_is_too_long_is_not_read(tmp_path, length):
+    path = tmp_path / "a.safetensors"
+    with path.open("wb") as file:
+        file.write(length.to_bytes(8, "little"))
+        file.truncate(2**28 + 8)  # a hole
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"a\.safetensors (has a header of|is cut short)"):
+        store.ShardedArray([path])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20
 
 
 def test_a_shard_that_vanishes_is_named(tmp_path, values):
