@@ -24,6 +24,7 @@ from vlselect.pool.samples import Samples
 logger = logging.getLogger(__name__)
 
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"))
+NOTHING = "<!-- -->"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -153,9 +154,13 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _plain(text: str) -> str:
-    """Escape a user's text for a Markdown table: no column, no HTML, no code, link or image."""
+    """Escape a user's text for a Markdown table: no column, no HTML, no code, link or image.
+
+    Addresses are links even without brackets, and with entities in them; a comment parts them.
+    """
     escaped = html.escape(" ".join(text.split()))
-    return re.sub(r"[|`\[\]\\]", lambda found: f"&#{ord(found[0])};", escaped)
+    escaped = re.sub(r"[|`\[\]\\]", lambda found: f"&#{ord(found[0])};", escaped)
+    return re.sub(r"(?<=/)(?=/)|(?<=www)(?=\.)|(?=@)", NOTHING, escaped, flags=re.IGNORECASE)
 
 
 def _texts(value: object) -> list[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import html
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -75,14 +76,19 @@ def test_front_matter_is_yaml_and_sources_are_text(tmp_path):
 
 
 LINKS = ["![x](http://a/b.png)", "[x](javascript:alert(1))", "\\[x](y)"]
+LINKS += ["http://evil.example", "www.evil.example", "a@b.c", "X HTTPS://www.a@b.c", "mailto:a@b.c"]
 
 
 @pytest.mark.parametrize("name", [*LINKS, "<b>x</b>", "a|b", "`a`"])
 def test_a_source_is_neither_a_link_nor_an_image(name):
-    pool = pd.DataFrame({"source": [name, "other"]})
+    pool = pd.DataFrame({"source": [name, name, "other"]})
     line = write_card.composition(pool, pd.Series([0])).splitlines()[2]
-    assert not set(line.removeprefix("| ").partition(" | ")[0]) & set("[]<>`|\\")
-    assert html.unescape(line).startswith(f"| {name} | 1 |")
+    cell = line.removeprefix("| ").partition(" | ")[0]
+    parts = cell.split("<!-- -->")
+    assert not set("".join(parts)) & set("[]<>`|\\")
+    assert html.unescape("".join(parts)) == name
+    bare = r"//|www\.|.@"  # what begins a link, with entities in it or not
+    assert not any(re.search(bare, html.unescape(part), re.IGNORECASE) for part in parts)
 
 
 def test_samples_that_could_not_be_chosen_are_counted(tmp_path):
