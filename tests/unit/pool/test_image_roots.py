@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from record_forms import IMAGE, write_saved, write_tar
-from special_files import KINDS, make_special, within
+from special_files import KINDS, special, within
 
 from vlselect.core.errors import InputError
 from vlselect.pool import images
@@ -304,6 +304,6 @@ def test_content_names_of_images():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["x.parquet", "x.arrow", "x.tar", "x"])
 def test_a_pipe_or_a_device_holds_no_images(tmp_path, name, kind):
-    roots = ImageRoots.parse(make_special(tmp_path / name, kind))
-    with pytest.raises(InputError, match=rf"{name}\b.* is (no plain file|not a folder)"):
-        within(5, roots.require)
+    refused = pytest.raises(InputError, match=rf"{name}\b.* is (no plain file|not a folder)")
+    with special(tmp_path / name, kind) as path, refused:
+        within(5, ImageRoots.parse(path).require)

@@ -7,7 +7,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from special_files import KINDS, make_special, within
+from special_files import KINDS, special, within
 
 from vlselect.core.arrow_files import count_rows
 from vlselect.core.errors import InputError
@@ -97,14 +97,11 @@ def test_a_table_that_was_not_fetched_is_named(tmp_path, name):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["x.parquet", "x.arrow"])
 def test_a_pipe_or_a_device_is_no_table(tmp_path, name, kind):
-    path = make_special(tmp_path / name, kind)
-    for read in (
-        lambda: list(read_rows([path])),
-        lambda: RowBytes([path]),
-        lambda: count_rows(path),
-    ):
-        with pytest.raises(InputError, match=rf"{name} is no plain file"):
-            within(5, read)
+    with special(tmp_path / name, kind) as path:
+        readers = [lambda: list(read_rows([path])), lambda: RowBytes([path])]
+        for read in [*readers, lambda: count_rows(path)]:
+            with pytest.raises(InputError, match=rf"{name} is no plain file"):
+                within(5, read)
 
 
 def test_a_table_cut_short_is_an_error(tmp_path):
