@@ -23,7 +23,7 @@ def kept(run: Path, name: str = "*") -> dict[str, str]:
         if name.startswith(("costs/", "logs/")) or path.name == ".snakemake_timestamp":
             continue
         content = path.read_bytes()
-        if path.name == "training_log.csv":
+        if path.name.startswith("training_log"):
             rows = csv.DictReader(io.StringIO(content.decode()))
             content = repr([{k: v for k, v in row.items() if k != "seconds"} for row in rows])
             content = content.encode()

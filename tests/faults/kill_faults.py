@@ -18,7 +18,7 @@ from random import Random
 
 from kept_bytes import differences, kept, left_over
 from running_jobs import Process, Snakemake, find
-from whole_run import WholeRun
+from whole_run import MANY, MANY_TARGETS, WholeRun
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 WHOM = {"group": 3, "snakemake": 3, "job": 5, "job and its children": 3, "one child": 3}
@@ -208,9 +208,10 @@ def killed(whole: WholeRun, seed: int, number: int) -> Tally:
     """Kill so many times: in every rule first, if that many, then at random moments."""
     tally, trials = Tally(), Killed(whole, seed)
     if number >= IN_EVERY_RULE:
-        trials.in_every_rule(WRITING, tally)
-        trials.in_every_rule(MEMORY, tally)
-        trials.in_every_rule(LIMITS, tally)
+        many = Killed(WholeRun(whole.folder / "many", MANY_TARGETS, MANY), seed)
+        many.in_every_rule(WRITING, tally)
+        for ways in (WRITING, MEMORY, LIMITS):
+            trials.in_every_rule(ways, tally)
     numbers = itertools.count()
     while tally.kills < number:
         trials(next(numbers), tally, number - tally.kills)

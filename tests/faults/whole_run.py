@@ -1,26 +1,34 @@
-"""The small run of kills.yaml: undisturbed, once, and others that have to equal it."""
+"""A small run: undisturbed, once, and others that have to equal it."""
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmark_files import BENCHMARKS
 from kept_bytes import kept
-from mini_input import make_input
+from mini_input import OTHERS, THINGS, make_input
 from running import copy_program
 from running_jobs import Snakemake
 
+from vlselect.digits.architecture import build_clip, build_clip_processor, vision_config
+
 CONFIG = Path(__file__).with_name("kills.yaml")
-TARGETS = ("all", "exports")
+TARGETS = ("all", "exports", "merged")
+MANY = CONFIG.with_name("many_rules.yaml")
+MANY_TARGETS = ("subsets", "make_explorer", "results/kills/subsets/icons/ratio-0.2_seed-0.md")
 
 
 class WholeRun:
     """A finished run in ``<folder>/undisturbed``, by a copy of the program that nobody edits."""
 
-    def __init__(self, folder: Path, targets: Sequence[str] = TARGETS):
+    def __init__(self, folder: Path, targets: Sequence[str] = TARGETS, config: Path = CONFIG):
         self.folder, self.program = folder, copy_program(folder / "program")
-        self.targets = targets
+        self.targets, self._text = targets, config.read_text(encoding="utf-8")
         make_input(folder / "input")
+        if config == MANY:
+            self._text = self._text.replace("BUILD", more_input(folder / "input"))
         self.run = self.begin("undisturbed")
         with self.snakemake(self.run, "--cores", "2") as snakemake:
             assert snakemake.end() == 0, snakemake.said()[-4000:]
@@ -30,7 +38,7 @@ class WholeRun:
         """Return the folder of a new run, with its input, its config and an empty tmp/."""
         run = self.folder / name
         (run / "tmp").mkdir(parents=True)
-        shutil.copy(CONFIG, run)
+        (run / CONFIG.name).write_text(self._text, encoding="utf-8")
         shutil.copytree(self.folder / "input/data", run / "data", copy_function=os.link)
         return run
 
@@ -46,3 +54,13 @@ class WholeRun:
         own = {"TMPDIR": str(run / "tmp"), **environment}
         arguments = (*arguments, "--", *(targets or self.targets))
         return Snakemake(self.program, run, config or run / CONFIG.name, arguments, own)
+
+
+def more_input(folder: Path) -> str:
+    """Write a CLIP and a small benchmark into the input; return how a task is built from it."""
+    processor = build_clip_processor(THINGS + OTHERS, 32)
+    clip = build_clip(processor, vision_config(32, 16, hidden=32, layers=2, heads=2))
+    for part in (clip, processor):
+        part.save_pretrained(folder / "data/clip")
+    build = BENCHMARKS["vqa"](folder / "data/vqa")
+    return json.dumps({**build, "validation": 0.34}).replace(f"{folder}/", "")
