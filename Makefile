@@ -15,10 +15,10 @@ CARD = $(or $(METHOD),$(error METHOD is empty: say whose subset, as in METHOD=ic
 quoted = '$(subst ','\'',$(value $(1)))'
 PIP := pip install --quiet --disable-pip-version-check
 PYTEST := HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
-# A CONFIG that is given with -C is the caller's, as are the paths in it: it is run in the caller's folder.
+# A CONFIG that is given with -C is the caller's, as are the paths in it: it is run in the caller's folder. So is `init`.
 CALL := $(shell tr '\0' ' ' < /proc/$$PPID/cmdline 2>/dev/null || ps -o args= -p $$PPID)
 WITH_C := $(shell echo '$(subst ','\'',$(CALL))' | grep -Eo -- ' (-[bBdeikmnpqrRsStvw]*C|--di)')
-ELSEWHERE := $(and $(WITH_C),$(filter-out file,$(origin CONFIG)))
+ELSEWHERE := $(and $(WITH_C),$(or $(filter-out file,$(origin CONFIG)),$(filter init,$(MAKECMDGOALS))))
 FOLDER := $(if $(ELSEWHERE),$(PWD),$(CURDIR))
 HERE := cd "$(FOLDER)" &&
 FILE = $(if $(shell $(HERE) test -e "$(CONFIG)" && echo there),$(CONFIG),$(error No CONFIG=$(CONFIG) in $(FOLDER)))
@@ -27,12 +27,14 @@ SNAKEMAKE := $(HERE) "$(abspath $(BIN))/snakemake" --snakefile "$(CURDIR)/Snakef
 RESULTS = results/$(shell $(HERE) "$(abspath $(BIN))/python" -c 'import sys, yaml; \
 	print(yaml.safe_load(open(sys.argv[1]))["run"])' "$(FILE)")
 TRIED = $(RESULTS)-trial-$(TRIAL)
+OF_A_CONFIG := trial plan advise status report card figures subsets
+$(if $(and $(filter file,$(origin CONFIG)),$(filter $(OF_A_CONFIG),$(MAKECMDGOALS))),$(info No CONFIG=… is given: this is about the demo, config.yaml))
 
 LOADERS := trl llama-factory ms-swift
 # Alone: its requirements include torchaudio, which needs CUDA's libraries and no test uses.
 BARE_llama-factory := llamafactory==0.9.5
 
-.PHONY: help demo test test-quick check docs init trial plan advise status report card figures test-gpu test-cpus test-faults test-loaders \
+.PHONY: help demo test test-quick check docs init trial subsets plan advise status report card figures test-gpu test-cpus test-faults test-loaders \
 	test-conda test-slurm size performance clean
 
 help: ## list what there is to make
@@ -64,17 +66,23 @@ docs: $(VENV)/.installed-dev ## write the documentation as a site to site/index.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 init: $(VENV)/.installed ## look at your data, write a first config: RECORDS=… IMAGES=… MODEL=… [REVISION=…] [TASKS="name=val,test,metric …"] [RATIO=0.2] [METHODS="random coincide"] [OUT=my.yaml]
-	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/start_config.py" --out $(call quoted,OUT) \
+	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/start_config.py" --out $(if $(OUT),$(call quoted,OUT),$(error OUT is empty: say which file to write, as in OUT=my.yaml)) \
 		$(foreach name,records images model revision,$(if $(value $(call upper,$(name))),--$(name) $(call quoted,$(call upper,$(name))))) \
 		$(foreach task,$(TASKS),--task "$(task)") \
 		$(if $(value RATIO),--ratio $(call quoted,RATIO)) $(if $(METHODS),--methods $(METHODS))
-	@said=$$($(SNAKEMAKE) -n --configfile $(call quoted,OUT) 2>&1) && echo "A dry run accepts it." || { echo "$$said"; exit 1; }
+	@if said=$$($(SNAKEMAKE) -n --configfile $(call quoted,OUT) 2>&1); then echo "A dry run accepts it. Next: make trial CONFIG="$(call quoted,OUT); \
+	else echo "$$said"; $(HERE) rm $(call quoted,OUT) && echo "It is removed again."; exit 1; fi
 
 trial: $(VENV)/.installed ## run everything on few samples, as results/<run>-trial-<n>/: CONFIG=my.yaml [TRIAL=512]
 	$(SNAKEMAKE) all make_explorer --cores all --configfile "$(FILE)" --config trial=$(or $(TRIAL),$(error TRIAL is empty: say how many samples))
 	@$(HERE) if test -d $(TRIED)/figures; then $(SNAKEMAKE) make_answer --cores all --configfile "$(FILE)" --config trial=$(TRIAL) && \
 		echo "Open $(FOLDER)/$(TRIED)/answer.html; explorer.html is beside it."; \
 	else echo "Open $(FOLDER)/$(TRIED)/explorer.html"; fi
+	@echo "Its subsets are in $(TRIED)/subsets/; of the whole pool: make subsets CONFIG=$(CONFIG)"
+
+subsets: $(VENV)/.installed ## choose from the whole pool, and write the exports: CONFIG=my.yaml
+	$(SNAKEMAKE) subsets exports --cores all --configfile "$(FILE)"
+	@echo "They are in $(FOLDER)/$(RESULTS)/subsets/."
 
 plan: $(VENV)/.installed ## say what a run will take, by two trials, or on a device, estimated: CONFIG=my.yaml [TRIAL=512] [DEVICE=h100-80g] [CARDS=1] [SAMPLES=665298]
 	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/plan_run.py" --configfile "$(FILE)" --trial $(TRIAL) \
@@ -149,6 +157,7 @@ check-python: # at every call, and no reason to install again
 	@sh envs/check_python.sh "$(PYTHON)" $(VENV)
 
 $(VENV)/.installed: envs/requirements.txt | check-python
+	@echo "Installing into $(VENV), once: two to three minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/$(PIP) -r envs/requirements.txt
 	touch $@

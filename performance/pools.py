@@ -181,7 +181,7 @@ def main() -> None:
         else:
             make([wanted] if arguments.variant else [], config, arguments.cores)
         found = read_scores(config.stem, plain).assign(pool=pool)
-        found = found[found["method"].isin(arguments.methods)]  # not the models that were not trained
+        found = found[found["method"].isin(arguments.methods)]  # not what was not trained
         if arguments.variant:
             found["method"] += f"+{arguments.variant}"
         table = add_rows(pd.read_csv(out) if out.exists() else found[:0], found)

@@ -65,7 +65,8 @@ def dry_run(configfile: Path, *arguments: str) -> dict[str, list[Job]]:
 def downloads(config: Mapping) -> list[str]:
     """Return what to do about each model that is not on this machine."""
     own = Path("results", config["run"])  # the demo makes its models
-    models = [m for m in config["models"].values() if not Path(m["path"]).is_relative_to(own)]
+    models = config.get("models", {}).values()
+    models = [m for m in models if not Path(m["path"]).is_relative_to(own)]
     absent = [model for model in models if not has_weights(model)]
     return [
         f"hf download {model['path']} --revision {model['revision']}"
@@ -137,6 +138,7 @@ def on_device(arguments: argparse.Namespace, config: dict) -> None:
     frame = table(run, subsets, lambda rule, jobs: (estimate(rule, jobs, setting), True))
     known, gpu = frame["hours"].notna(), frame["device"] == "gpu"
     lacking = frame.loc[gpu & ~known, "stage"]
+    frame.loc[known, "device"] = "gpu"  # the one that is asked about
     others, frame = (~known).sum(), frame[known].assign(estimate="arithmetic")
     folder, device = Path("results", config["run"]), setting.device
     with store.replacing(folder / f"plan_{arguments.device}.csv") as temporary:
@@ -165,23 +167,30 @@ def setting_of(config: dict, device: str, n: int | None) -> Setting:
     check(config, read_yaml(root / "rules/schemas/config.schema.yaml"))
     known = read_yaml(root / "configs/devices.yaml")
     found, shapes = read_device(known, device), {}
-    for name, model in config["models"].items():
+    for name, model in config.get("models", {}).items():
         entry = known["models"].get(model["path"])
         if entry is None:
-            raise InputError(f"{missing_shape(model)}, `models` in configs/devices.yaml")
+            raise InputError(missing_shape(model))
         shapes[name] = known_shape(entry, known["assumed"])
     return Setting(config, shapes, found, known["assumed"], n or trial.count_records(config))
 
 
 def missing_shape(model: Mapping) -> str:
-    """Say what is to be added about a model: its sizes, if its config is here."""
+    """Say what is to be added about a model: a line of YAML, if its config is here."""
     from vlselect.plan.shapes import read_shape  # imports torch
 
     try:
         sizes = asdict(read_shape(model["path"], model.get("revision")))
     except (OSError, ValueError):
-        return f"the sizes of model {model['path']}, whose config is not here, are not in"
-    return f"add {model['path']}: {sizes}, with its `patches` and `image_tokens` of an image, to"
+        where = "whose config is not here, are not in configs/devices.yaml"
+        return f"the sizes of model {model['path']}, {where}"
+    known = ", ".join(f"{name}: {size}" for name, size in sizes.items() if size is not None)
+    return (
+        f"configs/devices.yaml does not have model {model['path']}. Add below its `models`, with"
+        " numbers for the two dots: patches that the vision tower sees of an image, and tokens"
+        f" that an image takes in the text\n  {model['path']}: {{{known}, patches: …,"
+        " image_tokens: …}"
+    )
 
 
 def number(value: float) -> str:
@@ -201,6 +210,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         config = read_yaml(configfile)
     except ConfigError as error:
         raise SystemExit(str(error)) from error
+    if arguments.samples and not arguments.device:
+        raise SystemExit("SAMPLES (--samples) goes with DEVICE; a plan by trials is of all records")
     if config.get("cached") or config.get("given"):
         dry_run(configfile, "--config", f"trial={n}")  # says why there is none
     if arguments.device:

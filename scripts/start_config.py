@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("records", "images", "model"):
         parser.add_argument(f"--{name}", help=ASKED[name])
-    parser.add_argument("--ratio", type=float, help=ASKED["ratio"])
+    parser.add_argument("--ratio", help=ASKED["ratio"])
     parser.add_argument("--methods", nargs="*", help=ASKED["methods"])
     parser.add_argument("--revision", help="commit of a model on the hub")
     what = "<name>=<validation file>,<test file>,<metric>; may come again"
@@ -47,6 +47,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", help="name of the run, if not that of the file")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     return parser
+
+
+def share(text: str) -> float:
+    """Read a share of the pool: above 0, at most 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise InputError(f"{text!r} is no share of the pool: a number such as 0.2, at most 1")
+    return value
 
 
 def ask(arguments: argparse.Namespace) -> None:
@@ -60,14 +71,15 @@ def ask(arguments: argparse.Namespace) -> None:
     if not missing:
         return
     if not sys.stdin.isatty():
-        raise InputError(f"missing: {', '.join(f'--{name}' for name in missing)}")
+        flags, words = ([form.format(name) for name in missing] for form in ("--{}", "{}=…"))
+        with_make = ", ".join(words).upper()
+        raise InputError(f"missing: {', '.join(flags)} (with make: {with_make})")
     for name in [name for name in ASKED if getattr(arguments, name) is None]:
         said = input(f"{ASKED[name]}: ").strip()
         if not said and name in needed:
             raise InputError(f"--{name} is needed")
         if said:
-            read = {"ratio": float, "methods": str.split}.get(name, str)
-            setattr(arguments, name, read(said))
+            setattr(arguments, name, said.split() if name == "methods" else said)
 
 
 def look_at(records: str, images: str | None) -> first_config.Look:
@@ -76,7 +88,7 @@ def look_at(records: str, images: str | None) -> first_config.Look:
     InputError if there are none, or more are rejected than accepted.
     """
     if not any(Path(path).is_file() for path in record_files(records)):
-        raise InputError(f"no such records: {records}")
+        raise InputError(f"no such records: {records} (in {Path.cwd()})")
     if images is None and not is_table(records):
         raise InputError("records in JSON need --images: the folder that image paths begin in")
     location = images or image_location(records)
@@ -97,7 +109,9 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     ask(arguments)
     if arguments.out.exists():
-        raise InputError(f"{arguments.out} is there already: name another with --out")
+        cure = "name another (--out; with make: OUT=…)"
+        raise InputError(f"{arguments.out} is there already: {cure}")
+    ratio = None if arguments.ratio is None else share(arguments.ratio)
     methods = arguments.methods or []
     model = arguments.model
     half = model is not None and first_config.half_precision(model, arguments.revision)
@@ -113,14 +127,14 @@ def main(argv: list[str] | None = None) -> None:
         model=model,
         revision=arguments.revision,
         half=half,
-        ratio=arguments.ratio,
+        ratio=ratio,
         methods=methods,
         command=shlex.join(["start_config.py", *given]),
     )
     write_text(text, arguments.out)
     print("\n".join(look.lines()))
     out = shlex.quote(str(arguments.out))
-    print(f"Wrote {out}. Next: make trial CONFIG={out}")
+    print(f"Wrote {out}.")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -93,3 +95,31 @@ def test_without_a_model(folder):
 
 def test_the_script_is_what_make_calls():
     assert "scripts/start_config.py" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("wrong", ["2", "0", "20%"])
+def test_a_share_that_is_none(folder, wrong):
+    flags = ("--records", "data/mixture.json", "--images", "data/images", "--ratio", wrong)
+    with pytest.raises(InputError, match=f"'{wrong}' is no share of the pool"):
+        run(*flags)
+
+
+def test_a_method_that_is_misspelt(folder):
+    flags = ("--records", "data/mixture.json", "--images", "data/images", "--methods", "coincid")
+    with pytest.raises(InputError, match=r"no method 'coincid' \(did you mean 'coincide'\?\)"):
+        run(*flags)
+
+
+def test_a_config_that_a_dry_run_refuses_is_removed(folder):
+    words = {"RECORDS": "data/mixture.json", "IMAGES": "data/images", "METHODS": "icons"}
+    given = [f"{name}={value}" for name, value in (words | {"MODEL": "data/model"}).items()]
+    environment = {**os.environ, "PWD": str(folder), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        ["make", "-C", str(ROOT), f"BIN={Path(sys.executable).parent}", "init", *given],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode and "validation" in done.stdout and "removed again" in done.stdout
+    assert not Path("my.yaml").exists()

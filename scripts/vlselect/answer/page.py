@@ -4,6 +4,7 @@ Static: no script runs on it, nothing is loaded from elsewhere, and every text o
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -204,9 +205,13 @@ def _load(answer: Answer) -> Markup:
         how = "The run does not write all of these exports. This makes one (its last word names"
         key = element("code", "export")
         parts.append(element("p", f"{how} it); the config's ", key, " makes all that it lists:"))
-        parts.append(_code(f"snakemake --cores all --configfile <your config> -- {missing[0]}"))
+        size = re.search(r"-trial-(\d+)$", answer.results.name)
+        trial = f" --config trial={size[1]}" if size else ""
+        command = f".venv/bin/snakemake --cores all --configfile <your config>{trial}"
+        parts.append(_code(f"{command} -- {missing[0]}"))
     for loading in answer.loadings:
-        parts += [element("h3", loading.program), _code(loading.text)]
+        made = "" if loading.written else " (its export is not made yet)"
+        parts += [element("h3", f"{loading.program}{made}"), _code(loading.text)]
     note = "Paths are from the folder in which the run was started. More in docs/exports.md."
     return _section("How to load it", [*parts, element("p", note, class_="small")])
 

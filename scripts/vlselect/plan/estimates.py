@@ -84,9 +84,12 @@ def read_device(table: Mapping, name: str) -> Device:
 def known_shape(entry: Mapping, assumed: Mapping) -> tuple[Shape, Sample]:
     """Return the shape of a model of the table, and its mean sample."""
     entry = dict(entry)
-    patches, image = entry.pop("patches"), entry.pop("image_tokens")
-    sample = Sample(assumed["text"] + image, assumed["responses"], patches)
-    return Shape(**entry), sample
+    try:
+        patches, image = float(entry.pop("patches")), float(entry.pop("image_tokens"))
+        shape = Shape(**{name: int(size) for name, size in entry.items()})
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"a model of configs/devices.yaml, {dict(entry)}: {error}") from error
+    return shape, Sample(assumed["text"] + image, assumed["responses"], patches)
 
 
 def estimate(rule: str, jobs: Sequence[Job], setting: Setting) -> Estimate:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from vlselect.config.checks import nearest
 from vlselect.core import registry
 from vlselect.core.errors import InputError
 from vlselect.pool.intake import Outcome, Tally
@@ -88,13 +89,13 @@ class Look:
     def lines(self) -> Iterator[str]:
         """Yield what a person would want to know of the records."""
         tally = self.tally
-        every = "all" if tally.read == self.total else f"{tally.read:,}"
+        every = "all" if tally.read == self.total else f"the first {tally.read:,}"
         yield f"{self.total:,} records, {every} looked at: {tally.accepted:,} accepted"
         for reason, count in tally.reasons.most_common():
             yield f"  {reason}: {count:,}, first {tally.examples[reason]}"
         images = f"{tally.n_images:,} images, {tally.n_text_only:,} samples without one"
         yield f"{images}, {tally.n_multi_turn:,} of several turns"
-        yield f"answers of {np.median(self.words):.0f} words (median), at most {max(self.words)}"
+        yield f"words of an answer: {np.median(self.words):.0f} (median), at most {max(self.words)}"
         found = self.values[self.source_key] if self.source_key else tally.sources
         by = f"by {self.source_key!r}" if self.source_key else "by the first folder of the image"
         names = ", ".join(f"{name or '(none)'} {count:,}" for name, count in found.most_common(8))
@@ -187,7 +188,7 @@ def require_tasks(tasks: Sequence[Task], methods: Sequence[str]) -> None:
     for kind, names in (("metric", [task.metric for task in tasks]), ("method", methods)):
         known = registry.names(kind)
         problems += [
-            f"no {kind} {name!r}; there are {', '.join(known)}"
+            f"no {kind} {name!r}{nearest(name, known)}; there are {', '.join(known)}"
             for name in names
             if name not in known
         ]

@@ -52,10 +52,10 @@ def test_what_was_seen_is_said():
     rejected = Outcome(4, "{}", "s4", None, Rejection("bad_type", "it is"))
     found = take([*(outcome(i, task=f"t{i % 2}") for i in range(3)), rejected], 9)
     said = "\n".join(found.lines())
-    assert "9 records, 4 looked at: 3 accepted" in said
+    assert "9 records, the first 4 looked at: 3 accepted" in said
     assert "bad_type: 1, first record 4, id 's4': it is" in said
     assert "0 images, 3 samples without one, 0 of several turns" in said
-    assert "answers of 4 words (median), at most 6" in said
+    assert "words of an answer: 4 (median), at most 6" in said
     assert "2 sources by 'task': t0 2, t1 1" in said
 
 
