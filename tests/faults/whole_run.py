@@ -17,7 +17,8 @@ from vlselect.digits.architecture import build_clip, build_clip_processor, visio
 CONFIG = Path(__file__).with_name("kills.yaml")
 TARGETS = ("all", "exports", "merged")
 MANY = CONFIG.with_name("many_rules.yaml")
-MANY_TARGETS = ("subsets", "make_explorer", "results/kills/subsets/icons/ratio-0.2_seed-0.md")
+CARD = "results/kills/subsets/icons/ratio-0.2_seed-0.md"
+MANY_TARGETS = ("subsets", "make_explorer", CARD, "results/kills/figures/score_distribution.png")
 
 
 class WholeRun:
