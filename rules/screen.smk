@@ -29,7 +29,8 @@ class OneLine(DefaultFormatter):
         return f"    {line}" if msg["indent"] else line
 
     def format_job_error(self, msg):
-        return screen.failure(msg["rule_name"], msg["log"], COMMAND_ERRORS)
+        errors = [*COMMAND_ERRORS, executor_error(msg)]
+        return screen.failure(msg["rule_name"], msg["log"], errors)
 
     def format_group_error(self, msg):
         jobs = msg["job_error_info"]
@@ -39,6 +40,11 @@ class OneLine(DefaultFormatter):
 
     def format_progress(self, msg):
         return f"[{time.strftime('%H:%M:%S')}] {super().format_progress(msg)}"
+
+
+def executor_error(values):
+    """Return what an executor says of a job that fails, with the job's logs, as commands' errors are."""
+    return f"{values.get('rule_msg') or ''} {' '.join(map(str, values.get('log') or ()))}"
 
 
 def is_shown(record):
@@ -68,6 +74,8 @@ class Watch(logging.Handler):
         event = getattr(record, "event", None)
         if event == LogEvent.ERROR:
             COMMAND_ERRORS.append(str(record.msg))
+        if event == LogEvent.JOB_ERROR and getattr(record, "rule_msg", None):
+            COMMAND_ERRORS.append(executor_error(vars(record)))
         if event == LogEvent.RUN_INFO:  # all jobs are known
             begin_run()
         if event == LogEvent.JOB_ERROR and record.rule_name in EARLY:

@@ -10,7 +10,10 @@ LINES, WIDTH = 24, 400  # shown of a log, at most
 ERROR = " ERROR "  # in the line of a log with which an error begins (`core.log.start`)
 KILLED = re.compile(  # the job itself, by the system or by a library; a process of it
     r"exit status (137|134)\b|<Signals\.SIG(KILL|ABRT)|exitcode: -[69]\)|Signal 9 \(SIGKILL\)"
-    r"|by signal: Killed"
+    r"|by signal: Killed|[Ee]xceeded (job |step )?memory limit|oom[-_ ]kill"
+)
+REFUSED = re.compile(  # by Slurm, in the words of its plugin
+    r"sbatch failed\. The error message was '(.*?)'\.?\s*sbatch call", re.DOTALL
 )
 OUT_OF_MEMORY = re.compile(  # in the log of a job that noticed it: `core.errors`, Python, OpenBLAS
     r"out of memory|^\s*(\w+\.)*MemoryError\b|Memory allocation still failed", re.MULTILINE
@@ -53,11 +56,15 @@ def last_lines(path: str | Path) -> list[str]:
 def failure(rule: str, logs: Sequence[str], errors: Sequence[str] = ()) -> str:
     """Return the name of a failed job, its logs and their last lines; what to do about memory.
 
-    `errors` are Snakemake's, each with the command that failed and how it ended.
+    `errors` are Snakemake's, each with the command that failed and how it ended, or with what the
+    executor says and the job's logs.
     """
     parts = [f"Error in rule {rule}: {', '.join(map(str, logs)) or 'it has no log'}"]
-    parts += [f"    {line}" for path in logs for line in last_lines(path)]
     ended = next((text for text in reversed(errors) if any(str(log) in text for log in logs)), "")
+    if refused := REFUSED.search(ended):
+        why = "; ".join(line.removeprefix("sbatch: error: ") for line in refused[1].splitlines())
+        return f"{parts[0]}\n    Slurm refused the job: {why}"
+    parts += [f"    {line}" for path in logs for line in last_lines(path)]
     if KILLED.search("\n".join([ended, *parts[1:]])):
         parts.append(f"    It was killed: for its memory, unless by hand. {_advice(rule, ended)}")
     elif OUT_OF_MEMORY.search("\n".join(parts[1:])):

@@ -89,3 +89,20 @@ def test_a_job_that_was_killed_or_out_of_memory_gets_advice(tmp_path, flag, leve
         noticed = screen.failure("some_rule", [path], [f"{command} status 1."])
         assert lever in noticed and "It was killed" not in noticed
     assert lever in screen.failures([("some_rule", [path])], [f"{command} status 1."])[0]
+
+
+def test_what_slurm_says_of_a_job_that_it_refuses_is_shown(tmp_path):
+    log = str(tmp_path / "a.log")
+    said = (
+        "SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: x"
+        "\nsbatch: error: Batch job submission failed'.\n    sbatch call:\n   sbatch -p x … "
+    )
+    text = screen.failure("warm_up", [log], [f"{said} {log}"])
+    why = "invalid partition specified: x; Batch job submission failed"
+    assert text == f"Error in rule warm_up: {log}\n    Slurm refused the job: {why}"
+
+
+def test_a_job_that_slurm_killed_for_its_memory_is_named_as_killed(tmp_path):
+    log = tmp_path / "a.log"
+    log.write_text("slurmstepd: error: Exceeded job memory limit\n")
+    assert "It was killed: for its memory" in screen.failure("warm_up", [log])
