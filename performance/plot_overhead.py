@@ -52,9 +52,10 @@ def bars(axes: Axes, rows: list[dict], whole: float) -> None:
             axes.barh(y, row[part] / whole, left=left, height=0.7, color=colour)
             left += row[part] / whole
         axes.barh(y, max(row["seconds"] / whole - left, 0), left=left, height=0.7, color=WORK)
-        share = sum(row[part] for part in PARTS) / row["seconds"]
         end = max(row["seconds"] / whole, left)
-        text = f"{row['seconds']:.0f} s, {100 * share:.0f} %"
+        text = f"{row['seconds']:.0f} s"
+        if row["seconds"]:  # logs have whole ones
+            text += f", {100 * sum(row[part] for part in PARTS) / row['seconds']:.0f} %"
         axes.annotate(text, (end, y), (4, 0), textcoords="offset points", va="center", fontsize=7)
     counts = [f"  ({row['jobs']:.0f})" if row["jobs"] else "" for row in rows]
     names = [row["rule"] + count for row, count in zip(rows, counts, strict=True)]

@@ -43,8 +43,9 @@ class OneLine(DefaultFormatter):
 
 
 def executor_error(values):
-    """Return what an executor says of a job that fails, with the job's logs, as commands' errors are."""
-    return f"{values.get('rule_msg') or ''} {' '.join(map(str, values.get('log') or ()))}"
+    """Return what an executor says of a job that fails, with the job's logs; "" if it says nothing."""
+    said = values.get("rule_msg")
+    return f"{said} {' '.join(map(str, values.get('log') or ()))}" if said else ""
 
 
 def is_shown(record):
@@ -74,7 +75,7 @@ class Watch(logging.Handler):
         event = getattr(record, "event", None)
         if event == LogEvent.ERROR:
             COMMAND_ERRORS.append(str(record.msg))
-        if event == LogEvent.JOB_ERROR and getattr(record, "rule_msg", None):
+        if event == LogEvent.JOB_ERROR:
             COMMAND_ERRORS.append(executor_error(vars(record)))
         if event == LogEvent.RUN_INFO:  # all jobs are known
             begin_run()
