@@ -8,6 +8,7 @@ from pathlib import Path
 TAIL = 1 << 16  # bytes that are read of a log
 LINES, WIDTH = 24, 400  # shown of a log, at most
 ERROR = " ERROR "  # in the line of a log with which an error begins (`core.log.start`)
+TERMINATED = ": terminated"  # ends that of a process whose sibling failed, or that was stopped
 KILLED = re.compile(  # the job itself, by the system or by a library; a process of it
     r"exit status (137|134)\b|<Signals\.SIG(KILL|ABRT)|exitcode: -[69]\)|Signal 9 \(SIGKILL\)"
     r"|by signal: Killed|[Ee]xceeded (job |step )?memory limit|oom[-_ ]kill"
@@ -36,6 +37,8 @@ def job_line(rule: str, wildcards: Mapping[str, str], reason: str = "") -> str:
 def last_lines(path: str | Path) -> list[str]:
     """Return what a log says of its job's end: the last error, from its first line, or the end.
 
+    That a process was terminated is its error only where there is no other.
+
     Of long errors the beginning is shown, long lines are cut.
     """
     try:
@@ -46,7 +49,9 @@ def last_lines(path: str | Path) -> list[str]:
     except OSError as error:
         return [f"(no log: {error.strerror})"]
     lines = [line for line in lines if line.strip()]
-    begin = max((i for i, line in enumerate(lines) if ERROR in line), default=None)
+    errors = [i for i, line in enumerate(lines) if ERROR in line]
+    own = [i for i in errors if not lines[i].endswith(TERMINATED)]
+    begin = (own or errors or [None])[-1]
     lines = lines[-LINES:] if begin is None else lines[begin:]
     left = len(lines) - LINES
     more = [f"(and {left} lines more)"] if left > 0 else []

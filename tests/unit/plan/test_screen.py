@@ -106,3 +106,13 @@ def test_a_job_that_slurm_killed_for_its_memory_is_named_as_killed(tmp_path):
     log = tmp_path / "a.log"
     log.write_text("slurmstepd: error: Exceeded job memory limit\n")
     assert "It was killed: for its memory" in screen.failure("warm_up", [log])
+
+
+def test_the_error_of_a_process_counts_more_than_the_end_of_its_siblings(tmp_path):
+    own = "16:18:38 ERROR vlselect.core.log: out of memory: MemoryError"
+    ended = "16:18:39 ERROR vlselect.core.log: terminated"
+    log = write(tmp_path, own, ended, "Traceback …")
+    assert screen.last_lines(log) == [own, ended, "Traceback …"]
+    assert "lower models" not in screen.failure("warm_up", [log]).lower()
+    assert "let fewer jobs run at once" in screen.failure("warm_up", [log]).lower()
+    assert screen.last_lines(write(tmp_path, "begun", ended)) == [ended]
