@@ -6,8 +6,6 @@ attended from a pass that ends after an early decoder layer (extract_attention);
 towers of a CLIP (extract_clip); hidden and output, also of the tasks' validation samples, in
 features/<model>/<kind>_validation/<task>/ (extract_representation, extract_validation_representation). What needs
 passes with and without images is in gains.smk.
-
-Passes go before trainings on subsets (`priority: 10`), here and in gradients.smk: subsets are there early.
 """
 
 
@@ -27,7 +25,6 @@ rule extract_features:
         "<logs>/extract_features/{model}/{scatteritem}.log",
     benchmark:
         "<costs>/extract_features/{model}/{scatteritem}.jsonl"
-    priority: 10
     conda:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: model_threads
@@ -68,7 +65,6 @@ rule extract_attention:
         "<logs>/extract_attention/{model}/{scatteritem}.log",
     benchmark:
         "<costs>/extract_attention/{model}/{scatteritem}.jsonl"
-    priority: 10
     conda:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: model_threads
@@ -108,7 +104,6 @@ rule extract_clip:
         "<logs>/extract_clip/{model}/{scatteritem}.log",
     benchmark:
         "<costs>/extract_clip/{model}/{scatteritem}.jsonl"
-    priority: 10
     conda:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: config["threads"]
@@ -147,7 +142,6 @@ rule extract_representation:
         "<costs>/extract_representation/{model}/{representation}/{scatteritem}.jsonl"
     wildcard_constraints:
         representation="|".join(FORWARD),
-    priority: 10
     conda:
         branch(gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml")
     threads: model_threads
@@ -189,7 +183,6 @@ if VALIDATED:
             "<logs>/extract_validation_representation/{model}/{representation}.log",
         benchmark:
             "<costs>/extract_validation_representation/{model}/{representation}.jsonl"
-        priority: 10
         params:
             run=header_run(),
             names=VALIDATED,

@@ -26,7 +26,6 @@ if MADE:
             "<logs>/warm_up/{section}/{model}/seed-{seed}.log",
         benchmark:
             "<costs>/warm_up/{section}/{model}/seed-{seed}.jsonl"
-        priority: 10
         conda:
             branch(
                 gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml"
@@ -77,7 +76,6 @@ if MADE:
             "<logs>/collect_gradients/{section}/{model}/seed-{seed}/{scatteritem}.log",
         benchmark:
             "<costs>/collect_gradients/{section}/{model}/seed-{seed}/{scatteritem}.jsonl"
-        priority: 10
         conda:
             branch(
                 gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml"
@@ -128,7 +126,6 @@ if MADE and VALIDATED:
             "<logs>/collect_validation_gradients/{section}/{model}/seed-{seed}.log",
         benchmark:
             "<costs>/collect_validation_gradients/{section}/{model}/seed-{seed}.jsonl"
-        priority: 10
         conda:
             branch(
                 gpus, then="../envs/gpu/models.yaml", otherwise="../envs/models.yaml"
@@ -176,7 +173,6 @@ if "gradients" in MADE and VALIDATED and within_span():
             "<logs>/find_span/seed-{seed}.log",
         benchmark:
             "<costs>/find_span/seed-{seed}.jsonl"
-        priority: 10
         conda:
             "../envs/selection.yaml"
         threads: config["threads"]
