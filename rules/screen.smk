@@ -16,7 +16,7 @@ EARLY = {  # rules that check what later jobs depend on: where one fails, no oth
     *("prepare_pool", "prepare_task"),
 }
 UNSHOWN = {LogEvent.JOB_FINISHED, LogEvent.RESOURCES_INFO, LogEvent.WORKFLOW_STARTED}
-COMMAND_ERRORS = []  # commands that failed, and how they ended
+JOB_ERRORS = []  # commands that failed and how they ended; what executors said of their jobs
 SCHEDULING = ("Select jobs to execute", "Execute ")  # messages without an event
 
 
@@ -29,13 +29,13 @@ class OneLine(DefaultFormatter):
         return f"    {line}" if msg["indent"] else line
 
     def format_job_error(self, msg):
-        errors = [*COMMAND_ERRORS, executor_error(msg)]
+        errors = [*JOB_ERRORS, executor_error(msg)]
         return screen.failure(msg["rule_name"], msg["log"], errors)
 
     def format_group_error(self, msg):
         jobs = msg["job_error_info"]
         return "\n".join(
-            screen.failure(job["rule_name"], job["log"], COMMAND_ERRORS) for job in jobs
+            screen.failure(job["rule_name"], job["log"], JOB_ERRORS) for job in jobs
         )
 
     def format_progress(self, msg):
@@ -74,9 +74,9 @@ class Watch(logging.Handler):
     def emit(self, record):
         event = getattr(record, "event", None)
         if event == LogEvent.ERROR:
-            COMMAND_ERRORS.append(str(record.msg))
+            JOB_ERRORS.append(str(record.msg))
         if event == LogEvent.JOB_ERROR:
-            COMMAND_ERRORS.append(executor_error(vars(record)))
+            JOB_ERRORS.append(executor_error(vars(record)))
         if event == LogEvent.RUN_INFO:  # all jobs are known
             begin_run()
         if event == LogEvent.JOB_ERROR and record.rule_name in EARLY:

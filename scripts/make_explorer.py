@@ -6,7 +6,7 @@ Of a pool larger than --limit, the page shows samples drawn by a hash of their i
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -17,7 +17,6 @@ from vlselect.explorer.columns import collect, shown_rows
 from vlselect.explorer.page import fill_page
 from vlselect.explorer.sheets import ACROSS, TILE, write_sheets
 from vlselect.pool import images
-from vlselect.pool.records import Record
 from vlselect.pool.samples import Samples, add_samples_arguments
 
 logger = logging.getLogger(__name__)
@@ -41,17 +40,31 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def write_thumbnails(
-    args: argparse.Namespace, names: list[str], records: Sequence[Record]
-) -> list[tuple[int, int]]:
-    """Write the sheets into a new folder and replace the old one with it; return images' sizes.
+def read(args: argparse.Namespace) -> tuple[dict, dict[str, int]]:
+    """Read what the page shows: its columns, and the checksum of each image by its name."""
+    samples = Samples(args.samples)
+    rows = shown_rows(samples, args.limit)
+    logger.info("%d of %d samples", len(rows), len(samples))
+    records = samples.records(rows)
+    data = collect(
+        records,
+        rows,
+        n_pool=len(samples),
+        subsets={name: read_parquet(args.subsets / f"{name}.parquet") for name in args.runs},
+        scores={method: read_parquet(path) for method, path in args.scores},
+        votes=read_parquet(args.votes) if args.votes else None,
+        clusters=read_parquet(args.clusters) if args.clusters else None,
+    )
+    return data, {name: c for r in records for name, c in zip(r.images, r.checksums, strict=False)}
 
-    `names` are the images of `records`, each once.
-    """
-    known = {name: c for r in records for name, c in zip(r.images, r.checksums, strict=False)}
+
+def write_thumbnails(
+    args: argparse.Namespace, names: list[str], checksums: Mapping[str, int]
+) -> list[tuple[int, int]]:
+    """Write the sheets into a new folder and replace the old one with it; return images' sizes."""
 
     def load(name: str) -> Image.Image:
-        return images.load(args.images, name, args.max_pixels, known.get(name))
+        return images.load(args.images, name, args.max_pixels, checksums.get(name))
 
     with store.replacing_directory(args.out_images) as folder:
         drawn = write_sheets(names, load, folder, args.pixels)
@@ -61,19 +74,9 @@ def write_thumbnails(
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
-    samples = Samples(args.samples)
-    rows = shown_rows(samples, args.limit)
-    logger.info("%d of %d samples", len(rows), len(samples))
-    data = collect(
-        samples,
-        rows,
-        subsets={name: read_parquet(args.subsets / f"{name}.parquet") for name in args.runs},
-        scores={method: read_parquet(path) for method, path in args.scores},
-        votes=read_parquet(args.votes) if args.votes else None,
-        clusters=read_parquet(args.clusters) if args.clusters else None,
-    )
+    data, checksums = read(args)
     with log.timed("thumbnails"):
-        sizes = write_thumbnails(args, data["image_names"], samples.records(rows))
+        sizes = write_thumbnails(args, data["image_names"], checksums)
     data |= {"run": args.run, "sheets": args.out_images.name, "across": ACROSS, "tile": TILE}
     data |= {"sizes": sizes, "pixels": args.pixels}
     with store.replacing(args.out) as path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlselect.core.compressed import not_fetched, require_plain
+from vlselect.core.compressed import not_fetched, require_plain_file
 from vlselect.core.errors import InputError, one_line
 
 
@@ -39,13 +39,13 @@ def count_rows(path: Path) -> int:
 
 def open_parquet(path: Path) -> pq.ParquetFile:
     """Open a Parquet file, of which only the footer is read."""
-    require_plain(path)
+    require_plain_file(path)
     return pq.ParquetFile(path)
 
 
 def open_arrow(path: Path) -> pa.RecordBatchReader | pa.RecordBatchFileReader:
     """Map an Arrow file: a stream, as `datasets` writes it, or a file with a footer."""
-    require_plain(path)
+    require_plain_file(path)
     mapped = pa.memory_map(str(path))
     with path.open("rb") as file:
         has_footer = file.read(6) == b"ARROW1"

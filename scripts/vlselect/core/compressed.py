@@ -31,7 +31,7 @@ _FORMATS = {
 }
 
 
-def require_plain(path: str | Path) -> None:
+def require_plain_file(path: str | Path) -> None:
     """Raise InputError if a path is there and is a folder, or a pipe or device without an end."""
     if Path(path).exists() and not Path(path).is_file():
         raise InputError(f"{path} is no plain file")
@@ -44,7 +44,7 @@ def open_text(path: str | Path) -> Iterator[BinaryIO]:
     Raises InputError, naming the file, if it is in a format that holds no plain text, and while it
     is read if the compressed data are broken or cut off.
     """
-    require_plain(path)
+    require_plain_file(path)
     with Path(path).open("rb") as file:
         start = file.peek(_HEAD)
         packed = "gzip" if start.startswith(_GZIP) else "zstd" if start.startswith(_ZSTD) else None

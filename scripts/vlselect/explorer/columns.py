@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from vlselect.core.ordering import draw
+from vlselect.pool.records import Record
 from vlselect.pool.samples import Samples
 
 LONGEST = 1 << 14  # characters that are shown of a text
@@ -22,9 +23,10 @@ def shown_rows(samples: Samples, limit: int) -> np.ndarray:
 
 
 def collect(
-    samples: Samples,
+    records: Sequence[Record],
     rows: np.ndarray,
     *,
+    n_pool: int,
     subsets: Mapping[str, pd.DataFrame],
     scores: Mapping[str, pd.DataFrame],
     votes: pd.DataFrame | None = None,
@@ -34,10 +36,12 @@ def collect(
 
     Parameters
     ----------
-    samples : Samples
-        The pool.
+    records : sequence of Record
+        Those to show.
     rows : int64 array, shape (n,)
-        Rows to show.
+        Their rows.
+    n_pool : int
+        Samples of the pool.
     subsets : mapping of name to DataFrame
         Columns row, rank, score of each subset.
     scores : mapping of method to DataFrame
@@ -54,12 +58,11 @@ def collect(
         sample; image_names; subsets: name → {rank, score}, rank null where not chosen; scores:
         method → values; votes: {tasks, of, total}; cluster.
     """
-    records = samples.records(rows)
     names: dict[str, int] = {}
     longest = longest_shown([len(turn.text) for record in records for turn in record.turns])
     pictures = [[names.setdefault(name, len(names)) for name in r.images] for r in records]
     return {
-        "n_pool": len(samples),
+        "n_pool": n_pool,
         "row": rows.tolist(),
         "id": [record.sample_id for record in records],
         "source": [record.source for record in records],

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from vlselect.core.compressed import not_fetched, require_plain
+from vlselect.core.compressed import not_fetched, require_plain_file
 from vlselect.core.errors import InputError
 
 BLOCK = 512
@@ -47,7 +47,7 @@ def read_index(path: str | Path) -> dict[str, Place]:
     InputError
         If the file is compressed, broken, not a tar (`TarError`) or no plain file.
     """
-    require_plain(path)
+    require_plain_file(path)
     found: dict[str, Place] = {}
     with Path(path).open("rb", buffering=0) as file:
         for kind, name, start, size in _members(file, path):
