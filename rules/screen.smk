@@ -16,7 +16,8 @@ EARLY = {  # rules that check what later jobs depend on: where one fails, no oth
     *("prepare_pool", "prepare_task"),
 }
 UNSHOWN = {LogEvent.JOB_FINISHED, LogEvent.RESOURCES_INFO, LogEvent.WORKFLOW_STARTED}
-JOB_ERRORS = []  # commands that failed and how they ended; what executors said of their jobs
+# commands that failed and how they ended; what executors said of their jobs
+JOB_ERRORS = []
 SCHEDULING = ("Select jobs to execute", "Execute ")  # messages without an event
 
 
