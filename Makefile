@@ -27,6 +27,8 @@ SNAKEMAKE := $(HERE) "$(abspath $(BIN))/snakemake" --snakefile "$(CURDIR)/Snakef
 RESULTS = results/$(shell $(HERE) "$(abspath $(BIN))/python" -c 'import sys, yaml; \
 	print(yaml.safe_load(open(sys.argv[1]))["run"])' "$(FILE)")
 TRIED = $(RESULTS)-trial-$(TRIAL)
+# Where a TRIAL is asked for by name.
+OF_TRIAL = $(if $(filter file,$(origin TRIAL)),,--config trial=$(TRIAL))
 OF_A_CONFIG := trial plan advise status report card figures subsets
 $(if $(and $(filter file,$(origin CONFIG)),$(filter $(OF_A_CONFIG),$(MAKECMDGOALS))),$(info No CONFIG=… is given: this is about the demo, config.yaml))
 
@@ -91,9 +93,9 @@ plan: $(VENV)/.installed ## say what a run will take, by two trials, or on a dev
 advise: $(VENV)/.installed ## say which method fits the pool of a run or of its trial, and why: CONFIG=my.yaml
 	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/advise.py" --configfile "$(FILE)"
 
-status: $(VENV)/.installed ## say how far a run is, also while it runs: CONFIG=my.yaml
-	@$(SNAKEMAKE) --summary --quiet --configfile "$(FILE)" | \
-		"$(abspath $(BIN))/python" "$(CURDIR)/scripts/show_status.py" $(RESULTS)
+status: $(VENV)/.installed ## say how far a run is, also while it runs: CONFIG=my.yaml; or its trial: TRIAL=512
+	@$(SNAKEMAKE) --summary --quiet --configfile "$(FILE)" $(OF_TRIAL) | \
+		"$(abspath $(BIN))/python" "$(CURDIR)/scripts/show_status.py" $(if $(OF_TRIAL),$(TRIED),$(RESULTS))
 
 report: $(VENV)/.installed ## write answer.html (which subset, and why), explorer.html (samples), report.html (figures): CONFIG=my.yaml
 	$(SNAKEMAKE) make_explorer --cores all --configfile "$(FILE)"
@@ -119,7 +121,7 @@ test-cpus: $(VENV)/.installed-dev ## run the unit tests under every set of instr
 # About an hour, most of it for kills of whole runs, KILLS=0 for none; these need Linux. Full disks are tried
 # where a tmpfs may be mounted, by the superuser.
 KILLS ?= 200
-RUNS := $(shell test "$$(uname)" = Linux && echo --kills $(KILLS) --inputs 400 --variations 4 --pairs 3)
+RUNS := $(shell test "$$(uname)" = Linux && echo --kills $(KILLS) --inputs 400 --variations 5 --pairs 3)
 FULL_DISKS := $(shell test "$$(id -u)" = 0 && test "$$(uname)" = Linux && echo --disks 450)
 test-faults: $(VENV)/.installed-dev ## try hostile files by the thousand, full disks, kills of runs, inputs that change: [SEED=0] [KILLS=200]
 	HF_HUB_OFFLINE=1 $(BIN)/python tests/faults/campaign.py --seed $(SEED) \

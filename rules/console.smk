@@ -97,7 +97,7 @@ def failure_message():
         (job.rule.name, list(job.log)) for job in failed if not job.is_group()
     )
     jobs += [(j.rule.name, list(j.log)) for g in failed if g.is_group() for j in g]
-    lines = "\n".join(screen.failures(jobs, JOB_ERRORS))
+    lines = "\n".join(screen.failures(jobs, JOB_ERRORS, BEGUN))
     return (
         f"{lines}\nNot finished. All logs are in {RESULTS}/logs/. What is finished stays: correct"
         " what is wrong and repeat the same command again. docs/operations.md says more."

@@ -18,6 +18,7 @@ EARLY = {  # rules that check what later jobs depend on: where one fails, no oth
 UNSHOWN = {LogEvent.JOB_FINISHED, LogEvent.RESOURCES_INFO, LogEvent.WORKFLOW_STARTED}
 # commands that failed and how they ended; what executors said of their jobs
 JOB_ERRORS = []
+BEGUN = time.time()
 SCHEDULING = ("Select jobs to execute", "Execute ")  # messages without an event
 
 
@@ -31,12 +32,13 @@ class OneLine(DefaultFormatter):
 
     def format_job_error(self, msg):
         errors = [*JOB_ERRORS, executor_error(msg)]
-        return screen.failure(msg["rule_name"], msg["log"], errors)
+        return screen.failure(msg["rule_name"], msg["log"], errors, BEGUN)
 
     def format_group_error(self, msg):
         jobs = msg["job_error_info"]
         return "\n".join(
-            screen.failure(job["rule_name"], job["log"], JOB_ERRORS) for job in jobs
+            screen.failure(job["rule_name"], job["log"], JOB_ERRORS, BEGUN)
+            for job in jobs
         )
 
     def format_progress(self, msg):
@@ -60,6 +62,7 @@ def begin_run():
     """Check and prepare what a run depends on. No hook does this: --no-hooks would leave it out."""
     if not config["cached"]:
         check_gpus()
+        warn_of_auto()
     if not workflow.dryrun:
         apply_at_start()
         share_gpus()

@@ -22,7 +22,15 @@ from vlselect.core.errors import InputError
 from vlselect.pool import contamination
 from vlselect.pool.folder_root import FOLLOW_LINKS
 from vlselect.pool.image_roots import ImageRoots
-from vlselect.pool.intake import REPEATED_IDS, Outcome, Tally, examine, read_location, require_key
+from vlselect.pool.intake import (
+    REPEATED_IDS,
+    Outcome,
+    Tally,
+    examine,
+    read_location,
+    require_key,
+    seek_keys,
+)
 from vlselect.pool.records import ID_KEY, Record, parse_record
 from vlselect.pool.samples import REJECTED, RejectionWriter, SamplesWriter, read_ids, unknown_ids
 from vlselect.pool.trial_choice import choose, places
@@ -118,6 +126,7 @@ def judge_parts(
 ) -> Iterator[tuple[str | None, Iterator[Outcome]]]:
     """Yield each part's name and the outcomes of its records, or of those that are taken."""
     images, id_keys = by_part(args.images), by_part(args.id_key)
+    absent = set(by_part(args.source_key).values())
     for part, location in by_part(args.records).items():
         texts = read_location(location, images.get(part))
         if taken is not None:
@@ -131,7 +140,10 @@ def judge_parts(
             id_key=id_keys.get(part, ID_KEY),
             exclude=excluded,
         )
-        yield part, require_key(outcomes, id_keys.get(part, ID_KEY))
+        yield part, seek_keys(require_key(outcomes, id_keys.get(part, ID_KEY)), absent)
+    if absent and taken is None:
+        names = ", ".join(map(repr, sorted(absent)))
+        raise InputError(f"no record has {names}, the key of sources in the config (source_key)")
 
 
 def write_part(

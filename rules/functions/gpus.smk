@@ -22,6 +22,16 @@ def asked_for_all(wildcards_or_name, settings):
     return asked_gpus(wildcards_or_name) * settings["processes"]
 
 
+def warn_of_auto():
+    """Name the models that get no GPU of a cluster: its jobs ask for one where a config says so."""
+    names = [
+        name for name, model in config["models"].items() if model["device"] == "auto"
+    ]
+    if names and not workflow.local_exec:
+        message = f"models {', '.join(names)}: with `device: auto` jobs ask the cluster for no GPU"
+        print(f"WARNING: {message}; `device: cuda` asks for one", file=sys.stderr)
+
+
 def share_gpus():
     """Limit the jobs at work to the visible GPUs, and let each take its own (take_gpus.py).
 

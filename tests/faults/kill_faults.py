@@ -18,10 +18,11 @@ from random import Random
 
 from kept_bytes import differences, kept, left_over
 from running_jobs import Process, Snakemake, find
-from whole_run import MANY, MANY_TARGETS, WholeRun
+from whole_run import DEMO, DEMO_TARGETS, MANY, MANY_TARGETS, WholeRun
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-WHOM = {"group": 3, "snakemake": 3, "job": 5, "job and its children": 3, "one child": 3}
+ONE_CHILD = "one child"
+WHOM = {"group": 3, "snakemake": 3, "job": 5, "job and its children": 3, ONE_CHILD: 3}
 DELAYS = (2, 5, 12)  # seconds after a job began, at most; it may have ended by then
 HOOKS = Path(__file__).with_name("hooks")
 WRITING, MEMORY = ("bytes", "rename", "second rename"), ("memory",)
@@ -141,8 +142,12 @@ class Killed:
         killed, forced = 0, False
         flags = ("--cores", random.choice("122"), "--retries", random.choice("033"))
         with self._whole.snakemake(run, *flags) as snakemake:
-            while killed < wanted and (found := self._moment(snakemake, random)) is not None:
-                whom, number, rule = self._kill(snakemake, random, found)
+            while killed < wanted:
+                whom = random.choices(list(WHOM), list(WHOM.values()))[0]
+                found = self._moment(snakemake, random, whom)
+                if found is None:
+                    break
+                whom, number, rule = self._kill(snakemake, random, whom, found)
                 tally.kinds[f"{whom} {number.name}"] += 1
                 tally.rules[rule] += 1
                 killed += 1
@@ -164,14 +169,19 @@ class Killed:
             fell.append(f"failed without a kill: {said[-3000:]}")
         return ended == 0, locked or (forced and random.random() < 0.8)
 
-    def _moment(self, snakemake: Snakemake, random: Random) -> list[Process] | None:
-        """Wait for a random moment; return the jobs at work, None if Snakemake ended before."""
+    def _moment(self, snakemake: Snakemake, random: Random, whom: str) -> list[Process] | None:
+        """Wait for a random moment; return the jobs at work, None if Snakemake ended before.
+
+        To kill a child alone, it waits for a job that has children.
+        """
         seen, rest = {job.job for job in snakemake.jobs()}, random.choice((1, 1, 1, 2))
         more = set()
 
         def begun() -> bool:
-            more.update(job.job for job in snakemake.jobs())
-            return len(more - seen) >= rest or not snakemake.alive()
+            jobs = snakemake.jobs()
+            more.update(job.job for job in jobs)
+            enough = with_children(jobs) if whom == ONE_CHILD else len(more - seen) >= rest
+            return bool(enough) or not snakemake.alive()
 
         if not snakemake.wait(begun) or not snakemake.alive():
             return None
@@ -181,14 +191,15 @@ class Killed:
         return snakemake.jobs()
 
     def _kill(
-        self, snakemake: Snakemake, random: Random, jobs: list[Process]
+        self, snakemake: Snakemake, random: Random, whom: str, jobs: list[Process]
     ) -> tuple[str, signal.Signals, str]:
         """Kill somebody; return whom, by what and the rule at work."""
-        whom = random.choices(list(WHOM), list(WHOM.values()))[0]
         number = random.choice(SIGNALS)
+        if whom == ONE_CHILD:
+            jobs = with_children(jobs) or jobs
         chosen = random.choice(jobs) if jobs else None
         mine = [job for job in jobs if chosen and job.job == chosen.job]
-        if whom == "one child" and len(mine) < 2:
+        if whom == ONE_CHILD and len(mine) < 2:
             whom = "job"
         if "job" in whom and not mine:
             whom = "snakemake"
@@ -199,17 +210,24 @@ class Killed:
         elif whom == "job":
             mine[0].kill(number)
         else:
-            for process in [random.choice(mine[1:])] if whom == "one child" else mine:
+            for process in [random.choice(mine[1:])] if whom == ONE_CHILD else mine:
                 process.kill(number)
         return whom, number, chosen.rule if chosen else "between jobs"
+
+
+def with_children(jobs: list[Process]) -> list[Process]:
+    """Return the processes of jobs that have more than one."""
+    counts = Counter(job.job for job in jobs)
+    return [job for job in jobs if counts[job.job] > 1]
 
 
 def killed(whole: WholeRun, seed: int, number: int) -> Tally:
     """Kill so many times: in every rule first, if that many, then at random moments."""
     tally, trials = Tally(), Killed(whole, seed)
     if number >= IN_EVERY_RULE:
-        many = Killed(WholeRun(whole.folder / "many", MANY_TARGETS, MANY), seed)
-        many.in_every_rule(WRITING, tally)
+        for name, targets, config in (("many", MANY_TARGETS, MANY), ("demo", DEMO_TARGETS, DEMO)):
+            other = Killed(WholeRun(whole.folder / name, targets, config), seed)
+            other.in_every_rule(WRITING, tally)
         for ways in (WRITING, MEMORY, LIMITS):
             trials.in_every_rule(ways, tally)
     numbers = itertools.count()

@@ -18,7 +18,10 @@ CONFIG = Path(__file__).with_name("kills.yaml")
 TARGETS = ("all", "exports", "merged")
 MANY = CONFIG.with_name("many_rules.yaml")
 CARD = "results/kills/subsets/icons/ratio-0.2_seed-0.md"
-MANY_TARGETS = ("subsets", "make_explorer", CARD, "results/kills/figures/score_distribution.png")
+SCORES = "results/kills/figures/score_distribution.png"
+MANY_TARGETS = ("subsets", "make_explorer", CARD, SCORES)
+DEMO = CONFIG.with_name("demo_rules.yaml")
+DEMO_TARGETS = ("all", "make_answer", SCORES)
 
 
 class WholeRun:

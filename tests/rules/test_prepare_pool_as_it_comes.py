@@ -65,6 +65,15 @@ def test_a_misspelt_key_of_ids_is_named(folder):
     assert len(run(folder, records, "--id-key", "id")[0]) == 1  # may be missing
 
 
+def test_a_misspelt_key_of_sources_is_named(folder):
+    records = [{"id": 1, "task": "vqa", "conversations": TALK}, {"id": 2, "conversations": TALK}]
+    with pytest.raises(ValueError, match="no record has 'tasks', the key of sources"):
+        run(folder, records, "--source-key", "tasks")
+    assert run(folder, records, "--source-key", "tasks", "--trial", "1")  # may miss those with it
+    samples = run(folder, records, "--source-key", "task")[0]  # some may lack it
+    assert samples.frame()["source"].tolist() == ["vqa", "text"]
+
+
 def test_text_only_rows_as_pandas_writes_them(folder):
     rows = [{"id": i, "conversations": TALK} for i in range(9)]
     rows[3] = {"id": 3, "conversations": ASKED, "image": "coco/a.png"}

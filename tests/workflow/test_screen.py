@@ -89,6 +89,10 @@ def test_gpus_that_are_not_there_end_a_run_and_are_a_warning_of_a_dry_run(begin)
             said = succeeded(begin(*flags, profile=profile, environment=hidden, **cuda))
             assert said.count("WARNING: collect_gradients, ") == 1
             assert "finetune_model" in jobs(said)
+    auto = {"models__target__device": "auto"}
+    for profile, warned in (("default", 0), ("slurm", 1)):
+        said = succeeded(begin("-n", profile=profile, environment=hidden, **auto))
+        assert said.count("`device: auto` jobs ask the cluster for no GPU") == warned
     # what asks for none is run, and what runs nothing is not asked
     chosen = {"methods": {"random": {}}, "experiments": {"main": {"methods": ["random"]}}, **cuda}
     succeeded(begin("-n", "--", "subsets", environment=hidden, **chosen))

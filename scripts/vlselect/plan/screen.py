@@ -7,6 +7,7 @@ from pathlib import Path
 
 TAIL = 1 << 16  # bytes that are read of a log
 LINES, WIDTH = 24, 400  # shown of a log, at most
+SKEW = 60  # seconds that the clocks of a cluster's machines may differ
 ERROR = " ERROR "  # in the line of a log with which an error begins (`core.log.start`)
 TERMINATED = ": terminated"  # ends that of a process whose sibling failed, or that was stopped
 KILLED = re.compile(  # the job itself, by the system or by a library; a process of it
@@ -34,7 +35,7 @@ def job_line(rule: str, wildcards: Mapping[str, str], reason: str = "") -> str:
     return " ".join(filter(None, [f"rule {rule}:", values, causes and f"({causes})"]))
 
 
-def last_lines(path: str | Path) -> list[str]:
+def last_lines(path: str | Path, begun: float = 0.0) -> list[str]:
     """Return what a log says of its job's end: the last error, from its first line, or the end.
 
     That a process was terminated is its error only where there is no other.
@@ -43,6 +44,8 @@ def last_lines(path: str | Path) -> list[str]:
     """
     try:
         with Path(path).open("rb") as stream:
+            if os.fstat(stream.fileno()).st_mtime < begun - SKEW:
+                return ["(this job wrote no log; the one that is there is of an earlier run)"]
             stream.seek(0, os.SEEK_END)
             stream.seek(max(0, stream.tell() - TAIL))
             lines = stream.read().decode("utf-8", errors="replace").splitlines()
@@ -58,18 +61,19 @@ def last_lines(path: str | Path) -> list[str]:
     return [_cut(line) for line in lines[:LINES]] + more or ["(the log is empty)"]
 
 
-def failure(rule: str, logs: Sequence[str], errors: Sequence[str] = ()) -> str:
+def failure(rule: str, logs: Sequence[str], errors: Sequence[str] = (), begun: float = 0.0) -> str:
     """Return the name of a failed job, its logs and their last lines; what to do about memory.
 
     `errors` are Snakemake's, each with the command that failed and how it ended, or with what the
-    executor says and the job's logs.
+    executor says and the job's logs. `begun` is the time at which the run began: a log that is
+    older says nothing of this job, which had none.
     """
     parts = [f"Error in rule {rule}: {', '.join(map(str, logs)) or 'it has no log'}"]
     ended = next((text for text in reversed(errors) if any(str(log) in text for log in logs)), "")
     if refused := REFUSED.search(ended):
         why = "; ".join(line.removeprefix("sbatch: error: ") for line in refused[1].splitlines())
         return f"{parts[0]}\n    Slurm refused the job: {why}"
-    parts += [f"    {line}" for path in logs for line in last_lines(path)]
+    parts += [f"    {line}" for path in logs for line in last_lines(path, begun)]
     if KILLED.search("\n".join([ended, *parts[1:]])):
         parts.append(f"    It was killed: for its memory, unless by hand. {_advice(rule, ended)}")
     elif OUT_OF_MEMORY.search("\n".join(parts[1:])):
@@ -86,9 +90,11 @@ def _advice(rule: str, command: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def failures(jobs: Sequence[tuple[str, Sequence[str]]], errors: Sequence[str] = ()) -> list[str]:
+def failures(
+    jobs: Sequence[tuple[str, Sequence[str]]], errors: Sequence[str] = (), begun: float = 0.0
+) -> list[str]:
     """Return what is said at the end of the jobs (rule, logs) that failed: of all, the logs."""
-    shown = [failure(*job, errors) for job in jobs[:SHOWN]]
+    shown = [failure(*job, errors, begun) for job in jobs[:SHOWN]]
     rest = [f"Error in rule {rule}: {', '.join(map(str, logs))}" for rule, logs in jobs[SHOWN:]]
     return shown + rest
 

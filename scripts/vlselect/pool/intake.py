@@ -184,12 +184,19 @@ def require_key(outcomes: Iterator[Outcome], key: str) -> Iterator[Outcome]:
 
     Every record may lack `ID_KEY`, but another key was named on purpose.
     """
-    read, found = False, key == ID_KEY
-    for outcome in outcomes:
-        read, found = True, found or json.dumps(key, ensure_ascii=False) in outcome.raw
+    read, absent = False, {key} - {ID_KEY}
+    for outcome in seek_keys(outcomes, absent):
+        read = True
         yield outcome
-    if read and not found:
+    if read and absent:
         raise InputError(f"no record has {key!r}, the key of ids in the config (id_key)")
+
+
+def seek_keys(outcomes: Iterator[Outcome], absent: set[str]) -> Iterator[Outcome]:
+    """Pass outcomes on; take those keys out of `absent` that are in a record's text."""
+    for outcome in outcomes:
+        absent -= {key for key in absent if json.dumps(key, ensure_ascii=False) in outcome.raw}
+        yield outcome
 
 
 class _Ids:

@@ -37,6 +37,8 @@ def test_the_run_is_read_as_yaml(text, tmp_path):
     config.write_text(text)
     dry = ["-n", f"BIN={Path(sys.executable).parent}", f"CONFIG={config}"]
     assert 'show_status.py" results/mine\n' in make(*dry, "status")
+    trial = make(*dry, "status", "TRIAL=64")
+    assert "--config trial=64 |" in trial and 'show_status.py" results/mine-trial-64\n' in trial
     card = make(*dry, "card", "METHOD=icons", "RATIO=0.2")
     assert " results/mine/subsets/icons/ratio-0.2_seed-0.md\n" in card
     assert "--report results/mine/report.html" in make(*dry, "report")

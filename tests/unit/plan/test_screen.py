@@ -43,6 +43,14 @@ def test_without_an_error_the_end_of_the_log_is_shown(tmp_path):
     assert screen.last_lines(write(tmp_path, "", " ")) == ["(the log is empty)"]
 
 
+def test_a_log_of_an_earlier_run_is_not_shown_as_this_job_s(tmp_path):
+    path = write(tmp_path, "10:00:00 ERROR a: of yesterday")
+    written = path.stat().st_mtime
+    assert "of yesterday" in screen.failures([("warm_up", [path])], [], written + 9)[0]
+    shown = screen.failures([("warm_up", [path])], [], written + screen.SKEW + 9)[0]
+    assert "of yesterday" not in shown and "of an earlier run" in shown
+
+
 def test_only_the_end_of_a_large_log_is_read(tmp_path):
     path = write(tmp_path, "10:00:00 ERROR a: ä", *("ä" * 50 for _ in range(5000)), "the end")
     assert screen.last_lines(path)[-1] == "the end"
