@@ -118,12 +118,12 @@ test-gpu: $(VENV)/.installed-dev ## run every pass on this machine's GPU against
 test-cpus: $(VENV)/.installed-dev ## run the unit tests under every set of instructions that this CPU has
 	HF_HUB_OFFLINE=1 $(BIN)/python tests/support/run_on_cpus.py -- -n 2 tests/unit
 
-# About an hour, most of it for kills of whole runs, KILLS=0 for none; these need Linux. Full disks are tried
-# where a tmpfs may be mounted, by the superuser.
-KILLS ?= 200
-RUNS := $(shell test "$$(uname)" = Linux && echo --kills $(KILLS) --inputs 400 --variations 5 --pairs 3)
+# An hour and a half, most of it for whole runs that are killed, in every rule and KILLS times at random moments;
+# these need Linux. Full disks are tried where a tmpfs may be mounted, by the superuser.
+KILLS ?= 60
+RUNS := $(shell test "$$(uname)" = Linux && echo --passes 5 --kills $(KILLS) --inputs 400 --variations 5 --pairs 3)
 FULL_DISKS := $(shell test "$$(id -u)" = 0 && test "$$(uname)" = Linux && echo --disks 450)
-test-faults: $(VENV)/.installed-dev ## try hostile files by the thousand, full disks, kills of runs, inputs that change: [SEED=0] [KILLS=200]
+test-faults: $(VENV)/.installed-dev ## try hostile files by the thousand, full disks, kills of runs, inputs that change: [SEED=0] [KILLS=60]
 	HF_HUB_OFFLINE=1 $(BIN)/python tests/faults/campaign.py --seed $(SEED) \
 		--records 10000 --images 2000 --tars 1000 $(FULL_DISKS) $(RUNS)
 

@@ -1,12 +1,12 @@
 """Try hostile input by the thousand, and count what is read, refused and falls.
 
     python tests/faults/campaign.py --records 10000 --images 2000 --tars 500 --seed 0
-    python tests/faults/campaign.py --kills 200 --inputs 400 --variations 5 --pairs 3
+    python tests/faults/campaign.py --passes 5 --kills 60 --inputs 400 --variations 5 --pairs 3
     python tests/faults/campaign.py --dag 16
 
 Prints a table of each kind; ends with 1 if a trial fell. A trial depends on the seed and its number
-only: `--only records:123` repeats one. Kills, variations and pairs are of whole runs, which take
-minutes each; what a kill meets depends on the machine's speed as well.
+only: `--only records:123` repeats one. Passes, kills, variations and pairs are of whole runs, which
+take minutes each; what a kill meets depends on the machine's speed as well.
 """
 
 import argparse
@@ -36,7 +36,8 @@ TRIALS = {
     "disks": (disk_faults.kind_of, disk_faults.DiskTrials),
 }
 RUNS = {
-    "kills": "killed jobs and runs",
+    "passes": "runs in which a job of every rule is killed",
+    "kills": "kills of jobs and runs at random moments",
     "inputs": "inputs that change between jobs",
     "variations": "variations of a run",
     "pairs": "ways to have two runs at once",
@@ -95,11 +96,17 @@ def of_runs(whole: whole_run.WholeRun, args: argparse.Namespace) -> int:
         found = pair(whole)
         print(f"\n{pair.__name__}: {len(found)} differences", *found, sep="\n", flush=True)
         fell += len(found)
+    if args.passes:
+        fell += told(kill_faults.in_every_rule(whole, args.passes))
     if args.kills:
-        tally = kill_faults.killed(whole, args.seed, args.kills)
-        print("", *tally.lines(), sep="\n")
-        fell += len(tally.fell)
+        fell += told(kill_faults.killed(whole, args.seed, args.kills))
     return fell
+
+
+def told(tally: kill_faults.Tally) -> int:
+    """Print a tally; return how much fell."""
+    print("", *tally.lines(), sep="\n", flush=True)
+    return len(tally.fell)
 
 
 if __name__ == "__main__":

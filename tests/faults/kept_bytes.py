@@ -7,7 +7,9 @@ import json
 import re
 from pathlib import Path
 
-TIMED = re.compile(r"(costs|logs)/.*|tables/cost\.csv|figures/cost\.(png|svg)|provenance\.json")
+TIMED = re.compile(
+    r"(costs|logs)/.*|tables/cost\.csv|figures/cost\.(png|svg)|provenance\.json|answer\.html"
+)
 UNFINISHED = re.compile(r"\.tmp$|\.old$|\.partial$|\.[0-9a-f]{32}\b")
 
 

@@ -28,7 +28,6 @@ HOOKS = Path(__file__).with_name("hooks")
 WRITING, MEMORY = ("bytes", "rename", "second rename"), ("memory",)
 LIMITS = ("0 MB", "32 MB")  # more than a job has when it opens its first data
 ADVICE = re.compile(r"--set-resources (\w+):mem_mb=")
-IN_EVERY_RULE = 100  # kills from which on every rule is killed inside its writing
 IN_A_ROW = (2, 20, 20, 20)  # kills of one start of Snakemake, if none of them ends it
 GRACE = 30  # seconds in which the processes of a killed Snakemake have to end
 SESSIONS = 80  # of one round, at most
@@ -221,16 +220,27 @@ def with_children(jobs: list[Process]) -> list[Process]:
     return [job for job in jobs if counts[job.job] > 1]
 
 
+PASSES = (  # in which a job of every rule is killed: the run, if not that of kills.yaml, and how
+    ((MANY_TARGETS, MANY), WRITING),
+    ((DEMO_TARGETS, DEMO), WRITING),
+    ((), WRITING),
+    ((), MEMORY),
+    ((), LIMITS),
+)
+
+
+def in_every_rule(whole: WholeRun, passes: int) -> Tally:
+    """Kill a job of each rule in each way of the first so many passes."""
+    tally = Tally()
+    for number, (other, ways) in enumerate(PASSES[:passes]):
+        run = WholeRun(whole.folder / f"pass-{number}", *other) if other else whole
+        Killed(run, 0).in_every_rule(ways, tally)
+    return tally
+
+
 def killed(whole: WholeRun, seed: int, number: int) -> Tally:
-    """Kill so many times: in every rule first, if that many, then at random moments."""
-    tally, trials = Tally(), Killed(whole, seed)
-    if number >= IN_EVERY_RULE:
-        for name, targets, config in (("many", MANY_TARGETS, MANY), ("demo", DEMO_TARGETS, DEMO)):
-            other = Killed(WholeRun(whole.folder / name, targets, config), seed)
-            other.in_every_rule(WRITING, tally)
-        for ways in (WRITING, MEMORY, LIMITS):
-            trials.in_every_rule(ways, tally)
-    numbers = itertools.count()
+    """Kill so many times at random moments."""
+    tally, trials, numbers = Tally(), Killed(whole, seed), itertools.count()
     while tally.kills < number:
         trials(next(numbers), tally, number - tally.kills)
     return tally
