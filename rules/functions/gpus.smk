@@ -27,7 +27,7 @@ def warn_of_auto():
     names = [
         name for name, model in config["models"].items() if model["device"] == "auto"
     ]
-    if names and not workflow.local_exec:
+    if names and ON_CLUSTER and any(workflow.dag.needrun_jobs()):
         message = f"models {', '.join(names)}: with `device: auto` jobs ask the cluster for no GPU"
         print(f"WARNING: {message}; `device: cuda` asks for one", file=sys.stderr)
 

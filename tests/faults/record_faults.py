@@ -56,7 +56,7 @@ def _record(form: str, i: int, images: Path | None) -> dict:
     name = f"p{i}.png"
     image = name if images is None else {"bytes": (images / name).read_bytes(), "path": name}
     question, answer = f"What is número {i}? 😀", f"It is {i}."
-    own = {"id": f"{form}-{i}"} | ({"source": "made"} if i % 2 else {})
+    own = {"id": f"{form}-{i}"} | ({} if i % 2 else {"source": "made"})
     if form == "llava":
         said = [
             ("human", f"<image>\n{question}"),
