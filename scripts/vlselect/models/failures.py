@@ -28,7 +28,9 @@ _OBJECTS = {
 }
 _COPY = "compare its size with the original's, and copy it again"
 _READ = (".json", ".jinja", ".model", ".safetensors", ".txt")  # what libraries read if it is there
-_UNCHECKED = ("chat_template.jinja", "merges.txt", "vocab.txt")  # and what they take as it is
+_UNCHECKED = (  # and what they take as it is, or do without where they cannot read it
+    *("chat_template.jinja", "generation_config.json", "merges.txt", "vocab.txt"),
+)
 _NEEDED = {  # files, one of which a model's folder has
     "tokenizer": ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "vocab.txt"),
     "processor": ("preprocessor_config.json", "processor_config.json"),

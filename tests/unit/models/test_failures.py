@@ -136,6 +136,10 @@ BROKEN = {
         f"{name} a list": (put(name, b"[]"), f"{name} holds no JSON object: {COPY}")
         for name in ("tokenizer.json", "config.json", "processor_config.json")
     },
+    "generation settings cut off": (
+        put("generation_config.json", b'{"eos_token'),
+        f"generation_config.json is broken, cut off or not readable .*: {COPY}",
+    ),
     "template cut off": (
         put("chat_template.jinja", b"{% for message in messages %}"),
         "its chat template is broken or cut off .*: compare the file with the original's",
