@@ -120,10 +120,11 @@ test-cpus: $(VENV)/.installed-dev ## run the unit tests under every set of instr
 	HF_HUB_OFFLINE=1 $(BIN)/python tests/support/run_on_cpus.py -- -n 2 tests/unit
 
 # An hour and a half, most of it for whole runs that are killed, in every rule and KILLS times at random moments;
-# these need Linux. Full disks are tried where a tmpfs may be mounted, by the superuser.
+# these need Linux. Full disks are tried where a tmpfs may be mounted, by the superuser, and quotas where btrfs-progs is there.
 KILLS ?= 60
 RUNS := $(shell test "$$(uname)" = Linux && echo --passes 5 --kills $(KILLS) --inputs 400 --variations 5 --pairs 3)
-FULL_DISKS := $(shell test "$$(id -u)" = 0 && test "$$(uname)" = Linux && echo --disks 450)
+FULL_DISKS := $(shell test "$$(id -u)" = 0 && test "$$(uname)" = Linux && echo --disks 450 && \
+	command -v mkfs.btrfs >/dev/null && echo --quotas 450)
 test-faults: $(VENV)/.installed-dev ## try hostile files by the thousand, full disks, kills of runs, inputs that change: [SEED=0] [KILLS=60]
 	HF_HUB_OFFLINE=1 $(BIN)/python tests/faults/campaign.py --seed $(SEED) \
 		--records 10000 --images 2000 --tars 1000 $(FULL_DISKS) $(RUNS)

@@ -34,6 +34,7 @@ TRIALS = {
     "images": (image_faults.kind_of, image_faults.ImageTrials),
     "tars": (tar_faults.kind_of, tar_faults.TarTrials),
     "disks": (disk_faults.kind_of, disk_faults.DiskTrials),
+    "quotas": (disk_faults.kind_of, disk_faults.QuotaTrials),
 }
 RUNS = {
     "passes": "runs in which a job of every rule is killed",

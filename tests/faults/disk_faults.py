@@ -1,6 +1,7 @@
-"""Trials of full and read-only disks: what is written is whole, or not there and named by an error.
+"""Trials of disks that are full, read-only or beyond a quota: files are whole, or errors name them.
 
-Needs a small tmpfs, which only the superuser mounts; unit tests limit the size of files instead.
+Needs a small tmpfs or a btrfs in a file, which only the superuser mounts; unit tests limit the size
+of files instead.
 """
 
 import contextlib
@@ -84,6 +85,7 @@ def write_pictures(path: Path) -> None:
             pass
 
 
+BTRFS = 512 << 20  # bytes of a whole one, of which trials use a hundredth
 WRITERS: dict[str, Callable[[Path], None]] = {
     "shard": write_shard,
     "samples": write_samples,
@@ -118,22 +120,29 @@ class DiskTrials(Trials):
         return self
 
     def __exit__(self, *error: object) -> None:
-        subprocess.run(["umount", self._disk], check=True)
+        run("umount", self._disk)
 
     def __call__(self, number: int) -> str:
         random, name = Random(f"{self._seed} {number}"), kind_of(number)
-        for old in self._disk.iterdir():
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-        path, ballast = self._disk / name, self._disk / "ballast"
-        whole = self._whole[name]
+        path, whole = self._disk / name, self._whole[name]
         room = int(random.random() * 2.4 * sum(map(len, whole.values())))
         before = random.random() < 0.3 and name not in ("folder", "sheets")
+        self._empty()
         if before:
             path.write_bytes(b"old")
-        with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, self._free() - room // 4096 * 4096)
+        self._leave(room)
         with self._read_only() if random.random() < 0.1 else contextlib.nullcontext():
             return self._write(name, path, before)
+
+    def _empty(self) -> None:
+        """Remove what a trial left."""
+        for old in self._disk.iterdir():
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+
+    def _leave(self, room: int) -> None:
+        """Fill the disk but for so many bytes."""
+        with (self._disk / "ballast").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, self._free() - room // 4096 * 4096)
 
     def _write(self, name: str, path: Path, before: bool) -> str:
         """Write to `path`, which was there `before` or not; return how it ended."""
@@ -157,11 +166,53 @@ class DiskTrials(Trials):
             self._mount("remount,rw")
 
     def _mount(self, options: str) -> None:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", self._disk], check=True)
+        run("mount", "-t", "tmpfs", "-o", options, "tmpfs", self._disk)
 
     def _free(self) -> int:
         found = os.statvfs(self._disk)
         return found.f_bavail * found.f_frsize
+
+
+class QuotaTrials(DiskTrials):
+    """The same in a subvolume of a btrfs, whose quota leaves the room that a full disk would."""
+
+    def __enter__(self) -> "QuotaTrials":
+        self._image, self._btrfs = self._disk.with_name("btrfs.img"), self._disk
+        with self._image.open("wb") as file:
+            file.truncate(BTRFS)
+        run("mkfs.btrfs", "-q", self._image)
+        run("mount", "-o", "loop", self._image, self._btrfs)
+        run("btrfs", "quota", "enable", self._btrfs)
+        self._disk = self._btrfs / "limited"
+        run("btrfs", "subvolume", "create", self._disk)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        run("umount", self._btrfs)
+
+    def _empty(self) -> None:
+        self._limit("none")
+        super()._empty()
+
+    def _leave(self, room: int) -> None:
+        """Limit the subvolume to what it holds and so many bytes."""
+        run("btrfs", "filesystem", "sync", self._btrfs)
+        shown = run("btrfs", "qgroup", "show", "--raw", "-f", self._disk)
+        held = int(shown.splitlines()[-1].split()[1])
+        self._limit(str(held + room))
+
+    def _limit(self, most: str) -> None:
+        """Set the quota, by a path outside of it: no request fits into one that is used up."""
+        number = run("btrfs", "inspect-internal", "rootid", self._disk).strip()
+        run("btrfs", "qgroup", "limit", most, f"0/{number}", self._btrfs)
+
+    def _mount(self, options: str) -> None:
+        run("mount", "-o", options, self._btrfs)
+
+
+def run(*command: str | Path) -> str:
+    """Run a command, which has to succeed; return what it printed."""
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 @contextlib.contextmanager
