@@ -27,6 +27,7 @@ DELAYS = (2, 5, 12)  # seconds after a job began, at most; it may have ended by 
 HOOKS = Path(__file__).with_name("hooks")
 WRITING, MEMORY = ("bytes", "rename", "second rename"), ("memory",)
 LIMITS = ("0 MB", "32 MB")  # more than a job has when it opens its first data
+FULL_DISK = ("no space",)
 ADVICE = re.compile(r"--set-resources (\w+):mem_mb=")
 IN_A_ROW = (2, 20, 20, 20)  # kills of one start of Snakemake, if none of them ends it
 GRACE = 30  # seconds in which the processes of a killed Snakemake have to end
@@ -102,7 +103,7 @@ class Killed:
         """Kill a job of each rule in these ways of hooks/sitecustomize.py, and let it be retried.
 
         Each time it has to be tried again with twice the memory; where it was killed as for that,
-        or got no more of it, the screen has to say what to do.
+        or got no more of it, the screen has to say what to do; that a disk is full, in a line.
         """
         name = " and ".join(ways)
         run, fell = self._whole.begin(name), []
@@ -112,10 +113,12 @@ class Killed:
         hooked = {"KILLS_FOLDER": str(done), "KILLS_WAYS": ",".join(ways), "PYTHONPATH": str(HOOKS)}
         retries = ("--cores", "2", "--retries", str(len(ways)))
         with self._whole.snakemake(run, *retries, **hooked) as snakemake:
-            if snakemake.end() != 0:
-                fell.append(f"failed: {snakemake.said()[-3000:]}")
-            failures = Counter(re.findall(r"^Error in rule (\w+)", snakemake.said(), re.MULTILINE))
-            advised = Counter(ADVICE.findall(snakemake.said()))
+            ended, said = snakemake.end(), snakemake.said()
+            if ended != 0:
+                fell.append(f"failed: {said[-3000:]}")
+            shown = re.findall(r"^Error in rule (\w+)(.*(?:\n +.*)*)", said, re.MULTILINE)
+            failures = Counter(rule for rule, _ in shown)
+            advised = Counter(ADVICE.findall(said))
         fell += not_doubled(run)
         armed = Counter(path.name.partition(".")[0] for path in done.iterdir())
         rules = {path.stem for path in (run / "results/kills/logs").iterdir()}
@@ -124,6 +127,10 @@ class Killed:
         fell += [f"{rule} was not killed" for rule in sorted(rules - armed.keys())]
         if ways in (MEMORY, LIMITS):
             fell += [f"{rule}: no advice" for rule, n in failures.items() if advised[rule] < n]
+        if ways == FULL_DISK:
+            told = ((rule, text) for rule, text in shown if "No space left" not in text)
+            fell += [f"{rule} does not say that the disk is full: {text}" for rule, text in told]
+            fell += ["a traceback"] * ("Traceback" in said)
         self._tell(f"{name}: armed {armed}, failed {failures}, advised {advised}")
         self._compare(run, name, fell, tally)
 
@@ -226,6 +233,8 @@ PASSES = (  # in which a job of every rule is killed: the run, if not that of ki
     ((), WRITING),
     ((), MEMORY),
     ((), LIMITS),
+    ((), FULL_DISK),
+    ((MANY_TARGETS, MANY), FULL_DISK),
 )
 
 

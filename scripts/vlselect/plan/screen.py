@@ -3,12 +3,14 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 TAIL = 1 << 16  # bytes that are read of a log
 LINES, WIDTH = 24, 400  # shown of a log, at most
 SKEW = 60  # seconds that the clocks of a cluster's machines may differ
 ERROR = " ERROR "  # in the line of a log with which an error begins (`core.log.start`)
+LAUNCHER = " torch/distributed/elastic/"  # in lines of what starts a training's processes
 TERMINATED = ": terminated"  # ends that of a process whose sibling failed, or that was stopped
 KILLED = re.compile(  # the job itself, by the system or by a library; a process of it
     r"exit status (137|134)\b|<Signals\.SIG(KILL|ABRT)|exitcode: -[69]\)|Signal 9 \(SIGKILL\)"
@@ -56,6 +58,8 @@ def last_lines(path: str | Path, begun: float = 0.0) -> list[str]:
     own = [i for i in errors if not lines[i].endswith(TERMINATED)]
     begin = (own or errors or [None])[-1]
     lines = lines[-LINES:] if begin is None else lines[begin:]
+    if own:  # what ended its processes adds nothing
+        lines = list(takewhile(lambda line: LAUNCHER not in line, lines))
     left = len(lines) - LINES
     more = [f"(and {left} lines more)"] if left > 0 else []
     return [_cut(line) for line in lines[:LINES]] + more or ["(the log is empty)"]

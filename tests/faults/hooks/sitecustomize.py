@@ -4,9 +4,11 @@ Each process of a job is killed in the first of KILLS_WAYS that its rule has not
 "bytes" when it writes beyond the 16th byte of an output, "rename" just before an output gets its
 name, "second rename" just before a second one does, "memory" when it opens its first data, by the
 signal of a system without memory. With "<n> MB" it goes on from there, but gets no more memory than
-that. The folder KILLS_FOLDER gets a file for each.
+that. With "no space" it lives, and the disk has no room for an output's file or name. The folder
+KILLS_FOLDER gets a file for each.
 """
 
+import errno
 import os
 import re
 import resource
@@ -51,6 +53,9 @@ def arm(done, way):
         elif way.endswith(" MB") and begins:
             done.touch()
             limit(int(way.removesuffix(" MB")) << 20)
+        elif way == "no space" and output:
+            done.touch()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         elif way == "bytes" and output and event != "os.rename":
             done.touch()
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

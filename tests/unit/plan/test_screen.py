@@ -27,6 +27,16 @@ def test_an_error_is_shown_from_its_first_line(tmp_path):
     assert screen.last_lines(write(tmp_path, *lines, *error)) == error
 
 
+def test_of_a_training_s_processes_the_error_is_shown_not_how_they_were_ended(tmp_path):
+    error = "10:00:03 ERROR vlselect.core.log: model cannot be written: No space left on device"
+    ended = "W1129 17:40:49 5 torch/distributed/elastic/multiprocessing/api.py:1] closing signal"
+    trace = ["Traceback (most recent call last):", "ChildFailedError:"]
+    assert screen.last_lines(write(tmp_path, "a", error, ended, *trace)) == [error]
+    sibling = "10:00:03 ERROR vlselect.core.log: terminated"
+    killed = [sibling, ended, "failed (exitcode: -9) local_rank: 0"]
+    assert screen.last_lines(write(tmp_path, *killed)) == killed
+
+
 def test_of_a_long_error_the_beginning_is_shown_and_long_lines_are_cut(tmp_path):
     error = ["10:00:03 ERROR a: missing:", *(f"file {i}" for i in range(99)), "x" * 9000]
     shown = screen.last_lines(write(tmp_path, *error))
