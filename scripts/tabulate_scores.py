@@ -15,6 +15,7 @@ from vlselect.core.store import read_parquet
 from vlselect.pool.samples import Samples
 from vlselect.tables import declarations
 from vlselect.tables.score_distribution import score_distribution
+from vlselect.tables.subset_composition import read_subsets
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     sources = Samples(args.samples).frame(columns=["source"])["source"].tolist()
     shares = declarations.read_shares(args.budgets)
-    subsets = {
-        declarations.Run.parse(run, shares): read_parquet(args.subsets / f"{run}.parquet")[
-            "row"
-        ].to_numpy()
-        for run in args.runs
-    }
+    subsets = read_subsets(args.subsets, args.runs, shares)
     by = dict(zip(subsets, args.seeds, strict=True))
     parts = []
     for method, seed, path in args.scores:

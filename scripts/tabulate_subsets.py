@@ -9,10 +9,9 @@ import logging
 from pathlib import Path
 
 from vlselect.core import log
-from vlselect.core.store import read_parquet
 from vlselect.pool.samples import Samples
 from vlselect.tables import declarations
-from vlselect.tables.subset_composition import subset_composition
+from vlselect.tables.subset_composition import read_subsets, subset_composition
 from vlselect.tables.subset_overlap import subset_overlap
 
 logger = logging.getLogger(__name__)
@@ -42,12 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     sources = Samples(args.samples).frame(columns=["source"])["source"].tolist()
     shares = declarations.read_shares(args.budgets)
-    subsets = {
-        declarations.Run.parse(run, shares): read_parquet(args.subsets / f"{run}.parquet")[
-            "row"
-        ].to_numpy()
-        for run in args.runs
-    }
+    subsets = read_subsets(args.subsets, args.runs, shares)
     logger.info("%d subsets of a pool of %d samples", len(subsets), len(sources))
     content = subset_composition(sources, subsets)
     declarations.write_table(content, "subset_composition", args.out_composition)

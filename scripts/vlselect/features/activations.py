@@ -6,13 +6,14 @@ COINCIDE, arXiv 2406.10995.
 """
 
 from collections.abc import Sequence
-from types import TracebackType
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from vlselect.core.errors import InputError
 from vlselect.models.layers import (
+    Recorder,
     attention_module,
     first_tensor,
     hidden_argument,
@@ -85,7 +86,7 @@ def join_layers(pooled: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     return units.flatten(1) / parts.sqrt()[:, None]
 
 
-class ActivationRecorder:
+class ActivationRecorder(Recorder):
     """Pool, while entered, the self-attention outputs of some decoder layers in a forward pass.
 
     `chosen` counts `decoder_layers` from 0; `masks` and `variant` are those of `pool_attention`.
@@ -105,24 +106,16 @@ class ActivationRecorder:
         self._masks, self._variant = masks, variant
         self._residuals: dict[int, torch.Tensor] = {}
         self._pooled: dict[int, torch.Tensor] = {}
-        self._handles: list = []
 
-    def __enter__(self) -> "ActivationRecorder":
+    def _hook(self) -> list[RemovableHandle]:
+        handles = []
         for index, layer in self._layers.items():
             if self._variant == "paper":
                 keep = self._residual_hook(index)
-                self._handles.append(layer.register_forward_pre_hook(keep, with_kwargs=True))
+                handles.append(layer.register_forward_pre_hook(keep, with_kwargs=True))
             pool = self._attention_hook(index)
-            self._handles.append(attention_module(layer).register_forward_hook(pool))
-        return self
-
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-        self._residuals.clear()
+            handles.append(attention_module(layer).register_forward_hook(pool))
+        return handles
 
     def vectors(self) -> torch.Tensor:
         """Return the joined unit vectors of the recorded pass, float32 (B, 2·M·d)."""

@@ -2,9 +2,7 @@
 
 This is the instruction-conditioned early representation of ScalSelect, arXiv 2602.11636.
 
-The forward pass ends at that layer: a hook records what is needed and raises a private exception,
-which the recorder catches. Cutting the list of layers instead would fail for models that count
-layers from their config, and would still compute the final norm and the logits.
+The forward pass ends at that layer.
 """
 
 from collections.abc import Collection
@@ -12,18 +10,22 @@ from collections.abc import Collection
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from vlselect.core.errors import InputError
 from vlselect.features.forward_pass import to_finite, token_width
-from vlselect.models.layers import attention_module, first_tensor, require_attention
+from vlselect.models.layers import (
+    ForwardStopped,
+    Recorder,
+    attention_module,
+    attention_weights,
+    first_tensor,
+    require_attention,
+)
 from vlselect.models.vlm import Batch
 
 UNATTENDED = "mean of all visual tokens"
 INSTRUCTIONS = ("prompt", "question")
-
-
-class ForwardStopped(Exception):  # noqa: N818 (a way out of the forward pass, not an error)
-    """Raised by the hook on the recorded layer to end the forward pass."""
 
 
 def instruction_rows(batch: Batch, instruction: str, special: Collection[int]) -> torch.Tensor:
@@ -88,7 +90,7 @@ def instruction_attention(
     return weights[:, instruction][:, :, image].float().mean(dim=(0, 1))
 
 
-class AttendedRecorder:
+class AttendedRecorder(Recorder):
     """Record, while entered, attended features at one decoder layer, and end the pass there.
 
     Parameters as for `extract_attended`; the masks `instruction` and `image` are (B, T).
@@ -110,26 +112,15 @@ class AttendedRecorder:
         self.features: list[torch.Tensor] = []
         self.unattended: list[int] = []
 
-    def __enter__(self) -> "AttendedRecorder":
+    def _hook(self) -> list[RemovableHandle]:
         attention = attention_module(self._layer)
-        self._handles = [
+        return [
             attention.register_forward_hook(self._keep_attention),
             self._layer.register_forward_hook(self._finish),
         ]
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace) -> bool:
-        for handle in self._handles:
-            handle.remove()
-        return kind is ForwardStopped
 
     def _keep_attention(self, module: nn.Module, args: tuple, output) -> None:
-        weights = output[1] if isinstance(output, tuple) and len(output) > 1 else None
-        if weights is None or weights.ndim != 4:
-            raise RuntimeError(
-                f"{type(module).__name__} returned no attention weights; load the model with "
-                "eager attention (--attention eager)"
-            )
+        weights = attention_weights(module, output)
         instruction, image = self._instruction.to(weights.device), self._image.to(weights.device)
         # Reduced here: keeping the weights, (B, H, T, T), until the layer ends would cost memory.
         self._attention = [

@@ -6,13 +6,13 @@ response token. Whatever the model does to logits afterwards (scaling, capping) 
 these, for any architecture, and no logits of prompt tokens are ever computed.
 """
 
-from types import TracebackType
-
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from vlselect.core.errors import InputError
+from vlselect.models.layers import Recorder
 from vlselect.models.vlm import Batch
 
 SIGNALS = ("nll", "el2n", "margin")
@@ -80,7 +80,7 @@ def _in_chunks(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return torch.cat([token_signals(*part) for part in parts])
 
 
-class ResponseHead:
+class ResponseHead(Recorder):
     """Restrict, while entered, the output layer to positions that predict a response token.
 
     Position 0 of `response` (B, T) has no predecessor and is ignored. `hidden` (B, T, d) is the
@@ -102,14 +102,8 @@ class ResponseHead:
         self._shape = response.shape
         self.hidden: torch.Tensor | None = None
 
-    def __enter__(self) -> "ResponseHead":
-        self._handle = self._head.register_forward_pre_hook(self._narrow, with_kwargs=True)
-        return self
-
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._handle.remove()
+    def _hook(self) -> list[RemovableHandle]:
+        return [self._head.register_forward_pre_hook(self._narrow, with_kwargs=True)]
 
     def logits(self, output: torch.Tensor) -> torch.Tensor:
         """Check the model's output, (1, P, V), and drop its first axis."""

@@ -12,10 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from vlselect.features.forward_pass import require_tokens, to_finite
 from vlselect.models.layers import (
+    ForwardStopped,
+    Recorder,
     attention_module,
+    attention_weights,
     choose_layers,
     outward_projection,
     require_attention,
@@ -25,10 +29,6 @@ from vlselect.models.vlm import Batch
 KINDS = {"bridging": np.float32, "neurons": np.float32}
 DEPTHS = ((1, 3), (1, 2), (2, 3), (5, 6))  # 8, 12, 16 and 20 of 24 layers, as published
 STORED = 64  # neurons of each layer, the strongest first
-
-
-class _ForwardStopped(Exception):  # noqa: N818 (a way out of the forward pass, not an error)
-    """Raised by the hook on the last layer that is read."""
 
 
 def signature_layers(n_layers: int, wanted: Sequence[int] | None) -> list[int]:
@@ -68,7 +68,7 @@ def bridging(attention: Tensor) -> float:
     return float((mass * (1 - entropy / most)).mean())
 
 
-class SignatureRecorder:
+class SignatureRecorder(Recorder):
     """Record, while entered, bridging and neurons of a batch in some layers, and end the pass.
 
     Parameters
@@ -96,26 +96,16 @@ class SignatureRecorder:
         self.bridging: list[list[float]] = []
         self.neurons: list[Tensor] = []
 
-    def __enter__(self) -> "SignatureRecorder":
-        self._handles = []
+    def _hook(self) -> list[RemovableHandle]:
+        handles = []
         for layer in self._read:
             attended = attention_module(layer).register_forward_hook(self._keep_attention)
             driven = outward_projection(layer).register_forward_pre_hook(self._keep_neurons)
-            self._handles += [attended, driven]
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace) -> bool:
-        for handle in self._handles:
-            handle.remove()
-        return kind is _ForwardStopped
+            handles += [attended, driven]
+        return handles
 
     def _keep_attention(self, module: nn.Module, args: tuple, output) -> None:
-        weights = output[1] if isinstance(output, tuple) and len(output) > 1 else None
-        if weights is None or weights.ndim != 4:
-            raise RuntimeError(
-                f"{type(module).__name__} returned no attention weights; load the model with "
-                "eager attention (--attention eager)"
-            )
+        weights = attention_weights(module, output)
         answer, image = self._answer.to(weights.device), self._image.to(weights.device)
         self.bridging.append(
             [
@@ -133,7 +123,7 @@ class SignatureRecorder:
         order = means.sort(dim=1, descending=True, stable=True).indices
         self.neurons.append(order[:, :STORED])
         if len(self.neurons) == len(self._read):
-            raise _ForwardStopped
+            raise ForwardStopped
 
 
 @torch.inference_mode()

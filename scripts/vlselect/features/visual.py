@@ -7,16 +7,16 @@ the forward pass ends.
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from vlselect.core.errors import InputError
 from vlselect.features.activations import masked_mean
-from vlselect.features.attended import ForwardStopped
 from vlselect.features.forward_pass import to_finite, token_width
-from vlselect.models.layers import first_tensor
+from vlselect.models.layers import ForwardStopped, Recorder, first_tensor
 from vlselect.models.vlm import Batch
 
 
-class VisualRecorder:
+class VisualRecorder(Recorder):
     """Average, while entered, the visual tokens (mask B, T) after a layer, and end the pass there.
 
     Attributes
@@ -29,13 +29,8 @@ class VisualRecorder:
         self._layer, self._image = layer, image
         self.features: torch.Tensor | None = None
 
-    def __enter__(self) -> "VisualRecorder":
-        self._handle = self._layer.register_forward_hook(self._finish)
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace) -> bool:
-        self._handle.remove()
-        return kind is ForwardStopped
+    def _hook(self) -> list[RemovableHandle]:
+        return [self._layer.register_forward_hook(self._finish)]
 
     def _finish(self, module: nn.Module, args: tuple, output) -> None:
         hidden = first_tensor(output)

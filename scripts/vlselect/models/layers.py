@@ -7,9 +7,12 @@ guess.
 """
 
 from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from vlselect.core.errors import InputError
 
@@ -114,3 +117,47 @@ def first_tensor(output: torch.Tensor | tuple) -> torch.Tensor:
 def hidden_argument(args: tuple, kwargs: dict) -> torch.Tensor:
     """Return the hidden states that a module was called with, by position or by name."""
     return args[0] if args else kwargs["hidden_states"]
+
+
+def attention_weights(module: nn.Module, output: torch.Tensor | tuple) -> torch.Tensor:
+    """Return the weights (B, H, T, T) from the output of a self-attention module.
+
+    RuntimeError if there are none, as of attention that is not computed eagerly.
+    """
+    weights = output[1] if isinstance(output, tuple) and len(output) > 1 else None
+    if weights is None or weights.ndim != 4:
+        raise RuntimeError(
+            f"{type(module).__name__} returned no attention weights; load the model with "
+            "eager attention (--attention eager)"
+        )
+    return weights
+
+
+class ForwardStopped(Exception):  # noqa: N818 (a way out of the forward pass, not an error)
+    """Raised by a hook of a `Recorder` to end the forward pass where all is recorded."""
+
+
+class Recorder:
+    """Hooks on the modules of a model that are there while it is entered.
+
+    Ending the pass by an exception works with every model: without its last layers one that counts
+    them from its config would fail, and would still compute the final norm and the logits.
+    """
+
+    def _hook(self) -> list[RemovableHandle]:
+        """Register the hooks."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._handles = self._hook()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        for handle in self._handles:
+            handle.remove()
+        return kind is ForwardStopped

@@ -1,11 +1,23 @@
 """Sources of the samples in each subset."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from vlselect.core.store import read_parquet
 from vlselect.tables.declarations import Run
+
+
+def read_subsets(
+    folder: Path, names: Iterable[str], shares: Mapping[str, str]
+) -> dict[Run, np.ndarray]:
+    """Read the chosen rows of subsets, by names as `Run.parse` takes them, in this order."""
+    return {
+        Run.parse(name, shares): read_parquet(folder / f"{name}.parquet")["row"].to_numpy()
+        for name in names
+    }
 
 
 def subset_composition(sources: Sequence[str], subsets: Mapping[Run, np.ndarray]) -> pd.DataFrame:
