@@ -9,6 +9,7 @@ import argparse
 import logging
 import shlex
 import sys
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -104,20 +105,44 @@ def look_at(records: str, images: str | None) -> first_config.Look:
     return look
 
 
+def require_new(path: Path) -> None:
+    """Check that a file is not there yet."""
+    if path.exists():
+        raise InputError(f"{path} is there already: name another (--out; with make: OUT=…)")
+
+
+def read_tasks(texts: Sequence[str], methods: Sequence[str]) -> list[first_config.Task]:
+    """Read what `--task` says, and check that methods have the tasks that they need."""
+    tasks = [first_config.Task.parse(text) for text in texts]
+    first_config.require_tasks(tasks, methods)
+    return tasks
+
+
+def all_of(*steps: Callable[[], object]) -> list:
+    """Return what each step returns, or raise one InputError of all that is wrong."""
+    found, wrong = [], []
+    for step in steps:
+        try:
+            found.append(step())
+        except InputError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise InputError("\n".join(wrong))
+    return found
+
+
 def main(argv: list[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
-    log.start()
+    log.start(form=log.BY_HAND)
     ask(arguments)
-    if arguments.out.exists():
-        cure = "name another (--out; with make: OUT=…)"
-        raise InputError(f"{arguments.out} is there already: {cure}")
-    ratio = None if arguments.ratio is None else share(arguments.ratio)
-    methods = arguments.methods or []
-    model = arguments.model
-    half = model is not None and first_config.half_precision(model, arguments.revision)
-    tasks = [first_config.Task.parse(text) for text in arguments.task]
-    first_config.require_tasks(tasks, methods)
-    look = look_at(arguments.records, arguments.images)
+    methods, model = arguments.methods or [], arguments.model
+    _, ratio, half, tasks, look = all_of(
+        lambda: require_new(arguments.out),
+        lambda: None if arguments.ratio is None else share(arguments.ratio),
+        lambda: model is not None and first_config.half_precision(model, arguments.revision),
+        lambda: read_tasks(arguments.task, methods),
+        lambda: look_at(arguments.records, arguments.images),
+    )
     given = sys.argv[1:] if argv is None else argv
     text = first_config.write_config(
         *(look, tasks),

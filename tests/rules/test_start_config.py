@@ -104,6 +104,15 @@ def test_a_share_that_is_none(folder, wrong):
         run(*flags)
 
 
+def test_all_that_is_wrong_is_said_at_once(folder):
+    flags = ("--records", "data/none.json", "--images", "data/images", "--ratio", "2")
+    with pytest.raises(InputError) as caught:
+        run(*flags)
+    said = str(caught.value).splitlines()
+    for line, what in zip(said, ("no share of the pool", "no such records"), strict=True):
+        assert what in line
+
+
 def test_a_method_that_is_misspelt(folder):
     flags = ("--records", "data/mixture.json", "--images", "data/images", "--methods", "coincid")
     with pytest.raises(InputError, match=r"no method 'coincid' \(did you mean 'coincide'\?\)"):

@@ -22,12 +22,14 @@ from vlselect.core.errors import InputError, lacks_memory, one_line
 SNAKEMAKE = "VLSELECT_SNAKEMAKE"  # set by the Snakemake that starts jobs: its process, and where
 _IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker.*\nvlselect\.[\w.]+: ", re.DOTALL)
 GRACE = 60  # seconds in which a job has to end by SIGTERM
+OF_A_JOB = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+BY_HAND = "%(levelname)s: %(message)s"  # of a command that a person waits for
 
 logger = logging.getLogger(__name__)
 
 
-def start(level: int = logging.INFO) -> None:
-    """Send log records of this process to stderr, once, in the project's format.
+def start(level: int = logging.INFO, form: str = OF_A_JOB) -> None:
+    """Send log records of this process to stderr, once, in one of the project's two formats.
 
     SIGTERM, by which a scheduler ends a job, becomes an exit that removes half-written files; a job
     gets one too when its Snakemake is gone. An `InputError` ends in a line that says what is wrong;
@@ -38,7 +40,7 @@ def start(level: int = logging.INFO) -> None:
     _shorten_socket_names()
     logging.basicConfig(
         level=level,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        format=form,
         datefmt="%H:%M:%S",
         stream=sys.stderr,
         force=True,
