@@ -39,7 +39,7 @@ def require_rest(checked: pd.DataFrame, refused: pd.DataFrame, what: str) -> Non
         if found == wanted:
             raise InputError(
                 f"{what}\nNothing is left of {part}: where a model refuses every sample, the cause "
-                "is its processor or chat template more often than the data"
+                "is its `max_length`, processor or chat template more often than the data"
             )
 
 
