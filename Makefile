@@ -122,7 +122,7 @@ test-cpus: $(VENV)/.installed-dev ## run the unit tests under every set of instr
 # An hour and a half, most of it for whole runs that are killed, in every rule and KILLS times at random moments;
 # these need Linux. Full disks are tried where a tmpfs may be mounted, by the superuser, and quotas where btrfs-progs is there.
 KILLS ?= 60
-RUNS := $(shell test "$$(uname)" = Linux && echo --passes 7 --kills $(KILLS) --inputs 400 --variations 5 --pairs 3)
+RUNS := $(shell test "$$(uname)" = Linux && echo --passes 9 --kills $(KILLS) --inputs 400 --variations 5 --pairs 3)
 FULL_DISKS := $(shell test "$$(id -u)" = 0 && test "$$(uname)" = Linux && echo --disks 450 && \
 	command -v mkfs.btrfs >/dev/null && echo --quotas 450)
 test-faults: $(VENV)/.installed-dev ## try hostile files by the thousand, full disks, kills of runs, inputs that change: [SEED=0] [KILLS=60]

@@ -1,7 +1,7 @@
 """Try hostile input by the thousand, and count what is read, refused and falls.
 
     python tests/faults/campaign.py --records 10000 --images 2000 --tars 500 --seed 0
-    python tests/faults/campaign.py --passes 7 --kills 60 --inputs 400 --variations 5 --pairs 3
+    python tests/faults/campaign.py --passes 9 --kills 60 --inputs 400 --variations 5 --pairs 3
     python tests/faults/campaign.py --dag 16
 
 Prints a table of each kind; ends with 1 if a trial fell. A trial depends on the seed and its number

@@ -232,6 +232,8 @@ PASSES = (  # in which a job of every rule is killed: the run, if not that of ki
     ((DEMO_TARGETS, DEMO), WRITING),
     ((), WRITING),
     ((), MEMORY),
+    ((MANY_TARGETS, MANY), MEMORY),
+    ((DEMO_TARGETS, DEMO), MEMORY),
     ((), LIMITS),
     ((), FULL_DISK),
     ((MANY_TARGETS, MANY), FULL_DISK),
