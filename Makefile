@@ -42,7 +42,7 @@ BARE_llama-factory := llamafactory==0.9.5
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Its pool needs one core only, and is made beside a pretraining so.
+# One core is enough for its pool, which is made beside a pretraining then.
 demo: $(VENV)/.installed ## run the whole pipeline on its embedded data, to the answer, the report and the explorer
 	$(SNAKEMAKE) all make_answer make_explorer --cores all --set-threads prepare_pool=1
 	$(SNAKEMAKE) --report results/digits/report.html
