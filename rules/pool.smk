@@ -37,7 +37,7 @@ rule prepare_pool:
     params:
         records=record_locations(),
         images=image_locations(),
-        options=intake_options(),
+        options=intake_options,
         held_out=held_out_flags() if screens_pool(config) else "",
         trial=config["trial"] or [],
     shell:

@@ -31,7 +31,7 @@ rule prepare_task:
         test=lookup(dpath="tasks/{task}/test", within=config, default=[]),
         images=task_image_flag,
         max_pixels=config["pool"]["max_pixels"],
-        source_key=config["pool"].get("source_key") or [],
+        source_key=lambda wildcards: config["pool"].get("source_key") or [],
         links=link_options(),
         share=trial.task_share(TRIAL_SHARE) if config["trial"] else [],
     shell:

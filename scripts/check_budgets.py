@@ -70,11 +70,18 @@ def sizes(
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     log.start()
-    if args.summary and args.max_rejected is not None:
+    samples = Samples(args.samples)
+    if args.summary:
         with naming_file(args.summary):
             summary = json.loads(args.summary.read_text(encoding="utf-8"))
-        require_few_rejected(summary, args.max_rejected)
-    samples = Samples(args.samples)
+            n_accepted = summary["accepted"]
+        if len(samples) != n_accepted:
+            raise InputError(
+                f"{args.samples} has {len(samples)} samples, and {args.summary} tells of "
+                f"{n_accepted}: one of them is of another run; --forcerun prepare_pool makes both"
+            )
+        if args.max_rejected is not None:
+            require_few_rejected(summary, args.max_rejected)
     pool = signals.read_pool(samples)
     constraints = read_constraints(
         *(samples, pool, args.keep, args.exclude, args.bounds), part_of_pool=args.part_of_pool

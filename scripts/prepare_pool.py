@@ -126,7 +126,8 @@ def judge_parts(
 ) -> Iterator[tuple[str | None, Iterator[Outcome]]]:
     """Yield each part's name and the outcomes of its records, or of those that are taken."""
     images, id_keys = by_part(args.images), by_part(args.id_key)
-    absent = set(by_part(args.source_key).values()) - {""}
+    source_keys = {part: key for part, key in by_part(args.source_key).items() if key}
+    absent = set(source_keys.values())
     for part, location in by_part(args.records).items():
         texts = read_location(location, images.get(part))
         if taken is not None:
@@ -142,8 +143,10 @@ def judge_parts(
         )
         yield part, seek_keys(require_key(outcomes, id_keys.get(part, ID_KEY)), absent)
     if absent and taken is None:
-        where, names = ", ".join(by_part(args.records).values()), ", ".join(sorted(absent))
-        raise InputError(f"{where}: no record has {names!r}, the key of sources (source_key)")
+        named = (part for part, key in source_keys.items() if key in absent)
+        where = ", ".join(by_part(args.records)[part] for part in named)
+        names = ", ".join(map(repr, sorted(absent)))
+        raise InputError(f"{where}: no record has {names}, the key of sources (source_key)")
 
 
 def write_part(

@@ -14,8 +14,8 @@ def record_locations():
     return data_files.flag_values(config["pool"], "records")
 
 
-def intake_options():
-    """Return the flags that say how records are read and which are rejected."""
+def intake_options(wildcards):
+    """Return the flags that say how records are read and which are rejected; texts may have braces."""
     keys = data_files.flag_values(config["pool"], "source_key")
     flags = ["--max-pixels", str(config["pool"]["max_pixels"])]
     flags += ["--source-key", *keys] if keys else []

@@ -57,6 +57,12 @@ def test_what_the_gate_leaves_is_enough(tmp_path):
         run(tmp_path, *one, 4)  # as few as two, if each group loses less than half a sample
 
 
+def test_a_table_of_another_length_than_its_summary_is_named(tmp_path):
+    (tmp_path / "summary.json").write_text(json.dumps({"read": 11, "accepted": 11}))
+    with pytest.raises(ValueError, match=r"samples.parquet has 10 samples, and .*tells of 11"):
+        run(tmp_path, "--budgets", "samples-7", "--summary", tmp_path / "summary.json")
+
+
 @pytest.mark.parametrize("key", ["keep", "exclude"])
 def test_unknown_ids_are_named(tmp_path, key):
     (tmp_path / "ids.txt").write_text("s1\nx9\n")

@@ -57,6 +57,8 @@ def test_what_the_config_says_of_files_reaches_the_intake(tmp_path):
     off = write(tmp_path, follow_links=False)
     assert jobs(run(off, "-n")) == {"prepare_pool", "prepare_task"}
     assert "1 image_outside_root, 1 image_url" in run(off)
+    braces = run(write(tmp_path, forbidden=["{x}", "Wh{0}"]))  # no wildcards
+    assert "3 of 4 records are in the pool" in braces
 
 
 def test_a_folder_of_json_is_told_how_to_be_named(tmp_path):

@@ -21,11 +21,32 @@ RENAMED = {  # keys of earlier versions, and what to write now
 }
 
 
+BRACES = "in braces Snakemake sees a wildcard: rename it, or name a link to it"
 NUMBER = re.compile(r"([+-]?\d+)(\.\d*)?(?:[eE]([+-]?)(\d+))?")  # as people write it
 
 
 class ConfigError(InputError):
     """Something in the config is wrong; the message names the key."""
+
+
+def _without_braces(validator: object, path: bool, value: object, schema: Mapping) -> Iterator:
+    """Yield an error of each text with a brace, of a key that is marked ``path: true``."""
+    items = value.values() if isinstance(value, Mapping) else value
+    for item in [items] if isinstance(items, str) else items or ():
+        if path and isinstance(item, str) and {*"{}"} & {*item}:
+            yield jsonschema.ValidationError(f"{item!r}: {BRACES}")
+
+
+def _is_whole(checker: object, value: object) -> bool:
+    """Return whether a value is an integer; 16.0, which JSON schema takes for one, is none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    {"path": _without_braces},
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole),
+)
 
 
 def check_names(config: dict) -> None:
@@ -81,8 +102,8 @@ def check(value: dict, schema: Mapping, where: str = "config") -> None:
     """
     schema = resolve(schema)
     _fill_defaults(value, schema)
-    validator = jsonschema.Draft202012Validator(schema)
-    errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.path)))
+    found = _Validator(schema).iter_errors(value)
+    errors = sorted(found, key=lambda error: list(map(str, error.path)))
     if errors:
         raise ConfigError("\n".join(f"{_path(where, error)}: {_say(error)}" for error in errors))
 
@@ -245,7 +266,9 @@ def _say(error: jsonschema.ValidationError) -> str:
 
 
 def _as_number(error: jsonschema.ValidationError) -> str:
-    """Return how to write a text that stands for a number; to YAML 2e-5 is none."""
+    """Return how to write what stands for a number: to YAML 2e-5 is text, and 16.0 not whole."""
+    if isinstance(error.instance, float) and error.instance.is_integer():
+        return f"; write {error.instance:.0f}"
     refused = error.validator in ("type", "anyOf") and isinstance(error.instance, str)
     if not refused or not (match := NUMBER.fullmatch(error.instance)):
         return ""

@@ -87,8 +87,11 @@ class VLM:
         known = sorted(tokens.keys() - {None, IMAGE_MARKER})
         self._media = {token: tokens[token] for token in known}
         self._special = frozenset(special_tokens(self.tokenizer).values())
-        self._strings = chat.string_roles(self._apply_template)
-        self._closings, self._end = self._find_closings()
+        try:
+            self._strings = chat.string_roles(self._apply_template)
+            self._closings, self._end = self._find_closings()
+        except MaskError as error:
+            raise MaskError(f"model {path}: {error}") from error
         self.turn_ends = self.tokenizer.convert_tokens_to_ids(self._closings or [self._end])
         text_config = model.config.get_text_config()
         self.positions = getattr(text_config, "max_position_embeddings", None)
@@ -191,7 +194,7 @@ class VLM:
             logger.info("%s: the chat template ends responses with %s", self.path, closings)
         elif end is None:
             raise MaskError(
-                f"{self.path}: neither the chat template nor the tokenizer has a token that ends a "
+                "neither the chat template nor the tokenizer has a token that ends a "
                 "response, so a trained model would never stop; name an `eos_token` in "
                 "tokenizer_config.json"
             )

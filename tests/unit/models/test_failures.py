@@ -140,6 +140,10 @@ BROKEN = {
         put("generation_config.json", b'{"eos_token'),
         f"generation_config.json is broken, cut off or not readable .*: {COPY}",
     ),
+    "a template that renders nothing": (
+        put("chat_template.jinja", b"{{ raise_exception('no') }}"),
+        "the chat template cannot render the conversation: no",
+    ),
     "template cut off": (
         put("chat_template.jinja", b"{% for message in messages %}"),
         "its chat template is broken or cut off .*: compare the file with the original's",
