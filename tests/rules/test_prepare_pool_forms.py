@@ -172,6 +172,13 @@ def test_a_mixture_is_its_parts_in_order(tmp_path, root):
     assert found == [(f"{part}:{name}", *rest) for part in locations for name, *rest in expected]
 
 
+def test_the_part_that_lacks_its_key_of_sources_is_named(tmp_path, root):
+    given = [f"{part}={write_json(make_records(), tmp_path / f'{part}.json')}" for part in "ab"]
+    flags = {"source-key": ["a=kind", "b=sort"]}
+    with pytest.raises(ValueError, match=r"^\S+/b\.json: no record has 'sort', the key of sources"):
+        run(tmp_path, given, [f"a={root}", f"b={root}"], **flags)
+
+
 def test_a_path_that_looks_like_a_part(tmp_path, root, monkeypatch):
     write_parquet(embed(make_records(), root), tmp_path / "year=2024/x.parquet")
     monkeypatch.chdir(tmp_path)
