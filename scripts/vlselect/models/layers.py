@@ -6,6 +6,7 @@ item of a tuple. Only the module's name differs. A part that is not found is an 
 guess.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -137,16 +138,16 @@ class ForwardStopped(Exception):  # noqa: N818 (a way out of the forward pass, n
     """Raised by a hook of a `Recorder` to end the forward pass where all is recorded."""
 
 
-class Recorder:
+class Recorder(ABC):
     """Hooks on the modules of a model that are there while it is entered.
 
     Ending the pass by an exception works with every model: without its last layers one that counts
     them from its config would fail, and would still compute the final norm and the logits.
     """
 
+    @abstractmethod
     def _hook(self) -> list[RemovableHandle]:
         """Register the hooks."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         self._handles = self._hook()
