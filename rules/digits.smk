@@ -54,7 +54,7 @@ rule pretrain_vision:
         "<made>/costs/pretrain_vision/all.jsonl"
     conda:
         "../envs/models.yaml"
-    threads: config["threads"]
+    threads: 2 * config["threads"]  # its text model learns beside its tower
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),

@@ -70,4 +70,7 @@ def describe_runs(runs: Iterable[Mapping]) -> str:
     if not runs:
         return "Drawn from tables that came with the project."
     models, seeds = (", ".join(map(str, distinct(runs, key))) for key in ("model", "seed"))
+    whole = distinct((run for run in runs if run["method"] == "full"), "seed")
+    if whole and len(whole) < len(distinct(runs, "seed")):
+        seeds += f"; of the full pool {', '.join(map(str, whole))}"
     return f"Model: {models}. Seeds: {seeds}." if runs[0]["model"] else f"Seeds: {seeds}."

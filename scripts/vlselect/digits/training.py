@@ -61,12 +61,16 @@ class Trainer:
 
     def step(self, loss: Tensor, learning_rate: float) -> None:
         """Take one step with a loss's gradient, clipped to norm 1."""
+        loss.backward()
+        self.update(loss.detach(), learning_rate)
+
+    def update(self, loss: Tensor, learning_rate: float) -> None:
+        """Take one step with the gradients that a loss has left, clipped to norm 1; clear them."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        self._optimizer.zero_grad()
-        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self._optimizer.step()
+        self._optimizer.zero_grad()
         entry = {"step": len(self.history) + 1, "loss": loss.item(), "learning_rate": learning_rate}
         self.history.append(entry)
 

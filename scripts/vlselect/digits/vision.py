@@ -11,6 +11,7 @@ ICML 2021, Figure 3 (the symmetric contrastive loss).
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
 
@@ -89,27 +90,55 @@ def patch_classes(scenes: Sequence[Scene]) -> dict[str, Tensor]:
     return classes | {"place": torch.arange(CELLS).expand(shape)}
 
 
-def embed(clip: CLIPModel, batch: SceneBatch) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute normalised image and caption embeddings (B, k), and patch features (B, P, d)."""
-    seen = clip.vision_model(pixel_values=batch.pixels, output_hidden_states=True)
+def see(clip: CLIPModel, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute normalised image embeddings (B, k), and patch features (B, P, d)."""
+    seen = clip.vision_model(pixel_values=pixels, output_hidden_states=True)
     patches = seen.hidden_states[FEATURE_LAYER][:, 1:]  # without the class token
-    read = clip.text_model(**batch.captions)
-    images = normalize(clip.visual_projection(seen.pooler_output), dim=-1)
-    captions = normalize(clip.text_projection(read.pooler_output), dim=-1)
-    return images, captions, patches
+    return normalize(clip.visual_projection(seen.pooler_output), dim=-1), patches
 
 
-def joint_loss(clip: CLIPModel, heads: PatchHeads, batch: SceneBatch) -> Tensor:
+def read(clip: CLIPModel, captions: dict[str, Tensor]) -> Tensor:
+    """Compute normalised caption embeddings (B, k)."""
+    return normalize(clip.text_projection(clip.text_model(**captions).pooler_output), dim=-1)
+
+
+def joint_loss(
+    clip: CLIPModel,
+    heads: PatchHeads,
+    images: Tensor,
+    patches: Tensor,
+    captions: Tensor,
+    classes: dict[str, Tensor],
+) -> Tensor:
     """Compute the weighted sum of contrastive loss and cross-entropies of the patch heads."""
-    images, captions, patches = embed(clip, batch)
     similarity = clip.logit_scale.exp() * captions @ images.T  # (B, B)
     partners = torch.arange(len(similarity))
     loss = WEIGHTS["contrast"] / 2 * cross_entropy(similarity, partners)
     loss = loss + WEIGHTS["contrast"] / 2 * cross_entropy(similarity.T, partners)
     for name, head in heads.items():
         scores = head(patches).flatten(0, 1)  # (B * P, classes)
-        loss = loss + WEIGHTS[name] * cross_entropy(scores, batch.classes[name].flatten())
+        loss = loss + WEIGHTS[name] * cross_entropy(scores, classes[name].flatten())
     return loss
+
+
+def backpropagate(
+    clip: CLIPModel, heads: PatchHeads, batch: SceneBatch, beside: Executor
+) -> Tensor:
+    """Compute the joint loss and its gradients, those of the text model in another thread.
+
+    The two models share no weights and meet in the loss alone, where the graph is cut: what
+    arrives there at the captions goes on through the text model while the tower has its turn.
+    """
+    reading = beside.submit(read, clip, batch.captions)
+    images, patches = see(clip, batch.pixels)
+    captions = reading.result()
+    cut = captions.detach().requires_grad_()
+    loss = joint_loss(clip, heads, images, patches, cut, batch.classes)
+    (arriving,) = torch.autograd.grad(loss, cut, retain_graph=True)
+    passing_on = beside.submit(captions.backward, arriving)
+    loss.backward()
+    passing_on.result()
+    return loss.detach()
 
 
 def pretrain(
@@ -132,9 +161,10 @@ def pretrain(
     steps = max(1, scenes // batch_size)
     batches = drawn(SceneBatches(processor, steps=steps, batch_size=batch_size, seed=seed), ahead)
     clip.train()
-    for step, batch in enumerate(log.progress(batches, steps, "vision tower")):
-        rate = min(1.0, (step + 1) / WARM_UP) * (1 + math.cos(math.pi * step / steps)) / 2
-        trainer.step(joint_loss(clip, heads, batch), LEARNING_RATE * rate)
+    with ThreadPoolExecutor(1) as beside:
+        for step, batch in enumerate(log.progress(batches, steps, "vision tower")):
+            rate = min(1.0, (step + 1) / WARM_UP) * (1 + math.cos(math.pi * step / steps)) / 2
+            trainer.update(backpropagate(clip, heads, batch, beside), LEARNING_RATE * rate)
     held_out = draw_batch(
         Random(f"held-out {seed}"), Composer("validation", seed), processor, HELD_OUT
     )
@@ -146,7 +176,7 @@ def pretrain(
 def measure(clip: CLIPModel, heads: PatchHeads, batch: SceneBatch) -> dict[str, float]:
     """Measure the digit accuracy in patches, and how often an image finds its own caption."""
     clip.eval()
-    images, captions, patches = embed(clip, batch)
+    (images, patches), captions = see(clip, batch.pixels), read(clip, batch.captions)
     values = batch.classes["value"]
     shown = values != EMPTY["value"]
     right = heads["value"](patches).argmax(-1) == values

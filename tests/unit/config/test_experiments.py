@@ -94,3 +94,8 @@ def test_a_cached_run_asks_for_nothing():
 def test_captions_name_models_and_seeds():
     found = runs({"methods": ["random", "full"], "models": ["target", "small"]})
     assert describe_runs(found) == "Model: target, small. Seeds: 0, 1."
+
+
+def test_captions_say_where_the_full_pool_has_fewer_seeds():
+    found = runs({"methods": ["random"], "seeds": [0, 1, 2]}, {"methods": ["full"], "seeds": [0]})
+    assert describe_runs(found) == "Model: target. Seeds: 0, 1, 2; of the full pool 0."

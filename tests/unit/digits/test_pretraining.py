@@ -1,10 +1,11 @@
 """Pretraining: sequences like the processor's; losses and measures against slow references."""
 
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import pytest
 import torch
-from closeness import chain, rounding
+from closeness import assert_close_vectors, chain, rounding
 from PIL import Image
 from torch.nn.functional import cross_entropy, normalize
 
@@ -182,7 +183,12 @@ def test_patch_classes_name_what_each_cell_shows():
             assert classes["colour"][i, cell] == colour
 
 
-def test_joint_loss_adds_up(clip_processor):
+def gradient(module):
+    """Return the gradient of what a loss depends on in a module, as one vector."""
+    return torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None])
+
+
+def test_joint_loss_adds_up_and_its_gradients_arrive(clip_processor):
     clip = build_clip(clip_processor, vision_config(IMAGE_SIZE, CELL, **TINY_VISION)).eval()
     heads = vision.PatchHeads(16)
     batch = vision.draw_batch(Random(0), Composer("train", 0), clip_processor, 6)
@@ -196,8 +202,16 @@ def test_joint_loss_adds_up(clip_processor):
             for p in range(9)
         ]
         expected = expected + weight * sum(losses) / len(losses)
-    loss = vision.joint_loss(clip, heads, batch).item()
+    expected.backward()
+    parts = [*clip.children(), heads]
+    gradients = [gradient(part) for part in parts]
+    for part in parts:
+        part.zero_grad()
+    with ThreadPoolExecutor(1) as beside:
+        loss = vision.backpropagate(clip, heads, batch, beside).item()
     assert loss == pytest.approx(expected.item(), rel=rounding(chain(clip)))
+    for part, whole in zip(parts, gradients, strict=True):
+        assert_close_vectors(gradient(part), whole, terms=2 * chain(clip))
 
 
 def test_vision_measures_against_a_loop(clip_processor):
