@@ -13,6 +13,7 @@ import pytest
 import yaml
 from mini_input import make_input
 from running import HERE, copy_program, snakemake, succeeded
+from warm_python import FRESH
 
 MINI = HERE / "mini.yaml"
 
@@ -72,11 +73,12 @@ def mini_input(tmp_path_factory):
 def mini_run(tmp_path_factory, mini_input):
     """The whole workflow on two cores in three shards, run by a copy that tests may edit.
 
-    In fresh processes, as for a user: its costs are true.
+    The first process of each program is a fresh one, as for a user, the others are warm.
     """
     root = copy_program(tmp_path_factory.mktemp("program") / "vlselect")
     folder = tmp_path_factory.mktemp("mini_run")
     shutil.copytree(mini_input / "data", folder / "data")
     config = shutil.copy(MINI, folder / "mini.yaml")
-    output = succeeded(snakemake(folder, config, "--cores", "2", root=root, warm=False))
+    fresh = {FRESH: str(tmp_path_factory.mktemp("fresh"))}
+    output = succeeded(snakemake(folder, config, "--cores", "2", root=root, warm=True, **fresh))
     return Run(folder, root, config, output)

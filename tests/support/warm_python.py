@@ -43,11 +43,20 @@ LIBRARIES = (
 )
 LENGTH = struct.Struct("!I")
 STATUS = struct.Struct("!i")
+FRESH = "FRESH_AT_FIRST"  # variable with a folder: the first process of each program is a fresh one
 LAUNCHER = """#!{python} -IS
 import json, os, signal, socket, struct, sys
 arguments = sys.argv[1:]
 if not arguments or arguments[0].startswith("-") and arguments[0] != "-m":
     os.execv({python!r}, [{python!r}, *arguments])
+if {fresh!r} in os.environ and arguments[0] != "-m":
+    first = os.path.join(os.environ[{fresh!r}], os.path.basename(arguments[0]))
+    try:
+        os.close(os.open(first, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        pass
+    else:
+        os.execv({python!r}, [{python!r}, *arguments])
 server = socket.socket(socket.AF_UNIX)
 server.connect({socket!r})
 mask = os.umask(0)
@@ -84,7 +93,7 @@ def warm_python(*libraries: str, **environment: str) -> str:
             pass_fds=[listener.fileno()],
             env={**os.environ, **environment},
         )
-    program.write_text(LAUNCHER.format(python=sys.executable, socket=address))
+    program.write_text(LAUNCHER.format(python=sys.executable, socket=address, fresh=FRESH))
     program.chmod(0o755)
     atexit.register(folder.cleanup)
     atexit.register(server.stdin.close)  # at which it ends

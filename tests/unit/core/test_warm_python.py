@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from warm_python import warm_python
+from warm_python import FRESH, warm_python
 
 ENDS = {
     "in order": "print('out'); print('err', file=sys.stderr)",
@@ -51,6 +51,16 @@ def test_libraries_are_there_already(tmp_path):
     (tmp_path / "program.py").write_text("import sys\nprint('torch' in sys.modules)")
     assert run(warm_python(), tmp_path, "program.py").stdout == "True\n"
     assert run(sys.executable, tmp_path, "program.py").stdout == "False\n"
+
+
+def test_the_first_process_of_each_program_can_be_a_fresh_one(tmp_path):
+    (tmp_path / "marks").mkdir()
+    options = {"env": {**os.environ, FRESH: str(tmp_path / "marks")}}
+    for name in ("one.py", "other.py"):
+        (tmp_path / name).write_text("import sys\nprint('torch' in sys.modules, sys.argv)")
+        for warm in (False, True, True):
+            found = run(warm_python(), tmp_path, name, "--flag", **options).stdout
+            assert found == f"{warm} {[name, '--flag']}\n"
 
 
 def test_a_launcher_that_is_told_to_end_ends_its_job(tmp_path):
