@@ -1,4 +1,4 @@
-"""Per-sample LoRA gradients of a text model of 42 million weights: ours beside bergson's.
+"""Per-sample LoRA gradients of text models of 42 and 135 million weights: ours beside bergson's.
 
 Both get the same weights, adapter and batch, in turns. `formed`: every matrix's gradients are
 formed and freed. `projected`: ours by `shifted`, as they come; bergson's two-sided, each matrix to
@@ -32,32 +32,36 @@ from vlselect.gradients import precondition, projection
 from vlselect.gradients.per_sample import PerSampleGradients, lora_matrices, response_losses
 from vlselect.models.lora import load_adapter
 
-CASES = (("float32", 8), ("float32", 128), ("bfloat16", 128), ("bfloat16", 16))
+CASES = (  # model, dtype, rank
+    *(("42M", "float32", 8), ("42M", "float32", 128)),
+    *(("42M", "bfloat16", 128), ("42M", "bfloat16", 16)),
+    *(("135M", "float32", 16), ("135M", "bfloat16", 16)),
+)
 SAMPLES, TOKENS = 4, 256
-SIDES = (7, 16)  # one with about the papers' k, and the default of bergson's `trackstar`
+SIDES = (7, 16, 64)  # about the papers' k, the default of bergson's `trackstar`, one more exact
 SEEDS = 3  # of projections, for their error
 AGREEMENT = {"float32": 1e-4, "bfloat16": 5e-2}  # relative; bergson's sums are bfloat16
 
 
-def architecture(layers: int) -> LlamaConfig:
-    """Return a Llama, of 42 million weights with 8 layers."""
-    return LlamaConfig(
-        vocab_size=16_000,
-        hidden_size=512,
-        intermediate_size=1376,
-        num_hidden_layers=layers,
-        num_attention_heads=8,
-        tie_word_embeddings=False,
-        pad_token_id=0,
-    )
+def architecture(model: str, layers: int | None) -> LlamaConfig:
+    """Return a Llama of 42 million weights or one like SmolLM2-135M; maybe of fewer layers."""
+    sizes = {
+        "42M": {"num_hidden_layers": 8, "num_attention_heads": 8, "hidden_size": 512}
+        | {"intermediate_size": 1376, "vocab_size": 16_000},
+        "135M": {"num_hidden_layers": 30, "num_attention_heads": 9, "hidden_size": 576}
+        | {"intermediate_size": 1536, "vocab_size": 49_152, "num_key_value_heads": 3},
+    }
+    fewer = {"num_hidden_layers": layers} if layers else {}
+    tied = {"tie_word_embeddings": model == "135M", "pad_token_id": 0}
+    return LlamaConfig(**sizes[model] | fewer | tied)
 
 
-def save_adapter(folder: Path, layers: int, rank: int) -> None:
+def save_adapter(folder: Path, config: LlamaConfig, rank: int) -> None:
     """Save an adapter on all linear layers, with B set, in float32."""
     torch.manual_seed(0)
     linear = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     settings = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=linear)
-    model = get_peft_model(LlamaForCausalLM(architecture(layers)), settings)
+    model = get_peft_model(LlamaForCausalLM(config), settings)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -66,16 +70,16 @@ def save_adapter(folder: Path, layers: int, rank: int) -> None:
     model.save_pretrained(folder)
 
 
-def base(layers: int, dtype: str) -> LlamaForCausalLM:
+def base(config: LlamaConfig, dtype: str) -> LlamaForCausalLM:
     """Return the frozen base model, the same for every dtype up to rounding."""
     torch.manual_seed(0)
-    model = LlamaForCausalLM(architecture(layers))
+    model = LlamaForCausalLM(config)
     return model.to(getattr(torch, dtype)).eval().requires_grad_(False)
 
 
-def ours(folder: Path, layers: int, dtype: str) -> torch.nn.Module:
+def ours(folder: Path, config: LlamaConfig, dtype: str) -> torch.nn.Module:
     """Load model and adapter as the pipeline does."""
-    vlm = SimpleNamespace(model=base(layers, dtype), device=torch.device("cpu"))
+    vlm = SimpleNamespace(model=base(config, dtype), device=torch.device("cpu"))
     return load_adapter(vlm, folder, as_model=True).model
 
 
@@ -137,7 +141,9 @@ def projected(
     return accumulator.result()
 
 
-def bergsons(folder: Path, layers: int, dtype: str, batch: SimpleNamespace) -> dict[str, Callable]:
+def bergsons(
+    folder: Path, config: LlamaConfig, dtype: str, batch: SimpleNamespace
+) -> dict[str, Callable]:
     """Return makers (from a seed) of what bergson does with the same batch; none without it."""
     if importlib.util.find_spec("bergson") is None:
         return {}
@@ -153,7 +159,7 @@ def bergsons(folder: Path, layers: int, dtype: str, batch: SimpleNamespace) -> d
             self.mod_grads[module._name] = self._compute_gradient(module, g)[:, 0].float()
 
     model = PeftModel.from_pretrained(
-        base(layers, dtype), str(folder), autocast_adapter_dtype=False
+        base(config, dtype), str(folder), autocast_adapter_dtype=False
     ).eval()
     model.requires_grad_(False)
     model.get_input_embeddings().requires_grad_(True)
@@ -203,22 +209,25 @@ def products_error(vectors: torch.Tensor, projections: list[torch.Tensor]) -> fl
     return float(torch.stack(errors)[:, *torch.triu_indices(*exact.shape)].square().mean().sqrt())
 
 
-def measure(dtype: str, rank: int, arguments: argparse.Namespace) -> list[dict]:
+def measure(size: str, dtype: str, rank: int, arguments: argparse.Namespace) -> list[dict]:
     """Return a case's rows."""
-    batch = make_batch(arguments.samples, arguments.tokens)
+    batch, config = (
+        make_batch(arguments.samples, arguments.tokens),
+        architecture(size, arguments.layers),
+    )
     with tempfile.TemporaryDirectory() as name:
-        folder, layers = Path(name), arguments.layers
-        save_adapter(folder, layers, rank)
-        model = ours(folder, layers, dtype)
-        off = error(model, ours(folder, layers, "float32"), batch)
-        size, dim = PerSampleGradients(model).size, len(lora_matrices(model)) * SIDES[0] ** 2
+        folder = Path(name)
+        save_adapter(folder, config, rank)
+        model = ours(folder, config, dtype)
+        off = error(model, ours(folder, config, "float32"), batch)
+        width, dim = PerSampleGradients(model).size, len(lora_matrices(model)) * SIDES[0] ** 2
         where = {"device": torch.device("cpu"), "nonzeros": 1, "implementation": "auto"}
         maps = [
-            projection.make("shifted", size=size, dim=dim, seed=i, **where) for i in range(SEEDS)
+            projection.make("shifted", size=width, dim=dim, seed=i, **where) for i in range(SEEDS)
         ]
-        weights = torch.rand(size, generator=torch.Generator().manual_seed(0))
+        weights = torch.rand(width, generator=torch.Generator().manual_seed(0))
         adam = precondition.weighted(maps[0], weights)
-        theirs = bergsons(folder, layers, dtype, batch)
+        theirs = bergsons(folder, config, dtype, batch)
         contenders = {
             "ordinary step": partial(ordinary_step, model, batch),
             "ours formed": partial(formed, model, batch),
@@ -238,7 +247,7 @@ def measure(dtype: str, rank: int, arguments: argparse.Namespace) -> list[dict]:
         kept = projections.get(name)
         like = "ours formed" if "formed" in name or "step" in name else "ours projected"
         rows.append({
-            "dtype": dtype, "rank": rank, "contender": name,
+            "model": size, "dtype": dtype, "rank": rank, "contender": name,
             "ms_per_sample": 1e3 * statistics.median(own) / arguments.samples,
             "times_ordinary_step": ratio(own, seconds["ordinary step"]),
             "times_ours": ratio(own, seconds[like]),
@@ -253,7 +262,7 @@ def measure(dtype: str, rank: int, arguments: argparse.Namespace) -> list[dict]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, nargs="+", default=list(range(len(CASES))))
-    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--layers", type=int, help="fewer than the models have")
     parser.add_argument("--samples", type=int, default=SAMPLES)
     parser.add_argument("--tokens", type=int, default=TOKENS)
     parser.add_argument("--rounds", type=int, default=5)

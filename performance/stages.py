@@ -11,6 +11,7 @@ from layout import SAMPLES_PER_CLUSTER, TASKS, WIDTHS, shard_paths
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 ENERGY = 0.9
 RATIO = "ratio-0.2"
+ITERATIONS = 2  # of the k-means, which has 50 by default: each costs as much
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,12 @@ def _export(size: Size) -> list:
     ]
 
 
-def _assignment(size: Size) -> list:
-    """Assign to centroids that are samples: no iteration, since each would cost as much again."""
+def _clustering(size: Size, iterations: int) -> list:
+    """Train for so many iterations, then assign; without any, to centroids that are samples."""
     return [
         *("cluster_activations.py", "--activations", *size.shards("activations")),
-        *("--n-clusters", size.clusters, "--iterations", 0, "--points-per-centroid", 256),
+        *("--n-clusters", size.clusters, "--iterations", iterations),
+        *("--points-per-centroid", 256),
         *("--memory-gb", 4, "--seed", 0, "--device", "cpu", "--threads", 1),
         *("--on-collapse", "warn"),
         *("--out-assignments", size.out / "assignments.parquet"),
@@ -131,6 +133,7 @@ def _summary(size: Size, clusters: str) -> list:
 def _greedy(size: Size, clusters: str) -> list:
     return [
         *("select_subset.py", "--method", "coincide", "--budget", RATIO, "--seed", 0),
+        *("--parameters", json.dumps({"temperature": 0.1, "sigma": 1.0})),
         *("--samples", size.out / "active.parquet"),
         *("--signal", "activations", *size.shards("activations")),
         *("--signal", "assignments", size.work / clusters / "assignments.parquet"),
@@ -148,6 +151,11 @@ def _leverage_work(size: Size) -> float:
 def _pairs(clusters: int, rows: int) -> float:
     """Return the operations of all pairs in each cluster; one half of them gives the other."""
     return rows * rows / clusters * WIDTHS["activations"]
+
+
+def _comparisons(size: Size) -> float:
+    """Return the operations of comparing every sample with every centroid."""
+    return 2 * size.active * size.clusters * WIDTHS["activations"]
 
 
 def _own(size: Size) -> str:
@@ -197,9 +205,13 @@ STAGES = {
         {"subset export": ("", "float64", lambda s: 0)},
     ),
     "assignment": Stage(
-        _active, _assignment, lambda s: s.shards("activations"),
-        {"assignment": ("assignment", "float32",
-                        lambda s: 2 * s.active * s.clusters * WIDTHS["activations"])},
+        _active, lambda s: _clustering(s, 0), lambda s: s.shards("activations"),
+        {"assignment": ("assignment", "float32", _comparisons)},
+    ),
+    "training": Stage(
+        _active, lambda s: _clustering(s, ITERATIONS), lambda s: s.shards("activations"),
+        {"k-means, two iterations": ("k-means", "float32", lambda s: ITERATIONS * _comparisons(s))},
+        divisors=(1,),
     ),
     "density": Stage(
         _active, lambda s: _summary(s, _own(s)), lambda s: s.shards("activations"),

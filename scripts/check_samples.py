@@ -14,6 +14,7 @@ if __name__ == "__main__":
     gc.disable()  # until log.start: what is imported here is no garbage
 
 from vlselect.core import log, store
+from vlselect.core.shard_files import shard_rows
 from vlselect.features.counting import load_counters
 from vlselect.features.refusals import check
 from vlselect.models import loading
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     log.start()
     samples = Samples(args.samples)
     count, _ = load_counters(args)
-    rows = store.shard_rows(len(samples), args.shard)
+    rows = shard_rows(len(samples), args.shard)
     table = check(count, samples, rows, args.images, max_pixels=args.max_pixels)
     refused = int((table["reason"] != "").sum())
     logger.info("%d samples with %d tokens, %d refused", len(table), table["tokens"].sum(), refused)

@@ -16,8 +16,9 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from vlselect.core import log, store
+from vlselect.core import log
 from vlselect.core.half import to_stored
+from vlselect.core.shard_files import BLOCK
 from vlselect.features.instruction_gains import (
     COLUMNS,
     answer_losses,
@@ -43,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def with_questions(samples: Samples, rows: Sequence[int]) -> Iterator[int]:
     """Yield those of ascending rows whose samples say anything beside showing an image."""
-    for _, block in groupby(rows, key=lambda row: row // store.BLOCK):
+    for _, block in groupby(rows, key=lambda row: row // BLOCK):
         own = list(block)
         for row, record in zip(own, samples.records(own), strict=True):
             if exchanges(record):

@@ -15,6 +15,7 @@ if __name__ == "__main__":
 import numpy as np
 
 from vlselect.core import log, store
+from vlselect.core.shard_files import shard_rows
 from vlselect.core.sources import code_digest, imported_sources
 from vlselect.features.forward_pass import shard_header, to_finite
 from vlselect.features.parts import Part, add_part_arguments, left_out_of, read_parts
@@ -58,7 +59,7 @@ def write_shard(
     name, samples_path, images, out = part
     left_out = left_out_of(arguments, part)
     samples = Samples(samples_path)
-    rows = store.shard_rows(len(samples), arguments.shard)
+    rows = shard_rows(len(samples), arguments.shard)
     kind = arguments.kind
     about = {"positions": arguments.positions} if kind == "hidden" else {}
     about |= {"part": name, "samples": samples.digest}

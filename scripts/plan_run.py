@@ -9,12 +9,10 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-
-import pandas as pd
 
 from vlselect.config import trial
 from vlselect.config.checks import ConfigError, check
@@ -22,13 +20,12 @@ from vlselect.config.yaml_files import read_yaml
 from vlselect.core import store
 from vlselect.core.errors import InputError
 from vlselect.models.hub_cache import has_weights
+from vlselect.plan import plan_table
 from vlselect.plan.estimates import Setting, estimate, known_shape, read_device
 from vlselect.plan.extrapolation import Estimate, extrapolate, measure
 from vlselect.plan.jobs import Job, read_jobs
 
 SNAKEFILE = str(Path(__file__).resolve().parents[1] / "Snakefile")
-GB = 1e9
-LARGEST = 5
 SMALLER = 4  # times, that the smaller of the two trials is
 SMALLEST = 16  # samples of a trial, as the schema has it
 
@@ -87,21 +84,6 @@ def try_out(configfile: Path, n: int, flags: Sequence[str]) -> dict[str, Estimat
     return {rule: measure(jobs, pool, trial.task_share(pool)) for rule, jobs in rules.items()}
 
 
-def table(
-    run: Mapping, subsets: Mapping, cost_of: Callable[[str, Sequence[Job]], tuple[Estimate, bool]]
-) -> pd.DataFrame:
-    """Lay out a row for each rule; `to_subsets` are the hours of its jobs that lead there."""
-    rows = []
-    for rule, jobs in run.items():
-        cost, grows = cost_of(rule, jobs)
-        rows.append({"stage": rule, "jobs": len(jobs), "hours": cost.seconds / 3600})
-        rows[-1] |= {"device": "gpu" if any(job.gpu for job in jobs) else "cpu"}
-        rows[-1] |= {"disk_gb": cost.disk / GB, "memory_gb": cost.memory / GB}
-        upstream = len(subsets.get(rule, ())) / len(jobs)
-        rows[-1] |= {"to_subsets": rows[-1]["hours"] * upstream, "grows": grows}
-    return pd.DataFrame(rows)
-
-
 def by_trials(
     small: Mapping, large: Mapping, rule: str, jobs: Sequence[Job]
 ) -> tuple[Estimate, bool]:
@@ -110,32 +92,12 @@ def by_trials(
     return extrapolate(small[rule], large[rule], jobs) if known else (Estimate(), False)
 
 
-def show(frame: pd.DataFrame) -> str:
-    """Lay the table out as text, with totals, the largest rules, and what is not known."""
-    total = {"stage": "total", "device": "", "memory_gb": frame["memory_gb"].max()}
-    total |= dict(frame[["jobs", "hours", "disk_gb"]].sum())
-    whole = pd.concat([frame, pd.DataFrame([total])]).iloc[:, :6].astype({"jobs": int})
-    lines = [whole.to_string(index=False, na_rep="?", float_format=number, justify="left"), ""]
-    for what in ("hours", "disk_gb", "memory_gb"):
-        top = frame.nlargest(LARGEST, what)[["stage", what]].to_numpy()
-        lines += [f"largest, {what}: {', '.join(f'{rule} {number(x)}' for rule, x in top)}"]
-    hours = frame.groupby("device")["hours"].sum()
-    spent = ", ".join(f"{number(hours[device])} {device}-hours" for device in hours.index)
-    lines += [f"{spent}, as if jobs ran one after another"]
-    lines += [f"{number(frame['to_subsets'].sum())} of these hours lead to the subsets"]
-    measured = frame["hours"].notna()
-    level, unknown = measured & ~frame["grows"], ~measured
-    for rows, text in ((level, "no growth beyond noise, so fixed"), (unknown, "not measured")):
-        lines += [f"{text}: {', '.join(frame.loc[rows, 'stage'])}"] if rows.any() else []
-    return "\n".join(lines)
-
-
 def on_device(arguments: argparse.Namespace, config: dict) -> None:
     """Print and write estimates for a device that need not be here."""
     setting = setting_of(config, arguments.device, arguments.samples)
     run = dry_run(arguments.configfile)
     subsets = dry_run(arguments.configfile, "subsets")
-    frame = table(run, subsets, lambda rule, jobs: (estimate(rule, jobs, setting), True))
+    frame = plan_table.make(run, subsets, lambda rule, jobs: (estimate(rule, jobs, setting), True))
     known, gpu = frame["hours"].notna(), frame["device"] == "gpu"
     lacking = frame.loc[gpu & ~known, "stage"]
     frame.loc[known, "device"] = "gpu"  # the one that is asked about
@@ -143,13 +105,13 @@ def on_device(arguments: argparse.Namespace, config: dict) -> None:
     folder, device = Path("results", config["run"]), setting.device
     with store.replacing(folder / f"plan_{arguments.device}.csv") as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")
-    print(show(frame))
+    print(plan_table.show(frame))
     hours, cards, reached = frame["hours"].sum(), arguments.cards, setting.assumed["reached"]
     tight = frame.loc[frame["memory_gb"] > device.memory_gb, "stage"]
     lines = [
         f"ESTIMATES by arithmetic for {setting.n:,} samples on {arguments.device}, of whose"
         f" {device.tflops:g} TFLOP/s {reached:.0%} are assumed to be reached; memory is the card's",
-        f"{number(hours / cards / 24)} days on {cards}, if always busy",
+        f"{plan_table.number(hours / cards / 24)} days on {cards}, if always busy",
         f"{others} rules that run no model are left out, and so is their disk",
         "`make plan` without DEVICE, on the device, measures instead",
     ]
@@ -193,11 +155,6 @@ def missing_shape(model: Mapping) -> str:
     )
 
 
-def number(value: float) -> str:
-    """Format a number: three significant digits below 1,000, else whole."""
-    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the plan and write it."""
     arguments = build_parser().parse_args(argv)
@@ -223,13 +180,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     run = dry_run(configfile)
     unknown = partial(by_trials, {}, {})
     if absent := downloads(config):
-        print(table(run, {}, unknown)[["stage", "jobs", "device"]].to_string(index=False))
+        print(plan_table.make(run, {}, unknown)[["stage", "jobs", "device"]].to_string(index=False))
         raise SystemExit("\n".join(["Times need a trial run, and that these models:", *absent]))
     small, large = (try_out(configfile, size, arguments.snakemake) for size in (n // SMALLER, n))
-    frame = table(run, dry_run(configfile, "subsets"), partial(by_trials, small, large))
+    frame = plan_table.make(run, dry_run(configfile, "subsets"), partial(by_trials, small, large))
     with store.replacing(Path("results", config["run"], "plan.csv")) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")
-    print(show(frame))
+    print(plan_table.show(frame))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,10 @@ def main(argv: list[str] | None = None) -> None:
         with log.timed("transferability"):
             s = transferability(centroids[:], layers, args.variant, args.max_cosine)
         with log.timed("density"):
-            groups = log.progress(activations.groups(members), len(members), "density")
-            d = [density(samples, args.variant, args.sigma) for samples in groups]
+            # By `map`, which holds no cluster while the next ones are read, a gigabyte together.
+            of_each = partial(density, variant=args.variant, sigma=args.sigma)
+            found = map(of_each, activations.groups(members))
+            d = list(log.progress(found, len(members), "density"))
     summary = {
         "cluster": np.arange(len(members), dtype=np.int32),
         "size": [len(rows) for rows in members],

@@ -10,6 +10,7 @@ from closeness import assert_close_sums
 from usual_flags import usual
 
 from vlselect.core import store
+from vlselect.core.shard_files import shard_rows
 
 FINGERPRINT = json.dumps({"type": "sjlt", "dim": 16, "seed": 0, "probe": "ab"})
 
@@ -18,7 +19,7 @@ def write_shards(folder, n_rows, n_shards=1, seed=0, projection=FINGERPRINT):
     values = np.random.default_rng(seed).normal(size=(n_rows, 16)).astype(np.float16) / 8
     paths = []
     for number in range(1, n_shards + 1):
-        rows = store.shard_rows(n_rows, f"{number}-of-{n_shards}")
+        rows = shard_rows(n_rows, f"{number}-of-{n_shards}")
         header = {"rows": f"{rows.start}:{rows.stop}", "projection": projection, "model": "m"}
         paths.append(folder / f"shard-{number}-of-{n_shards}.safetensors")
         with store.ShardWriter(paths[-1], (len(rows), 16), np.float16, header) as writer:

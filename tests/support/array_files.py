@@ -4,6 +4,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from vlselect.core import store
+from vlselect.core.shard_files import shard_rows
 
 
 def write_shards(folder, values, shards=1, refused=(), **metadata):
@@ -11,7 +12,7 @@ def write_shards(folder, values, shards=1, refused=(), **metadata):
     paths = []
     for number in range(1, shards + 1):
         shard = f"{number}-of-{shards}"
-        rows = store.shard_rows(len(values), shard)
+        rows = shard_rows(len(values), shard)
         path = folder / f"shard-{shard}.safetensors"
         header = {"rows": f"{rows.start}:{rows.stop}", **metadata}
         shape = (len(rows), *values.shape[1:])

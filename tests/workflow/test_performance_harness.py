@@ -69,8 +69,10 @@ def test_memory_is_kept_or_given_back(tables):
 def test_each_dtype_and_rank_is_measured_with_bergson_or_without(tables):
     rows = tables["beside_bergson"]
     ours = [row for row in rows if row["contender"] == "ours projected"]
-    assert [(row["dtype"], row["rank"]) for row in ours] == [
-        *(("float32", "8"), ("float32", "128"), ("bfloat16", "128"), ("bfloat16", "16"))
+    assert [(row["model"], row["dtype"], row["rank"]) for row in ours] == [
+        *(("42M", "float32", "8"), ("42M", "float32", "128")),
+        *(("42M", "bfloat16", "128"), ("42M", "bfloat16", "16")),
+        *(("135M", "float32", "16"), ("135M", "bfloat16", "16")),
     ]
     assert all(float(row["ms_per_sample"]) > 0 for row in rows)
     assert all(0 < float(row["products_error"]) < 0.2 for row in ours)

@@ -14,7 +14,7 @@ from vlselect.config.data_files import pool_files
 from vlselect.config.record_files import is_table
 from vlselect.core.json_stream import read_records
 
-BLOCK = 64  # rows that a shard has at least: those of `store.BLOCK`, which needs numpy
+BLOCK = 64  # rows that a shard has at least: those of `shard_files.BLOCK`, which needs numpy
 SHARDS = 2  # at most: they show what many do, and each loads the model
 TASKS = 10  # sets of tasks are small beside the pool: so many times its share of them is taken
 ROUNDED = {"down": math.floor, "up": math.ceil, "nearest": round}

@@ -2,8 +2,8 @@
 
 A shard holds one tensor, ``values``, and a header of strings (safetensors metadata). It is written
 through a memory map and read in pieces, so it is never held in memory as a whole, and any
-safetensors reader can open it. Shards are cut on multiples of `BLOCK` rows, and batches are formed
-within blocks, so no result depends on the number of shards.
+safetensors reader can open it. Shards are cut on multiples of `shard_files.BLOCK` rows, and batches
+are formed within blocks, so no result depends on the number of shards.
 """
 
 import json
@@ -20,7 +20,6 @@ import numpy as np
 
 from vlselect.core.errors import InputError, naming_file, naming_full_disk
 from vlselect.core.half import to_stored
-from vlselect.core.shard_files import BLOCK as BLOCK  # asked for here
 from vlselect.core.shard_files import (
     CHECKSUMS,
     REFUSED,
@@ -31,7 +30,6 @@ from vlselect.core.shard_files import (
     open_shard,
     reserve,
 )
-from vlselect.core.shard_files import shard_rows as shard_rows
 
 # Header keys that may differ between the shards of an array.
 OWN = {"rows", "run", "code", REFUSED, CHECKSUMS}

@@ -20,7 +20,7 @@ from transformers import AutoConfig, AutoModel, AutoProcessor, CLIPModel
 from vlselect.core import log
 from vlselect.core.errors import InputError
 from vlselect.core.half import to_stored
-from vlselect.core.store import BLOCK
+from vlselect.core.shard_files import BLOCK
 from vlselect.models.failures import explained
 from vlselect.models.loading import prepare_device
 from vlselect.models.weights import load_pretrained

@@ -17,7 +17,8 @@ from PIL import Image
 from vlselect.core import log
 from vlselect.core.errors import InputError, lacks_memory
 from vlselect.core.refused import ON_REFUSED, POOL, describe
-from vlselect.core.store import BLOCK, ShardWriter
+from vlselect.core.shard_files import BLOCK
+from vlselect.core.store import ShardWriter
 from vlselect.models.chat import PROCESSOR, Refused
 from vlselect.pool import images
 from vlselect.pool.records import Record

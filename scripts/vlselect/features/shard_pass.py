@@ -11,6 +11,7 @@ import numpy as np
 
 from vlselect.core import log, store
 from vlselect.core.refused import read_left_out
+from vlselect.core.shard_files import shard_rows
 from vlselect.core.sources import code_digest, imported_sources
 from vlselect.features.forward_pass import require_images, shard_header
 from vlselect.features.refusals import add_refusal_arguments, rows_to_run, settle, write_batch
@@ -73,7 +74,7 @@ class ShardPass:
         load: Callable[[argparse.Namespace], VLM] = loading.load_from_arguments,
     ):
         self.samples = Samples(arguments.samples)
-        self.rows = store.shard_rows(len(self.samples), arguments.shard)
+        self.rows = shard_rows(len(self.samples), arguments.shard)
         self.n_images = self.samples.frame(["n_images"])["n_images"].to_numpy()
         self.faults: dict[str, str] = {}
         self.notes: list[str] = []

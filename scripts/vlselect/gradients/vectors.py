@@ -18,6 +18,7 @@ import torch
 
 from vlselect.core import log, store
 from vlselect.core.half import to_stored
+from vlselect.core.shard_files import shard_rows
 from vlselect.core.store import ShardedArray
 from vlselect.features.forward_pass import shard_header
 from vlselect.features.parts import Part, left_out_of
@@ -135,7 +136,7 @@ def write_shard(
     name, samples_path, images, out = part
     left_out = left_out_of(arguments, part)
     samples = Samples(samples_path)
-    rows = store.shard_rows(len(samples), arguments.shard)
+    rows = shard_rows(len(samples), arguments.shard)
     normalised = name not in arguments.keep_norms
     own = {"part": name, "rows": f"{rows.start}:{rows.stop}", "normalised": str(normalised).lower()}
     own["samples"] = samples.digest
@@ -170,7 +171,7 @@ def write_losses_before(
 ) -> None:
     """Run the model as it is, without the warm-up, on one part; write the losses."""
     samples, left_out = Samples(part.samples), left_out_of(arguments, part)
-    rows = store.shard_rows(len(samples), arguments.shard)
+    rows = shard_rows(len(samples), arguments.shard)
     about = {"kind": "losses", "part": part.name, "samples": samples.digest}
     header = shard_header(arguments.run, rows, model, code, **about)
     faults: dict[str, str] = {}

@@ -7,6 +7,7 @@ References
 """
 
 import logging
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -58,10 +59,10 @@ def select(
     members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(sizes)[:-1])
     giving = [int(c) for c in np.argsort(-logs, kind="stable") if shares[c]]
     groups = activations.groups(members[c] for c in giving)
-    picked = [
-        members[c][greedy(samples, int(shares[c]), sigma)]
-        for c, samples in progress(zip(giving, groups, strict=True), len(giving), "greedy MMD")
-    ]
+    # By `map`, which holds no group while the next ones are read: they take a gigabyte together.
+    picks = map(partial(greedy, sigma=sigma), groups, (int(shares[c]) for c in giving))
+    picks = progress(picks, len(giving), "greedy MMD")
+    picked = [members[c][own] for c, own in zip(giving, picks, strict=True)]
     rows = np.concatenate([np.empty(0, np.int64), *picked])
     return Selection(rows, np.exp(np.repeat(logs[giving], shares[giving])))
 

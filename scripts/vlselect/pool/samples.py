@@ -27,7 +27,7 @@ from vlselect.core.store import as_cell, from_cell, replacing
 from vlselect.pool.image_roots import add_images_argument
 from vlselect.pool.records import Record, TaskRecord, content_digest, parse_record
 
-ROW_GROUP = 1024  # rows; a multiple of store.BLOCK
+ROW_GROUP = 1024  # rows; a multiple of shard_files.BLOCK
 KEPT_GROUPS = 64  # row groups a reader keeps: all of a small pool, about 100 MB of a large one
 SCHEMA = pa.schema(
     {

@@ -129,10 +129,10 @@ def test_rows_of_tables_are_counted_without_being_read(tmp_path):
         assert trial.count_records({"pool": {"records": str(tmp_path / name)}}) == 70
 
 
-def test_blocks_are_those_of_the_store():
-    from vlselect.core import store
+def test_blocks_are_those_of_the_shards():
+    from vlselect.core.shard_files import BLOCK
 
-    assert trial.BLOCK == store.BLOCK
+    assert trial.BLOCK == BLOCK
 
 
 def test_a_methods_numbers_are_scaled_where_its_declaration_says_so():

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from vlselect.core import store
 from vlselect.core.errors import InputError, MissingFileError
+from vlselect.core.shard_files import BLOCK, shard_rows
 from vlselect.core.sources import SCRIPTS
 from vlselect.core.store import read_parquet
 
@@ -22,7 +23,7 @@ from vlselect.core.store import read_parquet
 def write(folder, values, n_shards, **metadata):
     paths = []
     for i in range(1, n_shards + 1):
-        rows = store.shard_rows(len(values), f"{i}-of-{n_shards}")
+        rows = shard_rows(len(values), f"{i}-of-{n_shards}")
         path = folder / f"shard-{i}-of-{n_shards}.safetensors"
         header = {"rows": f"{rows.start}:{rows.stop}", **metadata}
         with store.ShardWriter(path, (len(rows), values.shape[1]), values.dtype, header) as writer:
@@ -39,15 +40,15 @@ def values():
 @pytest.mark.parametrize("n_rows", [0, 1, 63, 64, 65, 1000])
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 40])
 def test_shards_cover_all_rows_once_on_block_boundaries(n_rows, n):
-    shards = [store.shard_rows(n_rows, f"{i}-of-{n}") for i in range(1, n + 1)]
+    shards = [shard_rows(n_rows, f"{i}-of-{n}") for i in range(1, n + 1)]
     assert [row for shard in shards for row in shard] == list(range(n_rows))
-    assert all(shard.start % store.BLOCK == 0 or not len(shard) for shard in shards)
+    assert all(shard.start % BLOCK == 0 or not len(shard) for shard in shards)
 
 
 @pytest.mark.parametrize("shard", ["0-of-3", "4-of-3", "-1-of-3"])
 def test_a_shard_outside_its_count_is_an_error(shard):
     with pytest.raises(ValueError, match="is not one of"):
-        store.shard_rows(10, shard)
+        shard_rows(10, shard)
 
 
 @pytest.mark.parametrize("n_shards", [1, 3, 5, 9])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from usual_models import load_vlm
 
-from vlselect.core import store
+from vlselect.core.shard_files import shard_rows
 from vlselect.models import batching
 from vlselect.models.batching import ON_CPU, Trial, batches, by_length, bytes_each, fit_tokens
 from vlselect.models.vlm import VLM
@@ -103,7 +103,7 @@ def test_shards_have_the_same_limit_and_batches_as_the_whole(tiny_vlm, tiny_pool
         found.append([])
         for i in range(n):
             vlm = load_vlm(str(tiny_vlm), batch_size=8, batch_tokens="auto")
-            rows = store.shard_rows(len(samples), f"{i + 1}-of-{n}", block=8)
+            rows = shard_rows(len(samples), f"{i + 1}-of-{n}", block=8)
             trial = Trial(run, range(len(samples)))
             here = list(batches(vlm, samples, rows, root, prompts=prompts, trial=trial))
             found[-1] += [batch.rows.tolist() for batch in here]

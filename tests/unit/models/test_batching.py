@@ -7,7 +7,7 @@ import pytest
 import torch
 from usual_models import load_vlm
 
-from vlselect.core import store
+from vlselect.core.shard_files import shard_rows
 from vlselect.models.batching import SLACK, SPREAD, batches, by_length
 from vlselect.pool.samples import Samples
 
@@ -43,7 +43,7 @@ def test_batches_do_not_depend_on_shards(
     whole = [b.rows.tolist() for b in batches(vlm, samples, range(len(samples)), root)]
     parts = []
     for i in range(1, n_shards + 1):
-        rows = store.shard_rows(len(samples), f"{i}-of-{n_shards}", block=8)
+        rows = shard_rows(len(samples), f"{i}-of-{n_shards}", block=8)
         parts += [b.rows.tolist() for b in batches(vlm, samples, rows, root)]
     assert parts == whole
 
