@@ -99,9 +99,12 @@ def _leverage(size: Size) -> list:
 
 
 def _export(size: Size) -> list:
+    tasks = {f"task{i}": [f"task{i}"] for i in range(TASKS)}
+    parameters = {"aggregator": "vote", "tie_break": "mean_rank", "tasks": tasks}
     return [
         *("select_subset.py", "--method", "icons", "--samples", size.out / "samples.parquet"),
         *("--signal", "votes", size.out / "votes.parquet", "--budget", RATIO, "--seed", 0),
+        *("--parameters", json.dumps(parameters)),
         *("--out-records", size.out / "icons.json", "--out-rows", size.out / "icons.parquet"),
     ]
 
