@@ -62,6 +62,7 @@ def python(*arguments: object) -> str:
 def write_stores(whole: Size, stages: list[str]) -> None:
     """Write the files that the stages need and that are missing."""
     needs = {"gradients": {"influence"}, "attended": {"leverage"}, "activations": {*TENTH}}
+    needs |= {"hidden": {"near-duplicates"}}
     made = {"records": whole.work / "records-4.json"}
     made |= {kind: whole.work / kind for kind in needs}
     for kind, path in made.items():

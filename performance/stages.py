@@ -109,6 +109,14 @@ def _export(size: Size) -> list:
     ]
 
 
+def _near_duplicates(size: Size) -> list:
+    return [
+        *("find_near_duplicates.py", "--samples", size.out / "samples.parquet"),
+        *("--features", *size.shards("hidden"), "--cosine", 0.95, "--n-probe", 16),
+        *("--memory-gb", 4, "--threads", 1, "--out", size.out / "near_duplicates.parquet"),
+    ]
+
+
 def _clustering(size: Size, iterations: int) -> list:
     """Train for so many iterations, then assign; without any, to centroids that are samples."""
     return [
@@ -206,6 +214,11 @@ STAGES = {
     "export": Stage(
         _all, _export, lambda s: [s.out / "samples.parquet"],
         {"subset export": ("", "float64", lambda s: 0)},
+    ),
+    "near-duplicates": Stage(
+        _all, _near_duplicates, lambda s: s.shards("hidden"),
+        {"near-duplicates": ("near-duplicates", "float32", lambda s: 0)},
+        divisors=(1,),
     ),
     "assignment": Stage(
         _active, lambda s: _clustering(s, 0), lambda s: s.shards("activations"),

@@ -91,6 +91,23 @@ def write_gradients(folder: Path, n: int) -> None:
             writer.write(slice(None), draw(n + task * ROWS, VALIDATION))
 
 
+def write_hidden(folder: Path, n: int) -> None:
+    """Write hidden states as wide as those of a model of 0.5 billion weights; a tenth are copies.
+
+    A copy follows its original, and has a cosine of about 0.99 with it.
+    """
+    width = WIDTHS["hidden"]
+    draw = mixtures(width, seed=4)
+
+    def block(first: int, rows: int) -> np.ndarray:
+        values = draw(first, rows)
+        copies = values[8::10][: len(values[9::10])]
+        values[9::10] = copies + np.float32(0.1) * values[9::10]
+        return values
+
+    write_array(folder / "hidden", n, width, {}, block)
+
+
 def write_activations(folder: Path, n: int) -> None:
     """Write activations around centres, and tables of clusters for all, half and a quarter.
 
@@ -133,7 +150,8 @@ def _write_clusters(folder: Path, cluster: np.ndarray, centroids: np.ndarray) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("records", "gradients", "attended", "activations"))
+    kinds = ("records", "gradients", "attended", "activations", "hidden")
+    parser.add_argument("what", choices=kinds)
     parser.add_argument("folder", type=Path)
     parser.add_argument("n", type=int, help="rows, a multiple of 256")
     arguments = parser.parse_args()
@@ -143,6 +161,8 @@ def main() -> None:
         write_records(folder, n)
     elif arguments.what == "gradients":
         write_gradients(folder, n)
+    elif arguments.what == "hidden":
+        write_hidden(folder, n)
     elif arguments.what == "attended":
         width = WIDTHS["attended"]
         write_array(folder / "attended", n, width, {}, mixtures(width, seed=3))
