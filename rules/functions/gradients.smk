@@ -155,7 +155,7 @@ def compared_validation(section):
     """Return what the pool's vectors are compared with: each task's, or their coordinates."""
     if not within_span(section):
         return validation_gradients(section)
-    return files_of(section, "span/{task}.safetensors", task=VALIDATED)
+    return files_of(section, "span/{task}/shard-1-of-1.safetensors", task=VALIDATED)
 
 
 def keep_norms(wildcards):
