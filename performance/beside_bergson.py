@@ -14,6 +14,7 @@ import argparse
 import importlib.util
 import math
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -146,6 +147,7 @@ def bergsons(
 ) -> dict[str, Callable]:
     """Return makers (from a seed) of what bergson does with the same batch; none without it."""
     if importlib.util.find_spec("bergson") is None:
+        print("bergson is not installed: only ours is measured", file=sys.stderr)
         return {}
     from bergson.collector.collector import fwd_bwd_factory
     from bergson.collector.gradient_collectors import StreamingGradientCollector

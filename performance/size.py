@@ -37,7 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=665_000, help="samples, rounded up to 256")
     parser.add_argument("--work", type=Path, required=True, help="folder for up to 25 GB")
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    about = "some read what others write, pool above all; --keep leaves that for the next call"
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help=about)
     parser.add_argument("--divisors", nargs="+", type=int, choices=(1, 2, 4), default=[4, 2, 1])
     parser.add_argument("--keep", action="store_true", help="keep the stores")
     parser.add_argument("--out", type=Path, default=RESULTS, help="CSV, with figures beside it")

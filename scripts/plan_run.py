@@ -30,14 +30,21 @@ SMALLER = 4  # times, that the smaller of the two trials is
 SMALLEST = 16  # samples of a trial, as the schema has it
 
 
+def positive(text: str) -> int:
+    """Return a number from 1 of a flag."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1")
+    return int(text)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Describe the flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--configfile", type=Path, required=True, help="of the run")
     parser.add_argument("--trial", type=int, required=True, help="samples of the larger trial")
     parser.add_argument("--device", help="of configs/devices.yaml: estimates, without a trial")
-    parser.add_argument("--cards", type=int, default=1, help="of them; by default one")
-    parser.add_argument("--samples", type=int, help="of the pool, for --device; else counted")
+    parser.add_argument("--cards", type=positive, default=1, help="of them; by default one")
+    parser.add_argument("--samples", type=positive, help="of the pool, for --device; else counted")
     about = "arguments of Snakemake for the trials, after --: --cores 8, a profile"
     parser.add_argument("snakemake", nargs="*", help=about)
     return parser

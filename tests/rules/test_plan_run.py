@@ -32,6 +32,14 @@ def test_the_line_of_a_model_that_is_not_in_the_table_can_be_pasted(tiny_vlm):
             known_shape(wrong, ASSUMED)
 
 
+@pytest.mark.parametrize("flag", [["--cards", "0"], ["--cards", "two"], ["--samples", "-4"]])
+def test_numbers_of_cards_and_samples_begin_at_one(flag, capsys):
+    flags = ["--configfile", "m.yaml", "--trial", "512", "--device", "a100-80g", *flag]
+    with pytest.raises(SystemExit):
+        plan_run.main(flags)
+    assert f"argument {flag[0]}: {flag[1]} is no whole number from 1" in capsys.readouterr().err
+
+
 def test_samples_go_with_a_device(tmp_path):
     (tmp_path / "m.yaml").write_text("run: m\n")
     flags = ["--configfile", str(tmp_path / "m.yaml"), "--trial", "512", "--samples", "9"]

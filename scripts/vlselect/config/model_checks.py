@@ -91,6 +91,19 @@ def _vectors(config: Mapping) -> Iterator[str]:
     validated = any({"validation", "build"} & task.keys() for task in config["tasks"].values())
     if gradients.get("store") == "influence" and not validated:
         yield "gradients.store: influence, but no task has a validation set; set it to projected"
+    if kind == "lora":
+        projection = gradients["projection"]
+        if projection["type"] == "sjlt" and projection["nonzeros"] > projection["dim"]:
+            yield (
+                f"gradients.projection.nonzeros: {projection['nonzeros']}, which is more than "
+                f"gradients.projection.dim, {projection['dim']}"
+            )
+        device = config["models"][gradients["model"]]["device"]
+        if projection["implementation"] == "cuda" and device == "cpu":
+            yield (
+                f"gradients.projection.implementation: cuda, but models.{gradients['model']}.device"
+                " is cpu; leave it out"
+            )
     of_lora = {"normalise_subtasks": True, "precondition": "none"}  # the only other values
     for key, plain in of_lora.items():
         if kind in ("hidden", "output") and gradients[key] != plain:

@@ -66,10 +66,15 @@ def require_like_finished(path: str | Path, header: Mapping[str, str]) -> None:
         theirs = json.loads(found.get(KEY, "{}"))
         same = all(found.get(key) == header[key] for key in header if key != KEY)
         if same and theirs != own and theirs | {PROBE: ""} == own | {PROBE: ""}:
+            cure = "is the same everywhere, so the file is not what it was: remove it"
+            if own["type"] not in ("shifted", "sjlt"):
+                cure = (
+                    "depends on the kind of GPU: collect all shards on one kind, or set "
+                    "gradients.projection.type to shifted"
+                )
             raise InputError(
                 f"{other} was projected by another map, although its settings are the same: "
-                f"{own['type']} depends on the kind of GPU. Collect all shards on one kind, or set "
-                "gradients.projection.type to shifted"
+                f"{own['type']} {cure}"
             )
 
 

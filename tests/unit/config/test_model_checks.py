@@ -26,6 +26,7 @@ GOOD = {
         "representation": "lora",
         "normalise_subtasks": True,
         "precondition": "none",
+        "projection": {"type": "sjlt", "dim": 64, "nonzeros": 3, "implementation": "auto"},
         "warm_up": {"finetune": FINETUNE},
     },
     "methods": {"random": {}, "self_filter": {"model": "target", "finetune": FINETUNE}},
@@ -102,6 +103,14 @@ def test_a_good_config_passes(config):
         (
             changed(gradients__warm_up__finetune={"adapter": "none"}),
             r"gradients\.warm_up\.finetune\.adapter: none, but gradients\.representation is lora",
+        ),
+        (
+            changed(gradients__projection__nonzeros=65),
+            r"gradients\.projection\.nonzeros: 65, which is more than .*\.dim, 64",
+        ),
+        (
+            changed(gradients__projection__implementation="cuda", models__target__device="cpu"),
+            r"gradients\.projection\.implementation: cuda, but models\.target\.device is cpu",
         ),
         (
             changed(gradients__representation="output", gradients__normalise_subtasks=False),

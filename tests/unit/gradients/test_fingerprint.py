@@ -54,13 +54,15 @@ def finish(path, about):
         writer.write(slice(0, 1), np.ones((1, 8), dtype=np.float16))
 
 
-def test_another_map_of_the_same_job_is_refused_before_work_begins(tmp_path):
+@pytest.mark.parametrize(("kind", "cure"), [("rademacher", "on one kind"), ("sjlt", "remove it")])
+def test_another_map_of_the_same_job_is_refused_before_work_begins(tmp_path, kind, cure):
     """As fast_jl's on another kind of GPU: everything is the same but what the map does."""
+    one = ONE | {"type": kind}
     first, second = (tmp_path / f"shard-{i}-of-2.safetensors" for i in (1, 2))
-    finish(first, header("0:1") | JOB)
-    fingerprint.require_like_finished(second, JOB | {"projection": fingerprint.encode(ONE)})
-    other = JOB | {"projection": fingerprint.encode(ONE | {"probe": "cd"})}
-    with pytest.raises(InputError, match=r"shard-1-of-2.* was projected by another map"):
+    finish(first, header("0:1", type=kind) | JOB)
+    fingerprint.require_like_finished(second, JOB | {"projection": fingerprint.encode(one)})
+    other = JOB | {"projection": fingerprint.encode(one | {"probe": "cd"})}
+    with pytest.raises(InputError, match=rf"shard-1-of-2.* was projected by another map.*{cure}"):
         fingerprint.require_like_finished(second, other)
     fingerprint.require_like_finished(first, other)  # which it replaces
 
