@@ -317,11 +317,12 @@ def test_gradients_in_a_span_wait_for_it(tmp_path):
     commands = re.findall("Shell command: (.*\\.py.*)", output)
     span = r"results/mini/gradients/target/seed-(\d)/span"
     (found,) = (line for line in commands if "find_span.py" in line)
-    assert re.search(rf"--basis {span}/basis.safetensors --out {span}/alpha.safetensors", found)
+    alpha = f"{span}/alpha/shard-1-of-1.safetensors"
+    assert re.search(f"--basis {span}/basis.safetensors --out {alpha}", found)
     pools = [line for line in commands if "collect_gradients.py" in line and "/pool/" in line]
     assert pools and all(re.search(rf"--span {span}/basis.safetensors", line) for line in pools)
     (influence,) = (line for line in commands if "compute_influence.py" in line)
-    assert re.search(rf"--validation {span}/alpha.safetensors", influence)
+    assert re.search(f"--validation {alpha}", influence)
     (validation,) = (
         line for line in commands if "--precondition none" in line and "/alpha/" in line
     )
