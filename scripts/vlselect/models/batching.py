@@ -3,9 +3,11 @@
 Blocks are cut on absolute multiples of `shard_files.BLOCK`, as shards are, and the samples of a
 block are sorted by length. The batch of a sample therefore depends on neither shards nor cores, and
 padding stays small. Worker processes may read and encode blocks ahead of the model; batches and
-their order stay the same. With ``batch_tokens: auto`` the limit comes from the memory that a GPU
-has and a pass takes (`fit_tokens`), measured on the first samples of the file whatever the shard,
-so that all shards on one kind of GPU have the same batches.
+their order stay the same.
+
+With ``batch_tokens: auto`` the limit comes from the memory that a GPU has and a pass takes
+(`fit_tokens`), measured on the first samples of the file whatever the shard, so that all shards on
+one kind of GPU have the same batches.
 """
 
 import logging
