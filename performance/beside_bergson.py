@@ -213,10 +213,8 @@ def products_error(vectors: torch.Tensor, projections: list[torch.Tensor]) -> fl
 
 def measure(size: str, dtype: str, rank: int, arguments: argparse.Namespace) -> list[dict]:
     """Return a case's rows."""
-    batch, config = (
-        make_batch(arguments.samples, arguments.tokens),
-        architecture(size, arguments.layers),
-    )
+    batch = make_batch(arguments.samples, arguments.tokens)
+    config = architecture(size, arguments.layers)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_adapter(folder, config, rank)

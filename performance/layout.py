@@ -6,7 +6,7 @@ SHARDS = 4
 STEP = SHARDS * 64  # rows; a quarter consists of whole blocks of vlselect.core.store
 TASKS, VALIDATION = 10, 100
 SAMPLES_PER_CLUSTER = 66.5  # the pipeline's default, 10,000 clusters of 665,000 samples
-TENTH = ("assignment", "training", "density", "greedy", "density-many", "greedy-many")  # of all
+TENTH = ("assignment", "training", "density", "greedy", "density-many", "greedy-many")  # of n
 WIDTHS = {"gradients": 5120, "attended": 4096, "activations": 20480, "hidden": 896}
 
 
