@@ -218,7 +218,6 @@ STAGES = {
     "near-duplicates": Stage(
         _all, _near_duplicates, lambda s: s.shards("hidden"),
         {"near-duplicates": ("near-duplicates", "float32", lambda s: 0)},
-        divisors=(1,),
     ),
     "assignment": Stage(
         _active, lambda s: _clustering(s, 0), lambda s: s.shards("activations"),

@@ -1,30 +1,38 @@
 """Pairs of samples whose features point almost the same way.
 
-An index proposes pairs: all of them up to 100,000 samples, beyond that each sample with the lists
-nearest to it (`neighbours`). Their cosines are then computed again in float64. The share of pairs
-that the lists miss is measured by comparing some samples with all others.
+Up to 100,000 samples are compared with all others, beyond that each sample with the lists nearest
+to it, in few directions (`candidates`). What is near there is compared again in float64, in all
+directions. The share of pairs that the lists miss is measured by comparing some samples with all
+others.
 """
 
 import logging
 
 import numpy as np
 
+from vlselect.clusters.candidates import candidate_pairs
 from vlselect.clusters.embeddings import Embeddings
-from vlselect.clusters.neighbours import make_index
+from vlselect.clusters.neighbours import count_lists
 from vlselect.core.errors import InputError
-from vlselect.core.log import progress
 
 logger = logging.getLogger(__name__)
 
-ROWS = 512  # samples searched or refined at a time
-SLACK = 2e-3  # of squared distances: error of float16 lists
+ROWS = 512  # pairs refined at a time
+SLACK = 1e-4  # of squared distances: rounding of float32
 EPSILON = 1e-6  # of cosines: copies of a row reach a cosine of 1 up to rounding
 MOST = 50_000_000  # pairs
 PROBED = 256  # samples on which recall is measured
 
 
 def find_pairs(
-    embeddings: Embeddings, cosine: float, **settings
+    embeddings: Embeddings,
+    cosine: float,
+    *,
+    index: str,
+    n_lists: int | None,
+    n_probe: int,
+    memory_gb: float,
+    seed: int,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Find the pairs of samples with at least the given cosine.
 
@@ -34,8 +42,16 @@ def find_pairs(
         Scaled to unit length.
     cosine : float
         In (0, 1].
-    **settings
-        Of the index: index, n_lists, n_probe, memory_gb, seed; see `neighbours.nearest`.
+    index : {"auto", "exact", "ivf"}
+        `exact` compares all pairs, in quadratic time; `ivf` each sample with the `n_probe` nearest
+        of `n_lists` lists; `auto` is exact up to 100,000 samples.
+    n_lists : int or None
+        None: 4 times the square root of N.
+    n_probe : int
+    memory_gb : float
+        Most gigabytes for the samples that the lists are trained on, at four bytes a value.
+    seed : int
+        Of the lists.
 
     Returns
     -------
@@ -43,8 +59,8 @@ def find_pairs(
         Places, the lower one first; in ascending order.
     cosines : float64 array, shape (m,)
     recall : float
-        Share of the existing pairs that were found: exactly 1 for a flat index, else measured on up
-        to 256 samples.
+        Share of the existing pairs that were found: exactly 1 where all were compared, else
+        measured on up to 256 samples.
 
     Raises
     ------
@@ -53,23 +69,19 @@ def find_pairs(
     """
     if not 0 < cosine <= 1:
         raise InputError(f"cosine {cosine} is not in (0, 1]")
-    built = make_index(embeddings, **settings)
+    lists = count_lists(len(embeddings), index, n_lists)
+    settings = {"lists": lists, "probes": n_probe, "memory_gb": memory_gb, "seed": seed}
     radius = 2 * (1 - cosine) + SLACK  # |a - b|^2 of unit rows
     found, total = [], 0
-    blocks = progress(
-        embeddings.blocks(ROWS), total=-(-len(embeddings) // ROWS), description="near-duplicates"
-    )
-    for start, block in blocks:
-        limits, _, other = built.range_search(block, radius)
-        own = start + np.repeat(np.arange(len(block)), np.diff(limits.astype(np.int64)))
-        pairs = np.sort(np.column_stack([own, other])[own != other], axis=1)
-        found.append(_refine(embeddings, np.unique(pairs, axis=0), cosine))
+    for candidates in candidate_pairs(embeddings, radius, **settings):
+        pairs = np.unique(np.sort(candidates, axis=1), axis=0)
+        found.append(_refine(embeddings, pairs, cosine))
         total += len(found[-1][0])
         if total > 2 * MOST:  # each pair comes from both of its samples
             raise InputError(f"more than {MOST} pairs reach a cosine of {cosine}: raise it")
     pairs, first = np.unique(np.concatenate([p for p, _ in found]), axis=0, return_index=True)
     cosines = np.concatenate([c for _, c in found])[first]
-    recall = 1.0 if not hasattr(built, "nlist") else _recall(embeddings, pairs, cosine)
+    recall = 1.0 if lists == 1 else _recall(embeddings, pairs, cosine)
     logger.info("%d pairs at cosine %g; recall %.4f", len(pairs), cosine, recall)
     return pairs, cosines, recall
 

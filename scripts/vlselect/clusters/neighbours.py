@@ -81,6 +81,15 @@ def nearest(
     return neighbours, squared
 
 
+def count_lists(n: int, index: str, n_lists: int | None) -> int:
+    """Return the number of lists for n samples: one where all are compared; as in `nearest`."""
+    if index not in INDEXES:
+        raise InputError(f"index {index!r} is not one of {INDEXES}")
+    if index == "exact" or (index == "auto" and n <= EXACT_UP_TO):
+        return 1
+    return min(n, n_lists or round(4 * n**0.5))
+
+
 def make_index(
     embeddings: Embeddings,
     index: str,
@@ -90,27 +99,24 @@ def make_index(
     seed: int,
 ):
     """Build the faiss index of all samples, flat or inverted lists; arguments as in `nearest`."""
-    if index not in INDEXES:
-        raise InputError(f"index {index!r} is not one of {INDEXES}")
     # All products by BLAS: for blocks of few values (128,000), faiss 1.15 has loops of its own,
     # which on one thread take four to eight times as long.
     faiss.cvar.distance_compute_blas_threshold = 0
     n = len(embeddings)
-    exact = index == "exact" or (index == "auto" and n <= EXACT_UP_TO)
-    if exact:
+    lists = count_lists(n, index, n_lists)
+    if lists == 1:
         built = faiss.IndexFlatL2(embeddings.shape[1])
     else:
-        built = _lists(embeddings, n_lists or round(4 * n**0.5), n_probe, memory_gb, seed)
+        built = _lists(embeddings, lists, n_probe, memory_gb, seed)
     for _, block in embeddings.blocks(kmeans.ROWS):
         built.add(block)
-    logger.info("index over %d samples: %s", n, "exact" if exact else f"{built.nlist} lists")
+    logger.info("index over %d samples: %s", n, "exact" if lists == 1 else f"{lists} lists")
     return built
 
 
 def _lists(embeddings: Embeddings, count: int, probe: int, memory_gb: float, seed: int):
     """Train inverted lists that keep rows as float16, the type in which they are stored."""
     n, width = embeddings.shape
-    count = min(count, n)
     quantiser = faiss.IndexFlatL2(width)
     kind = faiss.ScalarQuantizer.QT_fp16
     built = faiss.IndexIVFScalarQuantizer(quantiser, width, count, kind, faiss.METRIC_L2, False)
