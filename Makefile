@@ -113,7 +113,7 @@ figures: $(VENV)/.installed ## draw the figures from the tables: CONFIG=my.yaml
 	$(SNAKEMAKE) figures --cores all --configfile "$(FILE)"
 
 test-gpu: $(VENV)/.installed-dev ## run every pass on this machine's GPU against the CPU, and print speed and memory
-	@$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("no GPU that this torch can use (docs/environments.md)")'
+	@$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("no GPU that this torch can use (docs/environments.md); `make test` runs the passes on a pretended one")'
 	$(PYTEST) tests/gpu
 
 test-cpus: $(VENV)/.installed-dev ## run the unit tests under every set of instructions that this CPU has
