@@ -83,8 +83,8 @@ def count_records(config: Mapping) -> int:
         return sum(config["digits"]["mixture"].values())
     if missing:
         raise ConfigError(
-            f"trial: {missing[0]} is not there; its records have to be counted (a plan for a device "
-            "also takes their number: SAMPLES=665298)"
+            f"trial: {missing[0]} is not there; its records have to be counted (a plan for a "
+            "device also takes their number: SAMPLES=665298)"
         )
     try:
         return sum(map(_count, files))
