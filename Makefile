@@ -85,7 +85,7 @@ trial: $(VENV)/.installed ## run everything on few samples, as results/<run>-tri
 
 subsets: $(VENV)/.installed ## choose from the whole pool, and write the exports: CONFIG=my.yaml
 	$(SNAKEMAKE) subsets exports --cores all --configfile "$(FILE)"
-	@echo "They are in $(FOLDER)/$(RESULTS)/subsets/."
+	@echo "They are in $(FOLDER)/$(RESULTS)/subsets/, and for other trainers in exports/ beside it. Samples to look at: make report CONFIG=$(CONFIG)"
 
 plan: $(VENV)/.installed ## say what a run will take, by two trials, or on a device, estimated: CONFIG=my.yaml [TRIAL=512] [DEVICE=h100-80g] [CARDS=1] [SAMPLES=665298]
 	@$(HERE) "$(abspath $(BIN))/python" "$(CURDIR)/scripts/plan_run.py" --configfile "$(FILE)" --trial $(TRIAL) \
@@ -104,10 +104,11 @@ report: $(VENV)/.installed ## write answer.html (which subset, and why), explore
 		$(SNAKEMAKE) make_answer --cores all --configfile "$(FILE)" && \
 		$(SNAKEMAKE) --configfile "$(FILE)" --report $(RESULTS)/report.html && \
 		echo "Open $(FOLDER)/$(RESULTS)/answer.html; explorer.html and report.html are beside it."; \
-	else echo "explorer.html is there; answer.html and report.html show what \`snakemake all\` makes"; fi
+	else echo "Open $(FOLDER)/$(RESULTS)/explorer.html; answer.html and report.html show what \`snakemake all\` makes"; fi
 
 card: $(VENV)/.installed ## write a dataset card beside a subset: METHOD=icons RATIO=0.2 [SEED=0] CONFIG=my.yaml
 	$(SNAKEMAKE) --cores all --configfile "$(FILE)" -- $(RESULTS)/subsets/$(CARD)
+	@echo "It is $(FOLDER)/$(RESULTS)/subsets/$(CARD)."
 
 figures: $(VENV)/.installed ## draw the figures from the tables: CONFIG=my.yaml
 	$(SNAKEMAKE) figures --cores all --configfile "$(FILE)"

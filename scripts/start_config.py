@@ -7,6 +7,7 @@ for all that was not given.
 
 import argparse
 import logging
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ ASKED = {
     "images": "Folder that their image paths begin in (empty: they are in the tables)",
     "model": "Folder of the model to finetune, or its id on the hub",
     "ratio": f"Share of the pool to choose (empty: {first_config.RATIO})",
-    "methods": "Methods (empty: those that need no more than there is)",
+    "methods": "Methods, with blanks between (empty: those that need no more than there is)",
 }
 
 
@@ -43,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--ratio", help=ASKED["ratio"])
     parser.add_argument("--methods", nargs="*", help=ASKED["methods"])
     parser.add_argument("--revision", help="commit of a model on the hub")
-    what = "<name>=<validation file>,<test file>,<metric>; may come again"
+    what = "<name>=<validation file>,<test file>,<metric> (one file is enough); may come again"
     parser.add_argument("--task", action="append", default=[], help=what)
     parser.add_argument("--run", help="name of the run, if not that of the file")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
@@ -66,7 +67,8 @@ def ask(arguments: argparse.Namespace) -> None:
 
     A budget and methods need not be given, nor a model for methods that run none.
     """
-    runs_no_model = arguments.methods and set(arguments.methods) <= first_config.WITHOUT_MODEL
+    methods = names_in(arguments.methods or [])
+    runs_no_model = methods and set(methods) <= first_config.WITHOUT_MODEL
     needed = ["records", *([] if runs_no_model else ["model"])]
     missing = [name for name in needed if getattr(arguments, name) is None]
     if not missing:
@@ -80,7 +82,12 @@ def ask(arguments: argparse.Namespace) -> None:
         if not said and name in needed:
             raise InputError(f"--{name} is needed")
         if said:
-            setattr(arguments, name, said.split() if name == "methods" else said)
+            setattr(arguments, name, names_in([said]) if name == "methods" else said)
+
+
+def names_in(texts: Sequence[str]) -> list[str]:
+    """Return names that stand with blanks or commas between them."""
+    return " ".join(texts).replace(",", " ").split()
 
 
 def look_at(records: str, images: str | None) -> first_config.Look:
@@ -101,8 +108,27 @@ def look_at(records: str, images: str | None) -> first_config.Look:
     total = sum(1 for _ in read_location(records, images))
     look = first_config.take(outcomes, total)
     if look.tally.accepted < look.tally.reasons.total():
-        raise InputError(f"most records are not good:\n{look.tally.describe()}")
+        hint = elsewhere(images, look.tally.examples.get("missing_image", "")) if images else ""
+        raise InputError(f"most records are not good:\n{look.tally.describe()}{hint}")
     return look
+
+
+def elsewhere(images: str, example: str) -> str:
+    """Return a hint if the image that an example names is in the folder above, or in one below."""
+    name = re.search(r": '([^']+)': ", example)
+    above = Path(images).resolve().parent
+    folders = [above, *sorted(path for path in Path(images).iterdir() if path.is_dir())]
+    found = [folder for folder in folders if name and (folder / name[1]).is_file()]
+    return f"\n  it is in {found[0]}: is that the folder of the images?" if found else ""
+
+
+def require_sound(model: str) -> None:
+    """Check that a folder has a model's files; that it is one at all is checked elsewhere."""
+    from vlselect.models.failures import find_fault  # transformers, which takes seconds to import
+
+    fault = find_fault(Path(model)) if Path(model, "config.json").is_file() else None
+    if fault:
+        raise InputError(f"model {model}: {fault}")
 
 
 def require_new(path: Path) -> None:
@@ -135,18 +161,19 @@ def main(argv: list[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start(form=log.BY_HAND)
     ask(arguments)
-    methods, model = arguments.methods or [], arguments.model
-    _, ratio, half, tasks, look = all_of(
+    methods, model = names_in(arguments.methods or []), arguments.model
+    _, ratio, half, _, tasks, look = all_of(
         lambda: require_new(arguments.out),
         lambda: None if arguments.ratio is None else share(arguments.ratio),
         lambda: model is not None and first_config.half_precision(model, arguments.revision),
+        lambda: model is not None and arguments.revision is None and require_sound(model),
         lambda: read_tasks(arguments.task, methods),
         lambda: look_at(arguments.records, arguments.images),
     )
     given = sys.argv[1:] if argv is None else argv
     text = first_config.write_config(
         *(look, tasks),
-        run=arguments.run or arguments.out.stem,
+        run=arguments.run or first_config.run_name(arguments.out.stem),
         records=arguments.records,
         images=arguments.images,
         model=model,

@@ -132,3 +132,33 @@ def test_a_config_that_a_dry_run_refuses_is_removed(folder):
     )
     assert done.returncode and "validation" in done.stdout and "removed again" in done.stdout
     assert not Path("my.yaml").exists()
+
+
+@pytest.mark.parametrize("images", ["data", "data/images/sub"])
+def test_images_one_level_off_are_found(folder, images):
+    (folder / "data/images/sub").mkdir()
+    with pytest.raises(InputError, match=r"it is in \S*data/images: is that the folder"):
+        run("--records", "data/mixture.json", "--images", images)
+
+
+def test_a_model_that_lacks_a_file(folder):
+    for path in (folder / "data/model").glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(InputError, match="model data/model: it has no tokenizer: put"):
+        run("--records", "data/mixture.json", "--images", "data/images")
+
+
+def test_names_of_methods_and_files_as_they_come(folder):
+    flags = ("--records", "data/mixture.json", "--images", "data/images")
+    config = run(*flags, "--methods", "random,coincide", out="_my space!.yaml")
+    assert config["run"] == "my-space" and [*config["methods"]] == ["random", "coincide"]
+    jobs(succeeded(snakemake(folder, folder / "_my space!.yaml", "-n", "subsets")))
+
+
+def test_a_pool_that_is_mostly_unusable_later_stops(folder):
+    config = run("--records", "data/mixture.json", "--images", "data/images", "--methods", "random")
+    assert config["pool"]["max_rejected"] == 0.2
+    (folder / "data/images").rename(folder / "data/moved")
+    (folder / "data/images").mkdir()
+    done = snakemake(folder, folder / "my.yaml", "-c1", "subsets")
+    assert done.returncode and "max_rejected" in done.stdout

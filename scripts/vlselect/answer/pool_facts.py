@@ -109,7 +109,7 @@ def _repeated(pool: Pool) -> str:
 
 def _wrong(pool: Pool) -> str:
     if pool.losses is None:
-        return "not estimated: neither a gate nor clean_shares ran (`gate`, or the method)"
+        return "not estimated: neither a gate nor clean_shares ran"
     wrong = evidence.wrong_answers(pool.losses, pool.samples["source"].to_numpy(object))
     gated = ""
     if pool.gated is not None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ ID_KEYS = ("sample_id", "question_id", "uid", "idx", "index")
 MOST_SOURCES = 500  # values of a key that names sources
 LONG_NAME = 80  # characters; longer ones name nothing
 SHARD = 20_000  # samples
+LEAST_REJECTED = 0.2  # of the records: few of a trial's may be unusable by chance
 RATIO = 0.2  # of the pool, where no budget is given
 WITHOUT_MODEL = {"random", "mcl"}  # methods
 BY_GRADIENTS, BY_PROXY = {"icons", "targeted"}, "clean_shares"  # methods
@@ -86,6 +88,12 @@ class Look:
         usual = [key for key in (ID_KEY, *ID_KEYS) if self.keys[key] == self.tally.accepted]
         return usual[0] if usual else ID_KEY
 
+    @property
+    def most_rejected(self) -> float:
+        """Share of rejected records that is no accident: thrice what was seen, a fifth at least."""
+        seen = self.tally.reasons.total() / self.tally.read
+        return max(LEAST_REJECTED, min(1.0, math.ceil(30 * seen) / 10))
+
     def lines(self) -> Iterator[str]:
         """Yield what a person would want to know of the records."""
         tally = self.tally
@@ -132,7 +140,8 @@ def write_config(
     lines += [f"  source_key: {look.source_key} # sources"] if look.source_key else []
     lines += [f"  id_key: {look.id_key}"] if look.id_key != ID_KEY else []
     shards = max(1, math.ceil(look.total / SHARD))
-    lines += [f"  shards: {shards} # jobs of a pass over the pool", ""]
+    lines += [f"  shards: {shards} # jobs of a pass over the pool"]
+    lines += [f"  max_rejected: {look.most_rejected:g} # stop if more are unusable", ""]
     unused = "# tasks: # to score, and for methods that need validation data: docs/tasks.md"
     lines.append("tasks: # what the subset is to be good for" if tasks else unused)
     for task in tasks:
@@ -163,6 +172,11 @@ def _models(path: str, revision: str | None, half: bool) -> list[str]:
     own = f"{{path: {_text(path)}{at}{dtype}, batch_size: 16}}"
     reference = f"  reference: {own} # whose features are read; a smaller one makes that cheaper"
     return ["models:", f"  target: {own} # the one that is finetuned", reference, ""]
+
+
+def run_name(stem: str) -> str:
+    """Return a name of a run, as the schema allows it, from that of a file."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("_.-") or "run"
 
 
 def _text(value: str) -> str:

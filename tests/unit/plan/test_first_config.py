@@ -92,6 +92,7 @@ def test_the_config_holds_what_it_was_made_from():
         "images": "data/images",
         "source_key": "task",
         "shards": 3,
+        "max_rejected": 0.2,
     }
     assert config["tasks"] == {"no": {"validation": "v.json", "test": "t.json", "metric": "gqa"}}
     assert config["models"]["target"]["revision"] == "1e5"
