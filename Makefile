@@ -24,7 +24,7 @@ HERE := cd "$(FOLDER)" &&
 FILE = $(if $(shell $(HERE) test -e "$(CONFIG)" && echo there),$(CONFIG),$(error No CONFIG=$(CONFIG) in $(FOLDER)))
 SNAKEMAKE := $(HERE) "$(abspath $(BIN))/snakemake" --snakefile "$(CURDIR)/Snakefile"
 # The folder of the config's run. Only recipes use it, when .venv is there.
-RESULTS = results/$(shell $(HERE) "$(abspath $(BIN))/python" -c 'import sys, yaml; \
+RESULTS = results/$(shell $(HERE) "$(abspath $(BIN))/python" -c 'import sys, yaml; sys.tracebacklimit = 0; \
 	print(yaml.safe_load(open(sys.argv[1]))["run"])' "$(FILE)")
 TRIED = $(RESULTS)-trial-$(TRIAL)
 # Where a TRIAL is asked for by name.
