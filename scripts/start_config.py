@@ -108,17 +108,18 @@ def look_at(records: str, images: str | None) -> first_config.Look:
     total = sum(1 for _ in read_location(records, images))
     look = first_config.take(outcomes, total)
     if look.tally.accepted < look.tally.reasons.total():
-        hint = elsewhere(images, look.tally.examples.get("missing_image", "")) if images else ""
+        hint = elsewhere(Path(location), look.tally.examples.get("missing_image", ""))
         raise InputError(f"most records are not good:\n{look.tally.describe()}{hint}")
     return look
 
 
-def elsewhere(images: str, example: str) -> str:
+def elsewhere(images: Path, example: str) -> str:
     """Return a hint if the image that an example names is in the folder above, or in one below."""
     name = re.search(r": '([^']+)': ", example)
-    above = Path(images).resolve().parent
-    folders = [above, *sorted(path for path in Path(images).iterdir() if path.is_dir())]
-    found = [folder for folder in folders if name and (folder / name[1]).is_file()]
+    if not name or not images.is_dir():
+        return ""
+    folders = [images.resolve().parent, *sorted(path for path in images.iterdir() if path.is_dir())]
+    found = [folder for folder in folders if (folder / name[1]).is_file()]
     return f"\n  it is in {found[0]}: is that the folder of the images?" if found else ""
 
 
