@@ -267,10 +267,14 @@ def _say(error: jsonschema.ValidationError) -> str:
 
 def _as_number(error: jsonschema.ValidationError) -> str:
     """Return how to write what stands for a number: to YAML 2e-5 is text, and 16.0 not whole."""
-    if isinstance(error.instance, float) and error.instance.is_integer():
+    refused = error.validator in ("type", "anyOf")  # and not for its size
+    if refused and isinstance(error.instance, float) and error.instance.is_integer():
         return f"; write {error.instance:.0f}"
-    refused = error.validator in ("type", "anyOf") and isinstance(error.instance, str)
-    if not refused or not (match := NUMBER.fullmatch(error.instance)):
+    if (
+        not refused
+        or not isinstance(error.instance, str)
+        or not (match := NUMBER.fullmatch(error.instance))
+    ):
         return ""
     whole, fraction, sign, exponent = match.groups()
     if exponent is None:

@@ -174,6 +174,14 @@ def test_a_text_that_is_meant_as_a_number_is_told_how_to_be_one(written, cure):
     assert cure in str(error.value) if cure else "write" not in str(error.value)
 
 
+def test_a_number_is_told_to_be_whole_where_that_is_what_is_wrong():
+    with pytest.raises(ConfigError, match="pool.shards: 2.0 .*; write 2"):
+        check(changed("pool.shards", 2.0), SCHEMA)
+    with pytest.raises(ConfigError, match="learning_rate: 0.0 is less than or equal to") as error:
+        check(changed("finetune", {"learning_rate": 0.0}), SCHEMA)
+    assert "write" not in str(error.value)
+
+
 def test_a_text_among_several_types_is_told_how_to_be_a_number():
     build = {"layout": "vqa", "questions": "q.json", "validation": "1e2"}
     with pytest.raises(ConfigError, match="build.validation: .*: write 1.0e\\+2"):
