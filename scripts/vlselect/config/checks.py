@@ -270,11 +270,8 @@ def _as_number(error: jsonschema.ValidationError) -> str:
     refused = error.validator in ("type", "anyOf")  # and not for its size
     if refused and isinstance(error.instance, float) and error.instance.is_integer():
         return f"; write {error.instance:.0f}"
-    if (
-        not refused
-        or not isinstance(error.instance, str)
-        or not (match := NUMBER.fullmatch(error.instance))
-    ):
+    match = refused and isinstance(error.instance, str) and NUMBER.fullmatch(error.instance)
+    if not match:
         return ""
     whole, fraction, sign, exponent = match.groups()
     if exponent is None:
