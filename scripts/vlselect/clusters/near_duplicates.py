@@ -42,16 +42,8 @@ def find_pairs(
         Scaled to unit length.
     cosine : float
         In (0, 1].
-    index : {"auto", "exact", "ivf"}
-        `exact` compares all pairs, in quadratic time; `ivf` each sample with the `n_probe` nearest
-        of `n_lists` lists; `auto` is exact up to 100,000 samples.
-    n_lists : int or None
-        None: 4 times the square root of N.
-    n_probe : int
-    memory_gb : float
-        Most gigabytes for the samples that the lists are trained on, at four bytes a value.
-    seed : int
-        Of the lists.
+    index, n_lists, n_probe, memory_gb, seed
+        As in `neighbours.nearest`: of the lists, or `exact`, for all pairs in quadratic time.
 
     Returns
     -------
