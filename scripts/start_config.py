@@ -67,8 +67,7 @@ def ask(arguments: argparse.Namespace) -> None:
 
     A budget and methods need not be given, nor a model for methods that run none.
     """
-    methods = names_in(arguments.methods or [])
-    runs_no_model = methods and set(methods) <= first_config.WITHOUT_MODEL
+    runs_no_model = arguments.methods and set(arguments.methods) <= first_config.WITHOUT_MODEL
     needed = ["records", *([] if runs_no_model else ["model"])]
     missing = [name for name in needed if getattr(arguments, name) is None]
     if not missing:
@@ -161,8 +160,10 @@ def all_of(*steps: Callable[[], object]) -> list:
 def main(argv: list[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     log.start(form=log.BY_HAND)
+    if arguments.methods is not None:
+        arguments.methods = names_in(arguments.methods)
     ask(arguments)
-    methods, model = names_in(arguments.methods or []), arguments.model
+    methods, model = arguments.methods or [], arguments.model
     _, ratio, half, _, tasks, look = all_of(
         lambda: require_new(arguments.out),
         lambda: None if arguments.ratio is None else share(arguments.ratio),
