@@ -50,9 +50,11 @@ for name, (within, power) in RUNGS.items():
     VARIANTS[name] = {"methods": {"clean_shares": {"within": within, "power": power}}}
 KINDS = yaml.safe_load(REFERENCE.read_text(encoding="utf-8"))["digits"]["mixture"]
 VARIANTS["by-source"] = {"constraints": {"maximum": dict.fromkeys(KINDS, 0.112)}}  # a ninth
-SMALL = "small-proxy"  # its proxy has a sixth of the decoder's weights: a run with a cost
-VARIANTS[SMALL] = {}
-OWN = {SMALL: "proxy"}  # the stage that a variant makes itself
+SMALL = "small-proxy"  # has a sixth of the decoder's weights
+EPOCHS = {"one-and-a-half-epochs": 1.5, "two-epochs": 2}  # of the proxy
+PROXIES = (SMALL, *EPOCHS)  # variants with a proxy of their own: these have a cost
+VARIANTS |= {name: {} for name in PROXIES}
+OWN = dict.fromkeys(PROXIES, "proxy")  # the stage that a variant makes itself
 for name in ("hidden", "output"):  # representations without a warm-up
     VARIANTS[name] = {"methods": {"targeted": {"representation": name}}}
     OWN[name] = "features"
@@ -80,12 +82,17 @@ def write_config(arguments: argparse.Namespace, pool: int) -> Path:
     config["methods"] = {name: PARAMETERS[name] for name in arguments.methods}
     config["pool"]["shards"] = 1
     del config["models"]["clip"]  # no method here reads it
+    finetune = config["proxy"]["warm_up"]["finetune"]
+    finetune["epochs"] = EPOCHS.get(arguments.variant, 1)
     config["digits"]["seed"] = pool
     config["digits"]["mixture"] |= SHARES.get(arguments.mixture, {})
     config["digits"]["noise"] = NOISE.get(arguments.mixture, config["digits"]["noise"])
     if arguments.variant:
         config |= VARIANTS[arguments.variant] | {"run": f"{run}-{arguments.variant}"}
-        given = [stage for stage in GIVEN if stage != OWN.get(arguments.variant)]
+        made = [stage for stage in GIVEN if (ROOT / f"results/{run}" / stage).is_dir()]
+        if "pool" not in made:
+            raise SystemExit(f"results/{run}/pool is not there: run this pool without --variant")
+        given = [stage for stage in made if stage != OWN.get(arguments.variant)]
         config |= {"given": given}
         del config["digits"]
         link_stages(given, run, config["run"])
@@ -102,8 +109,6 @@ def write_config(arguments: argparse.Namespace, pool: int) -> Path:
 def link_stages(stages: Sequence[str], run: str, variant: str) -> None:
     """Link stages of a pool's run into the folder of a variant."""
     for stage in stages:
-        if not (ROOT / f"results/{run}" / stage).is_dir():
-            raise SystemExit(f"results/{run}/{stage} is not there: run this pool without --variant")
         link = ROOT / f"results/{variant}" / stage
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.exists():
@@ -122,7 +127,7 @@ def read_scores(run: str, plain: str) -> pd.DataFrame:
     found = found.mean().reset_index()
     whole = pd.read_csv(ROOT / folder(plain, "benchmark_scores")).query("method == 'full'")
     found["of_full"] = 100 * found["score"] / whole["score"].mean()
-    if run != plain and not run.endswith(SMALL):
+    if run != plain and run.removeprefix(f"{plain}-") not in PROXIES:
         return found.assign(cost=float("nan"))
     cost = pd.read_csv(ROOT / folder(run, "cost")).query("level == 'total'")
     cost = cost.rename(columns={"name": "method"})[[*keys, "cpu_seconds"]]
@@ -177,9 +182,10 @@ def main() -> None:
         if arguments.variant == SMALL:
             model = f"results/{plain}/models/small"
             make([model], config.with_name(f"{plain}.yaml"), arguments.cores)
-            make([wanted, f"results/{config.stem}/tables/cost.csv"], config, arguments.cores)
-        else:
-            make([wanted] if arguments.variant else [], config, arguments.cores)
+        targets = [wanted] if arguments.variant else []
+        if arguments.variant in PROXIES:
+            targets.append(f"results/{config.stem}/tables/cost.csv")
+        make(targets, config, arguments.cores)
         found = read_scores(config.stem, plain).assign(pool=pool)
         found = found[found["method"].isin(arguments.methods)]  # not what was not trained
         if arguments.variant:

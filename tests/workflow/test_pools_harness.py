@@ -1,5 +1,7 @@
 """The comparison on other pools: its settings are the protocol's, whatever the demo's become."""
 
+import shutil
+
 import pandas as pd
 import pytest
 import yaml
@@ -50,6 +52,12 @@ def test_a_variant_goes_on_from_what_the_plain_run_made(tmp_path, monkeypatch):
     assert config["proxy"]["model"] == "small" and "proxy" not in config["given"]
     assert config["models"]["small"]["path"] == "results/pool-demo-4/models/small"
     assert not (tmp_path / "results/pool-demo-4-small-proxy/proxy").exists()
+    flags = ["--pools", "4", "--methods", "clean_shares", "--variant", "one-and-a-half-epochs"]
+    more = pools.write_config(pools.build_parser().parse_args(flags), 4)
+    config = yaml.safe_load(more.read_text())
+    check(config, SCHEMA)
+    assert config["proxy"]["warm_up"]["finetune"]["epochs"] == 1.5
+    assert "proxy" not in config["given"]
     flags = ["--pools", "4", "--methods", "targeted", "--variant", "output"]
     config = yaml.safe_load(
         pools.write_config(pools.build_parser().parse_args(flags), 4).read_text()
@@ -88,6 +96,10 @@ def test_scores_are_means_over_tasks_and_seeds_beside_those_of_the_whole_pool(
     assert found.loc["random", "score"] == 41 and found.loc["random", "cost"] == 25
     assert found.loc["random", "of_full"] == pytest.approx(100 * 41 / 71)
     more = pools.read_scores("plain-gate", "plain")
+    runs = tmp_path / "results"
+    (runs / "plain-gate").rename(runs / "plain-two-epochs")
+    shutil.copy(runs / "plain/tables/cost.csv", runs / "plain-two-epochs/tables")
+    assert pools.read_scores("plain-two-epochs", "plain")["cost"].tolist() == [25]
     assert more["score"].tolist() == [51] and more["cost"].isna().all()
     table = pools.add_rows(found.reset_index().assign(pool=1), more.assign(pool=1))
     assert len(table) == 2 and 51 in table["score"].tolist()
