@@ -14,8 +14,9 @@ LAUNCHER = " torch/distributed/elastic/"  # in lines of what starts a training's
 TERMINATED = ": terminated"  # ends that of a process whose sibling failed, or that was stopped
 KILLED = re.compile(  # the job itself, by the system or by a library; a process of it
     r"exit status (137|134)\b|<Signals\.SIG(KILL|ABRT)|exitcode: -[69]\)|Signal 9 \(SIGKILL\)"
-    r"|by signal: Killed|[Ee]xceeded (job |step )?memory limit|oom[-_ ]kill"
+    r"|by signal: Killed|[Ee]xceeded (job |step )?memory limit|oom[-_ ]kill|'OUT_OF_MEMORY'"
 )
+ENDED = re.compile(r"SLURM-job .*SLURM status is: '(\w+)", re.DOTALL)  # how, in the plugin's words
 REFUSED = re.compile(  # by Slurm, in the words of its plugin
     r"sbatch failed\. The error message was '(.*?)'\.?\s*sbatch call", re.DOTALL
 )
@@ -78,6 +79,10 @@ def failure(rule: str, logs: Sequence[str], errors: Sequence[str] = (), begun: f
         why = "; ".join(line.removeprefix("sbatch: error: ") for line in refused[1].splitlines())
         return f"{parts[0]}\n    Slurm refused the job: {why}"
     parts += [f"    {line}" for path in logs for line in last_lines(path, begun)]
+    if status := ENDED.search(ended):
+        parts.append(f"    Slurm's word for its end: {status[1]}")
+        if status[1] == "TIMEOUT":
+            parts.append(f"    With --set-resources {rule}:runtime=<minutes> it has more time")
     if KILLED.search("\n".join([ended, *parts[1:]])):
         parts.append(f"    It was killed: for its memory, unless by hand. {_advice(rule, ended)}")
     elif OUT_OF_MEMORY.search("\n".join(parts[1:])):
@@ -88,9 +93,12 @@ def failure(rule: str, logs: Sequence[str], errors: Sequence[str] = (), begun: f
 def _advice(rule: str, command: str) -> str:
     """Return what makes a job need less memory, or gives it more."""
     lower = [text for flag, text in LEVERS.items() if flag in command]
-    ways = [*lower[:1], "let fewer jobs run at once (--resources mem_mb=<what this machine has>)"]
-    more = f"--retries 2 or --set-resources {rule}:mem_mb=<MB>"
-    text = f"{'; '.join(ways)}; on a cluster, {more} asks for more"
+    more = f"--retries 2 or --set-resources {rule}:mem_mb=<MB> asks for more"
+    if ENDED.search(command):
+        text = "; ".join([more, *lower[:1]])
+    else:
+        fewer = "let fewer jobs run at once (--resources mem_mb=<what this machine has>)"
+        text = "; ".join([*lower[:1], fewer, f"on a cluster, {more}"])
     return text[0].upper() + text[1:]
 
 

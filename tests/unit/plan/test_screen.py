@@ -126,6 +126,19 @@ def test_a_job_that_slurm_killed_for_its_memory_is_named_as_killed(tmp_path):
     assert "It was killed: for its memory" in screen.failure("warm_up", [log])
 
 
+def test_slurms_word_for_the_end_of_a_job_is_shown_and_what_it_calls_for(tmp_path):
+    path = write(tmp_path, "10:00:00 INFO a: 3 samples")
+    end = "SLURM-job '7' failed, SLURM status is: '{}'. Reason: Unknown. log: " + str(path)
+    killed = screen.failure("warm_up", [path], [end.format("OUT_OF_MEMORY")])
+    assert "Slurm's word for its end: OUT_OF_MEMORY" in killed and "It was killed" in killed
+    assert "--retries 2 or --set-resources warm_up:mem_mb=<MB> asks for more" in killed
+    assert "let fewer jobs" not in killed.lower()
+    late = screen.failure("warm_up", [path], [end.format("TIMEOUT")])
+    assert "--set-resources warm_up:runtime=<minutes>" in late and "killed" not in late
+    stopped = screen.failure("warm_up", [path], [end.format("CANCELLED by 0")])
+    assert stopped.endswith("Slurm's word for its end: CANCELLED")
+
+
 def test_the_error_of_a_process_counts_more_than_the_end_of_its_siblings(tmp_path):
     own = "16:18:38 ERROR vlselect.core.log: out of memory: MemoryError"
     ended = "16:18:39 ERROR vlselect.core.log: terminated"
