@@ -56,15 +56,20 @@ VISION = {
 SQUARE = {"height": 32, "width": 32}
 
 
-def llava(texts: Iterable[str], layers: int, hidden: int):
-    """LLaVA-1.5: four tokens per image, Vicuna's template, which closes no turn."""
-    tokenizer = fast(
+def llama_tokenizer(texts: Iterable[str]) -> hf.PreTrainedTokenizerFast:
+    """Return a tokenizer like Llama's, with a token for images."""
+    return fast(
         sentence_piece(texts, ["</s>", "<pad>", "<image>"], "<s>", prefix=True),
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",
         image_token="<image>",
     )
+
+
+def llava(texts: Iterable[str], layers: int, hidden: int):
+    """LLaVA-1.5: four tokens per image, Vicuna's template, which closes no turn."""
+    tokenizer = llama_tokenizer(texts)
     processor = hf.LlavaProcessor(
         image_processor=hf.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=SQUARE),
         tokenizer=tokenizer,
@@ -84,13 +89,7 @@ def llava(texts: Iterable[str], layers: int, hidden: int):
 
 def llava_next(texts: Iterable[str], layers: int, hidden: int):
     """LLaVA-NeXT: one tile for the whole image and up to four for its parts, on Mistral."""
-    tokenizer = fast(
-        sentence_piece(texts, ["</s>", "<pad>", "<image>"], "<s>", prefix=True),
-        pad_token="<pad>",
-        bos_token="<s>",
-        eos_token="</s>",
-        image_token="<image>",
-    )
+    tokenizer = llama_tokenizer(texts)
     processor = hf.LlavaNextProcessor(
         image_processor=hf.LlavaNextImageProcessorPil(
             size={"shortest_edge": 32}, crop_size=SQUARE, image_grid_pinpoints=GRID
@@ -140,18 +139,23 @@ def qwen_settings(tokenizer: hf.PreTrainedTokenizerFast) -> dict:
     return dict(zip(names, tokenizer.convert_tokens_to_ids(list(VISION_TOKENS)), strict=True))
 
 
-def qwen2_5_vl(texts: Iterable[str], layers: int, hidden: int):
-    """Qwen2.5-VL: tokens in proportion to the image's area, positions in three dimensions."""
-    tokenizer = chatml(
-        texts, *VISION_TOKENS, image_token="<|image_pad|>", video_token="<|video_pad|>"
-    )
+def qwen_processor(kind: type, videos: str, texts: Iterable[str]) -> hf.ProcessorMixin:
+    """Return a processor of Qwen's kind: 16 pixels a token on each side, up to 16 tokens."""
     size = {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}
-    processor = without_videos(hf.Qwen2_5_VLProcessor)(
+    return without_videos(kind)(
         image_processor=hf.Qwen2VLImageProcessorPil(patch_size=8, merge_size=2, size=size),
-        tokenizer=tokenizer,
-        video_processor=NoVideos({"video_processor_type": "Qwen2VLVideoProcessor"}),
+        tokenizer=chatml(
+            texts, *VISION_TOKENS, image_token="<|image_pad|>", video_token="<|video_pad|>"
+        ),
+        video_processor=NoVideos({"video_processor_type": videos}),
         chat_template=QWEN,
     )
+
+
+def qwen2_5_vl(texts: Iterable[str], layers: int, hidden: int):
+    """Qwen2.5-VL: tokens in proportion to the image's area, positions in three dimensions."""
+    processor = qwen_processor(hf.Qwen2_5_VLProcessor, "Qwen2VLVideoProcessor", texts)
+    tokenizer = processor.tokenizer
     half = hidden // 8  # rotary pairs of a head of width hidden / 4
     section = [half - 2 * (half // 3), half // 3, half // 3]
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": section}

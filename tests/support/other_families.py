@@ -4,25 +4,15 @@ from collections.abc import Iterable
 
 import torch
 import transformers as hf
-from family_tokenizers import byte_level, chatml, fast, sentence_piece
-from model_families import SQUARE, VISION, VISION_TOKENS, qwen_settings, text_settings
-from templates import QWEN, SMOLVLM
-
-from vlselect.models.processors import NoVideos, without_videos
+from family_tokenizers import byte_level, fast, sentence_piece
+from model_families import SQUARE, VISION, qwen_processor, qwen_settings, text_settings
+from templates import SMOLVLM
 
 
 def qwen3_5(texts: Iterable[str], layers: int, hidden: int):
     """Qwen3.5: only every fourth layer has self-attention, the others mix tokens linearly."""
-    tokenizer = chatml(
-        texts, *VISION_TOKENS, image_token="<|image_pad|>", video_token="<|video_pad|>"
-    )
-    size = {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}
-    processor = without_videos(hf.Qwen3VLProcessor)(
-        image_processor=hf.Qwen2VLImageProcessorPil(patch_size=8, merge_size=2, size=size),
-        tokenizer=tokenizer,
-        video_processor=NoVideos({"video_processor_type": "Qwen3VLVideoProcessor"}),
-        chat_template=QWEN,
-    )
+    processor = qwen_processor(hf.Qwen3VLProcessor, "Qwen3VLVideoProcessor", texts)
+    tokenizer = processor.tokenizer
     linear = {"linear_key_head_dim": 8, "linear_value_head_dim": 8}
     linear |= {"linear_num_key_heads": 2, "linear_num_value_heads": 4}
     config = hf.Qwen3_5Config(
