@@ -118,20 +118,24 @@ def check_gpus():
 PROCESS_MB = (
     8000  # of a process without its weights: libraries, samples, helper processes
 )
+TIMES_WEIGHTS = 64  # what a job holds beside that, at most: moments, batches
 
 
 def model_memory(least, name=None, processes=1):
     """Return the memory of a job with a model: by process, and by the size of weights if known.
 
-    least: of a job of one process. Weights on a GPU do not pass through memory as a whole; on the
-    CPU every process holds them, in float32 twice the size that files mostly have.
+    least: of a job of one process, of a small model less. Weights on a GPU do not pass through
+    memory as a whole; on the CPU every process holds them, in float32 twice the size that files
+    mostly have.
     """
 
     def memory(wildcards, attempt):
         model = model_settings(name or wildcards)
         share = {"float32": 2}.get(model["dtype"], 1)
-        held = 0 if model["device"].startswith("cuda") else share * weights_mb(model)
-        alone, more = max(least, PROCESS_MB + held), PROCESS_MB + held
+        size = weights_mb(model)
+        held = 0 if model["device"].startswith("cuda") else share * size
+        enough = min(least, PROCESS_MB + TIMES_WEIGHTS * size) if size else least
+        alone, more = max(enough, PROCESS_MB + held), PROCESS_MB + held
         return (alone + (processes - 1) * more) * 2 ** (attempt - 1)
 
     return memory
