@@ -241,9 +241,9 @@ def settle(figure: Figure) -> None:
 
     One pass is not enough where panels have square cells: their labels then need other margins.
     """
-    before = None
-    for _ in range(PASSES):
-        figure.draw_without_rendering()
+    before, engine = None, figure.get_layout_engine()
+    for _ in range(PASSES if figure.axes else 0):
+        engine.execute(figure)
         now = np.array([axes.get_position().extents for axes in figure.axes])
         if before is not None and np.allclose(now, before, atol=1 / max(figure.bbox.size)):
             break
