@@ -134,11 +134,13 @@ def test_jobs_went_through_sbatch(outputs):
 
 def test_a_cancelled_job_was_submitted_again(outputs):
     assert any(job["JobState"] == "CANCELLED" for job in finished())
+    assert "Slurm's word for its end: CANCELLED" in outputs[0]
     assert "Trying to restart job" in outputs[0]
 
 
 def test_a_job_over_its_memory_was_submitted_with_more(folder, outputs):
     assert "Trying to restart job" in outputs[1]
+    assert "--set-resources extract_attention:mem_mb=<MB> asks for more" in outputs[1]
     log = max((folder / ".snakemake/log").glob("*.log"), key=lambda path: path.name)
     asked = re.findall(r"rule extract_attention:.*?mem_mb=(\d+)", log.read_text(), re.DOTALL)
     assert {"250", "2000"} <= set(asked)
