@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Each job is a process, which would compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 CONFIG ?= config.yaml
 SEED ?= 0

@@ -1,7 +1,7 @@
 """Measure this machine's best rates: reading a file, multiplying matrices, parsing JSON.
 
 Prints JSON: `disk` in bytes a second (of the given file, dropped from the cache first), `float32`
-and `float64` in operations a second of one thread's product of 2,048 x 2,048 matrices, `json` in
+and `float64` in operations a second of one thread's product of two square matrices, `json` in
 bytes a second of json.loads over the records of the given file. The last three use processor
 seconds, so that they are the same on a busy machine.
 """
@@ -30,9 +30,9 @@ def disk(path: Path) -> float:
     return done / (time.perf_counter() - begin)
 
 
-def product(dtype: str, repeats: int = 2) -> float:
-    """Measure the operations a second of one thread's large matrix product; best of several."""
-    a, b = np.random.default_rng(0).random((2, SIDE, SIDE), dtype=dtype)
+def product(dtype: str, side: int = SIDE, repeats: int = 2) -> float:
+    """Measure the operations a second of one thread's matrix product; best of several."""
+    a, b = np.random.default_rng(0).random((2, side, side), dtype=dtype)
     out = np.empty_like(a)
     times = []
     with threadpool_limits(1):
@@ -40,7 +40,7 @@ def product(dtype: str, repeats: int = 2) -> float:
             begin = time.process_time()
             np.matmul(a, b, out=out)
             times.append(time.process_time() - begin)
-    return 2 * SIDE**3 / min(times)
+    return 2 * side**3 / min(times)
 
 
 def parsing(path: Path) -> float:
@@ -57,9 +57,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=("float32", "float64", "json"))
     parser.add_argument("path", type=Path)
+    parser.add_argument("side", type=int, help="of the matrices")
     arguments = parser.parse_args()
     kind = arguments.kind
-    rate = parsing(arguments.path) if kind == "json" else product(kind)
+    rate = parsing(arguments.path) if kind == "json" else product(kind, arguments.side)
     print(json.dumps({"disk": disk(arguments.path), kind: rate}))
 
 

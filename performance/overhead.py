@@ -4,7 +4,7 @@ For each rule, the jobs and their seconds are the run's own. The overhead of suc
 now: in turns, in fresh processes, its script is imported and its model loaded; medians of the
 rounds. The run's machine may have been busier: `seen` is the time in the run from a job's start
 until its log says that the model is loaded, and all times are scaled to that pace. The last rows
-are dry runs, of the run's config and of the one for LLaVA-665K.
+are dry runs, of the run's config and of a large one, that for LLaVA-665K.
 """
 
 import argparse
@@ -148,13 +148,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--config", type=Path, default=ROOT / "config.yaml", help="config of that run"
     )
+    parser.add_argument("--large", type=Path, default=LARGE, help="config of the second dry run")
     parser.add_argument("--cores", type=int, default=2, help="cores of that run")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args(argv)
     log.start()
     run = read_run(arguments.results)
-    plans = [dry_run(path, arguments.rounds) for path in (arguments.config, LARGE)]
+    plans = [dry_run(path, arguments.rounds) for path in (arguments.config, arguments.large)]
     starts = measure(run, arguments.rounds)
     rows = tabulate(run, starts, plans[0]["seconds"], arguments.cores)
     logger.info("%(seconds).0f s of jobs and Snakemake, of which overhead %(share).3f", rows[-1])

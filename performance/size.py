@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 
 import measure
+from floors import SIDE
 from layout import SAMPLES_PER_CLUSTER, TENTH, rounded
 from stages import SCRIPTS, STAGES, Size, Stage, command
 
@@ -40,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     about = "some read what others write, pool above all; --keep leaves that for the next call"
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help=about)
     parser.add_argument("--divisors", nargs="+", type=int, choices=(1, 2, 4), default=[4, 2, 1])
+    parser.add_argument("--side", type=int, default=SIDE, help="of the floors' matrices")
     parser.add_argument("--keep", action="store_true", help="keep the stores")
     parser.add_argument("--out", type=Path, default=RESULTS, help="CSV, with figures beside it")
     return parser
@@ -84,20 +86,21 @@ def cut_active(size: Size) -> None:
     python("-c", code, size.out / "samples.parquet", size.out / "active.parquet", size.active)
 
 
-def floors(stage: Stage, size: Size) -> dict[str, float]:
+def floors(stage: Stage, size: Size, side: int) -> dict[str, float]:
     """Measure this machine's best rates for the kinds of work in a stage."""
     (kind,) = {kind for _, kind, _ in stage.parts.values()}
-    return json.loads(python(HERE / "floors.py", kind, max(stage.reads(size), key=os.path.getsize)))
+    largest = max(stage.reads(size), key=os.path.getsize)
+    return json.loads(python(HERE / "floors.py", kind, largest, side))
 
 
-def measured(name: str, size: Size) -> list[dict]:
+def measured(name: str, size: Size, side: int) -> list[dict]:
     """Run one stage at one size; return a row of the table for each of its parts."""
     stage = STAGES[name]
     reads = stage.reads(size)
-    before = floors(stage, size)
+    before = floors(stage, size, side)
     measure.forget(reads)
     cost = measure.run(command(stage, size), ENVIRONMENT)
-    after = floors(stage, size)
+    after = floors(stage, size, side)
     rates = {kind: (before[kind] + after[kind]) / 2 for kind in before}
     rows = []
     for part, (label, kind, work) in stage.parts.items():
@@ -165,7 +168,7 @@ def main(argv: list[str] | None = None) -> None:
                 size.out.mkdir(exist_ok=True)
                 if name.startswith("greedy") and not (size.out / "active.parquet").exists():
                     cut_active(size)
-                rows = measured(name, size)
+                rows = measured(name, size, arguments.side)
                 write_table(arguments.out, rows)
                 for row in rows:
                     print(" ".join(f"{key}={row[key]}" for key in COLUMNS if key in row))

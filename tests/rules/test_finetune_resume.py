@@ -2,7 +2,6 @@
 
 import csv
 import signal
-import sys
 
 import finetune_model
 import pytest
@@ -65,7 +64,8 @@ def test_a_killed_run_ends_as_one_that_was_not(
 ):
     whole, again = flags("whole", **settings), flags("again", **settings, save_steps=save_steps)
     finetune_model.main(whole)
-    done = start([sys.executable, "-c", KILLED, killed_after, *again])
+    (tmp_path / "killed.py").write_text(KILLED)
+    done = start(["python", tmp_path / "killed.py", killed_after, *again])
     assert done.returncode == -signal.SIGKILL, done.stdout
     assert states(tmp_path) == [left]
     assert not (tmp_path / "again").exists()

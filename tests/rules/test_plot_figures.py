@@ -17,7 +17,7 @@ from example_tables import (
     write_tables,
     write_votes,
 )
-from figure_programs import FIGURES, draw
+from figure_programs import FIGURES, draw, read
 from figure_tables import write_tables as write_any
 from matplotlib.text import Text
 
@@ -47,6 +47,21 @@ def folders(tmp_path_factory):
     return write
 
 
+@pytest.fixture(scope="module")
+def drawn(folders):
+    """A function that returns a script's figure of a case; cases with the same tables share it."""
+    figures = {}
+
+    def draw_once(script, case):
+        *tables, key = read(script, folders(case))
+        same = script, repr(key), *(table.to_csv() for table in tables)
+        if same not in figures:
+            figures[same] = draw(script, folders(case))
+        return figures[same]
+
+    return draw_once
+
+
 def assert_nothing_cut(figure):
     """Check that everything drawn, in inches from the lower left corner, is inside the figure."""
     box = figure.get_tightbbox()
@@ -57,8 +72,8 @@ def assert_nothing_cut(figure):
 
 @pytest.mark.parametrize("script", FIGURES)
 @pytest.mark.parametrize("case", CASES)
-def test_nothing_is_cut_off(script, case, folders):
-    assert_nothing_cut(draw(script, folders(case)))
+def test_nothing_is_cut_off(script, case, drawn):
+    assert_nothing_cut(drawn(script, case))
 
 
 @pytest.mark.parametrize("script", FIGURES)
@@ -93,12 +108,12 @@ def test_relative_performance_names_every_method_and_says_n_and_seeds(tmp_path):
 @pytest.mark.parametrize(
     "script", ["plot_relative_performance", "plot_performance_by_ratio", "plot_cost"]
 )
-def test_a_mean_over_fewer_benchmarks_says_so(script, folders):
-    seen = words(draw(script, folders("one ratio"))).replace("\n", " ")
+def test_a_mean_over_fewer_benchmarks_says_so(script, drawn):
+    seen = words(drawn(script, "one ratio")).replace("\n", " ")
     assert "Mean over 3 benchmarks" in seen and "scores 0" not in seen
-    seen = words(draw(script, folders("full at zero"))).replace("\n", " ")
+    seen = words(drawn(script, "full at zero")).replace("\n", " ")
     assert "over 2 for target, whose full pool scores 0 on position" in seen
-    seen = words(draw(script, folders("full at zero everywhere"))).replace("\n", " ")
+    seen = words(drawn(script, "full at zero everywhere")).replace("\n", " ")
     assert "over 0 for target, whose full pool scores 0 on recognition, position and" in seen
     assert "nan" not in seen
 

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import finetune_model
@@ -11,6 +10,7 @@ import pandas as pd
 from config_defaults import FINETUNE
 from running import ROOT
 from usual_flags import usual
+from warm_python import warm_python
 
 SCRIPT = ROOT / "scripts/finetune_model.py"
 SMALL = {"rank": 2, "alpha": 4, "batch_size": 2, "gradient_accumulation": 1}
@@ -31,7 +31,7 @@ def finetune_flags(vlm: Path, pool: Path, out: Path, rows, *, seed: int = 0, **s
 
 def start(command: list, **environment: str) -> subprocess.CompletedProcess:
     """Start a command with the library on its path; output is text, with stderr in stdout."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    path = os.pathsep.join([str(Path(warm_python()).parent), os.environ["PATH"]])
     return subprocess.run(
         list(map(str, command)),
         stdout=subprocess.PIPE,

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mini_input import make_input
 from running import HERE, copy_program, snakemake, succeeded
-from warm_python import FRESH
 
 MINI = HERE / "mini.yaml"
 
@@ -64,6 +62,8 @@ class Run:
 @pytest.fixture(scope="session")
 def mini_input(tmp_path_factory):
     """Folder with the data that mini.yaml names."""
+    from mini_input import make_input
+
     folder = tmp_path_factory.mktemp("mini_input")
     make_input(folder)
     return folder
@@ -71,14 +71,10 @@ def mini_input(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def mini_run(tmp_path_factory, mini_input):
-    """The whole workflow on two cores in three shards, run by a copy that tests may edit.
-
-    The first process of each program is a fresh one, as for a user, the others are warm.
-    """
+    """The whole workflow on two cores in three shards, run by a copy that tests may edit."""
     root = copy_program(tmp_path_factory.mktemp("program") / "vlselect")
     folder = tmp_path_factory.mktemp("mini_run")
     shutil.copytree(mini_input / "data", folder / "data")
     config = shutil.copy(MINI, folder / "mini.yaml")
-    fresh = {FRESH: str(tmp_path_factory.mktemp("fresh"))}
-    output = succeeded(snakemake(folder, config, "--cores", "2", root=root, warm=True, **fresh))
+    output = succeeded(snakemake(folder, config, "--cores", "2", root=root))
     return Run(folder, root, config, output)

@@ -12,9 +12,9 @@ from pathlib import Path
 from unittest.mock import patch
 
 import yaml
+from parsed_rules import ParsedRules
 from running import ROOT
 from snakemake.api import SnakemakeApi
-from snakemake.parser import parse
 from snakemake.settings.types import (
     ConfigSettings,
     DAGSettings,
@@ -55,7 +55,8 @@ class RememberedRun:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.parsed: dict = {}
+        (folder / "parsed").mkdir()
+        self.parsed = ParsedRules(folder / "parsed")
         for name in DATA:
             path = folder / f"data/{name}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ class RememberedRun:
         quiet = OutputSettings(quiet={Quietness.ALL})
         with (
             SnakemakeApi(quiet) as api,
-            patch("snakemake.workflow.parse", self.parse_once),
+            patch("snakemake.workflow.parse", self.parsed),
             patch("snakemake.workflow.compile", compile_once, create=True),
         ):
             described = api.workflow(
@@ -89,13 +90,6 @@ class RememberedRun:
             work = inspect(workflow)
             workflow.async_run(remember(workflow))
         return work
-
-    def parse_once(self, file, workflow, rulecount, linemap):
-        """Parse a rule file, which a change of the config leaves as it is."""
-        key = file.get_path_or_uri(secret_free=True), rulecount
-        if key not in self.parsed:
-            self.parsed[key] = parse(file, workflow, linemap, rulecount=rulecount)
-        return self.parsed[key]
 
 
 def inspect(workflow) -> Work:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from running import HERE, ROOT, jobs, snakemake, stand_in, succeeded
-from warm_python import warm_python
+from warm_python import SNAKEMAKE, warm_python
 
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
 CONFIGS.remove(ROOT / "configs/devices.yaml")  # a table for `make plan`
@@ -45,7 +45,7 @@ def blocked(tmp_path_factory):
 @pytest.fixture(scope="module")
 def dry_run(blocked, tmp_path_factory):
     """A function that returns what a dry run of a config prints in such a Python, once for each."""
-    python = warm_python("snakemake.cli", PYTHONPATH=blocked)
+    python = warm_python(*SNAKEMAKE, PYTHONPATH=blocked)
 
     @functools.cache
     def run(path):
@@ -65,7 +65,7 @@ def test_the_blocker_blocks(blocked, library, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(f"import {library}")
     environment = {**os.environ, "PYTHONPATH": blocked}
-    for python in (sys.executable, warm_python("snakemake.cli", PYTHONPATH=blocked)):
+    for python in (sys.executable, warm_python(*SNAKEMAKE, PYTHONPATH=blocked)):
         command = [python, str(program)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 1 and f"{library} is blocked" in done.stderr

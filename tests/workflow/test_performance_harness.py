@@ -3,30 +3,41 @@
 import csv
 import os
 import subprocess
-import sys
 
 import pytest
 from running import ROOT
+from warm_python import warm_python
 
 HERE = ROOT / "performance"
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    out = tmp_path_factory.mktemp("performance")
+PARTS = ("per_sample_gradients", "projections", "end_to_end", "waiting", "kept_memory")
+
+
+def run(out, *parts):
+    """Run parts of the harness; return their tables by name."""
     subprocess.run(
-        [sys.executable, HERE / "gradients.py", "--short", "--out", out],
+        [warm_python(), HERE / "gradients.py", "--short", "--out", out, "--parts", *parts],
         env={**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "OMP_NUM_THREADS": "1"},
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    assert (out / "gradients.png").stat().st_size > 10_000
-    names = ("per_sample_gradients", "projection", "end_to_end", "waiting", "kept_memory")
-    names += ("beside_bergson",)
     found = {}
-    for name in names:
-        with (out / f"{name}.csv").open(newline="", encoding="utf-8") as file:
-            found[name] = list(csv.DictReader(file))
+    for path in out.glob("*.csv"):
+        with path.open(newline="", encoding="utf-8") as file:
+            found[path.stem] = list(csv.DictReader(file))
+    return found
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("performance")
+
+
+@pytest.fixture(scope="module")
+def tables(out):
+    found = run(out, *PARTS)
+    assert (out / "gradients.png").stat().st_size > 10_000
     return found
 
 
@@ -66,8 +77,8 @@ def test_memory_is_kept_or_given_back(tables):
     assert float(given_back["times_not_kept"]) == 1 and float(kept["times_not_kept"]) > 0
 
 
-def test_each_dtype_and_rank_is_measured_with_bergson_or_without(tables):
-    rows = tables["beside_bergson"]
+def test_each_dtype_and_rank_is_measured_with_bergson_or_without(out, tables):
+    rows = run(out, "beside_bergson")["beside_bergson"]
     ours = [row for row in rows if row["contender"] == "ours projected"]
     assert [(row["model"], row["dtype"], row["rank"]) for row in ours] == [
         *(("42M", "float32", "8"), ("42M", "float32", "128")),

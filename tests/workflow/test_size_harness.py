@@ -17,7 +17,7 @@ def test_harness_measures_what_it_runs(tmp_path, monkeypatch):
     from stages import STAGES
 
     table = tmp_path / "size.csv"
-    words = [sys.executable, SCRIPT, "--n", 512, "--work", tmp_path, "--out", table]
+    words = [sys.executable, SCRIPT, "--n", 512, "--work", tmp_path, "--out", table, "--side", 256]
     brief = [name for name in STAGES if name != "leverage"]  # which takes 9 s for any pool
     again = ["--divisors", 4, "--stages", "density"]
     for more in (["--divisors", 1, "--keep", "--stages", *brief], again):

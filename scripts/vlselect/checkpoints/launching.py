@@ -16,4 +16,4 @@ def launch_command(processes: int, threads: int) -> list[str]:
     flags = ["--multi_gpu", "--num_processes", str(processes), "--num_machines", "1"]
     flags += ["--gpu_ids", "all", "--mixed_precision", "no", "--dynamo_backend", "no"]
     flags += ["--num_cpu_threads_per_process", str(threads), "--main_process_port", "0"]
-    return ["accelerate", "launch", *flags]
+    return ["python", "-m", "accelerate.commands.launch", *flags]

@@ -7,9 +7,8 @@ def test_one_process_needs_no_launcher():
 
 def test_several_processes_are_started_by_accelerate_with_every_option_given():
     command = launch_command(8, 4)
-    assert command[:2] == ["accelerate", "launch"]
-    options = dict(zip(command[3::2], command[4::2], strict=True))
-    assert command[2] == "--multi_gpu"
+    assert command[:4] == ["python", "-m", "accelerate.commands.launch", "--multi_gpu"]
+    options = dict(zip(command[4::2], command[5::2], strict=True))
     assert (options["--num_processes"], options["--num_machines"]) == ("8", "1")
     assert options["--num_cpu_threads_per_process"] == "4"
     assert options["--main_process_port"] == "0"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from warm_python import FRESH, warm_python
+from warm_python import warm_python
 
 ENDS = {
     "in order": "print('out'); print('err', file=sys.stderr)",
@@ -47,20 +47,25 @@ def test_a_program_sees_its_own_surroundings(tmp_path):
     assert warm.stdout == fresh.stdout.replace("['inside", f"['{tmp_path}/inside")
 
 
+def test_output_is_unbuffered_where_it_is_asked_for(tmp_path):
+    (tmp_path / "program.py").write_text(f"{IMPORTS}print('out')\nos.kill(os.getpid(), 9)")
+    found = [run(p, tmp_path, "-u", "program.py") for p in (warm_python(), sys.executable)]
+    assert [(done.stdout, done.returncode) for done in found] == [("out\n", -9)] * 2
+
+
+def test_modules_are_found_where_the_environment_says(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/of_other.py").write_text("")
+    (tmp_path / "program.py").write_text("import sys, of_other\nprint(sys.path[:2])")
+    options = {"env": {**os.environ, "PYTHONPATH": f"{tmp_path}/other"}}
+    found = [run(p, tmp_path, "program.py", **options) for p in (warm_python(), sys.executable)]
+    assert found[0].stdout == found[1].stdout == f"{[str(tmp_path), f'{tmp_path}/other']}\n"
+
+
 def test_libraries_are_there_already(tmp_path):
     (tmp_path / "program.py").write_text("import sys\nprint('torch' in sys.modules)")
     assert run(warm_python(), tmp_path, "program.py").stdout == "True\n"
     assert run(sys.executable, tmp_path, "program.py").stdout == "False\n"
-
-
-def test_the_first_process_of_each_program_can_be_a_fresh_one(tmp_path):
-    (tmp_path / "marks").mkdir()
-    options = {"env": {**os.environ, FRESH: str(tmp_path / "marks")}}
-    for name in ("one.py", "other.py"):
-        (tmp_path / name).write_text("import sys\nprint('torch' in sys.modules, sys.argv[1:])")
-        for warm in (False, True, True):
-            found = run(warm_python(), tmp_path, name, "--flag", **options).stdout
-            assert found == f"{warm} ['--flag']\n"
 
 
 def test_a_launcher_that_is_told_to_end_ends_its_job(tmp_path):
