@@ -2,8 +2,9 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
+import matplotlib
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
@@ -13,9 +14,14 @@ RESOLUTION = 150  # dots per inch of the PNG
 
 def width(text: str, size: float, weight: str = "normal") -> float:
     """Measure the widest line of a text in the font that `style.applied` sets."""
-    font = FontProperties(size=size, weight=weight)
-    pixels = (_canvas().get_text_width_height_descent(s, font, False)[0] for s in text.split("\n"))
-    return max(pixels) * 72 / RESOLUTION
+    families = tuple(matplotlib.rcParams["font.family"])
+    return max(_pixels(line, size, weight, families) for line in text.split("\n")) * 72 / RESOLUTION
+
+
+@lru_cache(maxsize=10_000)  # names come again in each panel
+def _pixels(line: str, size: float, weight: str, families: tuple[str, ...]) -> float:
+    font = FontProperties(family=list(families), size=size, weight=weight)
+    return _canvas().get_text_width_height_descent(line, font, False)[0]
 
 
 @cache

@@ -29,7 +29,7 @@ from types import ModuleType
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from vlselect.core.errors import InfeasibleError, InputError
 from vlselect.core.refused import accepted
@@ -65,6 +65,7 @@ class MethodRunner:
             pool, signals = restrict(pool, signals, self.rows)
         self._method, self._pool, self._signals = method, pool, signals
         self._seed, self._parameters, self._threads = seed, parameters, threads
+        self._libraries = ThreadpoolController()  # finding them takes milliseconds each time
         self._prepared = not hasattr(method, "prepare")
 
     def __call__(self, rows: np.ndarray, count: int) -> Selection:
@@ -94,7 +95,7 @@ class MethodRunner:
         if not whole:
             pool, signals = restrict(pool, self._prepare(), np.searchsorted(self.rows, rows))
         try:
-            with threadpool_limits(self._threads):
+            with self._libraries.limit(limits=self._threads):
                 found = self._method.select(pool, signals, count, self._seed, **self._parameters)
             if not isinstance(found, Selection):
                 raise TypeError(
