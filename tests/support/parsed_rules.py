@@ -22,18 +22,18 @@ class ParsedRules:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.known: dict[str, tuple[str, int, list]] = {}
+        self.known: dict[str, tuple[str, int, list, str]] = {}
 
     def __call__(self, path, workflow, linemap, overwrite_shellcmd=None, rulecount=0):
         """Return the code of a rule file and the number of rules, and fill in its lines."""
-        text = Path(path.get_path_or_uri(secret_free=True)).read_bytes()
-        name = f"{hashlib.sha256(text).hexdigest()}-{rulecount}"
+        place = path.get_path_or_uri(secret_free=True)
+        name = f"{hashlib.sha256(Path(place).read_bytes()).hexdigest()}-{rulecount}"
         if name not in self.known:
             self.known[name] = self._read(name) or self._parse(name, path, workflow, rulecount)
-        code, count, lines = self.known[name]
+        code, count, lines, there = self.known[name]
         linemap.update(lines)
         parser.Shell.overwrite_cmd = overwrite_shellcmd
-        return code, count
+        return code.replace(repr(there), repr(place)), count
 
     def _read(self, name):
         file = self.folder / f"{name}.json"
@@ -42,7 +42,7 @@ class ParsedRules:
     def _parse(self, name, path, workflow, rulecount):
         lines: dict[int, int] = {}
         code, count = parser.parse(path, workflow, lines, rulecount=rulecount)
-        parsed = code, count, [*lines.items()]
+        parsed = code, count, [*lines.items()], path.get_path_or_uri(secret_free=True)
         temporary = self.folder / f"{name}.{os.getpid()}"
         temporary.write_text(json.dumps(parsed))
         temporary.replace(self.folder / f"{name}.json")

@@ -5,7 +5,8 @@ transformers and peft. Here a server imports them once, when it is first asked; 
 launcher, hands it arguments, folder, environment and open files, and ends as the process that the
 server forks does. What a job does is the same; its costs are not, since Snakemake measures the
 launcher. Whatever a library reads from the environment when it is imported (and hash orders) is
-that of the server. A plugin of conftest.py: all processes of a run of the tests share one.
+that of the server, as is what it prints with. A signal to the launcher is SIGTERM to its job. A
+plugin of conftest.py: all processes of a run of the tests share one server.
 """
 
 import ast
@@ -73,6 +74,10 @@ arguments = sys.argv[1:]
 program = arguments[arguments[:1] == ["-u"]:]
 if not program or program[0].startswith("-") and program[0] != "-m":
     os.execv({python!r}, [{python!r}, *arguments])
+try:
+    [os.fstat(number) for number in (0, 1, 2)]
+except OSError:  # the socket would take the place of what is closed
+    os.execv({python!r}, [{python!r}, *arguments])
 server = _socket.socket(_socket.AF_UNIX)
 server.connect({socket!r})
 mask = os.umask(0)
@@ -83,7 +88,10 @@ files = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2))
 length = len(text).to_bytes(4, sys.byteorder)
 server.sendmsg([length], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, files)])
 server.sendall(text)
-status = int.from_bytes(server.recv(4, _socket.MSG_WAITALL), sys.byteorder, signed=True)
+answer = server.recv(4, _socket.MSG_WAITALL)
+if not answer:
+    sys.exit("the server of warm_python.py ended before its job")
+status = int.from_bytes(answer, sys.byteorder, signed=True)
 if status < 0:
     if -status not in (_signal.SIGKILL, _signal.SIGSTOP):
         _signal.signal(-status, _signal.SIG_DFL)
@@ -101,11 +109,12 @@ def pytest_configure() -> None:
 def warm_python(*libraries: str, **environment: str) -> str:
     """Start a server, once, and return the path of its `python`.
 
-    It imports these libraries, with these changes of the environment; without, it is the shared.
+    It imports these libraries, with these changes of the environment. Without libraries it is the
+    one that the tests share.
     """
     if not libraries:
         return os.environ.get(SHARED) or warm_python(*LIBRARIES)
-    folder = tempfile.TemporaryDirectory(prefix="warm-")
+    folder = tempfile.TemporaryDirectory(prefix="warm-", dir="/tmp")  # a socket's path is short
     program, address = Path(folder.name, "python"), str(Path(folder.name, "socket"))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -126,8 +135,8 @@ def warm_python(*libraries: str, **environment: str) -> str:
 
 def serve(listener: socket.socket, libraries: Iterable[str]) -> list | None:
     """Fork for each connection; return the job in its process, None when stdin is closed."""
-    running: dict[int, tuple[int, socket.socket]] = {}  # descriptor of a process: its number
-    launchers: dict[socket.socket, int] = {}  # those that may end before their process
+    running: dict[int, tuple[int, socket.socket]] = {}  # by their descriptors: processes, launchers
+    launchers: dict[socket.socket, int] = {}  # that have not ended, and their processes
     while True:
         ready = select.select([listener, sys.stdin, *running, *launchers], [], [])[0]
         if sys.stdin in ready:
@@ -137,7 +146,7 @@ def serve(listener: socket.socket, libraries: Iterable[str]) -> list | None:
             launchers.pop(connection, None)
             os.close(ended)
             status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-            with suppress(BrokenPipeError), connection:  # a launcher that was killed
+            with suppress(ConnectionError), connection:  # its launcher may have been killed
                 connection.sendall(status.to_bytes(4, sys.byteorder, signed=True))
         for connection in filter(launchers.__contains__, ready):
             os.kill(launchers.pop(connection), signal.SIGTERM)
@@ -148,6 +157,9 @@ def serve(listener: socket.socket, libraries: Iterable[str]) -> list | None:
             libraries = ()
         connection, _ = listener.accept()
         length, files, _, _ = socket.recv_fds(connection, 4, 3)
+        if not length:  # a launcher that was killed
+            connection.close()
+            continue
         text = connection.recv(int.from_bytes(length, sys.byteorder), socket.MSG_WAITALL)
         if process := os.fork():
             for file in files:
@@ -192,7 +204,9 @@ def join_pages() -> None:
         place, rights, _, _, _, *name = line.split()
         if rights.startswith("rw") and name in ([], ["[heap]"]):
             begin, end = (int(number, 16) for number in place.split("-"))
-            for page in range(-(-begin // LARGE_PAGE) * LARGE_PAGE, end - LARGE_PAGE, LARGE_PAGE):
+            for page in range(
+                -(-begin // LARGE_PAGE) * LARGE_PAGE, end - LARGE_PAGE + 1, LARGE_PAGE
+            ):
                 madvise(page, LARGE_PAGE, MADV_COLLAPSE)
 
 
@@ -206,6 +220,8 @@ def run(job: list, program: str) -> int:
     sys.executable = program
     paths = environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[1:1] = [path for path in paths if path and path not in sys.path[1:]]
+    if numpy := sys.modules.get("numpy.random"):
+        numpy.seed()  # each job's own
     if arguments[0] == "-u":
         del arguments[0]
         sys.stdout.reconfigure(write_through=True)
@@ -219,7 +235,7 @@ def run(job: list, program: str) -> int:
             sys.argv, sys.path[0] = arguments, str(Path(arguments[0]).resolve().parent)
             runpy.run_path(str(Path(folder, arguments[0])), run_name="__main__")
     except SystemExit as end:
-        if isinstance(end.code, str):
+        if not isinstance(end.code, int | None):
             print(end.code, file=sys.stderr)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001 - as the interpreter does
@@ -240,8 +256,9 @@ def end(status: int) -> NoReturn:
     """End the process as the interpreter does, without taking apart what it shares by the fork."""
     threading._shutdown()
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream and not stream.closed:
+            stream.flush()
     os._exit(status)
 
 

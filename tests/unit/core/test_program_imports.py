@@ -13,7 +13,7 @@ from running import ROOT
 
 CHECK = """
 import importlib, sys
-for name in sys.argv[1:]:
+for name in sorted(sys.argv[1:], key=lambda name: name.count(".")):
     importlib.import_module(name.rpartition(".")[0])
     value = sys.modules[name.partition(".")[0]]
     try:
@@ -43,7 +43,7 @@ def unimported(text):
             tops = {alias.name.partition(".")[0] for alias in node.names if not alias.asname}
             bound |= {top: top for top in tops}
             bound |= {alias.asname: alias.name for alias in node.names if alias.asname}
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and not node.level:
             imported.add(node.module)
             bound |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
     reached = {name[:i] for name in imported for i, sign in enumerate(name) if sign == "."}

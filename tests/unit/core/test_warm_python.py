@@ -12,6 +12,8 @@ ENDS = {
     "in order": "print('out'); print('err', file=sys.stderr)",
     "with a status": "sys.exit(3)",
     "with a message": "sys.exit('why')",
+    "with a number that is none": "sys.exit(3.5)",
+    "with its output closed": "print('out'); sys.stdout.close()",
     "with an error": "raise ValueError('why')",
     "with an error of its hook": "sys.excepthook = lambda *e: print(e[1]); raise OSError(2)",
     "after its threads": "threading.Timer(0.1, print, ['late']).start()",
@@ -78,3 +80,33 @@ def test_a_launcher_that_is_told_to_end_ends_its_job(tmp_path):
         assert launcher.wait() == -signal.SIGTERM
         assert launcher.stdout.read() == ""  # closed: the job, which had it too, has ended
     os.close(job)
+
+
+def test_a_job_whose_server_ends_has_failed(tmp_path):
+    (tmp_path / "program.py").write_text(
+        "import os, time\nprint(os.getppid(), flush=True)\n" + "time.sleep(2)"
+    )
+    command = [warm_python("json"), "program.py"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as launcher:
+        os.kill(int(launcher.stdout.readline()), signal.SIGKILL)
+        assert launcher.wait() == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_what_is_closed_is_closed(closed, tmp_path):
+    (tmp_path / "program.py").write_text(
+        "import os\nos.read(0, 1)\nos.write(1, b'a')\nos.write(2, b'b')"
+    )
+    warm, fresh = (
+        run("bash", tmp_path, "-c", f"{python} program.py {closed}", input="text")
+        for python in (warm_python(), sys.executable)
+    )
+    assert (warm.returncode, warm.stdout) == (fresh.returncode, fresh.stdout)
+
+
+def test_rule_files_that_are_the_same_keep_their_own_places(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "Snakefile").write_text("rule all:\n    input: 'missing'\n")
+        done = run(warm_python(), tmp_path / name, "-m", "snakemake", "-n")
+        assert f"{tmp_path}/{name}/Snakefile" in done.stdout + done.stderr
