@@ -129,7 +129,7 @@ def test_a_real_run_is_measured_and_drawn(tmp_path):
     results = tmp_path / "results" / config["run"]
     figures = [f"results/{config['run']}/figures/{rule[5:]}.png" for rule in RULES]
     succeeded(snakemake(tmp_path, path, "-c2", "--", *figures))
-    large = ROOT / "configs/digits_reference.yaml"
+    large = ROOT / "configs/llava_665k_eight_cards.yaml"
     command = [warm_python(), HERE / "overhead.py", "--results", results, "--config", path]
     subprocess.run(
         [*command, "--large", large, "--rounds", "1", "--out", tmp_path],
@@ -147,5 +147,5 @@ def test_a_real_run_is_measured_and_drawn(tmp_path):
     parts = sum(float(rows["(total)"][part]) for part in ("start", "imports", "load"))
     share = float(rows["(total)"]["share"])
     assert share == pytest.approx(parts / float(rows["(total)"]["seconds"]), rel=0.01)
-    assert int(rows["(dry run of digits_reference.yaml)"]["jobs"]) > 400
+    assert int(rows["(dry run of llava_665k_eight_cards.yaml)"]["jobs"]) > 500
     assert int(rows["(dry run of config.yaml)"]["jobs"]) < 30  # drawn from tables that are there
