@@ -133,7 +133,9 @@ def dry_run(config: Path, rounds: int) -> dict:
         stand_in(Path(folder), read_yaml(config))
         for _ in range(rounds):
             clock = time.perf_counter()
-            output = succeeded(snakemake(Path(folder), config, "-n", "--quiet", "rules"))
+            output = succeeded(
+                snakemake(Path(folder), config, "-n", "--quiet", "rules", warm=False)
+            )
             taken.append(time.perf_counter() - clock)
     jobs = int(re.search(r"^total +(\d+)$", output, re.M)[1])
     return {"rule": f"(dry run of {config.name})", "jobs": jobs, "seconds": median(taken)}

@@ -16,7 +16,7 @@ TRAINED = [run for run in RUNS if run["model"]]  # all of them, or none without 
 METHODS = list(config["methods"])
 
 # The jobs of a large config are objects by the million that stay: to look through them for
-# garbage, again and again, takes a sixth of the time in which they are planned.
+# garbage, again and again, takes a seventh of the time in which they are planned.
 gc.set_threshold(100_000, 50, 50)
 
 
