@@ -9,6 +9,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -30,6 +31,7 @@ METHODS = {"full": {}, "random": {}, "coincide": {"model": "target"}, "clean_sha
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=6, help="of every finetuning")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--cores", default="all")
     return parser
 
@@ -41,15 +43,15 @@ def save_model() -> None:
     save_llava(ROOT / MODEL, bpe_tokenizer(texts), layers=2, positions=2048)
 
 
-def config(epochs: int) -> dict:
-    """Return the test's config with this comparison's methods, at two budgets and three seeds."""
+def config(epochs: int, seeds: Sequence[int]) -> dict:
+    """Return the test's config with this comparison's methods, at two budgets."""
     text = (ROOT / "tests/workflow/real_vqa.yaml").read_text(encoding="utf-8")
     found = yaml.safe_load(text.replace("data/real_vqa", str(DATA)))
     found["models"]["target"]["path"] = MODEL
     del found["gradients"]
     proxy = {"model": "target", "warm_up": {"finetune": FINETUNE | {"epochs": 1}}}
     found |= {"proxy": proxy, "finetune": FINETUNE | {"epochs": epochs}, "methods": METHODS}
-    found |= {"ratios": [0.1, 0.2], "seeds": [0, 1, 2]}
+    found |= {"ratios": [0.1, 0.2], "seeds": list(seeds)}
     found["experiments"] = {"main": {"methods": [*METHODS], "models": ["target"]}}
     return found
 
@@ -60,7 +62,7 @@ def main() -> None:
         save_model()
     path = ROOT / "results/pools/real_vqa.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(config(arguments.epochs), sort_keys=False), encoding="utf-8")
+    path.write_text(yaml.safe_dump(config(arguments.epochs, arguments.seeds), sort_keys=False), encoding="utf-8")
     command = ["snakemake", "--cores", arguments.cores, "--configfile", str(path)]
     subprocess.run(command, cwd=ROOT, check=True)
     table = pools.read_scores("real_vqa", "real_vqa").assign(pool="real_vqa")

@@ -33,7 +33,8 @@ def score(args: argparse.Namespace, pool: pd.DataFrame) -> tuple[np.ndarray, np.
     method = registry.load("method", args.method)  # before its libraries' threads are limited
     if not hasattr(method, "score"):
         raise InputError(f"method {args.method!r} has no scores")
-    given, n_pool = signals.read_signals(args.signal, args.tables, len(pool)), len(pool)
+    n_pool = len(pool)
+    given = signals.read_signals(args.signal, args.tables, n_pool, args.task_samples)
     refused = signals.refused_rows(given)
     kept = accepted(n_pool, refused)
     if len(refused):

@@ -55,7 +55,7 @@ def choose(
 ) -> tuple[Selection, np.ndarray, np.ndarray]:
     """Fill the budget by the method; return its choice, and the rows refused and gated."""
     method = registry.load("method", args.method)  # before its libraries' threads are limited
-    given = signals.read_signals(args.signal, args.tables, len(pool))
+    given = signals.read_signals(args.signal, args.tables, len(pool), args.task_samples)
     gated, unknown = signals.read_gate(args.gate, len(pool))
     refused = [signals.refused_rows(given), read_left_out(args.left_out), unknown]
     refused = np.unique(np.concatenate(refused))

@@ -15,11 +15,15 @@ def parameters(method, *keys, **more):
     return json.dumps(chosen | more, sort_keys=not more)
 
 
-def signal_flags(tables=()):
+def signal_flags(tables=(), task_samples=()):
     """Return a function that makes a flag of each input that is a signal, named like the input.
 
-    tables: inputs whose files are parts of one signal, such as one for each task.
+    tables: inputs whose files are parts of one signal, such as one for each task; task_samples: those
+    whose files are tasks' samples.
     """
+    kinds = dict.fromkeys(tables, "--tables") | dict.fromkeys(
+        task_samples, "--task-samples"
+    )
 
     def flags(wildcards, input):
         return shlex.join(
@@ -27,7 +31,7 @@ def signal_flags(tables=()):
             for name in input.keys()
             if name not in NO_SIGNALS
             for word in (
-                "--tables" if name in tables else "--signal",
+                kinds.get(name, "--signal"),
                 name,
                 *([input[name]] if isinstance(input[name], str) else input[name]),
             )

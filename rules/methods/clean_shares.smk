@@ -1,6 +1,6 @@
 """Our own: random samples of each task that are likely to be right, more of tasks that are not known yet.
 
-Reads pool/samples.parquet and {losses,pool,<task>,losses_of/<task>,losses_before/<task>}/ of proxy/<model>/seed-<s>/ or, in a config
+Reads pool/samples.parquet, tasks/<task>/validation.parquet and {losses,pool,<task>,losses_of/<task>,losses_before/<task>}/ of proxy/<model>/seed-<s>/ or, in a config
 without that section, of gradients/<model>/seed-<s>/; the seed is the run's, or the one that warm_up.seed fixes there.
 Writes subsets/clean_shares/<budget>_seed-<s>.{json,parquet}.
 """
@@ -37,6 +37,7 @@ use rule select_subset as select_clean_shares with:
         validation=of_run(PROXY, compared_validation(PROXY)),
         validation_losses=of_run(PROXY, validation_losses(PROXY)),
         losses_before=of_run(PROXY, losses_before(PROXY)),
+        questions=collect("<results>/tasks/{task}/validation.parquet", task=VALIDATED),
         limits=limit_files,
     wildcard_constraints:
         method="clean_shares",
@@ -46,7 +47,8 @@ use rule select_subset as select_clean_shares with:
         runtime=growing(240),
     params:
         signals=signal_flags(
-            tables=["validation", "validation_losses", "losses_before"]
+            tables=["validation", "validation_losses", "losses_before"],
+            task_samples=["questions"],
         ),
         parameters=parameters("clean_shares", "within", "power", tasks=voting_members()),
         threads=config["threads"],

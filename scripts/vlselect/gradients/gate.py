@@ -71,25 +71,33 @@ def nearest(
     return places, similarities
 
 
-def least_similarities(
+def within_tasks(
     validation: Mapping[str, ShardedArray], tasks: Mapping[str, Sequence[str]]
-) -> np.ndarray:
-    """Compute how similar to a task's validation samples nearly all of them are: float64 (T,).
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compare each task's validation samples with the others of the task, and with other tasks'.
 
-    The quantile `OUTER` of each one's similarity, as in `nearest`, to the others of its task; -1,
-    which every sample reaches, where there are no others.
+    Returns
+    -------
+    least : float64 array, shape (T,)
+        How similar nearly all are to the others: the quantile `OUTER` of their similarities, as in
+        `nearest`; -1, which every sample reaches, where there are no others.
+    faithful : float64 array, shape (T,)
+        The share of them that are most similar to the others of their own task; 1 where there are
+        none.
     """
     targets, owned = influence.unit_gradients(validation, tasks)
-    return np.array([_least(targets[own.start : own.stop]) for own in owned])
-
-
-def _least(rows: np.ndarray) -> float:
-    """Return the quantile for one task's unit gradients (n, k)."""
-    if len(rows) == 1:
-        return -1.0
-    cosines = rows @ rows.T
-    others = cosines[~np.eye(len(rows), dtype=bool)].reshape(len(rows), -1)
-    return float(np.quantile(mean_of_highest(others), OUTER))
+    least, faithful = np.full(len(owned), -1.0), np.ones(len(owned))
+    for place, own in enumerate(owned):
+        if own.stop - own.start == 1:
+            continue
+        cosines = targets[own.start : own.stop] @ targets.T  # (n, all)
+        means = [mean_of_highest(cosines[:, one.start : one.stop]) for one in owned]
+        block = cosines[:, own.start : own.stop]
+        others = block[~np.eye(len(block), dtype=bool)].reshape(len(block), -1)
+        means[place] = mean_of_highest(others)
+        least[place] = np.quantile(means[place], OUTER)
+        faithful[place] = (np.argmax(means, axis=0) == place).mean()
+    return least, faithful
 
 
 def mean_of_highest(values: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Random samples of each task that are likely to be right, more of tasks that are not known yet.
 
 A model that was briefly finetuned on the pool says two things of it. Which task a sample serves:
-the one whose validation samples it is most similar to, if it is as similar to them as nearly all of
-them are to each other. And whether its answer is likely to be right: its loss is one that the
-task's validation samples have too, which the model has not seen. Before it was finetuned, it says
+the one whose validation samples it is most similar to, or the one that most of its source serves.
+And whether its answer is likely to be right: its loss is one that the task's validation samples
+have too, which the model has not seen. Before it was finetuned, it says
 which tasks need more samples: those whose validation samples have a higher loss. (After it has seen
 the whole pool its losses say which tasks are hard, and not what a subset still has to teach: in a
 pool of right answers, tasks with many samples would get next to none.) Inside a task the draw is
@@ -25,6 +25,9 @@ from vlselect.gradients import gate
 from vlselect.methods.maths.allocation import allocate
 
 CLEAN, DOUBTFUL, FOREIGN = range(3)  # the order in which samples are chosen
+FAR = 2  # times as far from a task as nearly all of its validation samples are from each other
+ALIKE = 0.8  # a source serves a task at least this often, for each time its validation samples do
+KEPT = 0.25  # of a task's samples: at least so many are not given to another one with their source
 
 
 def select(
@@ -50,7 +53,8 @@ def select(
         ``gradients``: ShardedArray (N, k), vectors of unit length; ``losses``: ShardedArray (N,),
         in nats; ``validation``: dict of validation set to ShardedArray (n_val, k);
         ``validation_losses`` and, of the model before its warm-up, ``losses_before``: dicts of
-        validation set to ShardedArray (n_val,).
+        validation set to ShardedArray (n_val,); ``questions``: dict of validation set to DataFrame
+        n_images, a row for each sample.
     within : float
         A loss is clean up to this quantile of those of the task's validation samples.
     power : float
@@ -87,17 +91,61 @@ def prepare(
 ) -> dict:
     """Add the signal ``standing`` (DataFrame row, task, standing), which compares whole sets.
 
+    A sample serves the task that it is most similar to (`gate.nearest`), and none if it is `FAR`
+    from it or has an image where that task's validation samples have none, or none where all have
+    one; then whole sources go to a task (`whole_sources`).
+
     InputError if a validation set has no loss, or vectors are not comparable.
     """
     task, similarity = gate.nearest(signals["gradients"], signals["validation"], tasks)
-    least = gate.least_similarities(signals["validation"], tasks)
+    least, faithful = gate.within_tasks(signals["validation"], tasks)
+    shown = [pd.concat([signals["questions"][n] for n in names]) for names in tasks.values()]
+    shown = np.array([(one["n_images"] > 0).mean() for one in shown])  # of a task's samples
+    unlike = np.where(pool["n_images"].to_numpy()[:, None] > 0, shown == 0, shown == 1)  # (N, T)
+    rows = np.arange(len(pool))
+    foreign = (1 - similarity > FAR * (1 - least[task])) | unlike[rows, task]
+    task, foreign = whole_sources(pool["source"].to_numpy(object), task, foreign, faithful)
     own = losses_of(signals["validation_losses"], tasks)
     highest = np.array([np.quantile(one, within) for one in own])
     losses = signals["losses"][:].astype(np.float64)
     standing = np.where(losses <= highest[task], CLEAN, DOUBTFUL)
-    standing[similarity < least[task]] = FOREIGN
-    table = pd.DataFrame({"row": np.arange(len(pool)), "task": task, "standing": standing})
-    return signals | {"standing": table}
+    standing[foreign | unlike[rows, task]] = FOREIGN
+    return signals | {"standing": pd.DataFrame({"row": rows, "task": task, "standing": standing})}
+
+
+def whole_sources(
+    source: np.ndarray, task: np.ndarray, foreign: np.ndarray, faithful: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give a source to the task that it serves nearly as often as the task's own samples do.
+
+    Such a source is of one kind, and its samples say together what each of them says less surely.
+    It stays as it is where a task would lose more than 1 - `KEPT` of all its samples so.
+
+    Parameters
+    ----------
+    source : array, shape (N,)
+    task : int64 array, shape (N,)
+        The place of each sample's task.
+    foreign : bool array, shape (N,)
+        Whether the sample serves none.
+    faithful : float64 array, shape (T,)
+        How often a task's validation samples serve it: see `gate.within_tasks`.
+
+    Returns
+    -------
+    task, foreign : arrays, shape (N,)
+        After the sources were given to tasks; nothing in them is foreign.
+    """
+    names, places = np.unique(source, return_inverse=True)
+    serve = np.zeros((len(names), len(faithful)), dtype=np.int64)
+    np.add.at(serve, (places[~foreign], task[~foreign]), 1)
+    best, most = serve.argmax(axis=1), serve.max(axis=1)
+    whole = (most > 0) & (most >= ALIKE * faithful[best] * np.bincount(places))
+    lost = np.where(whole[:, None], serve, 0)
+    lost[np.arange(len(names)), best] = 0
+    robbed = lost.sum(axis=0) > (1 - KEPT) * serve.sum(axis=0)
+    whole = (whole & ~lost[:, robbed].any(axis=1))[places]
+    return np.where(whole, best[places], task), foreign & ~whole
 
 
 def losses_of(

@@ -26,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--signal", help=about, **repeatable)
     about = "a signal of several files: tables by their file names, arrays by their folders'"
     parser.add_argument("--tables", help=about, **repeatable)
+    about = "a signal of tasks' samples: the n_images of each, by the names of their folders"
+    parser.add_argument("--task-samples", help=about, **repeatable)
     parser.add_argument("--parameters", default="{}", help="the method's parameters, as JSON")
     parser.add_argument("--seed", type=int, required=True)
     about = "threads of matrix products; fixed, because the last bits of sums depend on it"
@@ -40,7 +42,10 @@ def read_pool(samples: Samples) -> pd.DataFrame:
 
 
 def read_signals(
-    single: Iterable[Sequence[str]], several: Iterable[Sequence[str]], n_pool: int
+    single: Iterable[Sequence[str]],
+    several: Iterable[Sequence[str]],
+    n_pool: int,
+    task_samples: Iterable[Sequence[str]] = (),
 ) -> dict[str, Signal]:
     """Read a method's signals.
 
@@ -53,6 +58,9 @@ def read_signals(
         not the pool's.
     n_pool : int
         Samples in the pool. A column ``row`` of a table must be 0 to n_pool - 1 in order.
+    task_samples : iterable of [name, path, ...]
+        Signals of several files of tasks' samples, such as tasks/<task>/validation.parquet: a table
+        n_images of each.
 
     Returns
     -------
@@ -86,6 +94,11 @@ def read_signals(
                 _add(parts, path.parent.name, ShardedArray([path]))
             else:
                 _add(parts, path.stem, _read_table(path, n_pool))
+        _add(signals, name, parts)
+    for name, *paths in filter(_has_path, task_samples):
+        parts = {}
+        for path in map(Path, paths):
+            _add(parts, path.parent.name, Samples(path).frame(columns=["n_images"]))
         _add(signals, name, parts)
     return signals
 
