@@ -62,7 +62,9 @@ def main() -> None:
         save_model()
     path = ROOT / "results/pools/real_vqa.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(config(arguments.epochs, arguments.seeds), sort_keys=False), encoding="utf-8")
+    path.write_text(
+        yaml.safe_dump(config(arguments.epochs, arguments.seeds), sort_keys=False), encoding="utf-8"
+    )
     command = ["snakemake", "--cores", arguments.cores, "--configfile", str(path)]
     subprocess.run(command, cwd=ROOT, check=True)
     table = pools.read_scores("real_vqa", "real_vqa").assign(pool="real_vqa")

@@ -82,6 +82,7 @@ def make_signals(folder, rng, pool):
     losses = ShardedArray(write_shards(folder / "losses", values, 1, **header))
     known = {"vqa": ShardedArray(write_shards(folder / "known", values[::9], 1, **header))}
     compared = {"losses": losses, "validation_losses": known, "losses_before": known}
+    compared["questions"] = {"vqa": pool.loc[::9, ["n_images"]]}
     assignments = pd.DataFrame({"row": np.arange(n), "cluster": cluster})
     return {
         "mcl": make_concepts(np.random.default_rng(7), n),

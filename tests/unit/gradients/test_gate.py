@@ -95,6 +95,42 @@ def test_order_shards_and_blocks_change_no_group(tmp_path, sets, monkeypatch):
     assert moved.tolist() == whole[order].tolist()
 
 
+def slow_within(sets):
+    """Compare every validation sample with all others, those of its own task without itself."""
+    own = {
+        task: np.concatenate([sets[name][:] for name in members]).astype(np.float64)
+        for task, members in TASKS.items()
+    }
+    least, faithful = [], []
+    for task, rows in own.items():
+        similar, nearest = [], []
+        for i, row in enumerate(rows):
+            means = {}
+            for other, against in own.items():
+                left = [one for j, one in enumerate(against) if other != task or j != i]
+                cosines = [row @ one / np.linalg.norm(row) / np.linalg.norm(one) for one in left]
+                means[other] = np.mean(sorted(cosines)[-5:])
+            similar.append(means[task])
+            nearest.append(max(means, key=means.get))
+        least.append(np.quantile(similar, 0.05))
+        faithful.append(nearest.count(task) / len(rows))
+    return least, faithful
+
+
+def test_validation_samples_are_compared_with_the_others(sets):
+    least, faithful = gate.within_tasks(sets, TASKS)
+    slow_least, slow_faithful = slow_within(sets)
+    np.testing.assert_allclose(least, slow_least, rtol=1e-6)
+    assert faithful.tolist() == slow_faithful and 0 < min(faithful) < max(faithful)
+
+
+def test_a_single_validation_sample_has_none_to_be_compared_with(sets, tmp_path):
+    sets["rare"] = write(tmp_path / "one", sets["rare"][:1])
+    least, faithful = gate.within_tasks(sets, TASKS)
+    place = list(TASKS).index("rare")
+    assert (least[place], faithful[place]) == (-1, 1) and least.max() > -1
+
+
 def test_refused_samples_move_no_others(tmp_path, sets):
     pool = unit_rows(N_POOL, 2)
     refused = [0, 63, 64, 699]

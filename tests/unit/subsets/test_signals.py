@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from array_files import write_shards
+from tiny_inputs import make_records, prepare
 
 from vlselect.core import store
 from vlselect.core.errors import InputError
@@ -32,6 +33,17 @@ def test_signals_by_format(files):
     assert found["free"]["cluster"].tolist() == [0, 1]
     assert found["array"].shape == (3, 2)
     assert list(found["tasks"]) == ["b", "a"]
+
+
+def test_samples_of_tasks_say_how_many_images_they_have(tmp_path):
+    records = make_records(5)  # 1, 1, 0, 1 and 2 images
+    given = {"vqa": records, "mme": records[2:]}
+    paths = [str(prepare(tmp_path / name, given[name]) / "samples.parquet") for name in given]
+    found = signals.read_signals([], [], 7, [["questions", *paths], ["none"]])
+    counts = {name: table["n_images"].tolist() for name, table in found["questions"].items()}
+    assert list(found) == ["questions"] and counts == {"vqa": [1, 1, 0, 1, 2], "mme": [0, 1, 2]}
+    with pytest.raises(ValueError, match="signal 'vqa' is given twice"):
+        signals.read_signals([], [], 7, [["questions", paths[0], paths[0]]])
 
 
 def test_mixed_formats_and_foreign_rows_are_refused(files):
