@@ -11,6 +11,7 @@ random: what is most similar to single validation samples (`targeted`) taught le
 Our own method.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -23,6 +24,8 @@ from vlselect.core.selection import Selection
 from vlselect.core.store import ShardedArray
 from vlselect.gradients import gate
 from vlselect.methods.maths.allocation import allocate
+
+logger = logging.getLogger(__name__)
 
 CLEAN, DOUBTFUL, FOREIGN = range(3)  # the order in which samples are chosen
 FAR = 2  # times as far from a task as nearly all of its validation samples are from each other
@@ -110,6 +113,10 @@ def prepare(
     losses = signals["losses"][:].astype(np.float64)
     standing = np.where(losses <= highest[task], CLEAN, DOUBTFUL)
     standing[foreign | unlike[rows, task]] = FOREIGN
+    for place, name in enumerate(tasks):
+        clean, doubtful, _ = np.bincount(standing[task == place], minlength=3)
+        logger.info("%s: %d clean samples, %d doubtful ones", name, clean, doubtful)
+    logger.info("%d samples serve no task", (standing == FOREIGN).sum())
     return signals | {"standing": pd.DataFrame({"row": rows, "task": task, "standing": standing})}
 
 
