@@ -126,7 +126,8 @@ def whole_sources(
     """Give a source to the task that it serves nearly as often as the task's own samples do.
 
     Such a source is of one kind, and its samples say together what each of them says less surely.
-    It stays as it is where a task would lose more than 1 - `KEPT` of all its samples so.
+    It stays as it is where half of it serves no task, or another task would lose more than 1 -
+    `KEPT` of all its samples.
 
     Parameters
     ----------
@@ -146,8 +147,9 @@ def whole_sources(
     names, places = np.unique(source, return_inverse=True)
     serve = np.zeros((len(names), len(faithful)), dtype=np.int64)
     np.add.at(serve, (places[~foreign], task[~foreign]), 1)
-    best, most = serve.argmax(axis=1), serve.max(axis=1)
-    whole = (most > 0) & (most >= ALIKE * faithful[best] * np.bincount(places))
+    best, sizes = serve.argmax(axis=1), np.bincount(places)
+    whole = serve.max(axis=1) >= ALIKE * faithful[best] * sizes
+    whole &= 2 * serve.sum(axis=1) > sizes
     lost = np.where(whole[:, None], serve, 0)
     lost[np.arange(len(names)), best] = 0
     robbed = lost.sum(axis=0) > (1 - KEPT) * serve.sum(axis=0)

@@ -114,7 +114,8 @@ def give_whole_sources(source, tasks, foreign, faithful):
     for name in set(source):
         counts = {task: sum(source[row] == name for row in own) for task, own in serve.items()}
         best = max(counts, key=counts.get)
-        if counts[best] and counts[best] >= 0.8 * faithful[best] * (source == name).sum():
+        size = (source == name).sum()
+        if counts[best] >= 0.8 * faithful[best] * size and 2 * sum(counts.values()) > size:
             given[name] = best
     lost = {
         task: [row for row in own if given.get(source[row], task) != task]
@@ -184,6 +185,12 @@ SOURCES = {
     "less often": ([70, 30, 0], [0, 100, 0], [1.0, 1.0], None),
     "some of no task": ([85, 0, 15], [0, 100, 0], [1.0, 1.0], [0]),
     "mostly of no task": ([20, 0, 80], [0, 100, 0], [1.0, 1.0], None),
+    "mostly of no task, by a task whose own are nearest to others": (
+        [40, 10, 50],
+        [0, 100, 0],
+        [0.3, 1.0],
+        None,
+    ),
     "all of no task": ([0, 0, 100], [0, 100, 0], [1.0, 1.0], None),
     "another task would keep a quarter": ([90, 10, 0], [0, 4, 0], [1.0, 1.0], [0]),
     "another task would keep less": ([90, 10, 0], [0, 3, 0], [1.0, 1.0], None),
