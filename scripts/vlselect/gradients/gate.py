@@ -31,6 +31,7 @@ def nearest(
     pool: ShardedArray,
     validation: Mapping[str, ShardedArray],
     tasks: Mapping[str, Sequence[str]],
+    barred: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the task that each sample of the pool is most similar to, and how similar it is.
 
@@ -45,12 +46,15 @@ def nearest(
         Those of each validation set, of the same model and projection.
     tasks : mapping of str to sequence of str
         The validation sets of each task. Equally similar to several: the first of them.
+    barred : bool array, shape (N, T), optional
+        Tasks that do not come into question for a sample.
 
     Returns
     -------
     places : int64 array, shape (N,)
         The tasks' places.
     similarities : float64 array, shape (N,)
+        -inf where all tasks are barred.
 
     Raises
     ------
@@ -64,8 +68,10 @@ def nearest(
     for start, (cosines,) in log.progress(
         influence.products(pool, [targets]), n_blocks, "groups of samples"
     ):
-        means = [mean_of_highest(cosines[:, own.start : own.stop]) for own in owned]
+        means = np.array([mean_of_highest(cosines[:, own.start : own.stop]) for own in owned])
         block = slice(start, start + len(cosines))
+        if barred is not None:
+            means[barred[block].T] = -np.inf
         places[block] = np.argmax(means, axis=0)  # the first of equals
         similarities[block] = np.max(means, axis=0)
     return places, similarities
@@ -80,7 +86,7 @@ def within_tasks(
     -------
     least : float64 array, shape (T,)
         How similar nearly all are to the others: the quantile `OUTER` of their similarities, as in
-        `nearest`; -1, which every sample reaches, where there are no others.
+        `nearest`, equal ones taken once; -1, which every sample reaches, where there are no others.
     faithful : float64 array, shape (T,)
         The share of them that are most similar to the others of their own task; 1 where there are
         none.
@@ -88,16 +94,22 @@ def within_tasks(
     targets, owned = influence.unit_gradients(validation, tasks)
     least, faithful = np.full(len(owned), -1.0), np.ones(len(owned))
     for place, own in enumerate(owned):
-        if own.stop - own.start == 1:
-            continue
-        cosines = targets[own.start : own.stop] @ targets.T  # (n, all)
-        means = [mean_of_highest(cosines[:, one.start : one.stop]) for one in owned]
-        block = cosines[:, own.start : own.stop]
-        others = block[~np.eye(len(block), dtype=bool)].reshape(len(block), -1)
-        means[place] = mean_of_highest(others)
-        least[place] = np.quantile(means[place], OUTER)
-        faithful[place] = (np.argmax(means, axis=0) == place).mean()
+        rows = targets[own.start : own.stop]
+        if len(rows) > 1:
+            cosines = rows @ targets.T  # (n, all)
+            means = [mean_of_highest(cosines[:, one.start : one.stop]) for one in owned]
+            means[place] = _to_others(rows)
+            faithful[place] = (np.argmax(means, axis=0) == place).mean()
+        distinct = np.unique(rows, axis=0)
+        if len(distinct) > 1:
+            least[place] = np.quantile(_to_others(distinct), OUTER)
     return least, faithful
+
+
+def _to_others(rows: np.ndarray) -> np.ndarray:
+    """Return how similar each of several unit rows is to the others: float64 (n,)."""
+    cosines = rows @ rows.T
+    return mean_of_highest(cosines[~np.eye(len(rows), dtype=bool)].reshape(len(rows), -1))
 
 
 def mean_of_highest(values: np.ndarray) -> np.ndarray:

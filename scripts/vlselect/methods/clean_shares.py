@@ -31,6 +31,7 @@ CLEAN, DOUBTFUL, FOREIGN = range(3)  # the order in which samples are chosen
 FAR = 2  # times as far from a task as nearly all of its validation samples are from each other
 ALIKE = 0.8  # a source serves a task at least this often, for each time its validation samples do
 KEPT = 0.25  # of a task's samples: at least so many are not given to another one with their source
+FEW = 20  # of a source or a task's validation samples say too little of its kind
 
 
 def select(
@@ -94,40 +95,49 @@ def prepare(
 ) -> dict:
     """Add the signal ``standing`` (DataFrame row, task, standing), which compares whole sets.
 
-    A sample serves the task that it is most similar to (`gate.nearest`), and none if it is `FAR`
-    from it or has an image where that task's validation samples have none, or none where all have
-    one; then whole sources go to a task (`whole_sources`).
+    A sample serves the task that it is most similar to (`gate.nearest`) of those that come into
+    question: not those whose validation samples all have an image where it has none, or none where
+    it has one. It serves none if it is `FAR` from it. Then whole sources go to a task
+    (`whole_sources`).
 
     InputError if a validation set has no loss, or vectors are not comparable.
     """
-    task, similarity = gate.nearest(signals["gradients"], signals["validation"], tasks)
-    least, faithful = gate.within_tasks(signals["validation"], tasks)
-    shown = [pd.concat([signals["questions"][n] for n in names]) for names in tasks.values()]
-    shown = np.array([(one["n_images"] > 0).mean() for one in shown])  # of a task's samples
-    unlike = np.where(pool["n_images"].to_numpy()[:, None] > 0, shown == 0, shown == 1)  # (N, T)
-    rows = np.arange(len(pool))
-    foreign = (1 - similarity > FAR * (1 - least[task])) | unlike[rows, task]
-    task, foreign = whole_sources(pool["source"].to_numpy(object), task, foreign, faithful)
     own = losses_of(signals["validation_losses"], tasks)
+    shown = np.array([_shown(signals, names) for names in tasks.values()])
+    barred = np.where(pool["n_images"].to_numpy()[:, None] > 0, shown == 0, shown == 1)  # (N, T)
+    task, similarity = gate.nearest(signals["gradients"], signals["validation"], tasks, barred)
+    least, faithful = gate.within_tasks(signals["validation"], tasks)
+    faithful[[len(one) < FEW for one in own]] = np.inf
+    foreign = 1 - similarity > FAR * (1 - least[task])
+    task, foreign = whole_sources(pool["source"].to_numpy(object), task, foreign, faithful, barred)
     highest = np.array([np.quantile(one, within) for one in own])
     losses = signals["losses"][:].astype(np.float64)
     standing = np.where(losses <= highest[task], CLEAN, DOUBTFUL)
-    standing[foreign | unlike[rows, task]] = FOREIGN
+    standing[foreign] = FOREIGN
     for place, name in enumerate(tasks):
         clean, doubtful, _ = np.bincount(standing[task == place], minlength=3)
         logger.info("%s: %d clean samples, %d doubtful ones", name, clean, doubtful)
-    logger.info("%d samples serve no task", (standing == FOREIGN).sum())
-    return signals | {"standing": pd.DataFrame({"row": rows, "task": task, "standing": standing})}
+        if len(own[place]) < FEW:
+            about = "%s: %d validation samples say little of what is clean; %d or more do"
+            logger.warning(about, name, len(own[place]), FEW)
+    logger.info("%d samples serve no task", foreign.sum())
+    table = {"row": np.arange(len(pool)), "task": task, "standing": standing}
+    return signals | {"standing": pd.DataFrame(table)}
 
 
 def whole_sources(
-    source: np.ndarray, task: np.ndarray, foreign: np.ndarray, faithful: np.ndarray
+    source: np.ndarray,
+    task: np.ndarray,
+    foreign: np.ndarray,
+    faithful: np.ndarray,
+    barred: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give a source to the task that it serves nearly as often as the task's own samples do.
 
     Such a source is of one kind, and its samples say together what each of them says less surely.
-    It stays as it is where half of it serves no task, or another task would lose more than 1 -
-    `KEPT` of all its samples.
+    It has to be one of several, of `FEW` samples or more; half of it has to serve some task, and
+    half of these this one. Samples stay where they are if their task would lose more than
+    1 - `KEPT` of all its samples, or the other one is barred for them.
 
     Parameters
     ----------
@@ -138,23 +148,38 @@ def whole_sources(
         Whether the sample serves none.
     faithful : float64 array, shape (T,)
         How often a task's validation samples serve it: see `gate.within_tasks`.
+    barred : bool array, shape (N, T)
+        Tasks that do not come into question for a sample.
 
     Returns
     -------
     task, foreign : arrays, shape (N,)
-        After the sources were given to tasks; nothing in them is foreign.
+        After the sources were given to tasks; what was given is not foreign.
     """
     names, places = np.unique(source, return_inverse=True)
     serve = np.zeros((len(names), len(faithful)), dtype=np.int64)
     np.add.at(serve, (places[~foreign], task[~foreign]), 1)
-    best, sizes = serve.argmax(axis=1), np.bincount(places)
-    whole = serve.max(axis=1) >= ALIKE * faithful[best] * sizes
-    whole &= 2 * serve.sum(axis=1) > sizes
+    best, most, sizes = serve.argmax(axis=1), serve.max(axis=1), np.bincount(places)
+    whole = (most >= ALIKE * faithful[best] * sizes) & (sizes >= FEW) & (len(names) > 1)
+    whole &= (2 * serve.sum(axis=1) > sizes) & (2 * most > serve.sum(axis=1))
     lost = np.where(whole[:, None], serve, 0)
     lost[np.arange(len(names)), best] = 0
     robbed = lost.sum(axis=0) > (1 - KEPT) * serve.sum(axis=0)
-    whole = (whole & ~lost[:, robbed].any(axis=1))[places]
-    return np.where(whole, best[places], task), foreign & ~whole
+    given = whole[places] & ~barred[np.arange(len(task)), best[places]] & (foreign | ~robbed[task])
+    return np.where(given, best[places], task), foreign & ~given
+
+
+def _shown(signals: dict, names: Sequence[str]) -> float:
+    """Return the share of a task's validation samples that have an image, without refused ones."""
+    shown = []
+    for name in names:
+        images = signals["questions"][name]["n_images"].to_numpy()
+        array = signals["validation"][name]
+        if len(images) != len(array):
+            where = f"{array.paths[0]} holds {len(array)} rows"
+            raise InputError(f"{where}, but {name} has {len(images)} validation samples")
+        shown.append(images[without_refused(array)[1]] > 0)
+    return np.concatenate(shown).mean()
 
 
 def losses_of(

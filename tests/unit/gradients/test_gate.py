@@ -131,6 +131,24 @@ def test_a_single_validation_sample_has_none_to_be_compared_with(sets, tmp_path)
     assert (least[place], faithful[place]) == (-1, 1) and least.max() > -1
 
 
+def test_barred_tasks_do_not_come_into_question(tmp_path, sets):
+    pool = unit_rows(N_POOL, 3)
+    found, similar = gate.nearest(write(tmp_path / "pool", pool, 3), sets, TASKS)
+    barred = np.zeros((N_POOL, 3), bool)
+    barred[np.arange(N_POOL), found] = True
+    second, less = gate.nearest(write(tmp_path / "again", pool, 2), sets, TASKS, barred)
+    assert (second != found).all() and (less <= similar).all()
+    barred[:] = True
+    assert (gate.nearest(write(tmp_path / "none", pool), sets, TASKS, barred)[1] == -np.inf).all()
+
+
+def test_equal_validation_samples_are_compared_once(sets, tmp_path):
+    least, _ = gate.within_tasks(sets, TASKS)
+    copies = np.repeat(sets["counting"][:], 7, axis=0)
+    again, _ = gate.within_tasks(sets | {"counting": write(tmp_path / "copies", copies)}, TASKS)
+    np.testing.assert_allclose(again, least, rtol=1e-6)
+
+
 def test_refused_samples_move_no_others(tmp_path, sets):
     pool = unit_rows(N_POOL, 2)
     refused = [0, 63, 64, 699]

@@ -85,50 +85,43 @@ def slow_standing(pool, signals, within):
             others = rows | {task: own[:i] + own[i + 1 :]}
             found.append({other: similarity(vector, others[other]) for other in rows})
         least[task] = np.quantile([one[task] for one in found], 0.05) if found else -1
-        faithful[task] = np.mean([max(one, key=one.get) == task for one in found]) if found else 1
+        faithful[task] = np.mean([max(one, key=one.get) == task for one in found] or [1])
+        faithful[task] = np.inf if len(own) < 20 else faithful[task]
 
-    def unlike(row, task):
-        return (pool["n_images"][row] > 0) not in shown[task]
-
+    able = [[task for task in TASKS if (n > 0) in shown[task]] for n in pool["n_images"]]
     tasks, foreign = [], []
     for row in range(N_POOL):
         vector = signals["gradients"][[row]][0].astype(np.float64)
-        found = {task: similarity(vector, others) for task, others in rows.items()}
+        found = {task: similarity(vector, rows[task]) for task in able[row]}
         tasks.append(max(found, key=found.get))
-        far = 1 - found[tasks[-1]] > 2 * (1 - least[tasks[-1]])
-        foreign.append(far or unlike(row, tasks[-1]))
-    give_whole_sources(pool["source"], tasks, foreign, faithful)
+        foreign.append(1 - found[tasks[-1]] > 2 * (1 - least[tasks[-1]]))
+    give_whole_sources(pool["source"], tasks, foreign, faithful, able)
     standing = []
     for row, task in enumerate(tasks):
         own = "clean" if signals["losses"][[row]][0] <= limits[task] else "doubtful"
-        standing.append("foreign" if foreign[row] or unlike(row, task) else own)
+        standing.append("foreign" if foreign[row] else own)
     return np.array(tasks), np.array(standing)
 
 
-def give_whole_sources(source, tasks, foreign, faithful):
+def give_whole_sources(source, tasks, foreign, faithful, able):
     """Change the tasks of sources that serve one nearly as often as its own samples do."""
-    serve = {
-        task: [r for r, t in enumerate(tasks) if t == task and not foreign[r]] for task in TASKS
-    }
+    near = [row for row, off in enumerate(foreign) if not off]
+    serve = {task: [row for row in near if tasks[row] == task] for task in TASKS}
     given = {}
     for name in set(source):
         counts = {task: sum(source[row] == name for row in own) for task, own in serve.items()}
-        best = max(counts, key=counts.get)
-        size = (source == name).sum()
-        if counts[best] >= 0.8 * faithful[best] * size and 2 * sum(counts.values()) > size:
+        best, size, some = max(counts, key=counts.get), (source == name).sum(), sum(counts.values())
+        of_one_kind = counts[best] >= 0.8 * faithful[best] * size and 2 * counts[best] > some
+        if of_one_kind and 2 * some > size >= 20 and len(set(source)) > 1:
             given[name] = best
     lost = {
         task: [row for row in own if given.get(source[row], task) != task]
         for task, own in serve.items()
     }
-    kept = {
-        source[row]
-        for task, rows in lost.items()
-        if len(rows) > 0.75 * len(serve[task])
-        for row in rows
-    }
+    robbed = [task for task in TASKS if len(lost[task]) > 0.75 * len(serve[task])]
     for row, name in enumerate(source):
-        if name in given and name not in kept:
+        stays = not foreign[row] and tasks[row] in robbed
+        if name in given and given[name] in able[row] and not stays:
             tasks[row], foreign[row] = given[name], False
 
 
@@ -179,36 +172,39 @@ def test_it_chooses_what_a_slow_loop_does(problem, budget, power):
     assert found[n_clean:] == (doubtful + foreign)[: max(0, budget - n_clean)]
 
 
-# How many samples of source a serve each of two tasks and none, and how many of b; `faithful`.
+# How many samples of source a serve each of two tasks and none, and how many of b; `faithful`; how
+# many of a do then.
 SOURCES = {
-    "as often as its own samples do": ([70, 30, 0], [0, 100, 0], [0.8, 1.0], [0]),
-    "less often": ([70, 30, 0], [0, 100, 0], [1.0, 1.0], None),
-    "some of no task": ([85, 0, 15], [0, 100, 0], [1.0, 1.0], [0]),
-    "mostly of no task": ([20, 0, 80], [0, 100, 0], [1.0, 1.0], None),
-    "mostly of no task, by a task whose own are nearest to others": (
-        [40, 10, 50],
-        [0, 100, 0],
-        [0.3, 1.0],
-        None,
-    ),
-    "all of no task": ([0, 0, 100], [0, 100, 0], [1.0, 1.0], None),
-    "another task would keep a quarter": ([90, 10, 0], [0, 4, 0], [1.0, 1.0], [0]),
-    "another task would keep less": ([90, 10, 0], [0, 3, 0], [1.0, 1.0], None),
-    "it is all that there is": ([90, 10, 0], [0, 0, 0], [1.0, 1.0], None),
+    "as often as its own samples do": ([70, 30, 0], [0, 100, 0], [0.8, 1.0], [100, 0, 0]),
+    "less often": ([70, 30, 0], [0, 100, 0], [1.0, 1.0], [70, 30, 0]),
+    "some of no task": ([85, 0, 15], [0, 100, 0], [1.0, 1.0], [100, 0, 0]),
+    "mostly of no task": ([20, 0, 80], [0, 100, 0], [1.0, 1.0], [20, 0, 80]),
+    "half of no task": ([40, 10, 50], [0, 100, 0], [0.3, 1.0], [40, 10, 50]),
+    "half of another one": ([40, 40, 20], [0, 100, 0], [0.3, 1.0], [40, 40, 20]),
+    "all of no task": ([0, 0, 100], [0, 100, 0], [1.0, 1.0], [0, 0, 100]),
+    "another task keeps a quarter": ([90, 9, 1], [0, 3, 0], [1.0, 1.0], [100, 0, 0]),
+    "another task would keep less": ([90, 9, 1], [0, 2, 0], [1.0, 1.0], [91, 9, 0]),
+    "few samples": ([18, 1, 0], [0, 100, 0], [1.0, 1.0], [18, 1, 0]),
+    "the only source": ([90, 0, 10], [0, 0, 0], [1.0, 1.0], [90, 0, 10]),
+    "a task with few validation samples": ([90, 0, 10], [0, 9, 0], [np.inf, 1.0], [90, 0, 10]),
 }
 
 
-@pytest.mark.parametrize("a, b, faithful, whole", SOURCES.values(), ids=SOURCES)
-def test_a_source_of_one_kind_goes_to_its_task(a, b, faithful, whole):
+@pytest.mark.parametrize("a, b, faithful, then", SOURCES.values(), ids=SOURCES)
+def test_a_source_of_one_kind_goes_to_its_task(a, b, faithful, then):
     counts = np.array([a, b])
     source = np.repeat(np.array(["a", "b"], object), counts.sum(axis=1))
     task = np.concatenate([np.repeat([0, 1, 1], own) for own in counts])
     foreign = np.concatenate([np.repeat([False, False, True], own) for own in counts])
-    found, off = clean_shares.whole_sources(source, task, foreign, np.array(faithful))
+    barred = np.zeros((len(task), 2), bool)
+    found, off = clean_shares.whole_sources(source, task, foreign, np.array(faithful), barred)
     of_a = source == "a"
-    assert set(found[of_a]) == set(task[of_a] if whole is None else whole)
-    assert off[of_a].sum() == (0 if whole else a[2])
+    own = [int((found[of_a & ~off] == place).sum()) for place in (0, 1)]
+    assert [*own, int(off[of_a].sum())] == then
     np.testing.assert_array_equal(found[~of_a], task[~of_a])
+    barred[of_a, 0] = True  # they cannot serve it, whatever the others of their source do
+    stay, out = clean_shares.whole_sources(source, task, foreign, np.array(faithful), barred)
+    assert (stay == task).all() and (out == foreign).all()
 
 
 def test_samples_that_are_somewhat_farther_than_validation_samples_serve_their_task(tmp_path):
@@ -236,6 +232,29 @@ def test_samples_that_are_somewhat_farther_than_validation_samples_serve_their_t
     assert (similar < least[0]).mean() > 0.7
     without, shown = found["standing"][::2], found["standing"][1::2]
     assert (without == clean_shares.FOREIGN).all() and (shown == clean_shares.CLEAN).mean() > 0.9
+
+
+def test_images_that_are_not_counted_or_miscounted(problem, tmp_path):
+    """A refused validation sample's text counts for nothing; a table of another set is named."""
+    pool, signals = problem
+    pool = pool.assign(n_images=0)
+    found = clean_shares.prepare(pool, signals, within=0.8, tasks=TASKS)["standing"]
+    assert set(found["task"]) == {1, 2}  # those with samples without an image
+    _, refused = make(tmp_path / "refused", refused=[1, 3, 5, 7, 9, 11])  # those of mme_a
+    found = clean_shares.prepare(pool, refused, within=0.8, tasks=TASKS)["standing"]
+    assert set(found["task"]) == {2}
+    short = signals | {"questions": signals["questions"] | {"one": pool[["n_images"]]}}
+    with pytest.raises(InputError, match="holds 1 rows, but one has 400 validation samples"):
+        clean_shares.prepare(pool, short, within=0.8, tasks=TASKS)
+
+
+def test_few_validation_samples_are_warned_of(problem, caplog):
+    pool, signals = problem
+    with caplog.at_level("WARNING"):
+        clean_shares.prepare(pool, signals, within=0.8, tasks=TASKS)
+    assert [record.getMessage() for record in caplog.records] == [
+        "one: 1 validation samples say little of what is clean; 20 or more do"
+    ]
 
 
 def test_rows_may_come_in_any_order(problem, tmp_path):
