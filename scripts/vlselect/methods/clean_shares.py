@@ -3,11 +3,11 @@
 A model that was briefly finetuned on the pool says two things of it. Which task a sample serves:
 the one whose validation samples it is most similar to, or the one that most of its source serves.
 And whether its answer is likely to be right: its loss is one that the task's validation samples
-have too, which the model has not seen. Before it was finetuned, it says
-which tasks need more samples: those whose validation samples have a higher loss. (After it has seen
-the whole pool its losses say which tasks are hard, and not what a subset still has to teach: in a
-pool of right answers, tasks with many samples would get next to none.) Inside a task the draw is
-random: what is most similar to single validation samples (`targeted`) taught less in our trials.
+have too, which the model has not seen. Before it was finetuned, it says which tasks need more
+samples: those whose validation samples have a higher loss. (After it has seen the whole pool its
+losses say which tasks are hard, and not what a subset still has to teach: in a pool of right
+answers, tasks with many samples would get next to none.) Inside a task the draw is random: what is
+most similar to single validation samples (`targeted`) taught less in our trials.
 Our own method.
 """
 
@@ -29,9 +29,9 @@ logger = logging.getLogger(__name__)
 
 CLEAN, DOUBTFUL, FOREIGN = range(3)  # the order in which samples are chosen
 FAR = 2  # times as far from a task as nearly all of its validation samples are from each other
-ALIKE = 0.8  # a source serves a task at least this often, for each time its validation samples do
-KEPT = 0.25  # of a task's samples: at least so many are not given to another one with their source
-FEW = 20  # of a source or a task's validation samples say too little of its kind
+ALIKE = 0.8  # of the share of a task's validation samples that serve it: a source has to reach it
+KEPT = 0.25  # share of its samples that a task keeps at least when sources are assigned
+FEW = 20  # samples of a source or a validation set: fewer do not show what it is about
 
 
 def select(
@@ -132,12 +132,13 @@ def whole_sources(
     faithful: np.ndarray,
     barred: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give a source to the task that it serves nearly as often as the task's own samples do.
+    """Assign sources that hold one kind of question to its task as a whole.
 
-    Such a source is of one kind, and its samples say together what each of them says less surely.
-    It has to be one of several, of `FEW` samples or more; half of it has to serve some task, and
-    half of these this one. Samples stay where they are if their task would lose more than
-    1 - `KEPT` of all its samples, or the other one is barred for them.
+    A source does if its samples serve a task about as often (`ALIKE`) as the task's validation
+    samples do, and more than half of its samples serve some task, and more than half of those this
+    one. All samples together show this more reliably than each alone. A pool's only source and
+    sources of fewer than `FEW` samples are left as they are. So are samples whose task would keep
+    less than `KEPT` of its samples, and samples for which the source's task is barred.
 
     Parameters
     ----------
@@ -154,7 +155,7 @@ def whole_sources(
     Returns
     -------
     task, foreign : arrays, shape (N,)
-        After the sources were given to tasks; what was given is not foreign.
+        After the assignment; what was assigned is not foreign.
     """
     names, places = np.unique(source, return_inverse=True)
     serve = np.zeros((len(names), len(faithful)), dtype=np.int64)
