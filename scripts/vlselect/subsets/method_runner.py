@@ -92,10 +92,11 @@ class MethodRunner:
         """
         whole = len(rows) == len(self._pool)
         pool, signals = self._pool, self._signals
-        if not whole:
-            pool, signals = restrict(pool, self._prepare(), np.searchsorted(self.rows, rows))
         try:
             with self._libraries.limit(limits=self._threads):
+                if not whole:
+                    places = np.searchsorted(self.rows, rows)
+                    pool, signals = restrict(pool, self._prepare(), places)
                 found = self._method.select(pool, signals, count, self._seed, **self._parameters)
             if not isinstance(found, Selection):
                 raise TypeError(

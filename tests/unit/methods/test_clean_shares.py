@@ -246,6 +246,9 @@ def test_images_that_are_not_counted_or_miscounted(problem, tmp_path):
     short = signals | {"questions": signals["questions"] | {"one": pool[["n_images"]]}}
     with pytest.raises(InputError, match="holds 1 rows, but one has 400 validation samples"):
         clean_shares.prepare(pool, short, within=0.8, tasks=TASKS)
+    about = "method '.*clean_shares', asked for 5 of 90 samples: .* holds 1 rows"
+    with pytest.raises(InputError, match=about):
+        run(pool, short, 5, np.arange(90))
 
 
 def test_few_validation_samples_are_warned_of(problem, caplog):
